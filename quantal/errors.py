@@ -1,0 +1,75 @@
+"""Every error that Quantal raises on purpose, as one tree.
+
+    QuantalError
+    ├── BitstreamError                a .qtl file can't be read
+    │   ├── TruncatedError            it ends too early
+    │   ├── CorruptError              it contradicts itself or a checksum
+    │   └── UnsupportedVersionError   it was written by a newer Quantal
+    ├── ModelError                    a codec is unknown, or its weights are missing or wrong
+    ├── MediaError                    an input is no picture, or one that can't be taken
+    ├── OutputError                   a result can't be written
+    ├── ArgumentError                 an option is impossible (also a ValueError)
+    └── TargetError                   a rate target can't be reached
+
+A message says what was found, what was expected and what to do about it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArgumentError",
+    "BitstreamError",
+    "CorruptError",
+    "MediaError",
+    "ModelError",
+    "OutputError",
+    "QuantalError",
+    "QuantalWarning",
+    "TargetError",
+    "TruncatedError",
+    "UnsupportedVersionError",
+]
+
+
+class QuantalError(Exception):
+    """The root of the tree: catch it to catch every error of ours."""
+
+
+class BitstreamError(QuantalError):
+    """A .qtl file can't be read."""
+
+
+class TruncatedError(BitstreamError):
+    """A .qtl file, or a stream inside it, ends before everything announced was read."""
+
+
+class CorruptError(BitstreamError):
+    """A .qtl file contradicts itself, its checksums, or what its header justifies."""
+
+
+class UnsupportedVersionError(BitstreamError):
+    """A .qtl file needs a newer Quantal than this one."""
+
+
+class ModelError(QuantalError):
+    """A codec is unknown, or its weights are missing, damaged or not the ones a file needs."""
+
+
+class MediaError(QuantalError):
+    """An input is not a picture, or a picture that can't be taken."""
+
+
+class OutputError(QuantalError):
+    """A result can't be written: it exists already, the disk is full, the folder is read-only."""
+
+
+class ArgumentError(QuantalError, ValueError):
+    """An option or argument has an impossible value."""
+
+
+class TargetError(QuantalError):
+    """A rate target, such as a number of bytes, can't be reached for this picture."""
+
+
+class QuantalWarning(UserWarning):
+    """Something of the user's was changed or dropped; the message says what."""
