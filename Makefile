@@ -1,0 +1,52 @@
+# Each target works on a fresh machine: it makes .venv and installs what it needs first.
+# PYTHON chooses the interpreter (3.10 to 3.13), e.g. `make test PYTHON=python3.12`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test lint docs docs-serve clean help
+
+help:
+	@echo "make demo    compress a photograph and show the figures beside JPEG and WebP"
+	@echo "make test    lint, then run every test"
+	@echo "make lint    ruff, mypy, import-linter"
+	@echo "make docs    build the documentation into site/"
+	@echo "make clean   remove .venv and all caches"
+
+demo: $(VENV)/.stamp-dev
+	$(BIN)/python examples/demo.py
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.stamp-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.stamp-docs
+	$(BIN)/mkdocs build --strict
+
+docs-serve: $(VENV)/.stamp-docs
+	$(BIN)/mkdocs serve
+
+# torch and torchvision are resolved in one call, so that they fit each other. CompressAI, which
+# serves comparisons only, has no wheel for every Python; without one the rest goes on.
+$(VENV)/.stamp-dev: pyproject.toml | $(VENV)/bin/python
+	@$(PIP) install --quiet --only-binary compressai -e ".[dev,compressai]" || { \
+	  echo "CompressAI can't be had for this Python or machine: going on without it;"; \
+	  echo "tests and benchmarks that compare with it will be skipped."; \
+	  $(PIP) install --quiet -e ".[dev]"; }
+	@touch $@
+
+$(VENV)/.stamp-docs: $(VENV)/.stamp-dev
+	@$(PIP) install --quiet -e ".[docs]"
+	@touch $@
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) site build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

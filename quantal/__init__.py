@@ -1,0 +1,41 @@
+"""Quantal: learned image and video codecs that write real files.
+
+Only names stand here; each is looked up when it is first used, so that `import quantal` stays
+quick and loads neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from quantal._api import compress, decompress
+    from quantal.codecs import load
+    from quantal.latents import latents
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "compress", "decompress", "latents", "load"]
+
+# `quantal.latents` is a room and a function at once: its module can be called.
+_HOMES = {
+    "compress": "quantal._api",
+    "decompress": "quantal._api",
+    "load": "quantal.codecs",
+}
+_ROOMS = ("codecs", "container", "entropy", "errors", "latents", "media", "train", "transforms")
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        value: object = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    if name in _ROOMS:
+        return importlib.import_module(f"quantal.{name}")
+    raise AttributeError(f"module 'quantal' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_ROOMS})
