@@ -1,0 +1,32 @@
+"""The .qtl file format: fields, parts, checksums and limits; docs/format.md specifies it.
+
+Only the standard library is needed here, so that a file can be probed, listed and checked on a
+machine that has no model. What the image part holds is the business of quantal.codecs.
+"""
+
+from __future__ import annotations
+
+from quantal.container._fields import FIELDS, MAGIC, PART_KINDS, Field, FieldValue, describe
+from quantal.container._file import HEADER_LIMIT, probe, read, write
+from quantal.container._model import File, Header, Info, Part, PartInfo
+from quantal.container._rate import quality_to_rate, rate_to_quality
+
+__all__ = [
+    "FIELDS",
+    "HEADER_LIMIT",
+    "MAGIC",
+    "PART_KINDS",
+    "Field",
+    "FieldValue",
+    "File",
+    "Header",
+    "Info",
+    "Part",
+    "PartInfo",
+    "describe",
+    "probe",
+    "quality_to_rate",
+    "rate_to_quality",
+    "read",
+    "write",
+]

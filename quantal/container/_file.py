@@ -1,0 +1,140 @@
+"""Whole .qtl files: header, directory, parts and their checksums.
+
+The bytes of the parts are none of this module's business. All lengths are compared with the real
+length of the file before a single part is touched.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from itertools import pairwise
+
+from quantal.container._fields import PART_KINDS, pack_header, unpack_header
+from quantal.container._model import File, Header, Info, Part, PartInfo
+from quantal.container._wire import NAME_LIMIT, VARINT_BYTES, Cursor, Sink, UInt, Varint
+from quantal.errors import ArgumentError, CorruptError, TruncatedError, UnsupportedVersionError
+
+__all__ = ["HEADER_LIMIT", "probe", "read", "write"]
+
+CHECKSUM_BYTES = 4
+_MORE = 0x80
+_KINDS = {code: kind for kind, code in PART_KINDS.items()}
+_KIND, _LENGTH = UInt(8), Varint()
+
+
+def _header_limit() -> int:
+    longest = Header("a" * NAME_LIMIT, bytes(4), 1, 1, 0)
+    return len(pack_header(longest)) + len(PART_KINDS) * (1 + VARINT_BYTES)
+
+
+HEADER_LIMIT: int = _header_limit()
+"""No header with its directory is longer than so many bytes: a prefix is enough for `probe`."""
+
+
+def write(header: Header, parts: Sequence[Part]) -> bytes:
+    """The bytes of a file; the parts, in any order, become the order of `PART_KINDS`.
+
+    >>> header = Header("hyperprior", bytes(4), width=640, height=480, rate=150)
+    >>> data = write(header, [Part("image", b"coded")])
+    >>> len(data) - len(b"coded")
+    29
+    """
+    for part in parts:
+        if part.kind not in PART_KINDS:
+            raise ArgumentError(f"part {part.kind!r} found, expected {', '.join(PART_KINDS)}")
+    ordered = sorted(parts, key=lambda part: PART_KINDS[part.kind])
+    kinds = [part.kind for part in ordered]
+    if kinds[:1] != ["image"]:
+        raise ArgumentError("no image part found; every file needs one")
+    if any(kind == following for kind, following in pairwise(kinds)):
+        raise ArgumentError(f"parts {', '.join(kinds)} found, expected at most one of each kind")
+
+    sink = Sink(bytearray(pack_header(header)))
+    for part in ordered:
+        more = _MORE if part is not ordered[-1] else 0
+        _KIND.write(sink, PART_KINDS[part.kind] | more)
+        _LENGTH.write(sink, len(part.data))
+    head = bytes(sink.data)
+    pieces = [head]
+    for part in ordered:
+        pieces += [part.data, _checksum(head, part.data)]
+    return b"".join(pieces)
+
+
+def probe(data: bytes, size: int | None = None) -> Info:
+    """What a file says of itself, from its first bytes; `HEADER_LIMIT` of them always suffice.
+
+    `size` is the size of the whole file in bytes, by default that of `data`. Checksums are not
+    looked at: `read` does that.
+
+    >>> header = Header("hyperprior", bytes(4), width=640, height=480, rate=150)
+    >>> info = probe(write(header, [Part("image", b"coded")]))
+    >>> info.quality, info.parts
+    (60, (PartInfo(name='image', offset=25, bytes=5),))
+    """
+    size = len(data) if size is None else size
+    cursor = Cursor(data[:HEADER_LIMIT])
+    header = unpack_header(cursor)
+    lengths = _read_directory(cursor)
+    parts, position = [], cursor.position
+    for kind, length in lengths:
+        parts.append(PartInfo(kind, position, length))
+        position += length + CHECKSUM_BYTES
+    if position > size:
+        raise TruncatedError(
+            f"the file has {size} bytes, its header announces {position}; it was cut, "
+            "fetch it again"
+        )
+    if position < size:
+        raise CorruptError(
+            f"the file has {size} bytes, its header announces {position}; "
+            f"{size - position} trailing bytes belong to nothing"
+        )
+    return Info(header, cursor.position, tuple(parts), size)
+
+
+def read(data: bytes) -> File:
+    """A whole file, its structure and every checksum verified."""
+    info = probe(data)
+    head = data[: info.header_bytes]
+    parts = []
+    for part in info.parts:
+        end = part.offset + part.bytes
+        content = data[part.offset : end]
+        stored, expected = data[end : end + CHECKSUM_BYTES], _checksum(head, content)
+        if stored != expected:
+            raise CorruptError(
+                f"the {part.name} part has the checksum {stored.hex()}, expected {expected.hex()}; "
+                "it or the header is damaged, fetch the file again"
+            )
+        parts.append(Part(part.name, content))
+    return File(info.header, tuple(parts))
+
+
+def _checksum(head: bytes, content: bytes) -> bytes:
+    """The checksum behind a part, which covers the header too: no bit goes unguarded."""
+    return zlib.crc32(content, zlib.crc32(head)).to_bytes(CHECKSUM_BYTES, "little")
+
+
+def _read_directory(cursor: Cursor) -> list[tuple[str, int]]:
+    """The kind and the length in bytes of every part."""
+    cursor.what = "directory"
+    lengths: list[tuple[str, int]] = []
+    last, more = 0, True
+    while more:
+        byte = _KIND.read(cursor)
+        code, more = byte & ~_MORE, bool(byte & _MORE)
+        if code <= last or (not lengths and code != PART_KINDS["image"]):
+            raise CorruptError(
+                f"part kind {code} found after {last} in the directory, expected the image part "
+                "first and rising kinds; the file is damaged"
+            )
+        if code not in _KINDS:
+            raise UnsupportedVersionError(
+                f"part kind {code} found, expected 1..{max(_KINDS)}; "
+                "the file needs a newer Quantal: update this one"
+            )
+        lengths.append((_KINDS[code], _LENGTH.read(cursor)))
+        last = code
+    return lengths

@@ -1,0 +1,198 @@
+"""How a single value of the header becomes bytes, and comes back.
+
+Every wire type reads from a `Cursor` and writes to a `Sink`. What the values mean, and which are
+allowed, stands in `_fields`. A value that has more than one spelling is refused unless it is spelt
+the shortest way, so that one file has one header.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from quantal.errors import ArgumentError, CorruptError, TruncatedError
+
+__all__ = ["Choice", "Cursor", "Raw", "Sink", "Symbols40", "UInt", "Varint", "Wire"]
+
+NAME_CHARACTERS = "\0abcdefghijklmnopqrstuvwxyz0123456789-_."
+NAME_LIMIT = 23
+VARINT_BYTES = 5
+
+
+@dataclass
+class Cursor:
+    """Reads forward through the bytes of a header; `what` names the field in error messages."""
+
+    data: bytes
+    position: int = 0
+    what: str = "header"
+    _bits: int = 0
+    _bits_left: int = 0
+
+    def take(self, count: int) -> bytes:
+        end = self.position + count
+        if end > len(self.data):
+            raise TruncatedError(
+                f"the .qtl header ends inside its {self.what}: {len(self.data)} bytes are there, "
+                f"at least {end} are needed; the file was cut, fetch it again"
+            )
+        taken = self.data[self.position : end]
+        self.position = end
+        return taken
+
+    def take_bits(self, count: int) -> int:
+        """The next bits of the current byte, lowest first; a field never crosses a byte."""
+        if not self._bits_left:
+            self._bits, self._bits_left = self.take(1)[0], 8
+        value = self._bits & ((1 << count) - 1)
+        self._bits >>= count
+        self._bits_left -= count
+        return value
+
+
+@dataclass
+class Sink:
+    """Collects the bytes of a header."""
+
+    data: bytearray = field(default_factory=bytearray)
+    _bits_used: int = 0
+
+    def put(self, data: bytes) -> None:
+        self.data += data
+
+    def put_bits(self, value: int, count: int) -> None:
+        if not self._bits_used:
+            self.data.append(0)
+        self.data[-1] |= value << self._bits_used
+        self._bits_used = (self._bits_used + count) % 8
+
+
+class Wire(Protocol):
+    """The way one value is written. `str(wire)` names it in the specification."""
+
+    def read(self, cursor: Cursor) -> Any: ...
+
+    def write(self, sink: Sink, value: Any) -> None: ...
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A fixed number of bytes as they are."""
+
+    count: int
+
+    def read(self, cursor: Cursor) -> bytes:
+        return cursor.take(self.count)
+
+    def write(self, sink: Sink, value: bytes) -> None:
+        if not isinstance(value, bytes) or len(value) != self.count:
+            raise ArgumentError(f"{value!r} found where {self.count} bytes are expected")
+        sink.put(value)
+
+    def __str__(self) -> str:
+        return f"{self.count} bytes"
+
+
+@dataclass(frozen=True)
+class UInt:
+    """An unsigned integer of 1..7 bits, or of whole bytes with the lowest first, less `bias`."""
+
+    bits: int
+    bias: int = 0
+
+    def read(self, cursor: Cursor) -> int:
+        if self.bits < 8:
+            return cursor.take_bits(self.bits) + self.bias
+        return int.from_bytes(cursor.take(self.bits // 8), "little") + self.bias
+
+    def write(self, sink: Sink, value: int) -> None:
+        if self.bits < 8:
+            sink.put_bits(value - self.bias, self.bits)
+        else:
+            sink.put((value - self.bias).to_bytes(self.bits // 8, "little"))
+
+    def __str__(self) -> str:
+        name = f"{self.bits} bits" if self.bits < 8 else f"u{self.bits}"
+        return f"{name}, value - {self.bias}" if self.bias else name
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few named values, written as its index in `bits` bits."""
+
+    values: tuple[object, ...]
+    bits: int
+
+    def read(self, cursor: Cursor) -> object:
+        """The named value, or the bare index if it has no name yet."""
+        index = cursor.take_bits(self.bits)
+        return self.values[index] if index < len(self.values) else index
+
+    def write(self, sink: Sink, value: object) -> None:
+        sink.put_bits(self.values.index(value), self.bits)
+
+    def __str__(self) -> str:
+        return "1 bit" if self.bits == 1 else f"{self.bits} bits"
+
+
+@dataclass(frozen=True)
+class Symbols40:
+    """A short name, radix 40: three characters in two bytes."""
+
+    def read(self, cursor: Cursor) -> str:
+        codes: list[int] = []
+        while 0 not in codes:
+            if len(codes) > NAME_LIMIT:
+                raise CorruptError(f"the {cursor.what} has no end within {NAME_LIMIT} characters")
+            group = int.from_bytes(cursor.take(2), "little")
+            first, rest = divmod(group, 1600)
+            if first >= 40:
+                raise CorruptError(f"the {cursor.what} holds {group}, expected at most 63999")
+            codes += [first, *divmod(rest, 40)]
+        end = codes.index(0)
+        if end == 0 or any(codes[end:]):
+            raise CorruptError(f"the {cursor.what} is empty or not in its shortest form")
+        return "".join(NAME_CHARACTERS[code] for code in codes[:end])
+
+    def write(self, sink: Sink, value: str) -> None:
+        if not isinstance(value, str) or not 1 <= len(value) <= NAME_LIMIT:
+            raise ArgumentError(f"name {value!r} found, expected 1..{NAME_LIMIT} characters")
+        codes = [NAME_CHARACTERS.find(character, 1) for character in value]
+        if -1 in codes:
+            raise ArgumentError(f"name {value!r} found, expected only a-z, 0-9, '-', '_' and '.'")
+        codes += [0] * (3 - len(codes) % 3)
+        for i in range(0, len(codes), 3):
+            group = codes[i] * 1600 + codes[i + 1] * 40 + codes[i + 2]
+            sink.put(group.to_bytes(2, "little"))
+
+    def __str__(self) -> str:
+        return "radix 40"
+
+
+@dataclass(frozen=True)
+class Varint:
+    """An unsigned integer below 2^32 as LEB128: seven bits a byte, lowest first, shortest form."""
+
+    def read(self, cursor: Cursor) -> int:
+        value = 0
+        for index in range(VARINT_BYTES):
+            byte = cursor.take(1)[0]
+            value |= (byte & 0x7F) << (7 * index)
+            if byte < 0x80:
+                if index and not byte:
+                    raise CorruptError(f"the {cursor.what} is not in its shortest form")
+                if value >= 1 << 32:
+                    raise CorruptError(f"the {cursor.what} is {value}, expected less than 2^32")
+                return value
+        raise CorruptError(f"the {cursor.what} runs over {VARINT_BYTES} bytes")
+
+    def write(self, sink: Sink, value: int) -> None:
+        if not 0 <= value < 1 << 32:
+            raise ArgumentError(f"{value} found where 0..2^32 - 1 is expected")
+        while value >= 0x80:
+            sink.put(bytes([value & 0x7F | 0x80]))
+            value >>= 7
+        sink.put(bytes([value]))
+
+    def __str__(self) -> str:
+        return "varint"
