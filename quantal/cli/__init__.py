@@ -1,0 +1,61 @@
+"""The command `quantal`: one file per subcommand, each of which parses, calls and prints.
+
+Nothing heavy is imported here or at the head of a command's file: `quantal --help` answers before
+torch could be loaded. What several commands share stands in the private modules.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from quantal import __version__
+from quantal.cli import codecs, compress, decompress, info, latents, train, verify
+from quantal.cli._guard import guarded
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="quantal",
+    help="Learned image codecs that write real .qtl files.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for _command in (
+    compress.compress,
+    decompress.decompress,
+    info.info,
+    verify.verify,
+    codecs.codecs,
+    latents.latents,
+    train.train,
+):
+    app.command()(guarded(_command))
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"quantal {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+    ] = False,
+) -> None:
+    """Learned image codecs that write real .qtl files."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app(prog_name="quantal")
+    except KeyboardInterrupt:  # before or after a command ran
+        raise SystemExit(130) from None

@@ -1,0 +1,136 @@
+"""Run one function over many inputs, in this process or in several, and write what it returns.
+
+Workers only compute; this process writes. So a worker can be ended at any moment and leaves nothing
+half written behind.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+
+from quantal.cli._guard import describe
+from quantal.cli._report import Report
+from quantal.cli._sources import Failure, Source
+from quantal.cli._targets import Step, write_file, write_stdout
+from quantal.errors import QuantalError, QuantalWarning
+
+__all__ = ["Outcome", "Work", "run"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input. `bpp` counts the bits of the .qtl side per pixel."""
+
+    data: bytes
+    codec: str
+    width: int
+    height: int
+    bytes_in: int
+    bpp: float
+    quality: int
+    frames: int = 1
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+Work = Callable[[Source], Outcome]
+
+
+def run(steps: Sequence[Step], work: Work, report: Report, *, jobs: int, force: bool) -> None:
+    """Do every step; what fails is reported and the rest is still done."""
+    results = _here(steps, work) if jobs == 1 or len(steps) < 2 else _in_workers(steps, work, jobs)
+    for step, result in results:
+        if isinstance(result, Failure):
+            report.failed(result)
+            continue
+        try:
+            if step.target is None:
+                write_stdout(result.data, force)
+            else:
+                write_file(step.target, result.data, force)
+        except QuantalError as error:
+            report.failed(Failure(step.source.name, str(error)))
+            continue
+        report.done(step.source.name, step.output, _entry(step, result), result.warnings)
+
+
+def _entry(step: Step, outcome: Outcome) -> dict[str, object]:
+    return {
+        "input": step.source.name,
+        "output": step.output,
+        "codec": outcome.codec,
+        "width": outcome.width,
+        "height": outcome.height,
+        "frames": outcome.frames,
+        "bytes_in": outcome.bytes_in,
+        "bytes_out": len(outcome.data),
+        "bpp": outcome.bpp,
+        "seconds": round(outcome.seconds, 4),
+        "quality": outcome.quality,
+        "warnings": list(outcome.warnings),
+    }
+
+
+def _attempt(work: Work, source: Source) -> Outcome | Failure:
+    """Errors become words here, so that nothing unpicklable has to cross between processes."""
+    start = time.perf_counter()
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", QuantalWarning)
+            outcome = work(source)
+    except Exception as error:
+        return Failure(source.name, describe(error))
+    said = dict.fromkeys((*outcome.warnings, *(str(warning.message) for warning in caught)))
+    return replace(outcome, seconds=time.perf_counter() - start, warnings=tuple(said))
+
+
+def _here(steps: Sequence[Step], work: Work) -> Iterator[tuple[Step, Outcome | Failure]]:
+    for step in steps:
+        yield step, _attempt(work, step.source)
+
+
+def _in_workers(
+    steps: Sequence[Step], work: Work, jobs: int
+) -> Iterator[tuple[Step, Outcome | Failure]]:
+    jobs = min(jobs, len(steps))
+    pool = ProcessPoolExecutor(
+        jobs,
+        mp_context=multiprocessing.get_context("spawn"),  # a fork of a process with threads hangs
+        initializer=_share_cores,
+        initargs=(jobs,),
+    )
+    # Ctrl-C reaches every process of the terminal; workers, which inherit this, leave it to us.
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        futures: dict[Future[Outcome | Failure], Step] = {
+            pool.submit(_attempt, work, step.source): step for step in steps
+        }
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    try:
+        for future in as_completed(list(futures)):
+            step = futures.pop(future)  # popped, so that a result is freed once it is written
+            try:
+                yield step, future.result()
+            except Exception as error:  # a worker died: out of memory, most likely
+                yield step, Failure(step.source.name, f"the worker process died: {error}")
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _share_cores(jobs: int) -> None:
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))

@@ -1,0 +1,58 @@
+"""From what a command returns or raises to an exit status.
+
+0: done. 1: at least one file failed. 2: the call was wrong. 130: interrupted by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import traceback
+from collections.abc import Callable
+from typing import ParamSpec
+
+import typer
+
+from quantal.errors import ArgumentError, QuantalError
+
+__all__ = ["describe", "guarded"]
+
+P = ParamSpec("P")
+
+
+def guarded(command: Callable[P, int]) -> Callable[P, None]:
+    """Wrap a command that returns its exit status, so that no error of ours shows a traceback."""
+
+    @functools.wraps(command)
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            status = command(*args, **kwargs)
+        except KeyboardInterrupt:
+            typer.echo("quantal: interrupted; files already finished are kept", err=True)
+            status = 130
+        except ArgumentError as error:
+            typer.echo(f"quantal: {error}", err=True)
+            status = 2
+        except (QuantalError, OSError) as error:
+            typer.echo(f"quantal: {describe(error)}", err=True)
+            status = 1
+        raise typer.Exit(status)
+
+    return call
+
+
+def describe(error: Exception) -> str:
+    """One line for people; for an error that should not be, its traceback on demand.
+
+    The demand is QUANTAL_TRACEBACK in the environment.
+    """
+    if isinstance(error, QuantalError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}"
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    if os.environ.get("QUANTAL_TRACEBACK"):
+        return "".join(traceback.format_exception(error))
+    return f"unexpected {type(error).__name__}: {error} (set QUANTAL_TRACEBACK=1 to see where)"

@@ -1,0 +1,44 @@
+"""Options that several commands share, each with its range and default in its help."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+__all__ = ["Device", "DeviceOption", "Force", "Inputs", "JsonFlag", "Out", "Recursive"]
+
+
+class Device(str, Enum):
+    """Where the networks run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+DeviceOption = Annotated[
+    Device, typer.Option(help="Where the networks run; auto takes a GPU where there is one.")
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite outputs that exist.")]
+Inputs = Annotated[
+    list[str],
+    typer.Argument(metavar="IN...", help="Files, folders, or - for standard input."),
+]
+JsonFlag = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
+]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="OUT",
+        help="A file, a folder, or - for standard output. Without it the result stands beside "
+        "its input.",
+    ),
+]
+Recursive = Annotated[
+    bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")
+]

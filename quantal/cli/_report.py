@@ -1,0 +1,140 @@
+"""What a person or a script sees of a run: lines and a progress bar, or one JSON document.
+
+Results go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import typer
+
+from quantal.cli._sources import Failure
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+__all__ = ["Report", "print_json"]
+
+PATIENCE = 1.0  # seconds before a progress bar is worth its flicker
+
+
+def print_json(document: object) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(document, indent=2))
+
+
+class Report:
+    """Collects results and failures of a run over `total` files and says them as they come."""
+
+    def __init__(
+        self, verb: str, total: int, *, as_json: bool, data_on_stdout: bool = False
+    ) -> None:
+        self.entries: list[Mapping[str, object]] = []
+        self.failures: list[Failure] = []
+        self._as_json = as_json
+        self._lines_to_stderr = data_on_stdout
+        self._bar = _Bar(verb, total, shown=not as_json and sys.stderr.isatty())
+
+    def __enter__(self) -> Report:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def done(
+        self, name: str, output: str, entry: Mapping[str, object], warnings: Sequence[str]
+    ) -> None:
+        """A file was done and its result written."""
+        self.entries.append(entry)
+        for warning in warnings:
+            typer.echo(f"{name}: warning: {warning}", err=True)
+        if not self._as_json:
+            line = (
+                f"{name} -> {output}  {entry['bytes_in']:,} -> {entry['bytes_out']:,} bytes  "
+                f"{entry['bpp']:.3f} bpp  {entry['seconds']:.2f} s"
+            )
+            typer.echo(line, err=self._lines_to_stderr)
+        self._bar.advance()
+
+    def failed(self, failure: Failure) -> None:
+        """A file could not be done."""
+        self.failures.append(failure)
+        typer.echo(f"{failure.name}: {failure.reason}", err=True)
+        self._bar.advance()
+
+    def finish(self) -> int:
+        """Print the JSON document if one was asked for; the exit status."""
+        if self._as_json:
+            print_json(self.entries)
+        return 1 if self.failures else 0
+
+
+class _Bar:
+    """A bar on standard error that shows itself only when the work takes its time."""
+
+    def __init__(self, verb: str, total: int, *, shown: bool) -> None:
+        self._verb = verb
+        self._total = total
+        self._done = 0
+        self._lock = threading.Lock()
+        self._progress: Progress | None = None
+        self._timer = threading.Timer(PATIENCE, self._show) if shown else None
+
+    def start(self) -> None:
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+
+    def stop(self) -> None:
+        if self._timer is None:
+            return
+        self._timer.cancel()
+        with self._lock:
+            self._timer = None
+            if self._progress is not None:
+                self._progress.stop()
+
+    def advance(self) -> None:
+        with self._lock:
+            self._done += 1
+            if self._progress is not None:
+                self._progress.update(self._progress.task_ids[0], completed=self._done)
+
+    def _show(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        with self._lock:
+            if self._timer is None:  # it was all over just before
+                return
+            self._progress = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=Console(stderr=True),
+                transient=True,
+                redirect_stdout=sys.stdout.isatty(),
+            )
+            self._progress.add_task(self._verb, total=self._total, completed=self._done)
+            self._progress.start()

@@ -1,0 +1,167 @@
+"""Where results go: names of outputs, what may not be overwritten, and writing in one piece."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantal.cli._sources import STDIN, Failure, Source
+from quantal.errors import ArgumentError, OutputError
+
+__all__ = ["STDOUT", "Step", "plan", "write_file", "write_stdout"]
+
+STDOUT = "-"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One input and where its result goes; no path: standard output."""
+
+    source: Source
+    target: Path | None
+
+    @property
+    def output(self) -> str:
+        return STDOUT if self.target is None else str(self.target)
+
+
+def plan(
+    sources: Sequence[Source], names: Sequence[str], out: str | None, suffix: str, force: bool
+) -> tuple[list[Step], list[Failure]]:
+    """Give each source its target, before any work is done.
+
+    `names` are the inputs as they were given: a folder among them, or several, make `out` a folder.
+    A target that exists (without `force`), that is an input, or that two inputs would share is a
+    failure of that input alone.
+    """
+    into_folder = len(names) > 1 or any(name != STDIN and os.path.isdir(name) for name in names)
+    place = _place(sources, out, into_folder)
+    inputs = {os.path.realpath(s.path): s.name for s in sources if s.path is not None}
+    taken: dict[str, str] = {}
+    steps: list[Step] = []
+    failures: list[Failure] = []
+    for source in sources:
+        target = place.of(source, suffix)
+        if target is None:
+            steps.append(Step(source, None))
+            continue
+        real = os.path.realpath(target)
+        if real in inputs:
+            reason = f"its output {target} is an input ({inputs[real]}); name another with -o"
+        elif real in taken:
+            reason = (
+                f"its output {target} is already that of {taken[real]}; "
+                "compress them one by one with -o, or into different folders"
+            )
+        elif _is_ordinary(target) and not force:
+            reason = f"{target} exists already; --force overwrites it"
+        else:
+            taken[real] = source.name
+            steps.append(Step(source, target))
+            continue
+        failures.append(Failure(source.name, reason))
+    return steps, failures
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Standard output, one file, a folder, or beside each input."""
+
+    stdout: bool = False
+    file: Path | None = None
+    folder: Path | None = None
+
+    def of(self, source: Source, suffix: str) -> Path | None:
+        if self.stdout or (self.file is None and self.folder is None and source.path is None):
+            return None
+        if self.file is not None:
+            return self.file
+        if self.folder is not None:
+            return self.folder / source.relative.with_suffix(suffix)
+        return None if source.path is None else source.path.with_suffix(suffix)
+
+
+def _place(sources: Sequence[Source], out: str | None, into_folder: bool) -> _Place:
+    if out is None:
+        return _Place()
+    if out == STDOUT:
+        if len(sources) > 1:
+            raise ArgumentError("-o - takes one input: several results can't share one stream")
+        return _Place(stdout=True)
+    path = Path(out)
+    if path.is_dir() or out.endswith((os.sep, "/")):
+        return _Place(folder=path)
+    if not into_folder:
+        return _Place(file=path)
+    if path.exists():
+        raise ArgumentError(f"{out} is a file: several inputs need a folder for their outputs")
+    return _Place(folder=path)
+
+
+def _is_ordinary(target: Path) -> bool:
+    """Whether writing to `target` would replace something; a device or a pipe holds nothing."""
+    return target.is_file() or target.is_symlink() or target.is_dir()
+
+
+def write_file(target: Path, data: bytes, force: bool) -> None:
+    """Write all of `data` or nothing: a temporary file in the same folder is renamed at the end.
+
+    Folders that are missing on the way to `target` are made.
+    """
+    with _as_output_errors(target):
+        if target.exists() and not _is_ordinary(target):
+            target.write_bytes(data)
+            return
+        if target.is_dir():
+            raise OutputError(f"{target} is a folder; name a file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
+        try:
+            _write_new(temporary, data)
+            if target.exists() and not force:
+                raise OutputError(f"{target} came into being meanwhile; --force overwrites it")
+            os.replace(temporary, target)
+        except BaseException:  # Ctrl-C too: no half file may stay
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+
+
+def write_stdout(data: bytes, force: bool) -> None:
+    """Write to standard output; a terminal gets binary data only with `force`."""
+    if sys.stdout.isatty() and not force:
+        raise ArgumentError("binary data is not written to a terminal; redirect it, or use --force")
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise OutputError(f"standard output can't be written: {error.strerror}") from error
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    # Not through tempfile: its files are private, and a result should follow the user's umask.
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "wb") as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def _as_output_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason = "the disk is full"
+        elif error.errno == errno.EROFS:
+            reason = "its folder is on a read-only file system"
+        elif error.errno in (errno.EACCES, errno.EPERM):
+            reason = f"no permission to write in {target.parent}"
+        else:
+            reason = error.strerror or str(error)
+        raise OutputError(f"{target} can't be written: {reason}") from error

@@ -1,0 +1,33 @@
+"""`quantal codecs`: which codecs there are; loads none of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from quantal.cli._options import JsonFlag
+from quantal.cli._report import print_json
+
+__all__ = ["codecs"]
+
+
+def codecs(as_json: JsonFlag = False) -> int:
+    """List codecs: size, work per pixel both ways, and how their weights were trained."""
+    from quantal.codecs import DEFAULT_CODEC, available
+
+    entries = available()
+    if as_json:
+        print_json([asdict(entry) for entry in entries])
+        return 0
+    for entry in entries:
+        default = " (default)" if entry.name == DEFAULT_CODEC else ""
+        weights = "here" if entry.weights else "missing"
+        typer.echo(f"{entry.name}{default}: {entry.media}. {entry.description}")
+        typer.echo(f"  parameters  {entry.parameters:,}; weights {weights}")
+        typer.echo(
+            f"  work        {entry.encode_kmac_per_pixel:.1f} kMAC/pixel to encode, "
+            f"{entry.decode_kmac_per_pixel:.1f} to decode"
+        )
+        typer.echo(f"  training    {entry.training_data}, {entry.training_steps:,} steps")
+    return 0

@@ -1,0 +1,103 @@
+"""`quantal decompress`: .qtl files to pictures."""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from quantal.cli._batch import Outcome, run
+from quantal.cli._options import Device, DeviceOption, Force, Inputs, JsonFlag, Out, Recursive
+from quantal.cli._report import Report
+from quantal.cli._sources import Source, expand
+from quantal.cli._targets import STDOUT, plan
+from quantal.errors import ArgumentError
+
+__all__ = ["decompress"]
+
+
+class Format(str, Enum):
+    """What a result is written as."""
+
+    png = "png"
+    jpg = "jpg"
+    webp = "webp"
+    mp4 = "mp4"
+    mkv = "mkv"
+    y4m = "y4m"
+
+
+VIDEO = (Format.mp4, Format.mkv, Format.y4m)
+SUFFIXES = {".jpeg": Format.jpg} | {f".{entry.value}": entry for entry in Format}
+
+
+def decompress(
+    inputs: Inputs,
+    out: Out = None,
+    format: Annotated[
+        Format | None,
+        typer.Option(help="What to write; default: by the suffix of OUT, else png."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes to work with.")] = 1,
+    device: DeviceOption = Device.auto,
+    recursive: Recursive = False,
+    force: Force = False,
+    as_json: JsonFlag = False,
+) -> int:
+    """Decompress .qtl files to pictures.
+
+    PNG and WebP are written losslessly, JPEG at quality 95.
+    """
+    if as_json and out == STDOUT:
+        raise ArgumentError("--json and -o - both want standard output; give one of them")
+    kind = _format(out, format)
+    if kind in VIDEO:
+        raise ArgumentError(f"{kind.value} is for video, this is for pictures: png, jpg or webp")
+    sources, missing = expand(inputs, {".qtl"}, recursive)
+    steps, refused = plan(sources, inputs, out, f".{kind.value}", force)
+    on_stdout = any(step.target is None for step in steps)
+    if as_json and on_stdout:
+        raise ArgumentError("--json needs an output by -o: the result would go to standard output")
+    work = partial(decompress_one, format=kind.value, device=device.value)
+    report = Report("decompressing", len(steps), as_json=as_json, data_on_stdout=on_stdout)
+    for failure in (*missing, *refused):
+        report.failed(failure)
+    with report:
+        run(steps, work, report, jobs=jobs, force=force)
+    return report.finish()
+
+
+def _format(out: str | None, asked: Format | None) -> Format:
+    suffix = os.path.splitext(out or "")[1].lower()
+    if not suffix or out is None or os.path.isdir(out):
+        return asked or Format.png
+    named = SUFFIXES.get(suffix)
+    if asked is None and named is None:
+        raise ArgumentError(f"{suffix} can't be written; png, jpg and webp can, or give --format")
+    if asked is not None and named is not None and asked is not named:
+        raise ArgumentError(f"--format {asked.value} and the name {out} contradict each other")
+    return asked or named or Format.png
+
+
+def decompress_one(source: Source, format: str, device: str) -> Outcome:
+    """Decompress one file; stands at module level so that a worker process can find it."""
+    from quantal import container, media
+    from quantal.codecs.files import decode_picture
+
+    # The header first: whatever is no .qtl file is refused before it is read as a whole.
+    size = source.size()
+    info = container.probe(source.bytes(container.HEADER_LIMIT), size)
+    picture = decode_picture(source.bytes(), device)
+    return Outcome(
+        data=media.write(picture, format),
+        codec=info.header.codec,
+        width=info.header.width,
+        height=info.header.height,
+        bytes_in=size,
+        bpp=info.bpp,
+        quality=info.quality,
+        warnings=picture.warnings,
+    )

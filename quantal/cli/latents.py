@@ -1,0 +1,40 @@
+"""`quantal latents`: the compressed latents of a .qtl file as tensors, without drawing it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from quantal.cli._options import Device, DeviceOption, Force
+from quantal.cli._sources import expand
+from quantal.cli._targets import STDOUT, plan, write_file, write_stdout
+from quantal.errors import OutputError
+
+__all__ = ["latents"]
+
+
+def latents(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A .qtl file, or -.")],
+    out: Annotated[
+        str,
+        typer.Option("--output", "-o", metavar="OUT.safetensors", help="Where to write, or -."),
+    ],
+    device: DeviceOption = Device.auto,
+    force: Force = False,
+) -> int:
+    """Write the latents of a .qtl file as safetensors."""
+    from quantal.latents import latents as read
+
+    sources, _ = expand([file], {".qtl"})
+    steps, refused = plan(sources, [file], out, ".safetensors", force)
+    for failure in refused:
+        raise OutputError(failure.reason)
+    for step in steps:
+        data = read(step.source.bytes(), device=device.value).to_safetensors()
+        if step.target is None:
+            write_stdout(data, force)
+        else:
+            write_file(step.target, data, force)
+            typer.echo(f"{file} -> {step.output}  {len(data):,} bytes", err=out == STDOUT)
+    return 0
