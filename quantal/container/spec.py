@@ -21,7 +21,7 @@ END = "<!-- end of the generated part -->"
 
 _PART_MEANINGS = {
     "image": "the coded picture; always there, always first",
-    "alpha": "transparency: an 8-bit greyscale PNG of the same width and height",
+    "alpha": "opacity: a greyscale PNG of the same size, 8 bits or 1 bit a pixel",
     "icc": "ICC profile, as it is",
     "exif": "EXIF, from the TIFF header on (without `Exif\\0\\0`); its orientation is 1",
     "xmp": "XMP packet, as it is",

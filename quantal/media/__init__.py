@@ -1,0 +1,27 @@
+"""Pictures in and out: pixels, alpha, orientation, ICC, EXIF, XMP, through Pillow and numpy.
+
+Nothing of the user's is lost silently: what can't be kept is named in `Picture.warnings`. No torch
+here, and no .qtl files.
+"""
+
+from __future__ import annotations
+
+from quantal.media._alpha import decode_alpha, encode_alpha
+from quantal.media._convert import from_image, to_image
+from quantal.media._picture import PIXEL_LIMIT, SIDE_LIMIT, Picture, from_array
+from quantal.media._read import PICTURE_SUFFIXES, read
+from quantal.media._write import write
+
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "PIXEL_LIMIT",
+    "SIDE_LIMIT",
+    "Picture",
+    "decode_alpha",
+    "encode_alpha",
+    "from_array",
+    "from_image",
+    "read",
+    "to_image",
+    "write",
+]

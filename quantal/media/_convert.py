@@ -1,0 +1,206 @@
+"""Pillow's images to pictures and back, for every mode that Pillow has.
+
+Pixels are copied once, in strips, straight into their final place and orientation, so that a
+picture of 100 megapixels never exists three times. Files are opened in `_read`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, TiffImagePlugin
+
+from quantal.errors import MediaError, QuantalError
+from quantal.media._metadata import EXIF_PREFIX, icc_fits, metadata_of
+from quantal.media._picture import Bytes, Picture, check_size
+
+__all__ = ["from_image", "pillow_errors", "to_image"]
+
+_STRIP_PIXELS = 1 << 20
+_GREY = frozenset({"1", "L", "LA", "La"})
+_DEEP = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+_FOREIGN = {"CMYK": "CMYK", "YCbCr": "YCbCr", "LAB": "L*a*b*", "HSV": "HSV"}
+
+
+@contextmanager
+def pillow_errors(what: str) -> Iterator[None]:
+    """Turn whatever Pillow raises about a picture into a MediaError.
+
+    Its decoders raise nearly every kind of exception on broken files, hence the broad net.
+    """
+    try:
+        yield
+    except QuantalError:
+        raise
+    except MemoryError as error:
+        raise MediaError(f"{what} needs more memory than there is; resize it first") from error
+    except Image.DecompressionBombError as error:
+        raise MediaError(
+            f"{what} is too large for Pillow: {error} Raise PIL.Image.MAX_IMAGE_PIXELS if you "
+            "trust it"
+        ) from error
+    except Exception as error:
+        raise MediaError(f"{what} is cut, broken or of an unknown kind: {error}") from error
+
+
+def from_image(image: Image.Image) -> Picture:
+    """A picture from any image of Pillow; of an animation, the frame the image stands at.
+
+    >>> picture = from_image(Image.new("LA", (4, 3), (200, 128)))
+    >>> picture.grey, picture.pixels[0, 0].tolist(), picture.alpha[0, 0].item()
+    (True, [200, 200, 200], 128)
+    """
+    check_size(*image.size)
+    with pillow_errors("the picture"):
+        warnings = []
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1:
+            warnings.append(f"only frame {image.tell() + 1} of {frames} was taken")
+        bits = _sample_bits(image)  # known only until the image is loaded
+        _load(image)
+        meta = metadata_of(image)
+        warnings += meta.warnings
+        if image.mode in _DEEP:
+            colour, alpha, grey = *_reduce(image, bits, warnings), True
+            image = Image.fromarray(colour)
+        else:
+            grey, alpha = image.mode in _GREY, None
+            if bits > 8:
+                warnings.append(f"{bits}-bit samples were reduced to 8 bits")
+        foreign = _FOREIGN.get(image.mode)
+        pixels, alpha = _arrays(image, grey, alpha, meta.orientation)
+
+    icc = meta.icc
+    if icc and not icc_fits(icc, grey):
+        icc = None
+        warnings.append(
+            f"{foreign} was converted to RGB; its ICC profile no longer applies and was dropped"
+            if foreign
+            else "its ICC profile is broken or not one for its colours and was dropped"
+        )
+    elif foreign:
+        warnings.append(f"{foreign} was converted to RGB")
+    return Picture(pixels, alpha, grey, icc, meta.exif, meta.xmp, tuple(warnings))
+
+
+def to_image(picture: Picture) -> Image.Image:
+    """An image of mode L, LA, RGB or RGBA, with the metadata in its `info`."""
+    samples = picture.pixels[:, :, 0] if picture.grey else picture.pixels
+    image = Image.fromarray(np.ascontiguousarray(samples))
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(np.ascontiguousarray(picture.alpha)))
+    if picture.icc:
+        image.info["icc_profile"] = picture.icc
+    if picture.exif:
+        image.info["exif"] = EXIF_PREFIX + picture.exif
+    if picture.xmp:
+        image.info["xmp"] = picture.xmp
+    return image
+
+
+def _load(image: Image.Image) -> None:
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile:
+        # Given memory for its pixels, a TIFF is not held against Pillow's global limit.
+        stored = (image.tag_v2[256], image.tag_v2[257])
+        image.im = Image.new(image.mode, stored).im
+    image.load()
+
+
+def _arrays(
+    image: Image.Image, grey: bool, alpha: Bytes | None, orientation: int
+) -> tuple[Bytes, Bytes | None]:
+    """RGB [H, W, 3] and alpha [H, W] of an image with 8 bits a sample, turned upright."""
+    width, height = image.size
+    shape = (width, height) if orientation >= 5 else (height, width)
+    has_alpha = image.has_transparency_data
+    mode = ("L" if grey else "RGB") + ("A" if has_alpha else "")
+    pixels = np.empty((*shape, 3), np.uint8)
+    opacity = np.empty(shape, np.uint8) if has_alpha or alpha is not None else None
+    # Views of the arrays as the image is stored: what is written there lands upright.
+    stored = _stored(pixels, orientation)
+    stored_opacity = None if opacity is None else _stored(opacity, orientation)
+    if stored_opacity is not None and alpha is not None:
+        stored_opacity[...] = alpha
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        strip = image.crop((0, top, width, bottom))
+        # Pillow cannot go from these two to where we want in one step.
+        strip = strip.convert("LA") if strip.mode == "La" else strip
+        strip = strip.convert("RGBA") if strip.mode in ("RGBa", "PA") else strip
+        samples = np.asarray(strip if strip.mode == mode else strip.convert(mode))
+        samples = samples.reshape(bottom - top, width, len(mode))
+        stored[top:bottom] = samples[:, :, : len(mode) - has_alpha]
+        if has_alpha and stored_opacity is not None:
+            stored_opacity[top:bottom] = samples[:, :, -1]
+    return pixels, opacity
+
+
+def _stored(upright: Bytes, orientation: int) -> Bytes:
+    """A view of an upright array as the EXIF orientation 1..8 says it is stored."""
+    if orientation == 2:
+        return upright[:, ::-1]
+    if orientation == 3:
+        return upright[::-1, ::-1]
+    if orientation == 4:
+        return upright[::-1]
+    if orientation == 5:
+        return upright.swapaxes(0, 1)
+    if orientation == 6:
+        return upright.swapaxes(0, 1)[::-1]
+    if orientation == 7:
+        return upright[::-1, ::-1].swapaxes(0, 1)
+    if orientation == 8:
+        return upright.swapaxes(0, 1)[:, ::-1]
+    return upright
+
+
+def _sample_bits(image: Image.Image) -> int:
+    """Bits of a sample in the file behind an image that is not loaded yet; 8 if unknown."""
+    tiles = getattr(image, "tile", None)
+    if not tiles or getattr(image, "format", None) not in ("PNG", "TIFF"):
+        return 8
+    args = tiles[0][3]
+    raw_mode = args if isinstance(args, str) else args[0] if args else ""
+    found = re.search(r";(\d+)", str(raw_mode))
+    return max(8, int(found[1])) if found else 8
+
+
+def _reduce(image: Image.Image, bits: int, warnings: list[str]) -> tuple[Bytes, Bytes | None]:
+    """Grey [H, W] and alpha of an image of mode I, F or I;16, with 8 bits a sample."""
+    samples = np.asarray(image)
+    key = image.info.get("transparency")
+    alpha = np.where(samples == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
+    if image.mode.startswith("I;16"):
+        bits = bits if 8 < bits < 16 else 16
+        warnings.append(f"{bits}-bit samples were reduced to 8 bits")
+        return _scaled(samples, 0, (1 << bits) - 1), alpha
+    finite = samples[np.isfinite(samples)] if image.mode == "F" else samples
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    if image.mode == "I" and bits != 16 and 0 <= low <= high <= 255:
+        return samples.astype(np.uint8), alpha  # as good in 8 bits
+    tops = (1, 255) if image.mode == "F" else (65535,)
+    top = next((top for top in tops if 0 <= low <= high <= top), None)
+    if top is None:
+        kind = "floating-point" if image.mode == "F" else "32-bit"
+        warnings.append(
+            f"{kind} samples from {low:g} to {high:g} were stretched over 0..255, 8 bits each"
+        )
+        return _scaled(samples, low, high), alpha
+    kind = "floating-point" if image.mode == "F" else "16-bit"
+    warnings.append(f"{kind} samples were reduced to 8 bits")
+    return _scaled(samples, 0, top), alpha
+
+
+def _scaled(samples: npt.NDArray[np.generic], low: float, high: float) -> Bytes:
+    """Samples of low..high as 0..255, rounded; what is no number becomes 0."""
+    scaled = samples.astype(np.float32) if samples.dtype.itemsize < 4 else samples.astype(float)
+    np.nan_to_num(scaled, copy=False, nan=low, posinf=high, neginf=low)
+    scaled -= low
+    scaled *= 255 / ((high - low) or 1)
+    rounded: Bytes = np.rint(scaled).clip(0, 255).astype(np.uint8)
+    return rounded

@@ -1,0 +1,95 @@
+"""Picture files to pictures.
+
+Files are handed to Pillow's decoders one by one instead of through `Image.open`: only the formats
+named here are tried (none that starts another program), and Pillow's limit on pixels, which is one
+global variable for all threads, stays untouched. Our own limit is `PIXEL_LIMIT`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, ImageFile
+
+from quantal.errors import MediaError
+from quantal.media._convert import from_image, pillow_errors
+from quantal.media._picture import Picture
+
+__all__ = ["PICTURE_SUFFIXES", "read"]
+
+PICTURE_SUFFIXES: frozenset[str] = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".gif"}
+)
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "GIF")
+_BEGINNING = 16  # bytes that Pillow's plugins ask for to know their own
+
+
+def read(source: str | Path | bytes | BinaryIO) -> Picture:
+    """The picture in a file: JPEG, PNG, WebP, TIFF, BMP, AVIF or GIF.
+
+    `source` is a path, the bytes of a file, or an open file, which is read from its start if it
+    can be rewound and stays open. MediaError for everything that is no whole picture.
+    """
+    with _opened(source) as file:
+        name = f"{os.fspath(source)}" if isinstance(source, (str, Path)) else "the picture"
+        with pillow_errors(name):
+            image = _identify(file, name)
+            deep_avif = image.format == "AVIF" and _avif_has_more_than_8_bits(file)
+            picture = from_image(image)
+    if deep_avif:
+        lost = "10- or 12-bit samples were reduced to 8 bits"
+        picture = replace(picture, warnings=(*picture.warnings, lost))
+    return picture
+
+
+@contextmanager
+def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        yield io.BytesIO(source)
+    elif isinstance(source, (str, os.PathLike)):
+        try:
+            file = open(source, "rb")  # noqa: SIM115 - errors while reading are not errors of open
+        except OSError as error:
+            raise MediaError(f"{source} can't be opened: {error.strerror or error}") from error
+        with file:
+            yield file
+    elif source.seekable():
+        source.seek(0)
+        yield source
+    else:
+        yield io.BytesIO(source.read())
+
+
+def _identify(file: BinaryIO, name: str) -> ImageFile.ImageFile:
+    """The image in a file, its header read and nothing decoded yet."""
+    Image.init()
+    beginning = file.read(_BEGINNING)
+    if not beginning:
+        raise MediaError(f"{name} is empty")
+    for format_name in _FORMATS:
+        factory, accept = Image.OPEN.get(format_name, (None, None))
+        # A plugin without its library answers with a sentence instead of True.
+        if factory and accept and accept(beginning) is True:
+            file.seek(0)
+            return factory(file, "")
+    raise MediaError(
+        f"{name} is not a picture: it starts with {beginning[:8].hex(' ')}; "
+        "expected JPEG, PNG, WebP, TIFF, BMP, AVIF or GIF"
+    )
+
+
+def _avif_has_more_than_8_bits(file: BinaryIO) -> bool:
+    """Whether an AVIF says so; Pillow does not tell. Leaves the file where it was."""
+    position = file.tell()
+    file.seek(0)
+    # The av1C box: its name, marker and version, profile and level, then tier and depth bits.
+    box = file.read(1 << 14).partition(b"av1C")[2]
+    file.seek(position)
+    return len(box) > 2 and bool(box[2] & 0x40)

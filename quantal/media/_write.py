@@ -1,0 +1,83 @@
+"""Pictures to the bytes of PNG, JPEG and WebP files.
+
+Nothing is written to disk here: the caller knows where, and under which temporary name.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any
+
+from PIL import Image, PngImagePlugin
+
+from quantal.errors import ArgumentError, OutputError, QuantalWarning
+from quantal.media._convert import to_image
+from quantal.media._picture import Picture
+
+__all__ = ["write"]
+
+_JPEG_SEGMENT = 65533
+_XMP_SEGMENT = _JPEG_SEGMENT - len(b"http://ns.adobe.com/xap/1.0/\0")
+_PILLOW_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
+
+
+def write(picture: Picture, format: str) -> bytes:
+    """The bytes of a "png", a "jpg" (quality 95, no chroma subsampling) or a lossless "webp".
+
+    What the format can't hold is dropped with a QuantalWarning.
+    """
+    if format not in _PILLOW_NAMES:
+        raise ArgumentError(f"format {format!r} found, expected {', '.join(_PILLOW_NAMES)}")
+    image = to_image(picture)
+    options: dict[str, Any] = {
+        key: image.info[key] for key in ("icc_profile", "exif", "xmp") if key in image.info
+    }
+    if format == "png":
+        options["pnginfo"] = _png_texts(options.pop("xmp", None))
+    elif format == "jpg":
+        image = _on_white(image)
+        _drop_what_no_segment_holds(options)
+        options |= {"quality": 95, "subsampling": "4:4:4"}
+    else:
+        # Colours under full transparency are kept: the file is as lossless as the picture.
+        options |= {"lossless": True, "exact": True}
+    file = io.BytesIO()
+    try:
+        image.save(file, _PILLOW_NAMES[format], **options)
+    except (OSError, ValueError) as error:
+        raise OutputError(
+            f"a picture of {picture.width}x{picture.height} pixels can't be written as {format}: "
+            f"{error}; choose png"
+        ) from error
+    return file.getvalue()
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    _warn("jpg has no transparency; the picture was laid on white")
+    mode = image.mode.removesuffix("A")
+    white = Image.new(mode, image.size, "white")
+    white.paste(image.convert(mode), mask=image.getchannel("A"))
+    return white
+
+
+def _drop_what_no_segment_holds(options: dict[str, Any]) -> None:
+    for key, limit in (("exif", _JPEG_SEGMENT), ("xmp", _XMP_SEGMENT)):
+        if len(options.get(key, b"")) > limit:
+            _warn(f"jpg holds {limit} bytes of {key.upper()}, not {len(options.pop(key))}: dropped")
+
+
+def _png_texts(xmp: bytes | None) -> PngImagePlugin.PngInfo:
+    texts = PngImagePlugin.PngInfo()
+    if xmp:
+        try:
+            texts.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8"))
+        except UnicodeDecodeError:
+            _warn("png holds XMP in UTF-8 only; this one is in another encoding and was dropped")
+    return texts
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, QuantalWarning, stacklevel=4)
