@@ -59,6 +59,8 @@ def run(steps: Sequence[Step], work: Work, report: Report, *, jobs: int, force: 
             report.failed(Failure(step.source.name, str(error)))
             continue
         report.done(step.source.name, step.output, _entry(step, result), result.warnings)
+    place = {step.source.name: index for index, step in enumerate(steps)}
+    report.entries.sort(key=lambda entry: place[str(entry["input"])])  # workers finish in any order
 
 
 def _entry(step: Step, outcome: Outcome) -> dict[str, object]:

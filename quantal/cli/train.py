@@ -30,7 +30,11 @@ def train(
     if not recipe.is_file():
         raise ArgumentError(f"there is no recipe {recipe}")
 
-    from quantal.train import run
-
+    try:
+        from quantal.train import run
+    except ModuleNotFoundError as error:
+        if error.name != "yaml":
+            raise
+        raise ArgumentError("training needs PyYAML: pip install 'quantal[train]'") from error
     run(recipe, changes, resume)
     return 0
