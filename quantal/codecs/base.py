@@ -1,0 +1,121 @@
+"""What every codec is: pixels to latents, latents to bytes, and back, in that order.
+
+A codec knows nothing of files, metadata or rate targets (files.py does), and nothing of training
+(training.py does). Subclass Codec and register it to add one: CONTRIBUTING.md shows how.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+__all__ = ["Codec", "CodecInfo", "Latents", "Pixels"]
+
+#: uint8 [H, W, 3], RGB.
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class CodecInfo:
+    """What `quantal codecs` says of a codec; read without loading it."""
+
+    name: str
+    media: str
+    description: str
+    parameters: int
+    encode_kmac_per_pixel: float
+    decode_kmac_per_pixel: float
+    weights: bool
+    training_data: str
+    training_steps: int
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What a file says before any network has drawn it.
+
+    symbols: every coded symbol in coding order, a list of int32 tensors, equal on all machines.
+    y_hat: latents [M, h, w], float32, ready for the synthesis. z_hat: dequantised side latents
+    [N, h', w'], float32. width, height: of the picture, in pixels; stride: pixels per latent.
+    """
+
+    codec: str
+    width: int
+    height: int
+    rate: int
+    stride: int
+    symbols: list[Tensor]
+    y_hat: Tensor
+    z_hat: Tensor
+
+
+class Codec(ABC):
+    """A codec with its weights loaded. Rates are 0..252: a rate index 0..63 and quarters of it."""
+
+    name: ClassVar[str]
+    media: ClassVar[str] = "picture"
+
+    def __init__(self, device: torch.device, model_hash: bytes) -> None:
+        self.device = device
+        #: First 4 bytes of a SHA-256 over everything that decides how bits are read.
+        self.model_hash = model_hash
+
+    @abstractmethod
+    def analyse(self, pixels: Pixels) -> Tensor:
+        """Transform pixels to latents [1, M, h, w], which serve for every rate."""
+
+    @abstractmethod
+    def encode(self, latents: Tensor, rate: int) -> bytes:
+        """Quantise and code latents at a rate; returns the image part of a file."""
+
+    @abstractmethod
+    def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
+        """Read every symbol of an image part; no floating point decides anything here.
+
+        Raises BitstreamError if the bytes can't be those of such a picture, before allocating for
+        it what the bytes don't justify.
+        """
+
+    @abstractmethod
+    def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
+        """Turn parsed symbols into latents."""
+
+    @abstractmethod
+    def synthesise(self, latents: Latents) -> Pixels:
+        """Draw the picture."""
+
+    def compress(
+        self,
+        image: Image.Image | Pixels | Tensor,
+        *,
+        quality: int | None = None,
+        bpp: float | None = None,
+        psnr: float | None = None,
+        max_bytes: int | None = None,
+    ) -> bytes:
+        """Compress a picture to the bytes of a .qtl file; see quantal.compress."""
+        from quantal._api import compress
+
+        return compress(
+            image, self, quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes
+        )
+
+    def decompress(self, data: bytes) -> Image.Image:
+        """The picture in the bytes of a .qtl file that this codec wrote."""
+        from quantal import media
+        from quantal.codecs.files import decode_picture
+
+        return media.to_image(decode_picture(data, codec=self))
+
+    def latents(self, data: bytes) -> Latents:
+        """The compressed latents of a .qtl file that this codec wrote, without drawing it."""
+        from quantal.codecs.files import read_latents
+
+        return read_latents(data, codec=self)

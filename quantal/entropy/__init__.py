@@ -1,0 +1,33 @@
+"""Latents to bytes and back: quantisers, frozen tables, integer networks, priors and the coder."""
+
+from __future__ import annotations
+
+from quantal.entropy.coder import Decoder, Encoder, decode, encode
+from quantal.entropy.exact import ExactLayer, ExactNet
+from quantal.entropy.factorized import FactorizedPrior
+from quantal.entropy.scales import SCALES, index_to_scale, logistic_bits
+from quantal.entropy.hyperprior import HyperAnalysis, MeanNet, ScaleNet
+from quantal.entropy.rates import RATE_INDICES, RateCurve, rate_lambda
+from quantal.entropy.tables import PRECISION, TableSet, freeze
+
+__all__ = [
+    "PRECISION",
+    "RATE_INDICES",
+    "SCALES",
+    "Decoder",
+    "Encoder",
+    "ExactLayer",
+    "ExactNet",
+    "FactorizedPrior",
+    "HyperAnalysis",
+    "MeanNet",
+    "RateCurve",
+    "ScaleNet",
+    "TableSet",
+    "decode",
+    "encode",
+    "freeze",
+    "logistic_bits",
+    "index_to_scale",
+    "rate_lambda",
+]

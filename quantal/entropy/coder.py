@@ -1,0 +1,305 @@
+"""The arithmetic coder: symbols and table indices to bytes, and back.
+
+constriction's asymmetric numeral system (Duda 2013; Bamler 2022) behind two classes. Elements are
+grouped by table, so that each table is one call into compiled code; an int32 that no slot holds
+is escaped. The stack that ANS is lies hidden: what is put first is taken first.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import constriction
+import numpy as np
+import numpy.typing as npt
+
+from quantal.entropy.tables import TableSet
+from quantal.errors import ArgumentError, CorruptError
+
+__all__ = ["Decoder", "Encoder", "decode", "encode", "escape_bits"]
+
+_Ans = constriction.stream.stack.AnsCoder
+_model = constriction.stream.model
+
+IntArray = npt.NDArray[np.int32]
+IndexArray = npt.NDArray[np.uint8]
+
+#: An escaped symbol's distance from its table needs 0 to 33 bits; the count comes first.
+_CLASSES = 34
+#: Raw bits go in runs of at most this many: a uniform model holds at most 2^24 values.
+_RAW_BITS = 16
+#: From so many elements on, two threads share the sorting.
+_SHARE_FROM = 1 << 18
+
+
+def _escape_values(slot: npt.NDArray[np.int64], escape: int) -> npt.NDArray[np.int64]:
+    """Slots outside 0..escape-1 to 0, 1, 2, ...: odd below the table, even above it."""
+    below = slot < 0
+    distance = np.where(below, -slot - 1, slot - escape)
+    values: npt.NDArray[np.int64] = 2 * distance + below
+    return values
+
+
+def _classes(values: npt.NDArray[np.int64]) -> IntArray:
+    """Bits that each value needs: 0 for 0, else floor(log2) + 1; exact, by comparison."""
+    bounds = np.int64(1) << np.arange(_CLASSES, dtype=np.int64)
+    return np.searchsorted(bounds, values, side="right").astype(np.int32)
+
+
+def escape_bits(slot: npt.NDArray[np.int64], escape: int) -> float:
+    """Bits that escaped slots cost beyond their escape symbol."""
+    classes = _classes(_escape_values(slot, escape))
+    return float(len(classes) * np.log2(_CLASSES) + np.maximum(classes - 1, 0).sum())
+
+
+def _raw_runs(bits: int) -> list[tuple[int, int]]:
+    """(shift, width) of the runs in which the low `bits` bits of a value are coded."""
+    return [(low, min(_RAW_BITS, bits - low)) for low in range(0, bits, _RAW_BITS)]
+
+
+class _Models:
+    """constriction's models of a table set, made when first needed."""
+
+    def __init__(self, tables: TableSet) -> None:
+        self._tables = tables
+        self._made: dict[int, object] = {}
+
+    def __getitem__(self, table: int) -> object:
+        if table not in self._made:
+            # constriction gives each of n slots 1 and shares the other 2^24 - n by the given
+            # probabilities. Asked for weight - 1, whose sum is 2^24 - n, it multiplies by exactly
+            # 1.0, so its table is ours to the last integer; test_coder.py holds it to that.
+            shares = (self._tables.weights(table) - 1).astype(np.float64)
+            self._made[table] = _model.Categorical(shares, perfect=False)
+        return self._made[table]
+
+
+def _models(tables: TableSet) -> _Models:
+    made: _Models | None = tables.__dict__.get("_models")
+    if made is None:
+        made = tables.__dict__["_models"] = _Models(tables)
+    return made
+
+
+def _check_index(index: IndexArray, tables: TableSet) -> npt.NDArray[np.int64]:
+    """Elements of each table [T]; raises ArgumentError for indices that no table has."""
+    if index.dtype != np.uint8 or index.ndim != 1:
+        raise ArgumentError(f"table indices must be uint8 [n], not {index.dtype} {index.shape}")
+    counts = np.bincount(index, minlength=len(tables))
+    if len(counts) > len(tables):
+        raise ArgumentError(f"table index {len(counts) - 1} of only {len(tables)} tables")
+    return counts
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Where the elements of each table lie: positions in table order, then in their own order."""
+
+    positions: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+
+    def groups(self) -> list[tuple[int, int, int]]:
+        """(table, start, end) of every table that has elements."""
+        ends = np.cumsum(self.counts)
+        return [
+            (int(t), int(ends[t] - self.counts[t]), int(ends[t]))
+            for t in np.flatnonzero(self.counts)
+        ]
+
+
+def _order(index: IndexArray, tables: TableSet) -> _Order:
+    """Group elements by table, without those whose table is certain."""
+    counts = _check_index(index, tables)
+    certain = tables.certain[: len(counts)]
+    if counts[certain].any():
+        places = np.flatnonzero(~tables.certain[index])
+        # A stable sort of uint8 is a radix sort: this is what makes grouping cheap.
+        positions = places[np.argsort(index[places], kind="stable")]
+        counts = np.where(certain, 0, counts)
+    else:
+        positions = np.argsort(index, kind="stable")
+    return _Order(positions, counts)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What one put() left to code: slots in table order, and the escaped values among them."""
+
+    tables: TableSet
+    groups: list[tuple[int, int, int]]
+    slots: IntArray
+    escaped: npt.NDArray[np.int64]
+
+
+class Encoder:
+    """Collects symbols, then writes them all.
+
+    >>> import numpy as np
+    >>> from quantal.entropy import Decoder, Encoder, TableSet, freeze
+    >>> tables = TableSet.from_weights([-1], [freeze(np.array([0.25, 0.5, 0.25]))])
+    >>> encoder = Encoder()
+    >>> encoder.put(np.array([0, -1, 99], np.int32), np.zeros(3, np.uint8), tables)
+    >>> data = encoder.finish()
+    >>> decoder = Decoder(data)
+    >>> decoder.take(np.zeros(3, np.uint8), tables)
+    array([ 0, -1, 99], dtype=int32)
+    >>> decoder.finish()
+    """
+
+    def __init__(self) -> None:
+        self._batches: list[_Batch] = []
+
+    def put(self, symbols: IntArray, index: IndexArray, tables: TableSet) -> None:
+        """Add symbols int32 [n], each under the table that index uint8 [n] names.
+
+        Raises ArgumentError for wrong types, and where a certain table's symbol is another.
+        """
+        if symbols.dtype != np.int32 or symbols.shape != index.shape:
+            raise ArgumentError(
+                f"symbols must be int32 {index.shape}, not {symbols.dtype} {symbols.shape}"
+            )
+        order = _order(index, tables)
+        if len(order.positions) < len(index):
+            known = tables.certain[index]
+            if (symbols[known] != tables.first[index[known]]).any():
+                raise ArgumentError("a symbol differs from the one that its table is certain of")
+        sorted_symbols = symbols[order.positions]
+        groups = order.groups()
+        escaped = []
+        for table, start, end in groups:
+            part = sorted_symbols[start:end]
+            first, escape = int(tables.first[table]), int(tables.slots[table]) - 1
+            if first <= int(part.min()) and int(part.max()) < first + escape:
+                part -= first
+                continue
+            slot = part.astype(np.int64) - first
+            outside = (slot < 0) | (slot >= escape)
+            escaped.append(_escape_values(slot[outside], escape))
+            slot[outside] = escape
+            part[:] = slot
+        values = np.concatenate(escaped) if escaped else np.zeros(0, np.int64)
+        self._batches.append(_Batch(tables, groups, sorted_symbols, values))
+
+    def finish(self) -> bytes:
+        """Return the bytes of everything put; the encoder is empty again."""
+        coder = _Ans()
+        # A stack returns last what it got first, so everything goes on it backwards.
+        for batch in reversed(self._batches):
+            _push_escapes(coder, batch.escaped)
+            models = _models(batch.tables)
+            for table, start, end in reversed(batch.groups):
+                coder.encode_reverse(batch.slots[start:end], models[table])
+        self._batches = []
+        data: bytes = coder.get_compressed().astype("<u4").tobytes()
+        # The last word is never zero, so its leading zero bytes need not be kept.
+        return data.rstrip(b"\0")
+
+
+def _push_escapes(coder: _Ans, values: npt.NDArray[np.int64]) -> None:
+    if not len(values):
+        return
+    classes = _classes(values)
+    for bits in np.unique(classes)[::-1]:
+        raw = values[classes == bits]
+        for shift, width in reversed(_raw_runs(int(bits) - 1)):
+            run = (raw >> shift) & ((1 << width) - 1)
+            coder.encode_reverse(run.astype(np.int32), _model.Uniform(1 << width))
+    coder.encode_reverse(classes, _model.Uniform(_CLASSES))
+
+
+def _pop_escapes(coder: _Ans, count: int) -> npt.NDArray[np.int64]:
+    values = np.zeros(count, np.int64)
+    if not count:
+        return values
+    classes = coder.decode(_model.Uniform(_CLASSES), count)
+    for bits in np.unique(classes):
+        chosen = classes == bits
+        raw = np.full(int(chosen.sum()), (1 << int(bits)) >> 1, np.int64)
+        for shift, width in _raw_runs(int(bits) - 1):
+            # A uniform model needs two values, so a run of no bits is no run.
+            run = coder.decode(_model.Uniform(1 << width), len(raw))
+            raw |= run.astype(np.int64) << shift
+        values[chosen] = raw
+    return values
+
+
+class Decoder:
+    """Takes symbols from bytes in the order in which they were put.
+
+    What take() returns is to be trusted only once finish() has passed: an arithmetic coder can
+    tell that a stream was cut or altered only at its end.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        """Raises CorruptError for bytes that no Encoder writes."""
+        if data.endswith(b"\0"):
+            raise CorruptError("an entropy-coded stream never ends in a zero byte; this one does")
+        padded = data + b"\0" * (-len(data) % 4)
+        words = np.frombuffer(padded, dtype="<u4").astype(np.uint32)
+        self._coder = _Ans(words) if len(words) else _Ans()
+
+    def take(self, index: IndexArray, tables: TableSet) -> IntArray:
+        """Return the symbols int32 [n] of the elements whose tables index uint8 [n] names."""
+        order = _order(index, tables)
+        models = _models(tables)
+        groups = order.groups()
+        slots = np.empty(len(order.positions), np.int32)
+        outside: list[npt.NDArray[np.int64]] = []
+        for table, start, end in groups:
+            part = self._coder.decode(models[table], end - start)
+            escape = tables.slots[table] - 1
+            if int(part.max()) == escape:
+                outside.append(np.flatnonzero(part == escape) + start)
+            slots[start:end] = part
+            slots[start:end] += tables.first[table]
+        if outside:
+            self._unescape(slots, np.concatenate(outside), groups, tables)
+        if len(order.positions) == len(index):
+            symbols = np.empty(len(index), np.int32)
+        else:
+            symbols = tables.first[index]
+        symbols[order.positions] = slots
+        return symbols
+
+    def _unescape(
+        self,
+        slots: IntArray,
+        places: npt.NDArray[np.int64],
+        groups: list[tuple[int, int, int]],
+        tables: TableSet,
+    ) -> None:
+        values = _pop_escapes(self._coder, len(places))
+        ends = np.array([end for _, _, end in groups])
+        table = np.array([t for t, _, _ in groups])[np.searchsorted(ends, places, side="right")]
+        first = tables.first[table].astype(np.int64)
+        distance = values >> 1
+        above = first + tables.slots[table] - 1 + distance
+        symbols = np.where(values & 1, first - 1 - distance, above)
+        limits = np.iinfo(np.int32)
+        if symbols.min() < limits.min or symbols.max() > limits.max:
+            raise CorruptError("an escaped symbol does not fit 32 bits: the stream is damaged")
+        slots[places] = symbols
+
+    def finish(self) -> None:
+        """Raises CorruptError unless exactly everything has been taken."""
+        if not self._coder.is_empty():
+            raise CorruptError(
+                "an entropy-coded stream does not end where its symbols end: it was cut, altered, "
+                "or written with another model"
+            )
+
+
+def encode(symbols: IntArray, index: IndexArray, tables: TableSet) -> bytes:
+    """Symbols int32 [n] under the tables that index uint8 [n] names, to bytes."""
+    encoder = Encoder()
+    encoder.put(symbols, index, tables)
+    return encoder.finish()
+
+
+def decode(data: bytes, index: IndexArray, tables: TableSet) -> IntArray:
+    """The reverse of encode(); raises CorruptError for a stream that doesn't end with them."""
+    decoder = Decoder(data)
+    symbols = decoder.take(index, tables)
+    decoder.finish()
+    return symbols

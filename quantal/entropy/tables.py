@@ -1,0 +1,132 @@
+"""Probability tables as stored integers: what the coder reads, on every machine the same.
+
+A table gives each symbol a whole number of 2^-24ths. Tables are made once, at export; a decoder
+loads and checks them, and evaluates no function of probability theory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from quantal.errors import ModelError
+
+__all__ = ["PRECISION", "TableSet", "freeze"]
+
+#: Bits of a probability; constriction's default for its fast coders.
+PRECISION = 24
+TOTAL = 1 << PRECISION
+#: A table index is a uint8.
+MOST_TABLES = 256
+_LARGEST_SYMBOL = 1 << 20
+
+IntArray = npt.NDArray[np.int32]
+
+
+class TableSet:
+    """Up to 256 tables, validated.
+
+    first: int32 [T], the first symbol of each table. offsets: int32 [T + 1], where each table
+    starts in `cumulative`, int32: for a table of n slots the n + 1 values 0, ..., 2^24. The last
+    slot of a table is the escape, by which every other int32 is coded; a table of a single slot
+    says that its first symbol is certain, and costs nothing.
+    Raises ModelError if the integers don't form tables.
+    """
+
+    def __init__(self, first: IntArray, offsets: IntArray, cumulative: IntArray) -> None:
+        for name, array in (("first", first), ("offsets", offsets), ("cumulative", cumulative)):
+            if array.dtype != np.int32 or array.ndim != 1:
+                raise ModelError(f"probability tables: `{name}` must be int32 in one dimension")
+        count = len(first)
+        if not 1 <= count <= MOST_TABLES or len(offsets) != count + 1:
+            raise ModelError(f"probability tables: {count} tables with {len(offsets)} offsets")
+        wide = offsets.astype(np.int64)
+        if wide[0] != 0 or wide[-1] != len(cumulative) or (np.diff(wide) < 2).any():
+            raise ModelError("probability tables: offsets do not divide the cumulative counts")
+        steps = np.diff(cumulative.astype(np.int64))
+        inside = np.ones(len(steps), dtype=bool)
+        inside[wide[1:-1] - 1] = False
+        if (
+            cumulative[wide[:-1]].any()
+            or (cumulative[wide[1:] - 1] != TOTAL).any()
+            or (steps[inside] <= 0).any()
+        ):
+            raise ModelError(
+                f"probability tables: a table must start at 0, increase strictly and end at {TOTAL}"
+            )
+        if (np.abs(first.astype(np.int64)) > _LARGEST_SYMBOL).any():
+            raise ModelError("probability tables: a first symbol is out of range")
+        self.first, self.offsets, self.cumulative = first, offsets, cumulative
+
+    @classmethod
+    def from_weights(cls, first: Sequence[int], weights: Sequence[IntArray]) -> TableSet:
+        """Build from each table's first symbol and its slots' weights (escape last)."""
+        parts = [np.concatenate(([0], np.cumsum(w, dtype=np.int64))) for w in weights]
+        offsets = np.concatenate(([0], np.cumsum([len(p) for p in parts])))
+        return cls(
+            np.asarray(first, dtype=np.int32),
+            offsets.astype(np.int32),
+            np.concatenate(parts).astype(np.int32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def weights(self, table: int) -> npt.NDArray[np.int64]:
+        """The slots' weights of one table; they sum to 2^24."""
+        start, end = self.offsets[table], self.offsets[table + 1]
+        return np.diff(self.cumulative[start:end].astype(np.int64))
+
+    @cached_property
+    def slots(self) -> npt.NDArray[np.int64]:
+        """Number of slots of each table [T], its escape included."""
+        return np.diff(self.offsets.astype(np.int64)) - 1
+
+    @cached_property
+    def certain(self) -> npt.NDArray[np.bool_]:
+        """Which tables know their symbol [T]."""
+        result: npt.NDArray[np.bool_] = self.slots == 1
+        return result
+
+    @cached_property
+    def least_bits(self) -> npt.NDArray[np.float64]:
+        """The fewest bits that a symbol of each table can cost [T]; bounds what a file can hold."""
+        return np.array([-np.log2(self.weights(t).max() / TOTAL) for t in range(len(self))])
+
+    def bits(self, symbols: IntArray, index: npt.NDArray[np.uint8]) -> float:
+        """Bits that the coder will spend on symbols under their tables, escapes estimated."""
+        from quantal.entropy.coder import escape_bits
+
+        total = 0.0
+        for table in np.flatnonzero(np.bincount(index, minlength=len(self))):
+            if self.certain[table]:
+                continue
+            slot = symbols[index == table].astype(np.int64) - self.first[table]
+            escape = self.slots[table] - 1
+            outside = (slot < 0) | (slot >= escape)
+            cost = -np.log2(self.weights(table) / TOTAL)
+            total += float(cost[np.where(outside, escape, slot)].sum())
+            total += escape_bits(slot[outside], int(escape))
+        return total
+
+
+def freeze(
+    probabilities: npt.NDArray[np.float64], escape: float = 2.0**-20, floor: int = 1
+) -> IntArray:
+    """Turn the probabilities of consecutive symbols into integer weights with an escape slot.
+
+    Every slot gets at least `floor` (in 2^-24ths) and the sum is exactly 2^24; rounding is paid
+    by the likeliest symbol. Returns int32 [n + 1].
+    """
+    if not len(probabilities) or not np.isfinite(probabilities).all() or (probabilities < 0).any():
+        raise ModelError("probabilities must be finite, at least 0, and there must be some")
+    if floor < 1 or (len(probabilities) + 1) * floor > TOTAL // 2:
+        raise ModelError(f"{len(probabilities)} symbols do not fit a table with floor {floor}")
+    full = np.append(probabilities, max(escape, 0.0))
+    free = TOTAL - floor * len(full)
+    weights = np.floor(full / full.sum() * free).astype(np.int64) + floor
+    weights[int(np.argmax(weights))] += TOTAL - weights.sum()
+    return weights.astype(np.int32)

@@ -1,0 +1,115 @@
+"""A training recipe: everything that decides a run, read from YAML, overridden by key=value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from quantal.errors import ArgumentError
+
+__all__ = ["Phase", "Recipe", "read_recipe"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Crops of `crop` pixels in batches of `batch`, until this fraction of the run is done."""
+
+    until: float
+    crop: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """See recipes/hyperprior.yaml for what each value means."""
+
+    codec: str
+    data: tuple[str, ...]
+    out: str
+    model: dict[str, Any] = field(default_factory=dict)
+    steps: int = 20_000
+    minutes: float | None = None
+    learning_rate: float = 2e-3
+    klt_pace: float = 0.3
+    final_fraction: float = 0.02
+    warmup_steps: int = 200
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.0
+    clip: float = 2.0
+    ema: float = 0.999
+    phases: tuple[Phase, ...] = (Phase(1.0, 128, 16),)
+    quantise_from: float = 0.7
+    evaluation: tuple[str, ...] = ()
+    evaluation_rates: tuple[int, ...] = (0, 16, 32, 48, 63)
+    evaluate_minutes: float = 20.0
+    checkpoint_minutes: float = 5.0
+    device: str = "auto"
+    threads: int = 0
+    compile: bool = False
+    bfloat16: bool = True
+    seed: int = 1
+    start_from: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not self.phases or self.phases[-1].until < 1.0:
+            raise ArgumentError("a recipe needs steps >= 1 and phases whose last is `until: 1.0`")
+        for phase in self.phases:
+            if phase.crop % 64 or phase.crop < 64 or phase.batch < 1:
+                raise ArgumentError(f"crops must be multiples of 64 and batches >= 1, not {phase}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def phase(self, done: float) -> Phase:
+        """The phase in force once a fraction `done` of the run is behind."""
+        return next((p for p in self.phases if done < p.until), self.phases[-1])
+
+
+def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
+    *path, last = dotted.split(".")
+    for name in path:
+        values = values.setdefault(name, {})
+    values[last] = value
+
+
+def _build(values: Mapping[str, Any], where: str) -> Recipe:
+    known = {f.name for f in fields(Recipe)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ArgumentError(f"{where}: unknown keys {unknown}; known are {sorted(known)}")
+    missing = sorted({"codec", "data", "out"} - set(values))
+    if missing:
+        raise ArgumentError(f"{where}: missing keys {missing}")
+    cleaned = dict(values)
+    try:
+        for name in ("data", "evaluation"):
+            if isinstance(cleaned.get(name), str):
+                cleaned[name] = [cleaned[name]]
+        for name in ("data", "evaluation", "evaluation_rates", "betas"):
+            if name in cleaned:
+                cleaned[name] = tuple(cleaned[name])
+        if "phases" in cleaned:
+            cleaned["phases"] = tuple(Phase(**p) for p in cleaned["phases"])
+        return Recipe(**cleaned)
+    except TypeError as error:
+        raise ArgumentError(f"{where}: {error}") from error
+
+
+def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe; overrides are `key=value` with YAML values, dots reach into mappings."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ArgumentError(f"the recipe {path} can't be read: {error}") from error
+    if not isinstance(values, dict):
+        raise ArgumentError(f"the recipe {path} is not a mapping of keys to values")
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ArgumentError(f"override {override!r} is not key=value")
+        _set(values, key, yaml.safe_load(text))
+    return _build(values, str(path))

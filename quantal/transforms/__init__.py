@@ -1,0 +1,17 @@
+"""Pixels to latents and back: networks only, no coding and no files."""
+
+from __future__ import annotations
+
+from quantal.transforms.blocks import GatedBlock
+from quantal.transforms.klt import principal_components
+from quantal.transforms.pyramid import PyramidAnalysis, PyramidSynthesis, initialise_with_klt
+from quantal.transforms.windows import apply_in_windows
+
+__all__ = [
+    "GatedBlock",
+    "PyramidAnalysis",
+    "PyramidSynthesis",
+    "apply_in_windows",
+    "initialise_with_klt",
+    "principal_components",
+]
