@@ -10,8 +10,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from quantal._api import compress, decompress
     from quantal.codecs import load
+    from quantal.codecs.memory import compress, decompress
     from quantal.latents import latents
 
 __version__ = "0.1.0"
@@ -20,8 +20,8 @@ __all__ = ["__version__", "compress", "decompress", "latents", "load"]
 
 # `quantal.latents` is a room and a function at once: its module can be called.
 _HOMES = {
-    "compress": "quantal._api",
-    "decompress": "quantal._api",
+    "compress": "quantal.codecs.memory",
+    "decompress": "quantal.codecs.memory",
     "load": "quantal.codecs",
 }
 _ROOMS = ("codecs", "container", "entropy", "errors", "latents", "media", "train", "transforms")

@@ -25,13 +25,14 @@ def latents(
 ) -> int:
     """Write the latents of a .qtl file as safetensors."""
     from quantal.latents import latents as read
+    from quantal.latents import to_safetensors
 
     sources, _ = expand([file], {".qtl"})
     steps, refused = plan(sources, [file], out, ".safetensors", force)
     for failure in refused:
         raise OutputError(failure.reason)
     for step in steps:
-        data = read(step.source.bytes(), device=device.value).to_safetensors()
+        data = to_safetensors(read(step.source.bytes(), device=device.value))
         if step.target is None:
             write_stdout(data, force)
         else:

@@ -101,7 +101,7 @@ class Codec(ABC):
         max_bytes: int | None = None,
     ) -> bytes:
         """Compress a picture to the bytes of a .qtl file; see quantal.compress."""
-        from quantal._api import compress
+        from quantal.codecs.memory import compress
 
         return compress(
             image, self, quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes

@@ -1,6 +1,6 @@
-"""`quantal.compress` and `quantal.decompress`: pictures in memory to bytes and back.
+"""Pictures in memory to .qtl bytes and back: `quantal.compress` and `quantal.decompress`.
 
-Only a face: pixels are prepared by the room `media`, coded by the room `codecs`.
+Only a face: pixels are prepared by the room `media` and coded by `files`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from quantal import codecs, media
+from quantal import media
+from quantal.codecs import DEFAULT_CODEC, load
 from quantal.codecs.files import Target, decode_picture, encode_picture
 from quantal.errors import ArgumentError, QuantalWarning
 
 if TYPE_CHECKING:
-    from quantal.codecs import Codec
+    from quantal.codecs.base import Codec
 
 __all__ = ["compress", "decompress"]
 
 
 def compress(
     image: Image.Image | NDArray[np.uint8] | torch.Tensor,
-    codec: str | Codec = codecs.DEFAULT_CODEC,
+    codec: str | Codec = DEFAULT_CODEC,
     *,
     quality: int | None = None,
     bpp: float | None = None,
@@ -44,7 +45,7 @@ def compress(
     to be changed about the picture is told as a QuantalWarning.
     """
     picture = _picture(image)
-    coder = codecs.load(codec, device) if isinstance(codec, str) else codec
+    coder = load(codec, device) if isinstance(codec, str) else codec
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
     encoded = encode_picture(picture, coder, target)
     for message in (*picture.warnings, *encoded.warnings):
