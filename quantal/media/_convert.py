@@ -7,7 +7,7 @@ picture of 100 megapixels never exists three times. Files are opened in `_read`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -47,8 +47,11 @@ def pillow_errors(what: str) -> Iterator[None]:
         raise MediaError(f"{what} is cut, broken or of an unknown kind: {error}") from error
 
 
-def from_image(image: Image.Image) -> Picture:
+def from_image(image: Image.Image, metadata: Mapping[str, object] | None = None) -> Picture:
     """A picture from any image of Pillow; of an animation, the frame the image stands at.
+
+    `metadata` may hold "icc_profile", "exif" and "xmp" to carry in place of those in `image.info`;
+    empty or None drops them.
 
     >>> picture = from_image(Image.new("LA", (4, 3), (200, 128)))
     >>> picture.grey, picture.pixels[0, 0].tolist(), picture.alpha[0, 0].item()
@@ -62,7 +65,7 @@ def from_image(image: Image.Image) -> Picture:
             warnings.append(f"only frame {image.tell() + 1} of {frames} was taken")
         bits = _sample_bits(image)  # known only until the image is loaded
         _load(image)
-        meta = metadata_of(image)
+        meta = metadata_of(image, metadata or {})
         warnings += meta.warnings
         if image.mode in _DEEP:
             colour, alpha, grey = *_reduce(image, bits, warnings), True
@@ -71,6 +74,8 @@ def from_image(image: Image.Image) -> Picture:
             grey, alpha = image.mode in _GREY, None
             if bits > 8:
                 warnings.append(f"{bits}-bit samples were reduced to 8 bits")
+                if isinstance(image.info.get("transparency"), tuple):  # Pillow finds no pixel of it
+                    warnings.append("its transparent colour of 16 bits was lost")
         foreign = _FOREIGN.get(image.mode)
         pixels, alpha = _arrays(image, grey, alpha, meta.orientation)
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image, TiffImagePlugin
 
@@ -40,16 +42,21 @@ class Metadata:
     warnings: tuple[str, ...] = ()
 
 
-def metadata_of(image: Image.Image) -> Metadata:
-    """The metadata of a loaded image; the caller turns the pixels by `orientation`."""
+def metadata_of(image: Image.Image, given: Mapping[str, object]) -> Metadata:
+    """The metadata of a loaded image; the caller turns the pixels by `orientation`.
+
+    What is given as "icc_profile", "exif" or "xmp" counts in place of what the image has.
+    """
     warnings: list[str] = []
-    exif = _exif_of(image, warnings)
-    xmp = _bytes(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
+    info: dict[Any, object] = dict(image.info)
+    info.update(given)
+    exif = _exif_bytes(given["exif"]) if "exif" in given else _exif_of(image, warnings)
+    xmp = _bytes(info.get("xmp") or ("xmp" not in given and info.get("XML:com.adobe.xmp")))
     orientation, exif = _upright_exif(exif)
     found = _XMP_ORIENTATION.search(xmp)
     orientation = orientation or (int(found[2]) if found else 1)
     xmp = _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
-    icc = _bytes(image.info.get("icc_profile"))
+    icc = _bytes(info.get("icc_profile"))
     return Metadata(icc or None, exif or None, xmp or None, orientation, tuple(warnings))
 
 
@@ -70,19 +77,22 @@ def _bytes(value: object) -> bytes:
     return bytes(value) if isinstance(value, (bytes, bytearray)) else b""
 
 
+def _exif_bytes(exif: object) -> bytes:
+    exif = exif.tobytes() if isinstance(exif, Image.Exif) else exif
+    return _bytes(exif).removeprefix(EXIF_PREFIX)
+
+
 def _exif_of(image: Image.Image, warnings: list[str]) -> bytes:
-    exif = image.info.get("exif")
-    if isinstance(exif, Image.Exif):
-        exif = exif.tobytes()
+    exif = _exif_bytes(image.info.get("exif"))
     if not exif and "Raw profile type exif" in image.info:  # as ImageMagick writes it to PNG
         lines = str(image.info["Raw profile type exif"]).split("\n")
         try:
-            exif = bytes.fromhex("".join(lines[3:]))
+            exif = _exif_bytes(bytes.fromhex("".join(lines[3:])))
         except ValueError:
             warnings.append("its EXIF data is broken and was dropped")
     if not exif and isinstance(image, TiffImagePlugin.TiffImageFile):
-        exif = _exif_of_tiff(image, warnings)
-    return _bytes(exif).removeprefix(EXIF_PREFIX)
+        exif = _exif_bytes(_exif_of_tiff(image, warnings))
+    return exif
 
 
 def _exif_of_tiff(image: TiffImagePlugin.TiffImageFile, warnings: list[str]) -> bytes:

@@ -90,6 +90,6 @@ def _avif_has_more_than_8_bits(file: BinaryIO) -> bool:
     position = file.tell()
     file.seek(0)
     # The av1C box: its name, marker and version, profile and level, then tier and depth bits.
-    box = file.read(1 << 14).partition(b"av1C")[2]
+    box = file.read(1 << 16).partition(b"av1C")[2]
     file.seek(position)
     return len(box) > 2 and bool(box[2] & 0x40)

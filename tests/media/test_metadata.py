@@ -164,3 +164,13 @@ def test_a_cmyk_profile_is_dropped_with_its_colours(scene: Image.Image) -> None:
     assert picture.warnings == (
         "CMYK was converted to RGB; its ICC profile no longer applies and was dropped",
     )
+
+
+def test_metadata_can_be_given_in_place_of_that_of_the_image(scene: Image.Image) -> None:
+    scene.info |= {"icc_profile": SRGB, "exif": exif_with(3).tobytes(), "xmp": XMP % 1}
+    picture = media.from_image(scene, {"icc_profile": None, "exif": exif_with(6), "xmp": b"<x/>"})
+    assert (picture.width, picture.height) == (24, 40)
+    assert (picture.icc, picture.xmp) == (None, b"<x/>")
+    assert read_exif(picture)[0x0112] == 1
+    picture = media.from_image(scene, {"exif": b"", "xmp": None})
+    assert (picture.icc, picture.exif, picture.xmp) == (SRGB, None, None)

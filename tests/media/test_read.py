@@ -17,22 +17,24 @@ from PIL import Image
 
 from quantal import media
 from quantal.errors import MediaError
+from quantal.media import _read
 
 from .conftest import encoded, photo
 
 FORMATS = ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "AVIF", "GIF"]
 
 
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds next to nothing."""
+def png(width: int, height: int, bits: int = 8, pixels: bytes = b"", key: bytes = b"") -> bytes:
+    """An RGB PNG as Pillow does not write it: too small for its size, or of 16 bits."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         checksum = zlib.crc32(name + data)
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum)
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    pixels = chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0))
+    transparency = chunk(b"tRNS", key) if key else b""
+    content = chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + transparency + content
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "rocket.jpg", "camera.png"])
@@ -148,7 +150,7 @@ def test_a_size_that_can_not_be_held_is_refused_before_decoding(
     width: int, height: int, message: str
 ) -> None:
     with pytest.raises(MediaError, match=message):
-        media.read(png_header(width, height))
+        media.read(png(width, height))
 
 
 def test_the_widest_picture_passes() -> None:
@@ -164,6 +166,22 @@ def test_of_an_animation_the_first_frame_is_taken(format: str) -> None:
     picture = media.read(data)
     assert picture.warnings == ("only frame 1 of 3 was taken",)
     assert abs(picture.pixels[0, 0].astype(int) - (255, 0, 0)).max() <= 3
+
+
+def test_16_bit_colours_are_reduced_and_named() -> None:
+    pixels = b"\0" + struct.pack(">6H", 0, 0x8081, 0xFFFF, 1, 2, 3)
+    picture = media.read(png(2, 1, 16, pixels))
+    assert picture.pixels[0, 0].tolist() == [0, 128, 255]
+    assert picture.warnings == ("16-bit samples were reduced to 8 bits",)
+    picture = media.read(png(2, 1, 16, pixels, key=struct.pack(">3H", 1, 2, 3)))
+    assert "its transparent colour of 16 bits was lost" in picture.warnings
+
+
+def test_a_deep_avif_is_named(scene: Image.Image) -> None:
+    data = bytearray(encoded(scene, "AVIF"))
+    assert not _read._avif_has_more_than_8_bits(io.BytesIO(data))
+    data[data.index(b"av1C") + 6] |= 0x40  # high_bitdepth
+    assert _read._avif_has_more_than_8_bits(io.BytesIO(data))
 
 
 def test_every_suffix_is_one_that_is_read() -> None:

@@ -1,0 +1,113 @@
+"""Pillow reads and writes .qtl files once this module is imported.
+
+    import quantal.pillow
+    Image.open("photo.jpg").save("photo.qtl", quality=60)
+    Image.open("photo.qtl").show()
+
+Opening reads the header alone; torch is not loaded before a picture is decoded or saved.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable
+from typing import IO, TYPE_CHECKING, Any
+
+from PIL import Image, ImageFile
+
+from quantal import container, media
+from quantal.errors import QuantalWarning
+
+if TYPE_CHECKING:
+    from PIL._imaging import PixelAccess
+
+__all__ = ["QtlImageFile"]
+
+_TARGETS = ("quality", "bpp", "psnr", "max_bytes")
+_METADATA = ("icc_profile", "exif", "xmp")
+
+
+class QtlImageFile(ImageFile.ImageFile):
+    """A .qtl file behind Pillow's face, of mode L, LA, RGB or RGBA.
+
+    `info` holds the codec and the quality from the start, ICC profile, EXIF and XMP once loaded.
+    """
+
+    format = "QTL"
+    format_description = "Quantal"
+
+    def _open(self) -> None:
+        file = self._file()
+        beginning = file.read(container.HEADER_LIMIT)
+        info = container.probe(beginning, file.seek(0, os.SEEK_END))
+        has_alpha = any(part.name == "alpha" for part in info.parts)
+        self._mode = ("L" if info.header.grey else "RGB") + ("A" if has_alpha else "")
+        self._size = info.header.width, info.header.height
+        self.info.update(codec=info.header.codec, quality=info.quality)
+        self.tile = []  # nothing that Pillow could decode by itself
+
+    def load(self) -> PixelAccess | None:
+        """Decode the picture, once."""
+        if self._im is None:
+            from quantal.codecs.files import decode_picture
+
+            picture = decode_picture(self._read())
+            image = media.to_image(picture)
+            self.im = image.im
+            self._mode = image.mode
+            self.info.update(image.info)
+            if self._exclusive_fp:
+                self._file().close()
+            self.fp = None
+            _warn(picture.warnings)
+        return super().load()
+
+    def verify(self) -> None:
+        """Check structure and checksums; raises an error of ours if the file is damaged."""
+        container.read(self._read())
+        super().verify()
+
+    def _read(self) -> bytes:
+        file = self._file()
+        file.seek(0)
+        return file.read()
+
+    def _file(self) -> IO[bytes]:
+        if self.fp is None:
+            raise ValueError("the file behind this image is closed; open it again")
+        return self.fp
+
+
+def _accept(prefix: bytes) -> bool:
+    return prefix.startswith(container.MAGIC)
+
+
+def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    """`quality`, `bpp`, `psnr` or `max_bytes`, and `codec`, `device`, `icc_profile`, `exif`, `xmp`.
+
+    All are options of `Image.save`; metadata that is not given is taken from `im.info`.
+    """
+    from quantal import codecs
+    from quantal.codecs.files import Target, encode_picture
+
+    options: dict[str, Any] = im.encoderinfo
+    codec = options.get("codec", codecs.DEFAULT_CODEC)
+    if isinstance(codec, str):
+        codec = codecs.load(codec, options.get("device", "auto"))
+    picture = media.from_image(im, {key: options[key] for key in _METADATA if key in options})
+    target = Target(**{key: options[key] for key in _TARGETS if key in options})
+    encoded = encode_picture(picture, codec, target)
+    _warn((*picture.warnings, *encoded.warnings))
+    fp.write(encoded.data)
+
+
+def _warn(messages: Iterable[str]) -> None:
+    for message in messages:
+        warnings.warn(message, QuantalWarning, stacklevel=4)
+
+
+Image.register_open(QtlImageFile.format, QtlImageFile, _accept)
+Image.register_save(QtlImageFile.format, _save)
+Image.register_extension(QtlImageFile.format, ".qtl")
+Image.register_mime(QtlImageFile.format, "image/x-quantal")

@@ -1,0 +1,30 @@
+"""The room as a whole: what it exports, what it imports, and that its examples are true."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+from quantal import media
+from quantal.media import _alpha, _convert, _picture
+
+
+def test_everything_exported_is_there() -> None:
+    assert all(hasattr(media, name) for name in media.__all__)
+
+
+def test_pictures_come_and_go_without_torch() -> None:
+    code = "import sys, quantal.media; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("module", [_alpha, _convert, _picture])
+def test_the_examples_in_docstrings_are_true(module: ModuleType) -> None:
+    outcome = doctest.testmod(module)
+    assert outcome.attempted
+    assert not outcome.failed
