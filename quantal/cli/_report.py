@@ -59,19 +59,19 @@ class Report:
         """A file was done and its result written."""
         self.entries.append(entry)
         for warning in warnings:
-            typer.echo(f"{name}: warning: {warning}", err=True)
+            self._bar.say(f"{name}: warning: {warning}", err=True)
         if not self._as_json:
             line = (
                 f"{name} -> {output}  {entry['bytes_in']:,} -> {entry['bytes_out']:,} bytes  "
                 f"{entry['bpp']:.3f} bpp  {entry['seconds']:.2f} s"
             )
-            typer.echo(line, err=self._lines_to_stderr)
+            self._bar.say(line, err=self._lines_to_stderr)
         self._bar.advance()
 
     def failed(self, failure: Failure) -> None:
         """A file could not be done."""
         self.failures.append(failure)
-        typer.echo(f"{failure.name}: {failure.reason}", err=True)
+        self._bar.say(f"{failure.name}: {failure.reason}", err=True)
         self._bar.advance()
 
     def finish(self) -> int:
@@ -105,12 +105,21 @@ class _Bar:
             self._timer = None
             if self._progress is not None:
                 self._progress.stop()
+                self._progress = None
 
     def advance(self) -> None:
         with self._lock:
             self._done += 1
             if self._progress is not None:
                 self._progress.update(self._progress.task_ids[0], completed=self._done)
+
+    def say(self, line: str, *, err: bool) -> None:
+        """Print a line; above the bar where both share a terminal."""
+        with self._lock:
+            if self._progress is not None and (err or sys.stdout.isatty()):
+                self._progress.console.out(line, highlight=False)
+            else:
+                typer.echo(line, err=err)
 
     def _show(self) -> None:
         from rich.console import Console
@@ -134,7 +143,6 @@ class _Bar:
                 TimeElapsedColumn(),
                 console=Console(stderr=True),
                 transient=True,
-                redirect_stdout=sys.stdout.isatty(),
             )
             self._progress.add_task(self._verb, total=self._total, completed=self._done)
             self._progress.start()
