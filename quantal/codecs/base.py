@@ -16,25 +16,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["Codec", "CodecInfo", "Latents", "Pixels"]
+__all__ = ["Codec", "Latents", "Pixels"]
 
 #: uint8 [H, W, 3], RGB.
 Pixels = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class CodecInfo:
-    """What `quantal codecs` says of a codec; read without loading it."""
-
-    name: str
-    media: str
-    description: str
-    parameters: int
-    encode_kmac_per_pixel: float
-    decode_kmac_per_pixel: float
-    weights: bool
-    training_data: str
-    training_steps: int
 
 
 @dataclass(frozen=True)

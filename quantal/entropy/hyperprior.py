@@ -15,7 +15,7 @@ from quantal.entropy.exact import ExactLayer, ExactNet, FixedPoint
 from quantal.entropy.scales import SCALES
 from quantal.entropy.quantise import clamp_through
 from quantal.entropy.rates import RATE_INDICES, RateCurve
-from quantal.transforms.blocks import GatedBlock
+from quantal.layers import GatedBlock
 
 __all__ = ["HyperAnalysis", "MeanNet", "ScaleNet"]
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from quantal.transforms.blocks import GatedBlock
 from quantal.transforms.klt import principal_components
 from quantal.transforms.pyramid import PyramidAnalysis, PyramidSynthesis, initialise_with_klt
 from quantal.transforms.windows import apply_in_windows
 
 __all__ = [
-    "GatedBlock",
     "PyramidAnalysis",
     "PyramidSynthesis",
     "apply_in_windows",

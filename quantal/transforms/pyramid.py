@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from quantal.transforms.blocks import GatedBlock
+from quantal.layers import GatedBlock
 from quantal.transforms.klt import principal_components
 
 __all__ = ["PyramidAnalysis", "PyramidSynthesis", "initialise_with_klt"]

@@ -1,4 +1,4 @@
-"""The residual block that every floating-point network of Quantal is made of.
+"""The residual block that every floating-point network of Quantal is made of, and no more.
 
 Spatial reach comes from one depthwise 3x3 convolution a block; everything else is 1x1, where a
 multiplication buys most (NAFNet, Chen et al. 2022, and DCVC-FM, Li et al. 2024, argue alike).

@@ -1,0 +1,164 @@
+"""The weights file of codec `hyperprior`: written at export, read and checked at load.
+
+Floating-point networks are float16. Everything that decides how bits are read is integers: the
+probability tables, the integer network, z's units; their hash stands in every coded file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from quantal.codecs._hyperprior_net import HyperpriorConfig, HyperpriorNet
+from quantal.entropy.exact import ExactLayer, ExactNet
+from quantal.entropy.hyperprior import Z_LIMIT
+from quantal.entropy.rates import RATE_INDICES
+from quantal.entropy.tables import TableSet
+from quantal.errors import ModelError
+
+__all__ = ["HyperpriorWeights", "read_weights", "write_weights"]
+
+#: Changes whenever the same integers would be used in another way.
+_LAYOUT = "hyperprior layout 1"
+#: z's tables follow the rate index in steps of this many.
+Z_TABLE_STEP = 4
+_EXACT_FIELDS = ("shift", "low", "high", "groups", "shuffle")
+
+
+@dataclass(frozen=True)
+class HyperpriorWeights:
+    """The codec's networks and integers, checked.
+
+    z_units: int32 [64, N], what a step of z is worth at each rate index. z_tables: one set of N
+    tables for every four rate indices. hash: 4 bytes over all integers.
+    """
+
+    net: HyperpriorNet
+    exact: ExactNet
+    z_units: Tensor
+    y_tables: TableSet
+    z_tables: tuple[TableSet, ...]
+    hash: bytes
+
+
+def _table_tensors(prefix: str, tables: TableSet) -> dict[str, Tensor]:
+    return {
+        f"{prefix}.{name}": torch.from_numpy(np.ascontiguousarray(getattr(tables, name)))
+        for name in ("first", "offsets", "cumulative")
+    }
+
+
+def _integers(
+    exact: ExactNet, z_units: Tensor, y_tables: TableSet, z_tables: tuple[TableSet, ...]
+) -> dict[str, Tensor]:
+    """Everything that decides how bits are read, by name."""
+    tensors = {"exact.z_units": z_units, **_table_tensors("tables.y", y_tables)}
+    for place, tables in enumerate(z_tables):
+        tensors |= _table_tensors(f"tables.z.{place}", tables)
+    for place, layer in enumerate(exact.layers):
+        tensors[f"exact.{place}.weight"] = layer.weight
+        tensors[f"exact.{place}.bias"] = layer.bias
+        fields = [getattr(layer, name) for name in _EXACT_FIELDS]
+        tensors[f"exact.{place}.fields"] = torch.tensor(fields, dtype=torch.int32)
+    return tensors
+
+
+def _hash(integers: dict[str, Tensor]) -> bytes:
+    """First 4 bytes of a SHA-256 over names, types, shapes and values (little endian)."""
+    digest = hashlib.sha256(_LAYOUT.encode())
+    for name in sorted(integers):
+        array = integers[name].numpy()
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return digest.digest()[:4]
+
+
+def write_weights(
+    path: Path,
+    net: HyperpriorNet,
+    y_tables: TableSet,
+    z_tables: tuple[TableSet, ...],
+    card: dict[str, Any],
+) -> bytes:
+    """Write net (its scale net exported to integers) and tables; returns their hash.
+
+    card: what `quantal codecs` tells; see CodecInfo.
+    """
+    with torch.no_grad():
+        rates = torch.arange(RATE_INDICES, dtype=torch.float32)
+        z_units = net.z_unit(rates)[:, :, 0, 0].to(torch.int32)
+    exact = net.scale.export(int(z_units.max()) * Z_LIMIT)
+    integers = _integers(exact, z_units, y_tables, z_tables)
+    floats = {
+        f"net.{name}": value.detach().to(torch.float16).contiguous()
+        for name, value in net.state_dict().items()
+    }
+    metadata = {
+        "format": _LAYOUT,
+        "model": json.dumps(net.config.to_dict()),
+        "card": json.dumps(card),
+        "hash": _hash(integers).hex(),
+    }
+    tensors = {name: value.contiguous() for name, value in {**floats, **integers}.items()}
+    save_file(tensors, path, metadata)
+    return _hash(integers)
+
+
+def _read_tables(tensors: dict[str, Tensor], prefix: str) -> TableSet:
+    return TableSet(*(tensors[f"{prefix}.{n}"].numpy() for n in ("first", "offsets", "cumulative")))
+
+
+def _read_exact(tensors: dict[str, Tensor], largest_input: int) -> ExactNet:
+    layers = []
+    while f"exact.{len(layers)}.weight" in tensors:
+        prefix = f"exact.{len(layers)}"
+        values = dict(zip(_EXACT_FIELDS, tensors[f"{prefix}.fields"].tolist(), strict=True))
+        weight, bias = tensors[f"{prefix}.weight"], tensors[f"{prefix}.bias"]
+        layers.append(ExactLayer(weight=weight, bias=bias, **values))
+    return ExactNet(layers, largest_input)
+
+
+def _load_net(tensors: dict[str, Tensor], model: str) -> HyperpriorNet:
+    sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(model).items()}
+    with torch.random.fork_rng(devices=[]):  # building a network must not move the user's seed
+        net = HyperpriorNet(HyperpriorConfig(**sizes))
+    state = {n[4:]: v.float() for n, v in tensors.items() if n.startswith("net.")}
+    net.load_state_dict(state)
+    net.requires_grad_(False)
+    return net.eval()
+
+
+def read_weights(path: Path) -> HyperpriorWeights:
+    """Read and check a weights file; raises ModelError if it is missing, damaged or another's."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"weights {path.name} can't be read: {error}; install them anew") from error
+    if metadata.get("format") != _LAYOUT:
+        raise ModelError(
+            f"weights {path.name} say format {metadata.get('format')!r}, expected {_LAYOUT!r}"
+        )
+    try:
+        net = _load_net(tensors, metadata["model"])
+        z_units = tensors["exact.z_units"]
+        exact = _read_exact(tensors, int(z_units.max()) * Z_LIMIT)
+        y_tables = _read_tables(tensors, "tables.y")
+        sets = range(RATE_INDICES // Z_TABLE_STEP)
+        z_tables = tuple(_read_tables(tensors, f"tables.z.{place}") for place in sets)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"weights {path.name} are damaged: {error}; install them anew") from error
+    integers = _integers(exact, z_units, y_tables, z_tables)
+    if _hash(integers).hex() != metadata.get("hash"):
+        raise ModelError(f"weights {path.name} do not have the hash they state; install them anew")
+    return HyperpriorWeights(net, exact, z_units, y_tables, z_tables, _hash(integers))

@@ -1,0 +1,136 @@
+"""Which codecs there are: Quantal's own, and others' by the entry-point group `quantal.codecs`.
+
+Listing them loads no torch; a codec's module is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quantal.codecs._info import CodecInfo
+from quantal.errors import ArgumentError, ModelError
+
+if TYPE_CHECKING:
+    from quantal.codecs.base import Codec
+
+__all__ = ["DEFAULT_CODEC", "CodecEntry", "available", "load"]
+
+DEFAULT_CODEC = "hyperprior"
+_GROUP = "quantal.codecs"
+_WEIGHTS = Path(__file__).parents[1] / "weights"
+
+
+@dataclass(frozen=True)
+class CodecEntry:
+    """How a codec is found: `target` is "module:class" of a Codec built from (weights, device).
+
+    An entry point in the group `quantal.codecs` names an object of this type.
+    """
+
+    name: str
+    description: str
+    target: str
+    weights: Path
+    media: str = "picture"
+
+
+_OWN = (
+    CodecEntry(
+        name="hyperprior",
+        description="Mean-scale hyperprior on a three-level pyramid; one model for all rates.",
+        target="quantal.codecs.hyperprior:Hyperprior",
+        weights=_WEIGHTS / "hyperprior.safetensors",
+    ),
+)
+
+
+def _entries() -> dict[str, CodecEntry]:
+    entries = {entry.name: entry for entry in _OWN}
+    for point in entry_points(group=_GROUP):
+        found = point.load()
+        if isinstance(found, CodecEntry):
+            entries.setdefault(found.name, found)
+    return entries
+
+
+def _card(path: Path) -> dict[str, Any]:
+    """The card in a safetensors header: 8 bytes of length, then JSON; no tensor is read."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(length, 1 << 24)))
+        card: dict[str, Any] = json.loads(header["__metadata__"]["card"])
+        return card
+    except (OSError, struct.error, ValueError, KeyError, TypeError):
+        return {}
+
+
+def available() -> tuple[CodecInfo, ...]:
+    """Every codec that can be asked for; loads no torch and no weights."""
+    infos = []
+    for entry in _entries().values():
+        card = _card(entry.weights)
+        infos.append(
+            CodecInfo(
+                name=entry.name,
+                media=entry.media,
+                description=entry.description,
+                parameters=int(card.get("parameters", 0)),
+                encode_kmac_per_pixel=float(card.get("encode_kmac_per_pixel", 0)),
+                decode_kmac_per_pixel=float(card.get("decode_kmac_per_pixel", 0)),
+                weights=bool(card),
+                training_data=str(card.get("training_data", "")),
+                training_steps=int(card.get("training_steps", 0)),
+            )
+        )
+    return tuple(infos)
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name not in ("auto", "cpu", "cuda"):
+        raise ArgumentError(f"device {name!r} is not one of auto, cpu, cuda")
+    here = torch.cuda.is_available()
+    if name == "cuda" and not here:
+        raise ArgumentError("device 'cuda' was asked for, and torch finds none; use 'cpu'")
+    return "cuda" if here and name != "cpu" else "cpu"
+
+
+@lru_cache(maxsize=4)
+def _load(name: str, device: str, weights: Path) -> Codec:
+    import torch
+
+    entry = _entries()[name]
+    module, _, attribute = entry.target.partition(":")
+    codec: Codec = getattr(importlib.import_module(module), attribute)(
+        weights, torch.device(device)
+    )
+    return codec
+
+
+def load(
+    name: str = DEFAULT_CODEC, device: str = "auto", weights: str | Path | None = None
+) -> Codec:
+    """Return a codec with its weights loaded; the same object when asked again.
+
+    device: "auto" takes a GPU if there is one. weights: a safetensors file other than the one
+    that ships. Raises ModelError for an unknown codec, and for missing or damaged weights.
+    """
+    entries = _entries()
+    if name not in entries:
+        raise ModelError(f"there is no codec {name!r}; there are: {', '.join(sorted(entries))}")
+    path = entries[name].weights if weights is None else Path(weights)
+    if not path.is_file():
+        raise ModelError(
+            f"the weights of codec {name!r} are missing: {path.name} is not there; "
+            "install quantal anew, or name a weights file"
+        )
+    return _load(name, _device(device), path)

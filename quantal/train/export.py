@@ -1,0 +1,178 @@
+"""From a checkpoint to the weights file of a codec: averaged weights, integers, tables.
+
+Tables are not computed from the law that training assumed but counted: how often each symbol
+occurred at each scale on training crops, with the law as a prior for what was rarely seen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from quantal.codecs._hyperprior_net import HyperpriorNet
+from quantal.codecs._hyperprior_weights import Z_TABLE_STEP, write_weights
+from quantal.codecs.training import trainable
+from quantal.entropy.hyperprior import Z_BITS, Z_LIMIT
+from quantal.entropy.rates import RATE_INDICES
+from quantal.entropy.scales import SCALES, index_to_scale, logistic_bits
+from quantal.entropy.tables import TableSet, freeze
+from quantal.errors import ModelError
+from quantal.train.data import CropSampler, read_pictures
+
+__all__ = ["export"]
+
+FloatArray = npt.NDArray[np.float64]
+
+#: The prior counts as so many observed symbols.
+_PRIOR_COUNT = 2000.0
+#: Scale indices below this are taken to be surely zero: their symbols are not coded at all.
+SURE = 4
+#: A table spans this many standard deviations; symbols beyond it are escaped.
+_SPAN = 8.0
+#: Least probability of z's escape: it bounds the pixels that a byte can claim (docs/format.md).
+_Z_ESCAPE = 2.0**-11
+
+
+def _load(checkpoint: Path) -> tuple[HyperpriorNet, dict[str, Any], int]:
+    try:
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        recipe = json.loads(saved["recipe"])
+        net = trainable(recipe["codec"], recipe["model"])
+        net.load_state_dict(saved["ema"])
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise ModelError(f"checkpoint {checkpoint} can't be read: {error}") from error
+    # What is exported is what will run: float16 weights, and the scale net rounded.
+    for value in (*net.parameters(), *net.buffers()):
+        value.data = value.data.half().float()
+    net.scale.quantise(True)
+    return net.eval(), recipe, int(saved["step"])
+
+
+@torch.no_grad()
+def _symbols(net: HyperpriorNet, pixels: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """z's symbols, y's symbols and y's scale indices of crops, as a file would hold them."""
+    y = net.analysis(pixels)
+    z = (net.hyper_analysis(y, position) * net.z_gain(position)).round().clamp(-Z_LIMIT, Z_LIMIT)
+    z_hat = z * net.z_unit(position) * 2.0**-Z_BITS
+    index = net.scale(z_hat, position).round()
+    gain = net.gain(position)
+    return z, (y * gain - net.mean(z_hat, position) * gain).round(), index
+
+
+def _law(index: int) -> tuple[int, FloatArray]:
+    """First symbol and probabilities of the logistic law at a scale index."""
+    scale = index_to_scale(torch.tensor(float(index)))
+    half = int(torch.ceil(_SPAN * scale)) + 2
+    symbols = torch.arange(-half, half + 1, dtype=torch.float32)
+    bits = logistic_bits(symbols, scale.expand_as(symbols))
+    return -half, (2.0 ** -bits.double()).numpy()
+
+
+def _y_tables(counts: list[FloatArray], sure: int) -> TableSet:
+    """Tables from counts of symbols [-half, half] at each scale index; symmetric by averaging."""
+    first, weights = [], []
+    for index in range(SCALES):
+        low, law = _law(index)
+        if index < sure:
+            first.append(0)
+            weights.append(np.array([1 << 24], dtype=np.int32))
+            continue
+        seen = counts[index]
+        middle, half = len(seen) // 2, -low
+        inside = seen[middle - half : middle + half + 1]
+        beyond = seen.sum() - inside.sum()
+        inside = (inside + inside[::-1]) / 2
+        total = inside.sum() + beyond + _PRIOR_COUNT
+        escape = (beyond + _PRIOR_COUNT * 1e-5) / total
+        first.append(low)
+        weights.append(freeze((inside + _PRIOR_COUNT * law / law.sum()) / total, escape))
+    return TableSet.from_weights(first, weights)
+
+
+@torch.no_grad()
+def _z_tables(net: HyperpriorNet) -> tuple[TableSet, ...]:
+    """z's tables from its trained prior, at the middle of every four rate indices."""
+    values = torch.arange(-Z_LIMIT, Z_LIMIT + 1, dtype=torch.float32)
+    grid = values.expand(1, net.config.z_channels, -1)
+    sets = []
+    for low in range(0, RATE_INDICES, Z_TABLE_STEP):
+        position = torch.tensor([low + (Z_TABLE_STEP - 1) / 2])
+        law = net.prior.probabilities(grid, position)[0].double().numpy()
+        first, weights = [], []
+        for row in law:
+            likely = np.flatnonzero(row > 2.0**-16)
+            start, end = int(likely[0]), int(likely[-1]) + 1
+            beyond = max(1 - row[start:end].sum(), _Z_ESCAPE)
+            first.append(start - Z_LIMIT)
+            weights.append(freeze(row[start:end], beyond))
+        sets.append(TableSet.from_weights(first, weights))
+    return tuple(sets)
+
+
+def _count(net: HyperpriorNet, sampler: CropSampler, batches: int) -> list[FloatArray]:
+    """Count y's symbols at each scale index over random crops at all rates."""
+    half = int(_SPAN * index_to_scale(torch.tensor(SCALES - 1.0))) + 3
+    width = 2 * half + 1
+    counts = np.zeros((SCALES, width))
+    for batch in range(batches):
+        pixels = sampler.batch(4, 256)
+        part = torch.arange(4) / 4
+        position = (part + batch / batches / 4) * (RATE_INDICES - 1)
+        _, symbols, index = _symbols(net, pixels, position)
+        cell = index.long() * width + symbols.clamp(-half, half).long() + half
+        counts += np.bincount(cell.flatten().numpy(), minlength=counts.size).reshape(counts.shape)
+    return list(counts)
+
+
+def _kmac(net: HyperpriorNet) -> dict[str, float]:
+    """Thousand multiplications per pixel, both ways, counted on a 256x256 picture."""
+    position = torch.zeros(1)
+    pixels = torch.zeros(1, 3, 256, 256)
+    y = torch.zeros(1, net.config.channels[-1], 16, 16)
+    z = torch.zeros(1, net.config.z_channels, 4, 4)
+
+    def count(run: Callable[[], object]) -> float:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            run()
+        return float(counter.get_total_flops()) / 2 / 256**2 / 1000
+
+    side = count(lambda: (net.mean(z, position), net.scale(z, position)))
+    ahead = count(lambda: (net.analysis(pixels), net.hyper_analysis(y, position)))
+    return {
+        "encode_kmac_per_pixel": round(ahead + side, 2),
+        "decode_kmac_per_pixel": round(side + count(lambda: net.synthesis(y)), 2),
+    }
+
+
+def export(
+    checkpoint: str | Path,
+    out: str | Path,
+    card: Mapping[str, Any] | None = None,
+    batches: int = 100,
+    data: tuple[str, ...] = (),
+    sure: int = SURE,
+) -> bytes:
+    """Write the weights file; returns the hash of its integers.
+
+    card: added to what the file tells of itself. batches: of four 256x256 crops to count symbols
+    on; data: where from (the recipe's unless told).
+    """
+    net, recipe, steps = _load(Path(checkpoint))
+    pictures = read_pictures(data or tuple(recipe["data"]), 256)
+    sampler = CropSampler(pictures, torch.device("cpu"), seed=0)
+    told = {
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "training_steps": steps,
+        **_kmac(net),
+        **(card or {}),
+    }
+    tables = _y_tables(_count(net, sampler, batches), sure)
+    return write_weights(Path(out), net, tables, _z_tables(net), told)

@@ -1,0 +1,117 @@
+"""Integer networks give the integers that integer arithmetic gives, or refuse to be built."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quantal.entropy import ExactLayer, ExactNet, ScaleNet
+from quantal.errors import ModelError
+
+
+def reference(layers, x, rate_index):
+    """The same network in int64, element by element."""
+    x = x.astype(np.int64)
+    for layer in layers:
+        weight = layer.weight.numpy().astype(np.int64)
+        bias = layer.bias.numpy()[min(rate_index, layer.bias.shape[0] - 1)]
+        kernel = weight.shape[-1]
+        pad = kernel // 2
+        height, width = x.shape[-2:]
+        wide = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
+        out = np.zeros((weight.shape[0], height, width), np.int64)
+        for o in range(weight.shape[0]):
+            inputs = [o] if layer.groups > 1 else range(x.shape[0])
+            for place, i in enumerate(inputs):
+                for dy in range(kernel):
+                    for dx in range(kernel):
+                        patch = wide[i, dy : dy + height, dx : dx + width]
+                        out[o] += weight[o, place, dy, dx] * patch
+            out[o] = (out[o] + bias[o] + (1 << layer.shift >> 1)) >> layer.shift
+        x = out.clip(layer.low, layer.high)
+        r = layer.shuffle
+        if r > 1:
+            c = x.shape[0] // r // r
+            x = x.reshape(c, r, r, height, width).transpose(0, 3, 1, 4, 2)
+            x = x.reshape(c, height * r, width * r)
+    return x
+
+
+def layer(rng, inputs, outputs, kernel=1, groups=1, shuffle=1, rates=1, size=200, shift=6):
+    shape = (outputs, inputs // groups, kernel, kernel)
+    return ExactLayer(
+        weight=torch.from_numpy(rng.integers(-size, size + 1, shape).astype(np.int32)),
+        bias=torch.from_numpy(rng.integers(-(2**12), 2**12, (rates, outputs))),
+        shift=shift,
+        low=-1000,
+        high=1000,
+        groups=groups,
+        shuffle=shuffle,
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 6), st.integers(0, 3))
+def test_equals_integer_arithmetic(seed, height, width, rate_index):
+    rng = np.random.default_rng(seed)
+    layers = [
+        layer(rng, 6, 8, rates=4),
+        layer(rng, 8, 8, kernel=3, groups=8),
+        layer(rng, 8, 12, shuffle=2),
+        layer(rng, 3, 5, shift=10),
+    ]
+    x = rng.integers(-500, 501, (6, height, width))
+    net = ExactNet(layers, 500)
+    result = net(torch.from_numpy(x)[None], rate_index)[0].numpy()
+    assert np.array_equal(result, reference(layers, x, rate_index))
+
+
+@pytest.mark.parametrize("size, expected", [(10, torch.float32), (2**20, torch.float64)])
+def test_the_type_is_the_narrowest_that_is_proven(size, expected):
+    rng = np.random.default_rng(1)
+    net = ExactNet([layer(rng, 8, 8, size=size)], 300)
+    assert net.dtype is expected
+    x = torch.from_numpy(rng.integers(-300, 301, (1, 8, 5, 5)))
+    assert torch.equal(net(x, 0), net(x, 0, torch.float64))
+
+
+def test_sums_that_nothing_holds_are_refused():
+    rng = np.random.default_rng(1)
+    with pytest.raises(ModelError, match="2\\^53"):
+        ExactNet([layer(rng, 8, 8, size=2**30)], 2**30)
+
+
+def test_a_type_that_is_not_proven_is_refused():
+    rng = np.random.default_rng(1)
+    net = ExactNet([layer(rng, 8, 8, size=2**20)], 300)
+    with pytest.raises(ModelError, match="not proven"):
+        net(torch.zeros(1, 8, 2, 2), 0, torch.float32)
+
+
+def test_autocast_cannot_touch_it():
+    rng = np.random.default_rng(4)
+    net = ExactNet([layer(rng, 16, 16), layer(rng, 16, 16)], 1000)
+    x = torch.from_numpy(rng.integers(-1000, 1001, (1, 16, 9, 9)))
+    plain = net(x, 0)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(net(x, 0), plain)
+
+
+def test_the_exported_network_does_what_was_trained():
+    """Rounded training in floating point and the integers agree up to a rare tie."""
+    torch.manual_seed(5)
+    net = ScaleNet(8, 16, 12)
+    for parameter in net.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    net.quantise(True)
+    z = torch.randint(-2000, 2001, (1, 8, 6, 5))
+    exact = net.export(2000)
+    for rate in (0.0, 17.0, 63.0):
+        trained = net(z.float() / 256, torch.tensor([rate])).round().int()
+        exported = exact(z, int(rate))
+        assert exported.min() >= 0 and exported.max() <= 63
+        assert (trained - exported).abs().max() <= 1
+        assert (trained != exported).float().mean() < 0.02
