@@ -1,13 +1,28 @@
-"""Pictures for every room's tests: photographs that ship inside scikit-image."""
+"""What all rooms' tests share: photographs that ship inside scikit-image; habits of the tools."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 from skimage import data
+
+# No deadline: no test of ours is about seconds. In CI the same examples every time.
+settings.register_profile("quantal", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("quantal")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("gpu") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device here")
 
 
 @pytest.fixture(scope="session")
