@@ -1,0 +1,87 @@
+"""One file, decoded under every condition that changes floating-point results: one outcome."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from skimage import data
+
+import quantal
+
+WORKER = Path(__file__).with_name("symbols.py")
+ROOT = Path(quantal.__file__).parents[1]
+CONDITIONS = {
+    "one thread": (["--threads", "1"], {}),
+    "two threads": (["--threads", "2"], {}),
+    "without oneDNN": (["--no-onednn"], {}),
+    "float64": (["--float64"], {}),
+    "channels last": (["--channels-last"], {}),
+    "channels last, without oneDNN": (["--channels-last", "--no-onednn"], {}),
+    "in a batch": (["--batched"], {}),
+    "in a batch, two threads": (["--batched", "--threads", "2"], {}),
+    "under autocast": (["--autocast"], {}),
+    "plain instructions": ([], {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}),
+    "AVX2": ([], {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}),
+    "AVX-512": ([], {"ATEN_CPU_CAPABILITY": "avx512"}),
+}
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("exactness") / "astronaut.qtl"
+    path.write_bytes(quantal.compress(data.astronaut()[:300, :420], quality=70))
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(coded: Path) -> str:
+    """The hash of the symbols that the encoder, in this process, had in hand."""
+    sys.path.insert(0, str(WORKER.parent))
+    try:
+        from symbols import digest
+    finally:
+        sys.path.pop(0)
+    return digest(quantal.latents(coded.read_bytes()))
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_symbols_are_the_same(condition: str, coded: Path, expected: str) -> None:
+    options, variables = CONDITIONS[condition]
+    result = subprocess.run(
+        [sys.executable, str(WORKER), str(coded), *options],
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == expected
+
+
+def test_symbols_are_those_that_were_encoded() -> None:
+    """Decoding returns what the encoder quantised, not merely always the same."""
+    codec = quantal.load("hyperprior", "cpu")
+    pixels = data.astronaut()[40:200, 100:333]
+    latents = codec.analyse(pixels)
+    for rate in (0, 97, 252):
+        put = [torch.from_numpy(s.copy()) for s, _, _ in codec._coded(latents, rate)]  # type: ignore[attr-defined]
+        payload = codec.encode(latents, rate)
+        taken = codec.parse(payload, pixels.shape[1], pixels.shape[0], rate)
+        assert torch.equal(torch.cat(put), torch.cat([t.flatten() for t in taken]))
+
+
+def test_a_float_network_would_not_pass(coded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The conditions above do change floating-point results, so passing them means something."""
+    codec = quantal.load("hyperprior", "cpu")
+    latents = codec.latents(coded.read_bytes())
+    net = codec._net.mean  # type: ignore[attr-defined]
+    position = torch.tensor([40.0])
+    with torch.inference_mode():
+        plain = net(latents.z_hat[None], position)
+        monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+        other = net(latents.z_hat[None], position)
+    assert not torch.equal(plain, other)
