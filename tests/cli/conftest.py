@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
+import quantal as package
 from quantal import container
 from quantal.cli import app
 
@@ -42,6 +44,12 @@ def quantal() -> Quantal:
         return Call(result.exit_code, result.stdout, result.stderr, result.stdout_bytes)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def coded(small_photograph: Image.Image) -> bytes:
+    """The small photograph as the bytes of a .qtl file."""
+    return package.compress(small_photograph)
 
 
 @pytest.fixture

@@ -16,10 +16,11 @@ from quantal.cli import _targets
 
 
 @pytest.fixture
-def made(quantal, photo):
+def made(coded, tmp_path):
     """The small photograph, coded."""
-    assert quantal("compress", photo).status == 0
-    return photo.with_suffix(".qtl")
+    path = tmp_path / "photo.qtl"
+    path.write_bytes(coded)
+    return path
 
 
 def fails(call, *words: str) -> None:
