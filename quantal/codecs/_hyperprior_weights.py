@@ -1,7 +1,8 @@
 """The weights file of codec `hyperprior`: written at export, read and checked at load.
 
 Floating-point networks are float16. Everything that decides how bits are read is integers: the
-probability tables, the integer network, z's units; their hash stands in every coded file.
+probability tables, the integer network, z's units; their hash stands in every coded file. A hash
+of the floats serves to notice damage alone.
 """
 
 from __future__ import annotations
@@ -72,11 +73,11 @@ def _integers(
     return tensors
 
 
-def _hash(integers: dict[str, Tensor]) -> bytes:
+def _hash(tensors: dict[str, Tensor]) -> bytes:
     """First 4 bytes of a SHA-256 over names, types, shapes and values (little endian)."""
     digest = hashlib.sha256(_LAYOUT.encode())
-    for name in sorted(integers):
-        array = integers[name].numpy()
+    for name in sorted(tensors):
+        array = tensors[name].numpy()
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
     return digest.digest()[:4]
@@ -107,6 +108,7 @@ def write_weights(
         "model": json.dumps(net.config.to_dict()),
         "card": json.dumps(card),
         "hash": _hash(integers).hex(),
+        "floats": _hash(floats).hex(),
     }
     tensors = {name: value.contiguous() for name, value in {**floats, **integers}.items()}
     save_file(tensors, path, metadata)
@@ -159,6 +161,10 @@ def read_weights(path: Path) -> HyperpriorWeights:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"weights {path.name} are damaged: {error}; install them anew") from error
     integers = _integers(exact, z_units, y_tables, z_tables)
-    if _hash(integers).hex() != metadata.get("hash"):
-        raise ModelError(f"weights {path.name} do not have the hash they state; install them anew")
+    floats = {name: value for name, value in tensors.items() if name.startswith("net.")}
+    for kind, stated in ((integers, metadata.get("hash")), (floats, metadata.get("floats"))):
+        if _hash(kind).hex() != stated:
+            raise ModelError(
+                f"weights {path.name} do not have the hash they state; install them anew"
+            )
     return HyperpriorWeights(net, exact, z_units, y_tables, z_tables, _hash(integers))

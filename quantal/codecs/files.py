@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from quantal import container, media
 from quantal.codecs.base import Codec, Latents, Pixels
 from quantal.codecs.registry import load
-from quantal.errors import ArgumentError, ModelError, TargetError
+from quantal.errors import ArgumentError, BitstreamError, ModelError, TargetError
 
 __all__ = ["Encoded", "Target", "decode_picture", "encode_picture", "read_latents", "verify"]
 
@@ -88,7 +89,8 @@ class _Job:
 
     def psnr(self, rate: int) -> float:
         """PSNR-RGB in dB of what a decoder will show; infinite if it is the original."""
-        drawn = _draw(container.read(self.file(rate)), self.codec)
+        latents = _parse(container.read(self.file(rate)), self.codec)
+        drawn = _draw(latents, self.picture.grey, self.codec)
         error = np.square(drawn.astype(np.float32) - self.picture.pixels).mean(dtype=np.float64)
         return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
@@ -171,11 +173,20 @@ def _codec_for(header: container.Header, device: str, codec: Codec | None) -> Co
     return codec
 
 
+def _symbols(file: container.File, codec: Codec) -> list[Tensor]:
+    header = file.header
+    if header.width * header.height > media.PIXEL_LIMIT:
+        raise BitstreamError(
+            f"the file says {header.width}x{header.height} pixels, expected at most "
+            f"{media.PIXEL_LIMIT} in all; its header is wrong"
+        )
+    return codec.parse(file.part("image") or b"", header.width, header.height, header.rate)
+
+
 def _parse(file: container.File, codec: Codec) -> Latents:
     header = file.header
-    size = header.width, header.height, header.rate
-    symbols = codec.parse(file.part("image") or b"", *size)
-    return codec.dequantise(symbols, *size)
+    symbols = _symbols(file, codec)
+    return codec.dequantise(symbols, header.width, header.height, header.rate)
 
 
 def _without_colour(pixels: Pixels) -> Pixels:
@@ -185,9 +196,9 @@ def _without_colour(pixels: Pixels) -> Pixels:
     return np.repeat(luma[..., None], 3, axis=2)
 
 
-def _draw(file: container.File, codec: Codec) -> Pixels:
-    pixels = codec.synthesise(_parse(file, codec))
-    return _without_colour(pixels) if file.header.grey else pixels
+def _draw(latents: Latents, grey: bool, codec: Codec) -> Pixels:
+    pixels = codec.synthesise(latents)
+    return _without_colour(pixels) if grey else pixels
 
 
 def decode_picture(
@@ -196,6 +207,8 @@ def decode_picture(
     """Draw the picture in a .qtl file; raises BitstreamError or ModelError before any pixel."""
     file = container.read(data)
     codec = _codec_for(file.header, device, codec)
+    # First of all, because only a size that the coded picture fills justifies any memory.
+    latents = _parse(file, codec)
     alpha = file.part("alpha")
     plane = (
         None
@@ -203,7 +216,7 @@ def decode_picture(
         else media.decode_alpha(alpha, file.header.width, file.header.height)
     )
     return media.Picture(
-        pixels=_draw(file, codec),
+        pixels=_draw(latents, file.header.grey, codec),
         alpha=plane,
         grey=file.header.grey,
         icc=file.part("icc"),
@@ -228,7 +241,7 @@ def verify(data: bytes, deep: bool = True) -> None:
         return
     header = file.header
     codec = _codec_for(header, "cpu", None)
-    codec.parse(file.part("image") or b"", header.width, header.height, header.rate)
+    _symbols(file, codec)
     alpha = file.part("alpha")
     if alpha is not None:
         media.decode_alpha(alpha, header.width, header.height)
