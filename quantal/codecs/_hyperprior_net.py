@@ -6,28 +6,30 @@ another after it; both follow the rate position 0..63.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quantal.entropy.factorized import FactorizedPrior
-from quantal.entropy.scales import index_to_scale, logistic_bits
 from quantal.entropy.hyperprior import Z_BITS, Z_LIMIT, HyperAnalysis, MeanNet, ScaleNet
 from quantal.entropy.quantise import add_noise, round_through
 from quantal.entropy.rates import ANCHORS, RATE_INDICES, RateCurve, rate_lambda
+from quantal.entropy.scales import index_to_scale, logistic_bits
 from quantal.transforms import PyramidAnalysis, PyramidSynthesis, initialise_with_klt
 
 __all__ = ["Estimate", "HyperpriorConfig", "HyperpriorNet"]
 
-#: Step of the quantiser in 0..255 units at lambda 1: the step of best trade is near 3 / sqrt(lambda).
+#: Quantiser step in 0..255 units at lambda 1: the step of best trade is near 3 / sqrt(lambda).
 _STEP_AT_LAMBDA_ONE = 3.0
 
 
 @dataclass(frozen=True)
 class HyperpriorConfig:
-    """Sizes of the networks: widths and gated blocks at 1/4, 1/8, 1/16, then the entropy model's."""
+    """Sizes of the networks: widths and gated blocks at 1/4, 1/8, 1/16, then the entropy model."""
 
     channels: tuple[int, int, int] = (64, 128, 320)
     blocks: tuple[int, int, int] = (2, 3, 1)
@@ -38,6 +40,11 @@ class HyperpriorConfig:
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> HyperpriorConfig:
+        """The reverse of to_dict, and what recipes say; raises TypeError for unknown names."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 @dataclass(frozen=True)
@@ -75,8 +82,8 @@ class HyperpriorNet(nn.Module):
     def initialise(self, pictures: Tensor) -> None:
         """Start from the KLT of pictures [B, 3, H, W] in 0..1; H, W multiples of 16."""
         rms = initialise_with_klt(self.analysis, self.synthesis, pictures).clamp_min(1e-3)
-        self.hyper_analysis.normaliser.copy_(1 / rms)  # type: ignore[operator, union-attr]
-        self.mean.spread.copy_(rms)  # type: ignore[operator, union-attr]
+        self.hyper_analysis.normaliser.copy_(1 / rms)
+        self.mean.spread.copy_(rms)
 
     def gain(self, position: Tensor) -> Tensor:
         """Multiplier of y before rounding [B, M, 1, 1]."""
@@ -95,7 +102,7 @@ class HyperpriorNet(nn.Module):
         return round_through(2.0**Z_BITS / self.z_gain(position)).clamp_min(1.0)
 
     def forward(self, pixels: Tensor, position: Tensor) -> Estimate:
-        """Code pixels [B, 3, H, W] (0..1, H and W multiples of 64) at positions [B], in training."""
+        """Code pixels [B, 3, H, W] (0..1; H, W multiples of 64) at positions [B], in training."""
         y = self.analysis(pixels).float()
         z = self.hyper_analysis(y, position).float() * self.z_gain(position)
         z_bits = self.prior.bits(add_noise(z), position)

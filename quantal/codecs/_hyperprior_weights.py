@@ -120,7 +120,7 @@ def _read_tables(tensors: dict[str, Tensor], prefix: str) -> TableSet:
 
 
 def _read_exact(tensors: dict[str, Tensor], largest_input: int) -> ExactNet:
-    layers = []
+    layers: list[ExactLayer] = []
     while f"exact.{len(layers)}.weight" in tensors:
         prefix = f"exact.{len(layers)}"
         values = dict(zip(_EXACT_FIELDS, tensors[f"{prefix}.fields"].tolist(), strict=True))
@@ -130,9 +130,9 @@ def _read_exact(tensors: dict[str, Tensor], largest_input: int) -> ExactNet:
 
 
 def _load_net(tensors: dict[str, Tensor], model: str) -> HyperpriorNet:
-    sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(model).items()}
+    sizes = json.loads(model)
     with torch.random.fork_rng(devices=[]):  # building a network must not move the user's seed
-        net = HyperpriorNet(HyperpriorConfig(**sizes))
+        net = HyperpriorNet(HyperpriorConfig.from_dict(sizes))
     state = {n[4:]: v.float() for n, v in tensors.items() if n.startswith("net.")}
     net.load_state_dict(state)
     net.requires_grad_(False)
@@ -146,7 +146,9 @@ def read_weights(path: Path) -> HyperpriorWeights:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"weights {path.name} can't be read: {error}; install them anew") from error
+        raise ModelError(
+            f"weights {path.name} can't be read: {error}; install them anew"
+        ) from error
     if metadata.get("format") != _LAYOUT:
         raise ModelError(
             f"weights {path.name} say format {metadata.get('format')!r}, expected {_LAYOUT!r}"

@@ -66,7 +66,7 @@ class Hyperprior(Codec):
         height, width = pixels.shape[:2]
         edges = ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))
         padded = np.pad(pixels, edges, mode="edge") if edges[0][1] or edges[1][1] else pixels
-        plane = torch.from_numpy(np.require(padded, requirements="CW")).permute(2, 0, 1)[None]
+        plane = torch.from_numpy(np.require(padded, requirements=["C", "W"])).permute(2, 0, 1)[None]
         reach = _halo(self._net.analysis.reach, STRIDE)
 
         def network(part: Tensor) -> Tensor:

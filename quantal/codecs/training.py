@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
 from quantal.codecs._hyperprior_net import HyperpriorConfig, HyperpriorNet, pad_to
 from quantal.errors import ArgumentError, ModelError
 
@@ -19,8 +17,7 @@ def trainable(name: str, model: Mapping[str, Any]) -> HyperpriorNet:
     """Build the untrained network of a codec; `model` overrides its sizes."""
     if name != "hyperprior":
         raise ModelError(f"there is no trainable codec {name!r}; there is 'hyperprior'")
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in model.items()}
     try:
-        return HyperpriorNet(HyperpriorConfig(**values))
+        return HyperpriorNet(HyperpriorConfig.from_dict(model))
     except TypeError as error:
         raise ArgumentError(f"model sizes of {name!r}: {error}") from error

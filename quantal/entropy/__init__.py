@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from quantal.entropy.exact import ExactLayer, ExactNet
 from quantal.entropy.factorized import FactorizedPrior
-from quantal.entropy.scales import SCALES, index_to_scale, logistic_bits
 from quantal.entropy.hyperprior import HyperAnalysis, MeanNet, ScaleNet
 from quantal.entropy.rates import RATE_INDICES, RateCurve, rate_lambda
+from quantal.entropy.scales import SCALES, index_to_scale, logistic_bits
 from quantal.entropy.tables import PRECISION, TableSet, freeze
 
 if TYPE_CHECKING:

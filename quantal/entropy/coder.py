@@ -7,7 +7,6 @@ is escaped. The stack that ANS is lies hidden: what is put first is taken first.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import constriction
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.entropy.tables import TableSet
-from quantal.errors import ArgumentError, CorruptError
+from quantal.errors import ArgumentError, CorruptError, TruncatedError
 
 __all__ = ["Decoder", "Encoder", "decode", "encode", "escape_bits"]
 
@@ -29,8 +28,11 @@ IndexArray = npt.NDArray[np.uint8]
 _CLASSES = 34
 #: Raw bits go in runs of at most this many: a uniform model holds at most 2^24 values.
 _RAW_BITS = 16
-#: From so many elements on, two threads share the sorting.
-_SHARE_FROM = 1 << 18
+#: The state that the coder starts from, and ends at if everything was taken: 25 bits that every
+#: stream must come back to. Coding only ever raises the state, so a smaller one has read too far;
+#: from 2^24 on no symbol is free. Costs next to nothing: from 0, the first symbols cost as much.
+_START = 0x0151544C
+_NOTHING = _START.to_bytes(4, "little")
 
 
 def _escape_values(slot: npt.NDArray[np.int64], escape: int) -> npt.NDArray[np.int64]:
@@ -183,7 +185,7 @@ class Encoder:
 
     def finish(self) -> bytes:
         """Return the bytes of everything put; the encoder is empty again."""
-        coder = _Ans()
+        coder = _Ans(np.array([_START], np.uint32))
         # A stack returns last what it got first, so everything goes on it backwards.
         for batch in reversed(self._batches):
             _push_escapes(coder, batch.escaped)
@@ -193,7 +195,7 @@ class Encoder:
         self._batches = []
         data: bytes = coder.get_compressed().astype("<u4").tobytes()
         # The last word is never zero, so its leading zero bytes need not be kept.
-        return data.rstrip(b"\0")
+        return b"" if data == _NOTHING else data.rstrip(b"\0")
 
 
 def _push_escapes(coder: _Ans, values: npt.NDArray[np.int64]) -> None:
@@ -228,19 +230,23 @@ class Decoder:
     """Takes symbols from bytes in the order in which they were put.
 
     What take() returns is to be trusted only once finish() has passed: an arithmetic coder can
-    tell that a stream was cut or altered only at its end.
+    tell that a stream was altered only at its end.
     """
 
     def __init__(self, data: bytes) -> None:
         """Raises CorruptError for bytes that no Encoder writes."""
         if data.endswith(b"\0"):
             raise CorruptError("an entropy-coded stream never ends in a zero byte; this one does")
-        padded = data + b"\0" * (-len(data) % 4)
-        words = np.frombuffer(padded, dtype="<u4").astype(np.uint32)
-        self._coder = _Ans(words) if len(words) else _Ans()
+        if data == _NOTHING:
+            raise CorruptError("an entropy-coded stream of nothing is empty; this one is not")
+        padded = (data or _NOTHING) + b"\0" * (-len(data) % 4)
+        self._coder = _Ans(np.frombuffer(padded, dtype="<u4").astype(np.uint32))
 
     def take(self, index: IndexArray, tables: TableSet) -> IntArray:
-        """Return the symbols int32 [n] of the elements whose tables index uint8 [n] names."""
+        """Return the symbols int32 [n] of the elements whose tables index uint8 [n] names.
+
+        Raises TruncatedError if the stream holds fewer.
+        """
         order = _order(index, tables)
         models = _models(tables)
         groups = order.groups()
@@ -260,7 +266,13 @@ class Decoder:
         else:
             symbols = tables.first[index]
         symbols[order.positions] = slots
+        self._check_end()
         return symbols
+
+    def _check_end(self) -> None:
+        words, state = self._coder.pos()
+        if words == 0 and state < _START:
+            raise TruncatedError("an entropy-coded stream ends before its symbols do: it was cut")
 
     def _unescape(
         self,
@@ -282,8 +294,8 @@ class Decoder:
         slots[places] = symbols
 
     def finish(self) -> None:
-        """Raises CorruptError unless exactly everything has been taken."""
-        if not self._coder.is_empty():
+        """Raises CorruptError unless exactly everything has been taken, and nothing altered."""
+        if self._coder.pos() != (0, _START):
             raise CorruptError(
                 "an entropy-coded stream does not end where its symbols end: it was cut, altered, "
                 "or written with another model"
@@ -298,7 +310,7 @@ def encode(symbols: IntArray, index: IndexArray, tables: TableSet) -> bytes:
 
 
 def decode(data: bytes, index: IndexArray, tables: TableSet) -> IntArray:
-    """The reverse of encode(); raises CorruptError for a stream that doesn't end with them."""
+    """The reverse of encode(); raises BitstreamError for a stream that isn't just theirs."""
     decoder = Decoder(data)
     symbols = decoder.take(index, tables)
     decoder.finish()

@@ -151,6 +151,11 @@ class FixedPoint(nn.Module):
         x = x.clamp(-self.high, self.high)
         return F.pixel_shuffle(x, self.shuffle) if self.shuffle > 1 else x
 
+    def _bias(self) -> Tensor:
+        if self.conv.bias is None:
+            raise ModelError("an integer layer without a bias can't be exported")
+        return self.conv.bias
+
     @torch.no_grad()
     def export(self, offsets: Tensor | None = None, output_bits: int | None = None) -> ExactLayer:
         """Return the integer layer; offsets: a bias row for each rate index [R, O].
@@ -160,7 +165,7 @@ class FixedPoint(nn.Module):
         kept = self.value_bits if output_bits is None else output_bits
         sum_bits = self.weight_bits + self.value_bits
         weight = (self.conv.weight.double() * 2.0**self.weight_bits).round().to(torch.int32)
-        bias = self.conv.bias.double()[None]  # type: ignore[union-attr]
+        bias = self._bias().double()[None]
         if offsets is not None:
             bias = bias + offsets.double()
         top = int(self.high * 2**kept)

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quantal.entropy.exact import ExactLayer, ExactNet, FixedPoint
-from quantal.entropy.scales import SCALES
 from quantal.entropy.quantise import clamp_through
 from quantal.entropy.rates import RATE_INDICES, RateCurve
+from quantal.entropy.scales import SCALES
 from quantal.layers import GatedBlock
 
 __all__ = ["HyperAnalysis", "MeanNet", "ScaleNet"]
@@ -47,6 +47,8 @@ class HyperAnalysis(nn.Module):
 
     reach = 1 + 2 + 4
 
+    normaliser: Tensor
+
     def __init__(self, latents: int, width: int, channels: int) -> None:
         super().__init__()
         self.register_buffer("normaliser", torch.ones(latents))
@@ -59,19 +61,20 @@ class HyperAnalysis(nn.Module):
         self.leave = nn.Conv2d(width, channels, 1)
 
     def forward(self, y: Tensor, position: Tensor) -> Tensor:
-        y = y * self.normaliser[:, None, None]  # type: ignore[index]
+        y = y * self.normaliser[:, None, None]
         # Magnitudes are given beside the values: scales are what z is mostly asked about.
         x = self.fine(self.enter(torch.cat((y, y.abs()), dim=1), position))
         x = self.middle(self.halve(F.pixel_unshuffle(x, 2)))
         x = self.coarse(self.quarter(F.pixel_unshuffle(x, 2)))
-        z: Tensor = self.leave(x)
-        return z
+        return self.leave(x)
 
 
 class MeanNet(nn.Module):
     """Dequantised z [B, N, h, w] to means of y [B, M, 4h, 4w], in the latents' own units."""
 
     reach = 1 + 1 + 1
+
+    spread: Tensor
 
     def __init__(self, channels: int, width: int, latents: int) -> None:
         super().__init__()
@@ -89,7 +92,7 @@ class MeanNet(nn.Module):
         x = self.middle(F.pixel_shuffle(self.to_half(x), 2))
         x = self.fine(F.pixel_shuffle(self.to_full(x), 2))
         mean = self.leave(x, position)
-        return mean * self.spread[:, None, None]  # type: ignore[index]
+        return mean * self.spread[:, None, None]
 
 
 class ScaleNet(nn.Module):
@@ -101,31 +104,33 @@ class ScaleNet(nn.Module):
 
     def __init__(self, channels: int, width: int, latents: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            [
-                FixedPoint(channels, width),
-                FixedPoint(width, width, kernel=3, groups=width),
-                FixedPoint(width, 4 * width, shuffle=2),
-                FixedPoint(width, width, kernel=3, groups=width),
-                FixedPoint(width, width),
-                FixedPoint(width, 4 * width, shuffle=2),
-                FixedPoint(width, width, kernel=3, groups=width),
-                FixedPoint(width, width),
-                FixedPoint(width, latents, relu=False),
-            ]
-        )
-        for layer in self.layers:
-            if layer.conv.groups > 1:
+        layers = [
+            FixedPoint(channels, width),
+            FixedPoint(width, width, kernel=3, groups=width),
+            FixedPoint(width, 4 * width, shuffle=2),
+            FixedPoint(width, width, kernel=3, groups=width),
+            FixedPoint(width, width),
+            FixedPoint(width, 4 * width, shuffle=2),
+            FixedPoint(width, width, kernel=3, groups=width),
+            FixedPoint(width, width),
+            FixedPoint(width, latents, relu=False),
+        ]
+        for layer in layers:
+            if layer.conv.groups > 1 and layer.conv.bias is not None:
                 # A depthwise layer starts as the identity, so that ReLUs in a row lose nothing.
                 nn.init.dirac_(layer.conv.weight, groups=width)
                 nn.init.zeros_(layer.conv.bias)
+        self.layers = nn.ModuleList(layers)
         self.first_offset = RateCurve.ramp(width, 0.0, 0.0)
         # At the lowest rate most latents are sure to be zero; at the highest few are.
         self.last_offset = RateCurve.ramp(latents, 2.0, 30.0)
 
+    def _chain(self) -> list[FixedPoint]:
+        return [layer for layer in self.layers if isinstance(layer, FixedPoint)]
+
     def quantise(self, on: bool) -> None:
         """Switch the rounding of weights and activations."""
-        for layer in self.layers:
+        for layer in self._chain():
             layer.quantised = on
 
     def forward(self, z: Tensor, position: Tensor) -> Tensor:
@@ -143,7 +148,7 @@ class ScaleNet(nn.Module):
         rates = torch.arange(RATE_INDICES, dtype=torch.float32)
         last = len(self.layers) - 1
         layers: list[ExactLayer] = []
-        for place, layer in enumerate(self.layers):
+        for place, layer in enumerate(self._chain()):
             curve = {0: self.first_offset, last: self.last_offset}.get(place)
             offsets = None if curve is None else curve(rates).cpu()
             layers.append(layer.export(offsets, 0 if place == last else None))

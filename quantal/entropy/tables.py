@@ -88,8 +88,7 @@ class TableSet:
     @cached_property
     def certain(self) -> npt.NDArray[np.bool_]:
         """Which tables know their symbol [T]."""
-        result: npt.NDArray[np.bool_] = self.slots == 1
-        return result
+        return self.slots == 1
 
     @cached_property
     def least_bits(self) -> npt.NDArray[np.float64]:

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from quantal.entropy import Decoder, Encoder, TableSet, decode, encode, freeze
 from quantal.entropy.coder import _models
-from quantal.errors import ArgumentError, CorruptError
+from quantal.errors import ArgumentError, BitstreamError, CorruptError, TruncatedError
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 
@@ -30,10 +30,10 @@ TABLES = gaussian_tables()
 
 
 @st.composite
-def symbols_and_index(draw, elements=INT32, tables=len(TABLES)):
+def symbols_and_index(draw, elements=INT32):
     count = draw(st.integers(0, 60))
     symbols = draw(hnp.arrays(np.int32, count, elements=elements))
-    index = draw(hnp.arrays(np.uint8, count, elements=st.integers(0, tables - 1)))
+    index = draw(hnp.arrays(np.uint8, count, elements=st.integers(0, len(TABLES) - 1)))
     return symbols, index
 
 
@@ -119,8 +119,25 @@ def coded(count=3000):
 def test_a_cut_stream_is_an_error(cut):
     _, index, data = coded()
     for part in (data[:-cut], data[cut:]):
-        with pytest.raises(CorruptError):
+        with pytest.raises(BitstreamError):
             decode(part, index, TABLES)
+
+
+def test_a_stream_cut_anywhere_is_an_error():
+    _, index, data = coded()
+    for length in range(0, len(data), 3):
+        with pytest.raises(BitstreamError):
+            decode(data[:length], index, TABLES)
+
+
+def test_reading_past_the_end_is_an_error_and_not_garbage():
+    _, index, data = coded()
+    decoder = Decoder(data)
+    decoder.take(index, TABLES)
+    with pytest.raises(TruncatedError):
+        decoder.take(index, TABLES)
+    with pytest.raises(TruncatedError):
+        decode(b"", index, TABLES)
 
 
 @settings(max_examples=200)
@@ -132,7 +149,7 @@ def test_a_flipped_bit_never_passes_for_the_same_symbols(where):
     damaged[place // 8] ^= 1 << place % 8
     try:
         result = decode(bytes(damaged), index, TABLES)
-    except CorruptError:
+    except BitstreamError:
         return
     assert not np.array_equal(result, symbols)
 
@@ -141,6 +158,9 @@ def test_a_stream_has_one_spelling():
     _, index, data = coded()
     with pytest.raises(CorruptError, match="zero byte"):
         decode(data + b"\0", index, TABLES)
+    nothing = np.zeros(0, np.uint8)
+    with pytest.raises(CorruptError, match="nothing is empty"):
+        decode(b"\x4c\x54\x51\x01", nothing, TABLES)
 
 
 def test_wrong_arguments_are_named():
