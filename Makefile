@@ -6,11 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint docs docs-serve clean help
+.PHONY: demo test fuzz lint docs docs-serve clean help
 
 help:
 	@echo "make demo    compress a photograph and show the figures beside JPEG and WebP"
 	@echo "make test    lint, then run every test"
+	@echo "make fuzz    damage files for a minute, or for SECONDS=600"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make docs    build the documentation into site/"
 	@echo "make clean   remove .venv and all caches"
@@ -20,6 +21,9 @@ demo: $(VENV)/.stamp-dev
 
 test: lint
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/.stamp-dev
+	$(BIN)/python tests/robustness/fuzz.py --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
 
 lint: $(VENV)/.stamp-dev
 	$(BIN)/ruff check .
