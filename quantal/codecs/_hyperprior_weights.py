@@ -131,6 +131,8 @@ def _read_exact(tensors: dict[str, Tensor], largest_input: int) -> ExactNet:
 
 def _load_net(tensors: dict[str, Tensor], model: str) -> HyperpriorNet:
     sizes = json.loads(model)
+    if not isinstance(sizes, dict):
+        raise ValueError(f"the network's sizes are {model[:80]!r}, expected names with numbers")
     with torch.random.fork_rng(devices=[]):  # building a network must not move the user's seed
         net = HyperpriorNet(HyperpriorConfig.from_dict(sizes))
     state = {n[4:]: v.float() for n, v in tensors.items() if n.startswith("net.")}

@@ -131,7 +131,7 @@ def test_tensors_that_make_no_codec_are_refused(
         {"model": "{"},
         {"model": json.dumps({"channels": [4]})},
         {"model": json.dumps({"channels": 4})},
-        {"model": json.dumps({"channels": [0, 0, 0]})},
+        {"model": json.dumps({"channels": [5, 5, 5]})},
         {"model": json.dumps({"width": 4})},
         {"model": json.dumps({"z_channels": "4"})},
         {"model": json.dumps({"z_channels": -4})},
