@@ -33,11 +33,11 @@ class GatedBlock(nn.Module):
         self.project = nn.Conv2d(2 * channels, channels, 1)
         self.activation = nn.LeakyReLU(0.1)
         for last in (self.leave, self.project):
-            nn.init.zeros_(last.bias)  # type: ignore[arg-type]
             last.weight.data.mul_(BRANCH_START)
+            if last.bias is not None:
+                nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.leave(self.spatial(self.activation(self.enter(x))))
         value, gate = self.expand(x).chunk(2, dim=1)
-        out: Tensor = x + self.project(value * gate.relu())
-        return out
+        return x + self.project(value * gate.relu())

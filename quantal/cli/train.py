@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,5 +37,21 @@ def train(
         if error.name != "yaml":
             raise
         raise ArgumentError("training needs PyYAML: pip install 'quantal[train]'") from error
-    run(recipe, changes, resume)
+    path = run(recipe, changes, resume, tell=_tell)
+    typer.echo(f"weights: {path}")
     return 0
+
+
+def _tell(entry: Mapping[str, Any]) -> None:
+    """One line a log entry: what a person watching a run wants to know."""
+    if "loss" in entry:
+        typer.echo(
+            f"step {entry['step']:>7}  loss {entry['loss']:.3f}  "
+            f"bpp {entry['y_bpp'] + entry['z_bpp']:.3f}  rate {entry['lr']:.1e}  "
+            f"{entry['minutes']:.1f} min, about {entry['minutes_left']:.0f} left"
+        )
+    elif entry.get("event") == "evaluation":
+        points = "  ".join(f"{p['bpp']:.3f} bpp {p['psnr']:.2f} dB" for p in entry["points"])
+        typer.echo(f"evaluation at step {entry['step']}: {points}")
+    elif entry.get("event") == "start":
+        typer.echo(f"{entry['pictures']} pictures, {entry['device']}, from step {entry['step']}")

@@ -44,7 +44,10 @@ class HyperpriorConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> HyperpriorConfig:
         """The reverse of to_dict, and what recipes say; raises TypeError for unknown names."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        sizes: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**sizes)
 
 
 @dataclass(frozen=True)

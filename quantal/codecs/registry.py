@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +26,8 @@ __all__ = ["DEFAULT_CODEC", "CodecEntry", "available", "load"]
 DEFAULT_CODEC = "hyperprior"
 _GROUP = "quantal.codecs"
 _WEIGHTS = Path(__file__).parents[1] / "weights"
+#: A folder that is looked into first: weights trained at home, tried from the command line.
+_FOLDER_VARIABLE = "QUANTAL_WEIGHTS"
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,13 @@ def _entries() -> dict[str, CodecEntry]:
     return entries
 
 
+def _weights(entry: CodecEntry) -> Path:
+    """Where a codec's weights lie: in the folder that the user named, else where they ship."""
+    folder = os.environ.get(_FOLDER_VARIABLE)
+    own = Path(folder) / entry.weights.name if folder else entry.weights
+    return own if own.is_file() else entry.weights
+
+
 def _card(path: Path) -> dict[str, Any]:
     """The card in a safetensors header: 8 bytes of length, then JSON; no tensor is read."""
     try:
@@ -76,7 +86,7 @@ def available() -> tuple[CodecInfo, ...]:
     """Every codec that can be asked for; loads no torch and no weights."""
     infos = []
     for entry in _entries().values():
-        card = _card(entry.weights)
+        card = _card(_weights(entry))
         infos.append(
             CodecInfo(
                 name=entry.name,
@@ -127,7 +137,7 @@ def load(
     entries = _entries()
     if name not in entries:
         raise ModelError(f"there is no codec {name!r}; there are: {', '.join(sorted(entries))}")
-    path = entries[name].weights if weights is None else Path(weights)
+    path = _weights(entries[name]) if weights is None else Path(weights)
     if not path.is_file():
         raise ModelError(
             f"the weights of codec {name!r} are missing: {path.name} is not there; "

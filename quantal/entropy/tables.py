@@ -78,12 +78,14 @@ class TableSet:
     def weights(self, table: int) -> npt.NDArray[np.int64]:
         """The slots' weights of one table; they sum to 2^24."""
         start, end = self.offsets[table], self.offsets[table + 1]
-        return np.diff(self.cumulative[start:end].astype(np.int64))
+        bounds = self.cumulative[start:end].astype(np.int64)
+        return bounds[1:] - bounds[:-1]
 
     @cached_property
     def slots(self) -> npt.NDArray[np.int64]:
         """Number of slots of each table [T], its escape included."""
-        return np.diff(self.offsets.astype(np.int64)) - 1
+        wide = self.offsets.astype(np.int64)
+        return wide[1:] - wide[:-1] - 1
 
     @cached_property
     def certain(self) -> npt.NDArray[np.bool_]:
@@ -100,7 +102,7 @@ class TableSet:
         from quantal.entropy.coder import escape_bits
 
         total = 0.0
-        for table in np.flatnonzero(np.bincount(index, minlength=len(self))):
+        for table in map(int, np.flatnonzero(np.bincount(index, minlength=len(self)))):
             if self.certain[table]:
                 continue
             slot = symbols[index == table].astype(np.int64) - self.first[table]

@@ -59,7 +59,8 @@ def read_pictures(paths: Sequence[str | Path], smallest: int = 1) -> list[Tensor
             if min(pixels.shape[:2]) >= smallest:
                 pictures.append(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())
     if not pictures:
-        raise ArgumentError(f"no picture of {smallest} pixels or more under {list(map(str, paths))}")
+        where = ", ".join(map(str, paths))
+        raise ArgumentError(f"no picture of {smallest} pixels or more under {where}")
     return pictures
 
 

@@ -7,7 +7,7 @@ occurred at each scale on training crops, with the law as a prior for what was r
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from quantal.codecs._hyperprior_net import HyperpriorNet
 from quantal.codecs._hyperprior_weights import Z_TABLE_STEP, write_weights
 from quantal.codecs.training import trainable
+from quantal.entropy.exact import ExactNet
 from quantal.entropy.hyperprior import Z_BITS, Z_LIMIT
 from quantal.entropy.rates import RATE_INDICES
 from quantal.entropy.scales import SCALES, index_to_scale, logistic_bits
@@ -39,6 +40,10 @@ SURE = 4
 _SPAN = 8.0
 #: Least probability of z's escape: it bounds the pixels that a byte can claim (docs/format.md).
 _Z_ESCAPE = 2.0**-11
+#: The integer network's rate may differ from the trained one's by this fraction.
+_AGREEMENT = 0.002
+#: Symbols are counted on crops of this size.
+_CROP = 256
 
 
 def _load(checkpoint: Path) -> tuple[HyperpriorNet, dict[str, Any], int]:
@@ -76,7 +81,7 @@ def _law(index: int) -> tuple[int, FloatArray]:
     return -half, (2.0 ** -bits.double()).numpy()
 
 
-def _y_tables(counts: list[FloatArray], sure: int) -> TableSet:
+def _y_tables(counts: list[FloatArray], sure: int = SURE) -> TableSet:
     """Tables from counts of symbols [-half, half] at each scale index; symmetric by averaging."""
     first, weights = [], []
     for index in range(SCALES):
@@ -123,13 +128,31 @@ def _count(net: HyperpriorNet, sampler: CropSampler, batches: int) -> list[Float
     width = 2 * half + 1
     counts = np.zeros((SCALES, width))
     for batch in range(batches):
-        pixels = sampler.batch(4, 256)
+        pixels = sampler.batch(4, _CROP)
         part = torch.arange(4) / 4
         position = (part + batch / batches / 4) * (RATE_INDICES - 1)
         _, symbols, index = _symbols(net, pixels, position)
         cell = index.long() * width + symbols.clamp(-half, half).long() + half
         counts += np.bincount(cell.flatten().numpy(), minlength=counts.size).reshape(counts.shape)
     return list(counts)
+
+
+@torch.no_grad()
+def _check_agreement(net: HyperpriorNet, exact: ExactNet, sampler: CropSampler) -> None:
+    """Raise ModelError if the integer network would cost more bits than the trained one."""
+    trained = exported = 0.0
+    for rate in (0, 31, 63):
+        position = torch.full((4,), float(rate))
+        z, symbols, index = _symbols(net, sampler.batch(4, _CROP), position)
+        units = (z * net.z_unit(position)).to(torch.int32)
+        other = exact(units, rate).float()
+        trained += float(logistic_bits(symbols, index_to_scale(index)).sum())
+        exported += float(logistic_bits(symbols, index_to_scale(other)).sum())
+    if abs(exported / trained - 1) > _AGREEMENT:
+        raise ModelError(
+            f"the integer network needs {exported / trained - 1:+.2%} bits against the trained "
+            f"one; more than {_AGREEMENT:.1%} means that it was not trained rounded"
+        )
 
 
 def _kmac(net: HyperpriorNet) -> dict[str, float]:
@@ -152,27 +175,22 @@ def _kmac(net: HyperpriorNet) -> dict[str, float]:
     }
 
 
-def export(
-    checkpoint: str | Path,
-    out: str | Path,
-    card: Mapping[str, Any] | None = None,
-    batches: int = 100,
-    data: tuple[str, ...] = (),
-    sure: int = SURE,
-) -> bytes:
-    """Write the weights file; returns the hash of its integers.
+def export(checkpoint: str | Path, out: str | Path, pictures: Sequence[Tensor] = ()) -> bytes:
+    """Write the weights file of a checkpoint; returns the hash of its integers.
 
-    card: added to what the file tells of itself. batches: of four 256x256 crops to count symbols
-    on; data: where from (the recipe's unless told).
+    pictures: uint8 [3, H, W] of 256 pixels or more to count symbols on; read from where the
+    recipe says unless they are given. Raises ModelError if the checkpoint can't be exported.
     """
     net, recipe, steps = _load(Path(checkpoint))
-    pictures = read_pictures(data or tuple(recipe["data"]), 256)
+    pictures = pictures or read_pictures(recipe["data"], _CROP)
     sampler = CropSampler(pictures, torch.device("cpu"), seed=0)
     told = {
         "parameters": sum(p.numel() for p in net.parameters()),
         "training_steps": steps,
+        "training_data": recipe["training_data"],
         **_kmac(net),
-        **(card or {}),
     }
-    tables = _y_tables(_count(net, sampler, batches), sure)
+    largest = int(net.z_unit(torch.arange(RATE_INDICES)).max()) * Z_LIMIT
+    _check_agreement(net, net.scale.export(largest), sampler)
+    tables = _y_tables(_count(net, sampler, recipe["export_batches"]))
     return write_weights(Path(out), net, tables, _z_tables(net), told)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,66 +18,141 @@ from torch import Tensor, nn
 
 from quantal.codecs.training import trainable
 from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES, rate_lambda
-from quantal.errors import ArgumentError, ModelError
+from quantal.errors import ArgumentError
 from quantal.train.data import CropSampler, read_pictures
 from quantal.train.evaluate import evaluate
+from quantal.train.export import export
 from quantal.train.recipe import Recipe, read_recipe
+from quantal.train.state import State
 
-__all__ = ["run", "train"]
+__all__ = ["Tell", "run", "train"]
 
-#: Crops that the KLT of the start is taken of; 4096 128x128 crops would change nothing more.
+#: What is told of a run while it lasts: the entries of its log.
+Tell = Callable[[Mapping[str, Any]], None]
+
+#: Crops that the KLT of the start is taken of: 4 megapixels determine it.
 _KLT_CROPS, _KLT_SIZE = 256, 128
 _LOG_EVERY = 50
-#: A gradient so many times larger than the running mean of its norm is not followed.
-_SPIKE = 8.0
 #: The loss is scaled so that a sample in the middle of the range has weight 1.
 _LAMBDA_MIDDLE = math.sqrt(LAMBDA_RANGE[0] * LAMBDA_RANGE[1])
 
 
-def run(recipe_path: str | Path, overrides: list[str] | None = None, resume: bool = False) -> Path:
-    """Train as the recipe says; returns the path of the last checkpoint."""
-    return train(read_recipe(recipe_path, overrides or []), resume)
+def run(
+    recipe_path: str | Path,
+    overrides: list[str] | None = None,
+    resume: bool = False,
+    tell: Tell | None = None,
+) -> Path:
+    """Train as a recipe says, tell what goes into the log, export; returns the weights' path."""
+    recipe = read_recipe(recipe_path, overrides or [])
+    checkpoint = train(recipe, resume, tell)
+    weights = checkpoint.with_name(f"{recipe.codec}.safetensors")
+    export(checkpoint, weights)
+    return weights
 
 
-@dataclass
-class State:
-    """All that a run needs to go on where it stopped."""
+def train(recipe: Recipe, resume: bool = False, tell: Tell | None = None) -> Path:
+    """Train; returns the path of the checkpoint, which holds weights, average and optimiser."""
+    out = Path(recipe.out)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "checkpoint.pt"
+    if path.exists() and not resume:
+        raise ArgumentError(f"{path} exists; go on with --resume, or choose another `out`")
+    with (out / "log.jsonl").open("a", encoding="utf-8") as log:
 
-    net: nn.Module
-    ema: nn.Module
-    optimiser: torch.optim.Optimizer
-    step: int = 0
-    seconds: float = 0.0
-    skipped: int = 0
-    norm: float = 10.0
+        def note(entry: Mapping[str, Any]) -> None:
+            log.write(json.dumps(entry) + "\n")
+            log.flush()
+            if tell is not None:
+                tell(entry)
 
-    def save(self, path: Path, recipe: Recipe) -> None:
-        partial = path.with_suffix(".partial")
-        torch.save(
+        _Run(recipe, path, note).go()
+    return path
+
+
+class _Run:
+    """One run: the recipe, its pictures, and the state that it moves."""
+
+    def __init__(self, recipe: Recipe, path: Path, note: Tell) -> None:
+        self.recipe, self.path, self.note = recipe, path, note
+        if recipe.threads:
+            torch.set_num_threads(recipe.threads)
+        self.device = _device(recipe.device)
+        self.half = _half_pays(self.device) if recipe.bfloat16 is None else recipe.bfloat16
+        largest = max(phase.crop for phase in recipe.phases)
+        pictures = read_pictures(recipe.data, largest)
+        self.held_out = read_pictures(recipe.evaluation) if recipe.evaluation else []
+        self.sampler = CropSampler(pictures, self.device, recipe.seed)
+        self.state = _start(recipe, self.sampler, self.device, path)
+        self.net: Any = torch.compile(self.state.net) if recipe.compile else self.state.net
+        # A resumed run must not see its first crops and rates again.
+        self.sampler.reseed(recipe.seed + self.state.step)
+        self.generator = torch.Generator().manual_seed(recipe.seed + self.state.step)
+
+    def go(self) -> None:
+        """Train until the steps or the minutes of the recipe are over."""
+        state, recipe = self.state, self.recipe
+        began = time.monotonic() - state.seconds
+        saved = evaluated = state.seconds
+        self.note(
             {
-                "net": self.net.state_dict(),
-                "ema": self.ema.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "step": self.step,
-                "seconds": self.seconds,
-                "skipped": self.skipped,
-                "norm": self.norm,
-                "recipe": json.dumps(recipe.to_dict()),
-            },
-            partial,
+                "event": "start",
+                "step": state.step,
+                "pictures": len(self.sampler.pictures),
+                "device": str(self.device),
+            }
         )
-        os.replace(partial, path)
+        while (done := self._done()) < 1:
+            self._step(done)
+            state.seconds = time.monotonic() - began
+            if state.seconds - saved > recipe.checkpoint_minutes * 60:
+                saved = state.seconds
+                state.save(self.path, recipe)
+            if state.seconds - evaluated > recipe.evaluate_minutes * 60:
+                evaluated = state.seconds
+                self._evaluate()
+        state.save(self.path, recipe)
+        self._evaluate()
+        self.note({"event": "end", "step": state.step, "minutes": round(state.seconds / 60, 2)})
 
-    def load(self, path: Path) -> None:
-        try:
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-            self.net.load_state_dict(saved["net"])
-            self.ema.load_state_dict(saved["ema"])
-            self.optimiser.load_state_dict(saved["optimiser"])
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
-            raise ModelError(f"checkpoint {path} does not fit this recipe: {error}") from error
-        self.step, self.seconds = saved["step"], saved["seconds"]
-        self.skipped, self.norm = saved["skipped"], saved["norm"]
+    def _done(self) -> float:
+        """The fraction of the run that is over, by steps or by minutes."""
+        done = self.state.step / self.recipe.steps
+        if self.recipe.minutes:
+            done = max(done, self.state.seconds / 60 / self.recipe.minutes)
+        return done
+
+    def _step(self, done: float) -> None:
+        state, recipe = self.state, self.recipe
+        phase = recipe.phase(done)
+        for net in (state.net, state.ema):
+            net.scale.quantise(done >= recipe.quantise_from)
+        rate = _learning_rate(recipe, state.step, done)
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate * group["pace"]
+        pixels = self.sampler.batch(phase.batch, phase.crop)
+        position = _positions(phase.batch, self.generator).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            losses = _losses(self.net, pixels, position)
+        norm = state.follow(losses["loss"], recipe)
+        if state.step % _LOG_EVERY == 0:
+            left = state.seconds / done * (1 - done) / 60 if done else 0.0
+            self.note(
+                {
+                    "step": state.step,
+                    "minutes": round(state.seconds / 60, 2),
+                    "minutes_left": round(left, 1),
+                    **{name: round(value.item(), 5) for name, value in losses.items()},
+                    "norm": round(norm, 3),
+                    "lr": round(rate, 7),
+                    "skipped": state.skipped,
+                }
+            )
+
+    def _evaluate(self) -> None:
+        if self.held_out:
+            points = evaluate(self.state.ema, self.held_out, self.recipe.evaluation_rates)
+            self.note({"event": "evaluation", "step": self.state.step, "points": points})
 
 
 def _device(name: str) -> torch.device:
@@ -87,72 +161,21 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _learning_rate(recipe: Recipe, step: int, done: float) -> float:
-    """Linear warm-up, then a cosine from 1 to final_fraction."""
-    warm = min(1.0, (step + 1) / recipe.warmup_steps)
-    low = recipe.final_fraction
-    return recipe.learning_rate * warm * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-def _positions(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Stratified rate positions [count]: one in each of `count` equal parts of the range."""
-    drawn = (torch.arange(count) + torch.rand(count, generator=generator)) / count
-    return (drawn * (RATE_INDICES - 1)).to(device)
-
-
-def _losses(net: nn.Module, pixels: Tensor, position: Tensor) -> dict[str, Tensor]:
-    estimate = net(pixels, position)
-    area = pixels.shape[-1] * pixels.shape[-2]
-    error = (estimate.pixels.float() - pixels).square().flatten(1).mean(1)
-    lam = rate_lambda(position)
-    y_bpp, z_bpp = estimate.y_bits / area, estimate.z_bits / area
-    loss = ((lam * 255**2 * error + y_bpp + z_bpp) * (_LAMBDA_MIDDLE / lam).sqrt()).mean()
-    return {"loss": loss, "mse": error.mean(), "y_bpp": y_bpp.mean(), "z_bpp": z_bpp.mean()}
-
-
-@torch.no_grad()
-def _follow(ema: nn.Module, net: nn.Module, decay: float, step: int) -> None:
-    """Move the averaged weights towards the trained ones; faster at first, when they are far."""
-    decay = min(decay, (1 + step) / (10 + step))
-    averaged = list(ema.parameters())
-    torch._foreach_lerp_(averaged, [p.detach() for p in net.parameters()], 1 - decay)
-
-
-def _optimise(state: State, recipe: Recipe, loss: Tensor) -> float:
-    """One step; returns the gradient's norm. A gradient that is not finite, or far larger than
-    its like of late, changes nothing: one such step can undo an hour."""
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    norm = float(nn.utils.clip_grad_norm_(state.net.parameters(), recipe.clip))
-    if math.isfinite(norm) and (state.step < recipe.warmup_steps or norm < _SPIKE * state.norm):
-        state.norm += 0.02 * (norm - state.norm)
-        state.optimiser.step()
-        _follow(state.ema, state.net, recipe.ema, state.step)
-    else:
-        state.skipped += 1
-        # Creeps up, so that gradients which have grown for good are accepted in the end.
-        state.norm *= 1.02
-    return norm
-
-
-def _groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Parameters in two groups: the layers that a KLT filled start good and move slowly."""
-    slow, fast = [], []
-    for name, parameter in net.named_parameters():
-        (slow if ".mixes." in name else fast).append(parameter)
-    return [{"params": fast, "pace": 1.0}, {"params": slow, "pace": recipe.klt_pace}]
+def _half_pays(device: torch.device) -> bool:
+    """Whether bfloat16 is quicker here: on GPUs, and on CPUs whose oneDNN has it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _start(recipe: Recipe, sampler: CropSampler, device: torch.device, path: Path) -> State:
+    """A fresh state, or the one of the checkpoint if there is one."""
     torch.manual_seed(recipe.seed)
     net, ema = trainable(recipe.codec, recipe.model), trainable(recipe.codec, recipe.model)
-    crops = sampler.batch(_KLT_CROPS, _KLT_SIZE).cpu()
-    net.initialise(crops)
-    if recipe.start_from:
-        net.load_state_dict(torch.load(recipe.start_from, map_location="cpu")["ema"])
+    net.initialise(sampler.batch(_KLT_CROPS, _KLT_SIZE).cpu())
     ema.load_state_dict(net.state_dict())
     for each in (net, ema):
-        each.to(device=device, memory_format=torch.channels_last)
+        each.to(device).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
         _groups(net, recipe),
         lr=recipe.learning_rate,
@@ -166,73 +189,34 @@ def _start(recipe: Recipe, sampler: CropSampler, device: torch.device, path: Pat
     return state
 
 
-def train(recipe: Recipe, resume: bool = False) -> Path:
-    """Train; returns the path of the checkpoint, which holds weights, EMA and optimiser."""
-    out = Path(recipe.out)
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "checkpoint.pt"
-    if path.exists() and not resume:
-        raise ArgumentError(f"{path} exists; go on with --resume, or choose another `out`")
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
-    device = _device(recipe.device)
-    largest = max(p.crop for p in recipe.phases)
-    sampler = CropSampler(read_pictures(recipe.data, largest), device, recipe.seed)
-    held_out = read_pictures(recipe.evaluation) if recipe.evaluation else []
-    state = _start(recipe, sampler, device, path)
-    sampler.reseed(recipe.seed + state.step)
-    net: Any = torch.compile(state.net) if recipe.compile else state.net
-    generator = torch.Generator().manual_seed(recipe.seed + state.step)
-    began = time.monotonic() - state.seconds
-    saved = evaluated = state.seconds
+def _groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Parameters in two groups: the layers that a KLT filled start good and move slowly."""
+    slow: list[Tensor] = []
+    fast: list[Tensor] = []
+    for name, parameter in net.named_parameters():
+        (slow if ".mixes." in name else fast).append(parameter)
+    return [{"params": fast, "pace": 1.0}, {"params": slow, "pace": recipe.klt_pace}]
 
-    with (out / "log.jsonl").open("a", encoding="utf-8") as log:
 
-        def note(**values: Any) -> None:
-            log.write(json.dumps(values) + "\n")
-            log.flush()
+def _learning_rate(recipe: Recipe, step: int, done: float) -> float:
+    """Linear warm-up, then a cosine from 1 to final_fraction."""
+    warm = min(1.0, (step + 1) / recipe.warmup_steps)
+    low = recipe.final_fraction
+    return recipe.learning_rate * warm * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done)))
 
-        note(event="start", step=state.step, pictures=len(sampler.pictures), device=str(device))
-        while True:
-            state.seconds = time.monotonic() - began
-            done = state.step / recipe.steps
-            if recipe.minutes:
-                done = max(done, state.seconds / 60 / recipe.minutes)
-            if done >= 1:
-                break
-            phase = recipe.phase(done)
-            state.ema.scale.quantise(done >= recipe.quantise_from)
-            state.net.scale.quantise(done >= recipe.quantise_from)  # type: ignore[union-attr]
-            rate = _learning_rate(recipe, state.step, done)
-            for group in state.optimiser.param_groups:
-                group["lr"] = rate * group["pace"]
-            pixels = sampler.batch(phase.batch, phase.crop)
-            position = _positions(phase.batch, generator, device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bfloat16):
-                losses = _losses(net, pixels, position)
-            norm = _optimise(state, recipe, losses["loss"])
-            state.step += 1
-            if state.step % _LOG_EVERY == 0:
-                left = state.seconds / done * (1 - done) / 60 if done else 0.0
-                note(
-                    step=state.step,
-                    minutes=round(state.seconds / 60, 2),
-                    minutes_left=round(left, 1),
-                    **{name: round(value.item(), 5) for name, value in losses.items()},
-                    norm=round(norm, 3),
-                    lr=round(rate, 7),
-                    skipped=state.skipped,
-                )
-            if state.seconds - saved > recipe.checkpoint_minutes * 60:
-                saved = state.seconds
-                state.save(path, recipe)
-            if held_out and state.seconds - evaluated > recipe.evaluate_minutes * 60:
-                evaluated = state.seconds
-                note(event="evaluation", step=state.step,
-                     points=evaluate(state.ema, held_out, recipe.evaluation_rates))
-        state.save(path, recipe)
-        if held_out:
-            note(event="evaluation", step=state.step,
-                 points=evaluate(state.ema, held_out, recipe.evaluation_rates))
-        note(event="end", step=state.step, minutes=round(state.seconds / 60, 2))
-    return path
+
+def _positions(count: int, generator: torch.Generator) -> Tensor:
+    """Stratified rate positions [count]: one in each of `count` equal parts of the range."""
+    drawn = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+    return drawn * (RATE_INDICES - 1)
+
+
+def _losses(net: nn.Module, pixels: Tensor, position: Tensor) -> dict[str, Tensor]:
+    """The loss and what it consists of, means over the batch."""
+    estimate = net(pixels, position)
+    area = pixels.shape[-1] * pixels.shape[-2]
+    error = (estimate.pixels.float() - pixels).square().flatten(1).mean(1)
+    lam = rate_lambda(position)
+    y_bpp, z_bpp = estimate.y_bits / area, estimate.z_bits / area
+    loss = ((lam * 255**2 * error + y_bpp + z_bpp) * (_LAMBDA_MIDDLE / lam).sqrt()).mean()
+    return {"loss": loss, "mse": error.mean(), "y_bpp": y_bpp.mean(), "z_bpp": z_bpp.mean()}

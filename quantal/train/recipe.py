@@ -50,9 +50,10 @@ class Recipe:
     device: str = "auto"
     threads: int = 0
     compile: bool = False
-    bfloat16: bool = True
+    bfloat16: bool | None = None
     seed: int = 1
-    start_from: str | None = None
+    training_data: str = ""
+    export_batches: int = 100
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.phases or self.phases[-1].until < 1.0:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from quantal.transforms import PyramidAnalysis, PyramidSynthesis, initialise_with_klt
-from quantal.transforms import principal_components
+from quantal.transforms import (
+    PyramidAnalysis,
+    PyramidSynthesis,
+    initialise_with_klt,
+    principal_components,
+)
 
 
 def test_components_are_orthonormal_and_ordered():
@@ -26,9 +30,11 @@ def test_rows_beyond_the_data_are_zero():
 def test_without_blocks_the_start_reconstructs_smooth_pictures():
     torch.manual_seed(0)
     ramp = torch.linspace(0, 1, 64)
-    x = torch.stack([ramp[None] * ramp[:, None], ramp[None].expand(64, 64), 1 - ramp.expand(64, 64)])
+    across = ramp.expand(64, 64)
+    x = torch.stack([across * ramp[:, None], across, 1 - across])
     x = x[None].repeat(4, 1, 1, 1) * torch.rand(4, 3, 1, 1)
-    analysis, synthesis = (c((48, 128, 320), (0, 0, 0)) for c in (PyramidAnalysis, PyramidSynthesis))
+    sizes = (48, 128, 320), (0, 0, 0)
+    analysis, synthesis = PyramidAnalysis(*sizes), PyramidSynthesis(*sizes)
     initialise_with_klt(analysis, synthesis, x)
     with torch.inference_mode():
         torch.testing.assert_close(synthesis(analysis(x)), x, atol=2e-3, rtol=0)

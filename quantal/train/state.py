@@ -1,0 +1,94 @@
+"""The state of a training run: weights, their average, the optimiser; saved and resumed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from quantal.codecs.training import Trainable
+from quantal.errors import ModelError
+from quantal.train.recipe import Recipe
+
+__all__ = ["State"]
+
+#: A gradient so many times larger than the running mean of its norm is not followed.
+_SPIKE = 8.0
+
+
+@dataclass
+class State:
+    """All that a run needs to go on where it stopped."""
+
+    net: Trainable
+    ema: Trainable
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+    skipped: int = 0
+    norm: float = 10.0
+
+    def follow(self, loss: Tensor, recipe: Recipe) -> float:
+        """Take one step down the loss; returns the gradient's norm.
+
+        A gradient that is not finite, or far larger than its like of late, changes nothing: one
+        such step can undo an hour.
+        """
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = float(nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip))
+        warming = self.step < recipe.warmup_steps
+        if math.isfinite(norm) and (warming or norm < _SPIKE * self.norm):
+            self.norm += 0.02 * (norm - self.norm)
+            self.optimiser.step()
+            self._average(recipe.ema)
+        else:
+            self.skipped += 1
+            # Creeps up, so that gradients which have grown for good are accepted in the end.
+            self.norm *= 1.02
+        self.step += 1
+        return norm
+
+    @torch.no_grad()
+    def _average(self, decay: float) -> None:
+        """Move the averaged weights towards the trained ones; faster at first, from afar."""
+        decay = min(decay, (1 + self.step) / (10 + self.step))
+        averaged: list[Tensor] = [p.data for p in self.ema.parameters()]
+        torch._foreach_lerp_(averaged, [p.data for p in self.net.parameters()], 1 - decay)
+
+    def save(self, path: Path, recipe: Recipe) -> None:
+        """Write a checkpoint, whole or not at all."""
+        partial = path.with_suffix(".partial")
+        torch.save(
+            {
+                "net": self.net.state_dict(),
+                "ema": self.ema.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "step": self.step,
+                "seconds": self.seconds,
+                "skipped": self.skipped,
+                "norm": self.norm,
+                "recipe": json.dumps(recipe.to_dict()),
+            },
+            partial,
+        )
+        os.replace(partial, path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint; raises ModelError if it is another network's."""
+        try:
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+            self.net.load_state_dict(saved["net"])
+            self.ema.load_state_dict(saved["ema"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            raise ModelError(f"checkpoint {path} does not fit this recipe: {error}") from error
+        self.step, self.seconds = saved["step"], saved["seconds"]
+        self.skipped, self.norm = saved["skipped"], saved["norm"]
+
+

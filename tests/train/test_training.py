@@ -1,0 +1,160 @@
+"""A run on a tiny network: it learns, survives interruption, and what it exports codes pictures."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from skimage import data
+
+import quantal
+from quantal.errors import ArgumentError, ModelError
+from quantal.train import export, read_recipe, run
+from quantal.train.data import CropSampler, read_pictures
+
+SIZES = {
+    "channels": [8, 12, 16],
+    "blocks": [1, 1, 1],
+    "z_channels": 8,
+    "hyper_width": 8,
+    "mean_width": 8,
+    "scale_width": 8,
+}
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Image.fromarray(data.astronaut()[:300, :330]).save(folder / "a.png")
+    Image.fromarray(data.astronaut()[200:, 200:]).save(folder / "b.webp")
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, pictures: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    values = {
+        "codec": "hyperprior",
+        "data": [str(pictures)],
+        "out": str(tmp_path / "run"),
+        "model": SIZES,
+        "steps": 60,
+        "warmup_steps": 5,
+        "phases": [
+            {"until": 0.5, "crop": 64, "batch": 4},
+            {"until": 1.0, "crop": 128, "batch": 2},
+        ],
+        "export_batches": 2,
+        "evaluation": [str(pictures / "a.png")],
+        "evaluation_rates": [0, 63],
+        "device": "cpu",
+        "threads": 1,
+    }
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+def log(path: Path) -> list[dict]:
+    return [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_weights_that_code_pictures(recipe, tmp_path):
+    told = []
+    weights = run(recipe, [], tell=told.append)
+    assert weights == tmp_path / "run" / "hyperprior.safetensors"
+    assert told == log(tmp_path / "run")
+    (evaluation,) = (entry for entry in told if entry.get("event") == "evaluation")
+    low, high = evaluation["points"]
+    assert low["bpp"] < high["bpp"] and low["psnr"] < high["psnr"]
+    codec = quantal.load("hyperprior", "cpu", weights=weights)
+    pixels = data.astronaut()[100:200, 100:230]
+    drawn = np.asarray(codec.decompress(codec.compress(pixels, quality=90)))
+    assert np.square(drawn.astype(float) - pixels).mean() < 600
+
+
+def test_an_interrupted_run_goes_on(recipe, tmp_path):
+    run(recipe, ["steps=10"])
+    with pytest.raises(ArgumentError, match="--resume"):
+        run(recipe, ["steps=20"])
+    run(recipe, ["steps=20"], resume=True)
+    starts = [entry["step"] for entry in log(tmp_path / "run") if entry.get("event") == "start"]
+    assert starts == [0, 10]
+    checkpoint = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert checkpoint["step"] == 20
+
+
+def test_steps_that_are_not_finite_change_nothing(recipe, tmp_path, monkeypatch):
+    from quantal.train import loop
+
+    plain = loop._losses
+    calls = iter(range(1000))
+
+    def spoiled(*arguments):
+        losses = plain(*arguments)
+        if next(calls) % 3 == 1:
+            losses["loss"] = losses["loss"] * float("nan")
+        return losses
+
+    monkeypatch.setattr(loop, "_losses", spoiled)
+    run(recipe, ["steps=9"])
+    checkpoint = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert checkpoint["skipped"] == 3
+    assert all(torch.isfinite(v).all() for v in checkpoint["ema"].values())
+
+
+def test_a_checkpoint_of_other_sizes_is_refused(recipe, tmp_path):
+    run(recipe, ["steps=2"])
+    with pytest.raises(ModelError, match="does not fit"):
+        run(recipe, ["steps=4", "model.channels=[8, 12, 20]"], resume=True)
+    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"nonsense")
+    with pytest.raises(ModelError):
+        export(tmp_path / "run" / "checkpoint.pt", tmp_path / "w.safetensors")
+
+
+def test_shards_and_folders_give_the_same_pictures(pictures, tmp_path):
+    shard = tmp_path / "shard.tar"
+    with tarfile.open(shard, "w") as file:
+        for path in sorted(pictures.iterdir()):
+            file.add(path, path.name)
+    for one, other in zip(read_pictures([shard]), read_pictures([pictures]), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_crops_are_parts_of_pictures(pictures):
+    sampler = CropSampler(read_pictures([pictures], 64), torch.device("cpu"), seed=1)
+    crops = sampler.batch(5, 64)
+    assert crops.shape == (5, 3, 64, 64)
+    assert crops.min() >= 0 and crops.max() <= 1
+    sampler.reseed(1)
+    assert torch.equal(sampler.batch(5, 64), crops)
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("stepz=3", "unknown keys"),
+        ("steps=0", "steps >= 1"),
+        ("phases=[{until: 1.0, crop: 100, batch: 2}]", "multiples of 64"),
+        ("nonsense", "key=value"),
+        ("data=[]", "no picture"),
+        ("data=[nowhere]", "does not exist"),
+        ("model.channels=[8]", ""),
+        ("codec=nonesuch", "nonesuch"),
+    ],
+)
+def test_wrong_recipes_are_named(recipe, override, message):
+    with pytest.raises((ArgumentError, ModelError), match=message):
+        run(recipe, [override])
+
+
+def test_overrides_reach_into_sections(recipe):
+    changed = read_recipe(recipe, ["model.z_channels=12", "learning_rate=1e-3"])
+    assert changed.model["z_channels"] == 12
+    assert changed.learning_rate == pytest.approx(1e-3)
