@@ -19,6 +19,7 @@ from quantal.entropy.hyperprior import Z_BITS, Z_LIMIT, HyperAnalysis, MeanNet, 
 from quantal.entropy.quantise import add_noise, round_through
 from quantal.entropy.rates import ANCHORS, RATE_INDICES, RateCurve, rate_lambda
 from quantal.entropy.scales import index_to_scale, logistic_bits
+from quantal.errors import ArgumentError
 from quantal.transforms import PyramidAnalysis, PyramidSynthesis, initialise_with_klt
 
 __all__ = ["Estimate", "HyperpriorConfig", "HyperpriorNet"]
@@ -37,6 +38,11 @@ class HyperpriorConfig:
     hyper_width: int = 192
     mean_width: int = 192
     scale_width: int = 192
+
+    def __post_init__(self) -> None:
+        widths = (self.z_channels, self.hyper_width, self.mean_width, self.scale_width)
+        if len(self.channels) != 3 or len(self.blocks) != 3 or min(*self.channels, *widths) < 1:
+            raise ArgumentError(f"sizes need three channels, three blocks, widths >= 1: {self}")
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)

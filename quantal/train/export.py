@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def _load(checkpoint: Path) -> tuple[HyperpriorNet, dict[str, Any], int]:
         recipe = json.loads(saved["recipe"])
         net = trainable(recipe["codec"], recipe["model"])
         net.load_state_dict(saved["ema"])
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
         raise ModelError(f"checkpoint {checkpoint} can't be read: {error}") from error
     # What is exported is what will run: float16 weights, and the scale net rounded.
     for value in (*net.parameters(), *net.buffers()):

@@ -70,6 +70,10 @@ class Recipe:
         return next((p for p in self.phases if done < p.until), self.phases[-1])
 
 
+#: Keys whose value is a floating-point number.
+_NUMBERS = {f.name for f in fields(Recipe) if str(f.type).startswith("float")}
+
+
 def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
     *path, last = dotted.split(".")
     for name in path:
@@ -95,8 +99,11 @@ def _build(values: Mapping[str, Any], where: str) -> Recipe:
                 cleaned[name] = tuple(cleaned[name])
         if "phases" in cleaned:
             cleaned["phases"] = tuple(Phase(**p) for p in cleaned["phases"])
+        for name in _NUMBERS & set(cleaned):
+            # YAML takes 1e-3 for a text; people don't.
+            cleaned[name] = None if cleaned[name] is None else float(cleaned[name])
         return Recipe(**cleaned)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ArgumentError(f"{where}: {error}") from error
 
 

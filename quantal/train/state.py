@@ -7,6 +7,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +87,7 @@ class State:
             self.net.load_state_dict(saved["net"])
             self.ema.load_state_dict(saved["ema"])
             self.optimiser.load_state_dict(saved["optimiser"])
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
+        except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
             raise ModelError(f"checkpoint {path} does not fit this recipe: {error}") from error
         self.step, self.seconds = saved["step"], saved["seconds"]
         self.skipped, self.norm = saved["skipped"], saved["norm"]

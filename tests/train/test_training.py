@@ -145,7 +145,7 @@ def test_crops_are_parts_of_pictures(pictures):
         ("nonsense", "key=value"),
         ("data=[]", "no picture"),
         ("data=[nowhere]", "does not exist"),
-        ("model.channels=[8]", ""),
+        ("model.channels=[8]", "three channels"),
         ("codec=nonesuch", "nonesuch"),
     ],
 )
