@@ -8,6 +8,7 @@ is escaped. The stack that ANS is lies hidden: what is put first is taken first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import constriction
 import numpy as np
@@ -198,7 +199,7 @@ class Encoder:
         return b"" if data == _NOTHING else data.rstrip(b"\0")
 
 
-def _push_escapes(coder: _Ans, values: npt.NDArray[np.int64]) -> None:
+def _push_escapes(coder: Any, values: npt.NDArray[np.int64]) -> None:
     if not len(values):
         return
     classes = _classes(values)
@@ -210,7 +211,7 @@ def _push_escapes(coder: _Ans, values: npt.NDArray[np.int64]) -> None:
     coder.encode_reverse(classes, _model.Uniform(_CLASSES))
 
 
-def _pop_escapes(coder: _Ans, count: int) -> npt.NDArray[np.int64]:
+def _pop_escapes(coder: Any, count: int) -> npt.NDArray[np.int64]:
     values = np.zeros(count, np.int64)
     if not count:
         return values

@@ -33,6 +33,8 @@ def full(files: list[bytes]) -> bytes:
 @pytest.fixture
 def little_memory() -> Iterator[None]:
     """What is done inside may take 256 MiB, far less than a wrong size would ask for."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)  # or threads' stacks would count
     with fuzz.limited_memory(256 << 20):
         yield
+    torch.set_num_threads(threads)

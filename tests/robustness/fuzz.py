@@ -183,7 +183,7 @@ def outcome(data: bytes) -> str:
         result = type(error).__name__
     except Fault:
         raise
-    except BaseException as error:
+    except Exception as error:
         raise Fault(f"{type(error).__name__}: {error}") from error
     seconds = time.process_time() - started
     if seconds > _allowance(data):
