@@ -6,7 +6,7 @@ machine with an accelerator; nothing here writes or reads .qtl files.
 
 from __future__ import annotations
 
-from quantal.train.export import export
+from quantal.train.exporter import export
 from quantal.train.loop import run, train
 from quantal.train.recipe import Phase, Recipe, read_recipe
 

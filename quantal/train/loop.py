@@ -21,7 +21,7 @@ from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES, rate_lambda
 from quantal.errors import ArgumentError
 from quantal.train.data import CropSampler, read_pictures
 from quantal.train.evaluate import evaluate
-from quantal.train.export import export
+from quantal.train.exporter import export
 from quantal.train.recipe import Recipe, read_recipe
 from quantal.train.state import State
 
