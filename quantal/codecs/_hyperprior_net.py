@@ -111,17 +111,22 @@ class HyperpriorNet(nn.Module):
         return round_through(2.0**Z_BITS / self.z_gain(position)).clamp_min(1.0)
 
     def forward(self, pixels: Tensor, position: Tensor) -> Estimate:
-        """Code pixels [B, 3, H, W] (0..1; H, W multiples of 64) at positions [B], in training."""
+        """Code pixels [B, 3, H, W] (0..1, H and W multiples of 64) at rate positions [B].
+
+        Bits are those of rounded symbols or, in training mode, of noisy ones, which have a
+        gradient but cost more where symbols are nearly always zero.
+        """
+        blur = add_noise if self.training else torch.round
         y = self.analysis(pixels).float()
         z = self.hyper_analysis(y, position).float() * self.z_gain(position)
-        z_bits = self.prior.bits(add_noise(z), position)
+        z_bits = self.prior.bits(blur(z), position)
         z_hat = round_through(z).clamp(-Z_LIMIT, Z_LIMIT) * self.z_unit(position) * 2.0**-Z_BITS
         with torch.autocast(z.device.type, enabled=False):
             scale = index_to_scale(self.scale(z_hat, position))
         gain = self.gain(position)
         mean = self.mean(z_hat, position).float() * gain
         residual = y * gain - mean
-        y_bits = logistic_bits(add_noise(residual), scale)
+        y_bits = logistic_bits(blur(residual), scale)
         y_hat = (round_through(residual) + mean) * self.ungain(position)
         return Estimate(
             pixels=self.synthesis(y_hat),

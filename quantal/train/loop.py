@@ -151,7 +151,7 @@ class _Run:
 
     def _evaluate(self) -> None:
         if self.held_out:
-            points = evaluate(self.state.ema, self.held_out, self.recipe.evaluation_rates)
+            points = evaluate(self.state.ema.eval(), self.held_out, self.recipe.evaluation_rates)
             self.note({"event": "evaluation", "step": self.state.step, "points": points})
 
 
