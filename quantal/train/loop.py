@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantal.codecs.training import trainable
+from quantal.codecs.training import start_from_weights, trainable
 from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES, rate_lambda
 from quantal.errors import ArgumentError
 from quantal.train.data import CropSampler, read_pictures
@@ -172,7 +172,10 @@ def _start(recipe: Recipe, sampler: CropSampler, device: torch.device, path: Pat
     """A fresh state, or the one of the checkpoint if there is one."""
     torch.manual_seed(recipe.seed)
     net, ema = trainable(recipe.codec, recipe.model), trainable(recipe.codec, recipe.model)
-    net.initialise(sampler.batch(_KLT_CROPS, _KLT_SIZE).cpu())
+    if recipe.start_from:
+        start_from_weights(net, Path(recipe.start_from))
+    else:
+        net.initialise(sampler.batch(_KLT_CROPS, _KLT_SIZE).cpu())
     ema.load_state_dict(net.state_dict())
     for each in (net, ema):
         each.to(device).to(memory_format=torch.channels_last)

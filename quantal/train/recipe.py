@@ -52,6 +52,7 @@ class Recipe:
     compile: bool = False
     bfloat16: bool | None = None
     seed: int = 1
+    start_from: str | None = None
     training_data: str = ""
     export_batches: int = 100
 

@@ -90,6 +90,17 @@ def test_an_interrupted_run_goes_on(recipe, tmp_path):
     assert checkpoint["step"] == 20
 
 
+def test_training_goes_on_from_a_weights_file(recipe, tmp_path):
+    weights = run(recipe, ["steps=40"])
+    again = run(recipe, ["steps=1", f"start_from={weights}", f"out={tmp_path / 'again'}"])
+    first, second = (quantal.load("hyperprior", "cpu", weights=w)._net for w in (weights, again))
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[name], value, rtol=0, atol=2e-3)
+    with pytest.raises(ModelError, match="sizes"):
+        other = f"out={tmp_path / 'other'}"
+        run(recipe, [f"start_from={weights}", "model.channels=[8, 12, 20]", other])
+
+
 def test_steps_that_are_not_finite_change_nothing(recipe, tmp_path, monkeypatch):
     from quantal.train import loop
 
