@@ -154,7 +154,7 @@ class Hyperprior(Codec):
             for start, end in bands(*y.shape[1:]):
                 mean = self._means(z, rate, start, end, columns) * gain
                 y_hat[:, start:end] = (y[:, start:end] + mean) * ungain
-            z_hat = self._z_values(z, rate).float()
+            z_hat = self._z_values(z, rate).float() * 2.0**-Z_BITS
         return Latents(self.name, width, height, rate, STRIDE, symbols, y_hat, z_hat)
 
     # -- the side information ----------------------------------------------------------------
@@ -179,7 +179,7 @@ class Hyperprior(Codec):
         return apply_in_windows(network, padded, _CORE, halo, Fraction(1, Z_STRIDE))[0]
 
     def _z_values(self, z: Tensor, rate: int) -> Tensor:
-        """z's symbols as whole numbers of 2^-Z_BITS, int32."""
+        """z's symbols [..., N, h', w'] as whole numbers of 2^-Z_BITS, int32."""
         return z * self._z_units[rate // 4][:, None, None]
 
     def _around(
@@ -193,22 +193,24 @@ class Hyperprior(Codec):
 
     def _scale_index(self, z: Tensor, rate: int, start: int, end: int, width: int) -> Tensor:
         """Table index of rows start..end of y, uint8 [M, rows, width]: integers alone."""
-        values = self._z_values(z, rate)
-        index = self._around(values, start, end, 2, lambda part: self._exact(part, rate // 4))
+
+        def network(part: Tensor) -> Tensor:
+            return self._exact(self._z_values(part, rate), rate // 4)
+
+        index = self._around(z, start, end, 2, network)
         return index[..., :width].to(torch.uint8).contiguous()
 
     def _means(self, z: Tensor, rate: int, start: int, end: int, width: int) -> Tensor:
         """Means of rows start..end of y [M, rows, width], in the latents' own units."""
         position = self._position(rate)
-        scale = 2.0**-Z_BITS
-        values = self._z_values(z, rate)
 
         def network(part: Tensor) -> Tensor:
-            result: Tensor = self._net.mean(part.to(self.device).float() * scale, position).cpu()
+            z_hat = self._z_values(part, rate).to(self.device).float() * 2.0**-Z_BITS
+            result: Tensor = self._net.mean(z_hat, position).cpu()
             return result
 
         def windowed(part: Tensor) -> Tensor:
             return apply_in_windows(network, part, _CORE // 2, MeanNet.reach, Z_STRIDE)
 
-        return self._around(values, start, end, MeanNet.reach, windowed)[..., :width]
+        return self._around(z, start, end, MeanNet.reach, windowed)[..., :width]
 
