@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from torch import Tensor
@@ -20,6 +21,8 @@ DEFAULT_QUALITY = 60
 _LAST_RATE = 252
 #: A target of bits per pixel or PSNR counts as met within this fraction.
 _TOLERANCE = 0.02
+#: What works on whole pictures takes about so many pixels at a time, to need little memory.
+_STRIP_PIXELS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,11 @@ class _Job:
         """PSNR-RGB in dB of what a decoder will show; infinite if it is the original."""
         latents = _parse(container.read(self.file(rate)), self.codec)
         drawn = _draw(latents, self.picture.grey, self.codec)
-        error = np.square(drawn.astype(np.float32) - self.picture.pixels).mean(dtype=np.float64)
-        return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+        squares = 0
+        for rows in _strips(drawn):
+            difference = drawn[rows].astype(np.int32) - self.picture.pixels[rows]
+            squares += int(np.square(difference).sum(dtype=np.int64))
+        return 10 * math.log10(255**2 * drawn.size / squares) if squares else math.inf
 
 
 def _first(reached: Callable[[int], bool]) -> int | None:
@@ -134,7 +140,8 @@ def _choose(job: _Job, target: Target) -> tuple[int, str | None]:
     if target.bpp is not None:
         return _nearest(job.bpp, target.bpp, "bits per pixel")
     if target.psnr is not None:
-        return _nearest(job.psnr, target.psnr, "dB")
+        # Every look at a PSNR draws the picture; the search looks at some rates again.
+        return _nearest(cache(job.psnr), target.psnr, "dB")
     if target.max_bytes is not None:
         return _largest_within(job, target.max_bytes), None
     quality = DEFAULT_QUALITY if target.quality is None else target.quality
@@ -189,11 +196,22 @@ def _parse(file: container.File, codec: Codec) -> Latents:
     return codec.dequantise(symbols, header.width, header.height, header.rate)
 
 
+def _strips(pixels: Pixels) -> Iterator[slice]:
+    """Rows of a picture [H, W, 3], some at a time."""
+    height, width = pixels.shape[:2]
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        yield slice(top, top + rows)
+
+
 def _without_colour(pixels: Pixels) -> Pixels:
     """RGB to its luma (ITU-R BT.601) in every channel."""
-    red, green, blue = (pixels[..., c].astype(np.uint32) for c in range(3))
-    luma = ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)
-    return np.repeat(luma[..., None], 3, axis=2)
+    grey = np.empty_like(pixels)
+    for rows in _strips(pixels):
+        red, green, blue = (pixels[rows, :, c].astype(np.uint32) for c in range(3))
+        luma = (299 * red + 587 * green + 114 * blue + 500) // 1000
+        grey[rows] = luma[..., None]
+    return grey
 
 
 def _draw(latents: Latents, grey: bool, codec: Codec) -> Pixels:
