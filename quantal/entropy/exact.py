@@ -46,9 +46,11 @@ class ExactLayer:
 
     def bound(self, largest: int) -> int:
         """The largest magnitude that any partial sum can take for inputs up to `largest`."""
-        weights = self.weight.long().abs().flatten(1).sum(1)
-        sums = weights * largest + self.bias.long().abs().amax(0) + (1 << self.shift)
-        return int(sums.max())
+        # In Python's integers: what proves that nothing overflows must not overflow itself.
+        weights = self.weight.long().abs().flatten(1).sum(1).tolist()
+        biases = [max(map(abs, rows)) for rows in self.bias.T.tolist()]
+        sums = [w * largest + b for w, b in zip(weights, biases, strict=True)]
+        return max(sums) + (1 << self.shift)
 
 
 class ExactNet:
