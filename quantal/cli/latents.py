@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
 from quantal.cli._options import Device, DeviceOption, Force
 from quantal.cli._sources import expand
-from quantal.cli._targets import STDOUT, plan, write_file, write_stdout
-from quantal.errors import OutputError
+from quantal.cli._targets import plan, write_file, write_stdout
+from quantal.errors import ArgumentError, OutputError
 
 __all__ = ["latents"]
 
@@ -24,6 +25,9 @@ def latents(
     force: Force = False,
 ) -> int:
     """Write the latents of a .qtl file as safetensors."""
+    if os.path.isdir(file):
+        raise ArgumentError(f"{file} is a folder; name a .qtl file in it")
+
     from quantal.latents import latents as read
     from quantal.latents import to_safetensors
 
@@ -37,5 +41,5 @@ def latents(
             write_stdout(data, force)
         else:
             write_file(step.target, data, force)
-            typer.echo(f"{file} -> {step.output}  {len(data):,} bytes", err=out == STDOUT)
+            typer.echo(f"{file} -> {step.output}  {len(data):,} bytes")
     return 0
