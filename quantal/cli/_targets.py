@@ -121,7 +121,8 @@ def write_file(target: Path, data: bytes, force: bool) -> None:
         if target.is_dir():
             raise OutputError(f"{target} is a folder; name a file")
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
+        # 60 characters of the name are at most 240 bytes: with the rest, what a name may have.
+        temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
         try:
             _write_new(temporary, data)
             if target.exists() and not force:

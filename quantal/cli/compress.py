@@ -80,8 +80,10 @@ def compress(
     if steps:
         codecs.load(name, device.value)  # missing weights are one error, not one for each file
     work = partial(compress_one, codec=name, target=target, device=device.value)
-    report = Report("compressing", len(steps), as_json=as_json, data_on_stdout=on_stdout)
-    for failure in (*missing, *refused):
+    failures = (*missing, *refused)
+    total = len(steps) + len(failures)
+    report = Report("compressing", total, as_json=as_json, data_on_stdout=on_stdout)
+    for failure in failures:
         report.failed(failure)
     with report:
         run(steps, work, report, jobs=jobs, force=force)

@@ -62,8 +62,10 @@ def decompress(
     if as_json and on_stdout:
         raise ArgumentError("--json needs an output by -o: the result would go to standard output")
     work = partial(decompress_one, format=kind.value, device=device.value)
-    report = Report("decompressing", len(steps), as_json=as_json, data_on_stdout=on_stdout)
-    for failure in (*missing, *refused):
+    failures = (*missing, *refused)
+    total = len(steps) + len(failures)
+    report = Report("decompressing", total, as_json=as_json, data_on_stdout=on_stdout)
+    for failure in failures:
         report.failed(failure)
     with report:
         run(steps, work, report, jobs=jobs, force=force)
