@@ -86,8 +86,8 @@ class CropSampler:
             height, width = picture.shape[1:]
             if min(height, width) < size:
                 raise ArgumentError(
-                    f"a training picture of {width}x{height} is smaller than the {size} crops; "
-                    "raise `smallest` in the recipe"
+                    f"a training picture of {width}x{height} is smaller than crops of {size}; "
+                    "leave it out"
                 )
             top = int(self.generator.integers(height - size + 1))
             left = int(self.generator.integers(width - size + 1))

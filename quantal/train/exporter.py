@@ -43,7 +43,7 @@ _SPAN = 8.0
 _Z_ESCAPE = 2.0**-11
 #: The integer network's rate may differ from the trained one's by this fraction.
 _AGREEMENT = 0.002
-#: Symbols are counted on crops of this size.
+#: Symbols are counted on crops of this size, or of the largest that was trained on if less.
 _CROP = 256
 
 
@@ -123,13 +123,14 @@ def _z_tables(net: HyperpriorNet) -> tuple[TableSet, ...]:
     return tuple(sets)
 
 
-def _count(net: HyperpriorNet, sampler: CropSampler, batches: int) -> list[FloatArray]:
+def _count(net: HyperpriorNet, sampler: CropSampler, crop: int, batches: int) -> list[FloatArray]:
     """Count y's symbols at each scale index over random crops at all rates."""
-    half = int(_SPAN * index_to_scale(torch.tensor(SCALES - 1.0))) + 3
+    # One wider than the widest table, so that what is clamped here counts as beyond it.
+    half = int(_SPAN * index_to_scale(torch.tensor(SCALES - 1.0))) + 4
     width = 2 * half + 1
     counts = np.zeros((SCALES, width))
     for batch in range(batches):
-        pixels = sampler.batch(4, _CROP)
+        pixels = sampler.batch(4, crop)
         part = torch.arange(4) / 4
         position = (part + batch / batches / 4) * (RATE_INDICES - 1)
         _, symbols, index = _symbols(net, pixels, position)
@@ -139,12 +140,12 @@ def _count(net: HyperpriorNet, sampler: CropSampler, batches: int) -> list[Float
 
 
 @torch.no_grad()
-def _check_agreement(net: HyperpriorNet, exact: ExactNet, sampler: CropSampler) -> None:
+def _check_agreement(net: HyperpriorNet, exact: ExactNet, sampler: CropSampler, crop: int) -> None:
     """Raise ModelError if the integer network would cost more bits than the trained one."""
     trained = exported = 0.0
     for rate in (0, 31, 63):
         position = torch.full((4,), float(rate))
-        z, symbols, index = _symbols(net, sampler.batch(4, _CROP), position)
+        z, symbols, index = _symbols(net, sampler.batch(4, crop), position)
         units = (z * net.z_unit(position)).to(torch.int32)
         other = exact(units, rate).float()
         trained += float(logistic_bits(symbols, index_to_scale(index)).sum())
@@ -179,11 +180,12 @@ def _kmac(net: HyperpriorNet) -> dict[str, float]:
 def export(checkpoint: str | Path, out: str | Path, pictures: Sequence[Tensor] = ()) -> bytes:
     """Write the weights file of a checkpoint; returns the hash of its integers.
 
-    pictures: uint8 [3, H, W] of 256 pixels or more to count symbols on; read from where the
-    recipe says unless they are given. Raises ModelError if the checkpoint can't be exported.
+    pictures: uint8 [3, H, W] to count symbols on, no smaller than the crops of the recipe; read
+    from where it says unless they are given. Raises ModelError if the checkpoint can't be exported.
     """
     net, recipe, steps = _load(Path(checkpoint))
-    pictures = pictures or read_pictures(recipe["data"], _CROP)
+    crop = min(_CROP, max(phase["crop"] for phase in recipe["phases"]))
+    pictures = pictures or read_pictures(recipe["data"], crop)
     sampler = CropSampler(pictures, torch.device("cpu"), seed=0)
     told = {
         "parameters": sum(p.numel() for p in net.parameters()),
@@ -192,6 +194,6 @@ def export(checkpoint: str | Path, out: str | Path, pictures: Sequence[Tensor] =
         **_kmac(net),
     }
     largest = int(net.z_unit(torch.arange(RATE_INDICES)).max()) * Z_LIMIT
-    _check_agreement(net, net.scale.export(largest), sampler)
-    tables = _y_tables(_count(net, sampler, recipe["export_batches"]))
+    _check_agreement(net, net.scale.export(largest), sampler, crop)
+    tables = _y_tables(_count(net, sampler, crop, recipe["export_batches"]))
     return write_weights(Path(out), net, tables, _z_tables(net), told)

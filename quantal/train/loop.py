@@ -175,7 +175,8 @@ def _start(recipe: Recipe, sampler: CropSampler, device: torch.device, path: Pat
     if recipe.start_from:
         start_from_weights(net, Path(recipe.start_from))
     else:
-        net.initialise(sampler.batch(_KLT_CROPS, _KLT_SIZE).cpu())
+        size = min(_KLT_SIZE, max(phase.crop for phase in recipe.phases))
+        net.initialise(sampler.batch(_KLT_CROPS, size).cpu())
     ema.load_state_dict(net.state_dict())
     for each in (net, ema):
         each.to(device).to(memory_format=torch.channels_last)
@@ -203,7 +204,7 @@ def _groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
 
 def _learning_rate(recipe: Recipe, step: int, done: float) -> float:
     """Linear warm-up, then a cosine from 1 to final_fraction."""
-    warm = min(1.0, (step + 1) / recipe.warmup_steps)
+    warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
     low = recipe.final_fraction
     return recipe.learning_rate * warm * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done)))
 

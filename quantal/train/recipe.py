@@ -78,7 +78,10 @@ _NUMBERS = {f.name for f in fields(Recipe) if str(f.type).startswith("float")}
 def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
     *path, last = dotted.split(".")
     for name in path:
-        values = values.setdefault(name, {})
+        section: object = values.setdefault(name, {})
+        if not isinstance(section, dict):
+            raise ArgumentError(f"override {dotted!r}: {name!r} is a value, not a section")
+        values = section
     values[last] = value
 
 
@@ -91,6 +94,8 @@ def _build(values: Mapping[str, Any], where: str) -> Recipe:
     if missing:
         raise ArgumentError(f"{where}: missing keys {missing}")
     cleaned = dict(values)
+    if not isinstance(cleaned.get("model", {}), dict):
+        raise ArgumentError(f"{where}: `model` is not a mapping of names to sizes")
     try:
         for name in ("data", "evaluation"):
             if isinstance(cleaned.get(name), str):
@@ -112,7 +117,7 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe; overrides are `key=value` with YAML values, dots reach into mappings."""
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ArgumentError(f"the recipe {path} can't be read: {error}") from error
     if not isinstance(values, dict):
         raise ArgumentError(f"the recipe {path} is not a mapping of keys to values")
@@ -120,5 +125,9 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         key, equals, text = override.partition("=")
         if not equals:
             raise ArgumentError(f"override {override!r} is not key=value")
-        _set(values, key, yaml.safe_load(text))
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ArgumentError(f"override {override!r} is not YAML: {error}") from error
+        _set(values, key, value)
     return _build(values, str(path))

@@ -91,5 +91,3 @@ class State:
             raise ModelError(f"checkpoint {path} does not fit this recipe: {error}") from error
         self.step, self.seconds = saved["step"], saved["seconds"]
         self.skipped, self.norm = saved["skipped"], saved["norm"]
-
-
