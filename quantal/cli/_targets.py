@@ -147,7 +147,8 @@ def write_stdout(data: bytes, force: bool) -> None:
 
 def _write_new(path: Path, data: bytes) -> None:
     # Not through tempfile: its files are private, and a result should follow the user's umask.
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0))
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags, 0o666)
     with open(descriptor, "wb") as file:
         file.write(data)
 

@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import struct
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quantal.codecs._info import CodecInfo
-from quantal.errors import ArgumentError, ModelError
+from quantal.errors import ArgumentError, ModelError, QuantalWarning
 
 if TYPE_CHECKING:
     from quantal.codecs.base import Codec
@@ -57,15 +58,23 @@ _OWN = (
 def _entries() -> dict[str, CodecEntry]:
     entries = {entry.name: entry for entry in _OWN}
     for point in entry_points(group=_GROUP):
-        found = point.load()
-        if isinstance(found, CodecEntry):
-            entries.setdefault(found.name, found)
+        try:
+            found = point.load()
+            if not isinstance(found, CodecEntry):
+                raise TypeError(f"{point.value} is no CodecEntry")
+        except Exception as error:  # another package's fault must not take our codecs with it
+            message = f"the codec {point.name!r} of another package is left out: {error}"
+            warnings.warn(message, QuantalWarning, stacklevel=3)
+            continue
+        entries.setdefault(found.name, found)
     return entries
 
 
 def _weights(entry: CodecEntry) -> Path:
     """Where a codec's weights lie: in the folder that the user named, else where they ship."""
     folder = os.environ.get(_FOLDER_VARIABLE)
+    if folder and not Path(folder).is_dir():
+        raise ModelError(f"{_FOLDER_VARIABLE} says {folder!r}, which is no folder; name or unset it")
     own = Path(folder) / entry.weights.name if folder else entry.weights
     return own if own.is_file() else entry.weights
 
@@ -103,7 +112,8 @@ def available() -> tuple[CodecInfo, ...]:
     return tuple(infos)
 
 
-def _device(name: str) -> str:
+def device_name(name: str) -> str:
+    """What torch calls the device "auto", "cpu" or "cuda" here; ArgumentError if there is none."""
     import torch
 
     if name not in ("auto", "cpu", "cuda"):
@@ -143,4 +153,4 @@ def load(
             f"the weights of codec {name!r} are missing: {path.name} is not there; "
             "install quantal anew, or name a weights file"
         )
-    return _load(name, _device(device), path)
+    return _load(name, device_name(device), path)

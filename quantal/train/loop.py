@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from quantal.codecs.registry import device_name
 from quantal.codecs.training import start_from_weights, trainable
 from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES, rate_lambda
 from quantal.errors import ArgumentError
@@ -77,7 +78,7 @@ class _Run:
         self.recipe, self.path, self.note = recipe, path, note
         if recipe.threads:
             torch.set_num_threads(recipe.threads)
-        self.device = _device(recipe.device)
+        self.device = torch.device(device_name(recipe.device))
         self.half = _half_pays(self.device) if recipe.bfloat16 is None else recipe.bfloat16
         largest = max(phase.crop for phase in recipe.phases)
         pictures = read_pictures(recipe.data, largest)
@@ -153,12 +154,6 @@ class _Run:
         if self.held_out:
             points = evaluate(self.state.ema.eval(), self.held_out, self.recipe.evaluation_rates)
             self.note({"event": "evaluation", "step": self.state.step, "points": points})
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _half_pays(device: torch.device) -> bool:

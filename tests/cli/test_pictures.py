@@ -149,3 +149,10 @@ def test_latents_are_written_as_safetensors(quantal, photo) -> None:
     quantal("compress", photo)
     assert quantal("latents", photo.with_suffix(".qtl"), "-o", out).status == 0
     assert load_file(out)
+
+
+def test_a_result_is_as_readable_as_any_new_file_and_not_executable(quantal, photo) -> None:
+    assert quantal("compress", photo).status == 0
+    ordinary = photo.with_name("ordinary")
+    ordinary.touch()
+    assert photo.with_suffix(".qtl").stat().st_mode == ordinary.stat().st_mode
