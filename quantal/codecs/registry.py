@@ -22,7 +22,7 @@ from quantal.errors import ArgumentError, ModelError, QuantalWarning
 if TYPE_CHECKING:
     from quantal.codecs.base import Codec
 
-__all__ = ["DEFAULT_CODEC", "CodecEntry", "available", "load"]
+__all__ = ["DEFAULT_CODEC", "CodecEntry", "available", "device_name", "load"]
 
 DEFAULT_CODEC = "hyperprior"
 _GROUP = "quantal.codecs"
@@ -74,7 +74,9 @@ def _weights(entry: CodecEntry) -> Path:
     """Where a codec's weights lie: in the folder that the user named, else where they ship."""
     folder = os.environ.get(_FOLDER_VARIABLE)
     if folder and not Path(folder).is_dir():
-        raise ModelError(f"{_FOLDER_VARIABLE} says {folder!r}, which is no folder; name or unset it")
+        raise ModelError(
+            f"{_FOLDER_VARIABLE} says {folder!r}, which is no folder; name or unset it"
+        )
     own = Path(folder) / entry.weights.name if folder else entry.weights
     return own if own.is_file() else entry.weights
 
