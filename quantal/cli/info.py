@@ -70,12 +70,14 @@ def _document(source: Source, info: Info) -> dict[str, object]:
 
 
 def _print(source: Source, info: Info) -> None:
+    from quantal import container
+
     header = info.header
-    kind = f"grey {header.media}" if header.grey else header.media
-    typer.echo(f"{source.name}")
-    typer.echo(f"  {kind}, {header.width} x {header.height} pixels")
-    typer.echo(f"  codec {header.codec} (model {header.model_hash.hex()}), quality {info.quality}")
+    typer.echo(f"{source.name}: {header.width} x {header.height} pixels, quality {info.quality}")
     typer.echo(f"  {info.bytes:,} bytes, {info.bpp:.4f} bits per pixel")
-    typer.echo(f"  format version {header.version}; header {info.header_bytes} bytes")
+    for field in container.describe(header):
+        value = field.value.hex() if isinstance(field.value, bytes) else field.value
+        typer.echo(f"  {field.name:<12} {str(value).lower()}")
+    typer.echo(f"  {'header':<12} {info.header_bytes} bytes")
     for part in info.parts:
-        typer.echo(f"  {part.name:<8} {part.bytes:>12,} bytes at {part.offset:,}")
+        typer.echo(f"  {part.name:<12} {part.bytes:,} bytes at {part.offset:,}")
