@@ -110,7 +110,7 @@ def test_the_tables_estimate_is_the_real_rate(codec, picture, rate):
 
 @pytest.mark.parametrize("rate", [20, 130, 240])
 def test_what_the_networks_estimate_is_the_real_rate_too(codec, photograph, rate):
-    """The bits of the training loss, on a whole picture, against bytes: within 3 % on this one."""
+    """The bits of the training loss, on a whole picture, against bytes: within 5 % on this one."""
     import torch
 
     pixels = np.asarray(photograph.resize((448, 256)))
