@@ -141,6 +141,10 @@ def test_train_checks_its_call_first(quantal, arguments) -> None:
     assert quantal("train", *arguments).status == 2
 
 
+def test_latents_are_those_of_one_file(quantal, tmp_path) -> None:
+    assert quantal("latents", tmp_path, "-o", tmp_path / "out.safetensors").status == 2
+
+
 @pytest.mark.parametrize(
     ("code", "words"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only")]
 )

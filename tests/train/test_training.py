@@ -158,6 +158,10 @@ def test_crops_are_parts_of_pictures(pictures):
         ("data=[nowhere]", "does not exist"),
         ("model.channels=[8]", "three channels"),
         ("codec=nonesuch", "nonesuch"),
+        ("device=abacus", "abacus"),
+        ("model=3", "mapping"),
+        ("steps.most=3", "not a section"),
+        ("steps=[", "not YAML"),
     ],
 )
 def test_wrong_recipes_are_named(recipe, override, message):
