@@ -160,6 +160,8 @@ def _half_pays(device: torch.device) -> bool:
     """Whether bfloat16 is quicker here: on GPUs, and on CPUs whose oneDNN has it."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False  # as on a Mac, where torch lacks even the question below
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
