@@ -23,6 +23,7 @@ from quantal.codecs._hyperprior_net import HyperpriorConfig, HyperpriorNet
 from quantal.entropy.exact import ExactLayer, ExactNet
 from quantal.entropy.hyperprior import Z_LIMIT
 from quantal.entropy.rates import RATE_INDICES
+from quantal.entropy.scales import SCALES
 from quantal.entropy.tables import TableSet
 from quantal.errors import ModelError
 
@@ -141,6 +142,17 @@ def _load_net(tensors: dict[str, Tensor], model: str) -> HyperpriorNet:
     return net.eval()
 
 
+def _check_fit(
+    config: HyperpriorConfig, z_units: Tensor, y_tables: TableSet, z_tables: tuple[TableSet, ...]
+) -> None:
+    """Raise ValueError for integers that are sound in themselves but not those of the networks."""
+    channels = config.z_channels
+    if tuple(z_units.shape) != (RATE_INDICES, channels) or int(z_units.min()) < 1:
+        raise ValueError(f"z's units are not {RATE_INDICES} x {channels} numbers from 1 on")
+    if len(y_tables) != SCALES or any(len(tables) != channels for tables in z_tables):
+        raise ValueError(f"there are not {SCALES} tables for y and {channels} for each set of z")
+
+
 def read_weights(path: Path) -> HyperpriorWeights:
     """Read and check a weights file; raises ModelError if it is missing, damaged or another's."""
     try:
@@ -162,6 +174,7 @@ def read_weights(path: Path) -> HyperpriorWeights:
         y_tables = _read_tables(tensors, "tables.y")
         sets = range(RATE_INDICES // Z_TABLE_STEP)
         z_tables = tuple(_read_tables(tensors, f"tables.z.{place}") for place in sets)
+        _check_fit(net.config, z_units, y_tables, z_tables)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"weights {path.name} are damaged: {error}; install them anew") from error
     integers = _integers(exact, z_units, y_tables, z_tables)
