@@ -11,17 +11,17 @@ import os
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 
 from quantal.cli._guard import describe
 from quantal.cli._report import Report
-from quantal.cli._sources import Failure, Source
-from quantal.cli._targets import Step, write_file, write_stdout
-from quantal.errors import QuantalError, QuantalWarning
+from quantal.cli._sources import Failure, Source, expand
+from quantal.cli._targets import STDOUT, Step, plan, write_file, write_stdout
+from quantal.errors import ArgumentError, QuantalError, QuantalWarning
 
-__all__ = ["Outcome", "Work", "run"]
+__all__ = ["Outcome", "Request", "Work", "convert"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,51 @@ class Outcome:
 Work = Callable[[Source], Outcome]
 
 
-def run(steps: Sequence[Step], work: Work, report: Report, *, jobs: int, force: bool) -> None:
+@dataclass(frozen=True)
+class Request:
+    """What a call asked for: its inputs, which suffixes count in folders, and where results go."""
+
+    inputs: Sequence[str]
+    accepted: Collection[str]
+    recursive: bool
+    out: str | None
+    suffix: str
+    force: bool
+
+
+def convert(
+    verb: str,
+    request: Request,
+    work: Work,
+    *,
+    prepare: Callable[[], object],
+    jobs: int,
+    as_json: bool,
+) -> int:
+    """Turn files into files and say what came of it; returns the exit status.
+
+    prepare: run once before the first file, for what would otherwise fail with each of them.
+    """
+    if as_json and request.out == STDOUT:
+        raise ArgumentError("--json and -o - both want standard output; give one of them")
+    sources, missing = expand(request.inputs, request.accepted, request.recursive)
+    steps, refused = plan(sources, request.inputs, request.out, request.suffix, request.force)
+    on_stdout = any(step.target is None for step in steps)
+    if as_json and on_stdout:
+        raise ArgumentError("--json needs an output by -o: the result would go to standard output")
+    if steps:
+        prepare()
+    failures = (*missing, *refused)
+    total = len(steps) + len(failures)
+    report = Report(verb, total, as_json=as_json, data_on_stdout=on_stdout)
+    for failure in failures:
+        report.failed(failure)
+    with report:
+        _run(steps, work, report, jobs=jobs, force=request.force)
+    return report.finish()
+
+
+def _run(steps: Sequence[Step], work: Work, report: Report, *, jobs: int, force: bool) -> None:
     """Do every step; what fails is reported and the rest is still done."""
     results = _here(steps, work) if jobs == 1 or len(steps) < 2 else _in_workers(steps, work, jobs)
     for step, result in results:

@@ -19,7 +19,7 @@ from quantal.cli._sources import Failure
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["Report", "print_json"]
+__all__ = ["Bar", "Report", "print_json"]
 
 PATIENCE = 1.0  # seconds before a progress bar is worth its flicker
 
@@ -39,7 +39,7 @@ class Report:
         self.failures: list[Failure] = []
         self._as_json = as_json
         self._lines_to_stderr = data_on_stdout
-        self._bar = _Bar(verb, total, shown=not as_json and sys.stderr.isatty())
+        self._bar = Bar(verb, total, shown=not as_json and sys.stderr.isatty())
 
     def __enter__(self) -> Report:
         self._bar.start()
@@ -81,7 +81,7 @@ class Report:
         return 1 if self.failures else 0
 
 
-class _Bar:
+class Bar:
     """A bar on standard error that shows itself only when the work takes its time."""
 
     def __init__(self, verb: str, total: int, *, shown: bool) -> None:
@@ -91,6 +91,13 @@ class _Bar:
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         self._timer = threading.Timer(PATIENCE, self._show) if shown else None
+
+    def __enter__(self) -> Bar:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self) -> None:
         if self._timer is not None:

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantal.cli._batch import Outcome, run
+from quantal.cli._batch import Outcome, Request, convert
 from quantal.cli._options import Device, DeviceOption, Force, Inputs, JsonFlag, Out, Recursive
-from quantal.cli._report import Report
-from quantal.cli._sources import Source, expand
-from quantal.cli._targets import STDOUT, plan
+from quantal.cli._sources import Source
 from quantal.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -61,9 +59,6 @@ def compress(
     for name, value in (("--bpp", bpp), ("--psnr", psnr)):
         if value is not None and not 0 < value < float("inf"):
             raise ArgumentError(f"{name} {value} is not a positive number")
-    if as_json and out == STDOUT:
-        raise ArgumentError("--json and -o - both want standard output; give one of them")
-
     from quantal import codecs, media
     from quantal.codecs.files import Target
 
@@ -71,23 +66,16 @@ def compress(
     name = codec or codecs.DEFAULT_CODEC
     if name not in known:
         raise ArgumentError(f"there is no codec {name!r}; there are: {', '.join(known)}")
-    sources, missing = expand(inputs, media.PICTURE_SUFFIXES, recursive)
-    steps, refused = plan(sources, inputs, out, ".qtl", force)
-    on_stdout = any(step.target is None for step in steps)
-    if as_json and on_stdout:
-        raise ArgumentError("--json needs an output by -o: the result would go to standard output")
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
-    if steps:
-        codecs.load(name, device.value)  # missing weights are one error, not one for each file
-    work = partial(compress_one, codec=name, target=target, device=device.value)
-    failures = (*missing, *refused)
-    total = len(steps) + len(failures)
-    report = Report("compressing", total, as_json=as_json, data_on_stdout=on_stdout)
-    for failure in failures:
-        report.failed(failure)
-    with report:
-        run(steps, work, report, jobs=jobs, force=force)
-    return report.finish()
+    return convert(
+        "compressing",
+        Request(inputs, media.PICTURE_SUFFIXES, recursive, out, ".qtl", force),
+        partial(compress_one, codec=name, target=target, device=device.value),
+        # Missing weights are one error, not one for each file.
+        prepare=lambda: codecs.load(name, device.value),
+        jobs=jobs,
+        as_json=as_json,
+    )
 
 
 def compress_one(source: Source, codec: str, target: Target, device: str) -> Outcome:

@@ -9,11 +9,9 @@ from typing import Annotated
 
 import typer
 
-from quantal.cli._batch import Outcome, run
+from quantal.cli._batch import Outcome, Request, convert
 from quantal.cli._options import Device, DeviceOption, Force, Inputs, JsonFlag, Out, Recursive
-from quantal.cli._report import Report
-from quantal.cli._sources import Source, expand
-from quantal.cli._targets import STDOUT, plan
+from quantal.cli._sources import Source
 from quantal.errors import ArgumentError
 
 __all__ = ["decompress"]
@@ -51,30 +49,28 @@ def decompress(
 
     PNG and WebP are written losslessly, JPEG at quality 95.
     """
-    if as_json and out == STDOUT:
-        raise ArgumentError("--json and -o - both want standard output; give one of them")
-    kind = _format(out, format)
+    kind = _format(out, format, to_folder=len(inputs) > 1 or os.path.isdir(inputs[0]))
     if kind in VIDEO:
         raise ArgumentError(f"{kind.value} is for video, this is for pictures: png, jpg or webp")
-    sources, missing = expand(inputs, {".qtl"}, recursive)
-    steps, refused = plan(sources, inputs, out, f".{kind.value}", force)
-    on_stdout = any(step.target is None for step in steps)
-    if as_json and on_stdout:
-        raise ArgumentError("--json needs an output by -o: the result would go to standard output")
-    work = partial(decompress_one, format=kind.value, device=device.value)
-    failures = (*missing, *refused)
-    total = len(steps) + len(failures)
-    report = Report("decompressing", total, as_json=as_json, data_on_stdout=on_stdout)
-    for failure in failures:
-        report.failed(failure)
-    with report:
-        run(steps, work, report, jobs=jobs, force=force)
-    return report.finish()
+    return convert(
+        "decompressing",
+        Request(inputs, {".qtl"}, recursive, out, f".{kind.value}", force),
+        partial(decompress_one, format=kind.value, device=device.value),
+        prepare=partial(_check_device, device.value),
+        jobs=jobs,
+        as_json=as_json,
+    )
 
 
-def _format(out: str | None, asked: Format | None) -> Format:
+def _check_device(name: str) -> None:
+    from quantal.codecs.registry import device_name
+
+    device_name(name)
+
+
+def _format(out: str | None, asked: Format | None, to_folder: bool) -> Format:
     suffix = os.path.splitext(out or "")[1].lower()
-    if not suffix or out is None or os.path.isdir(out):
+    if not suffix or out is None or to_folder or os.path.isdir(out):
         return asked or Format.png
     named = SUFFIXES.get(suffix)
     if asked is None and named is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from quantal.cli._guard import describe
 from quantal.cli._options import Inputs, JsonFlag, Recursive
-from quantal.cli._report import print_json
+from quantal.cli._report import Bar, print_json
 from quantal.cli._sources import Source, expand
 
 __all__ = ["verify"]
@@ -29,14 +30,16 @@ def verify(
     """
     sources, missing = expand(inputs, {".qtl"}, recursive)
     reasons: dict[str, str | None] = {failure.name: failure.reason for failure in missing}
-    for source in sources:
-        try:
-            _verify(source, deep=not checksums)
-            reasons[source.name] = None
-        except Exception as error:
-            reasons[source.name] = describe(error)
-        if not as_json and reasons[source.name] is None:
-            typer.echo(f"{source.name}: ok")
+    with Bar("verifying", len(sources), shown=not as_json and sys.stderr.isatty()) as bar:
+        for source in sources:
+            try:
+                _verify(source, deep=not checksums)
+                reasons[source.name] = None
+            except Exception as error:
+                reasons[source.name] = describe(error)
+            if not as_json and reasons[source.name] is None:
+                bar.say(f"{source.name}: ok", err=False)
+            bar.advance()
     for name, reason in reasons.items():
         if reason is not None:
             typer.echo(f"{name}: {reason}", err=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,9 @@ def write_weights(
         "floats": _hash(floats).hex(),
     }
     tensors = {name: value.contiguous() for name, value in {**floats, **integers}.items()}
-    save_file(tensors, path, metadata)
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, metadata)
+    os.replace(partial, path)
     return _hash(integers)
 
 

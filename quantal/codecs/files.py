@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from torch import Tensor
@@ -13,34 +12,13 @@ from torch import Tensor
 from quantal import container, media
 from quantal.codecs.base import Codec, Latents, Pixels
 from quantal.codecs.registry import load
-from quantal.errors import ArgumentError, BitstreamError, ModelError, TargetError
+from quantal.codecs.targets import Target, choose_rate
+from quantal.errors import BitstreamError, ModelError
 
 __all__ = ["Encoded", "Target", "decode_picture", "encode_picture", "read_latents", "verify"]
 
-DEFAULT_QUALITY = 60
-_LAST_RATE = 252
-#: A target of bits per pixel or PSNR counts as met within this fraction.
-_TOLERANCE = 0.02
 #: What works on whole pictures takes about so many pixels at a time, to need little memory.
 _STRIP_PIXELS = 1 << 20
-
-
-@dataclass(frozen=True)
-class Target:
-    """What to aim at: at most one of quality 1..100, bits per pixel, PSNR-RGB in dB, bytes."""
-
-    quality: int | None = None
-    bpp: float | None = None
-    psnr: float | None = None
-    max_bytes: int | None = None
-
-    def __post_init__(self) -> None:
-        asked = {k: v for k, v in vars(self).items() if v is not None}
-        if len(asked) > 1:
-            raise ArgumentError(f"only one target can be aimed at, not {' and '.join(asked)}")
-        for name, value in asked.items():
-            if not (math.isfinite(value) and value > 0):
-                raise ArgumentError(f"{name} must be positive, not {value}")
 
 
 @dataclass(frozen=True)
@@ -86,9 +64,13 @@ class _Job:
             self._files[rate] = container.write(header, [image, *self.extra])
         return self._files[rate]
 
+    def size(self, rate: int) -> int:
+        """Bytes of the whole file."""
+        return len(self.file(rate))
+
     def bpp(self, rate: int) -> float:
         """Bits per pixel of the whole file."""
-        return 8 * len(self.file(rate)) / (self.picture.width * self.picture.height)
+        return 8 * self.size(rate) / (self.picture.width * self.picture.height)
 
     def psnr(self, rate: int) -> float:
         """PSNR-RGB in dB of what a decoder will show; infinite if it is the original."""
@@ -101,61 +83,16 @@ class _Job:
         return 10 * math.log10(255**2 * drawn.size / squares) if squares else math.inf
 
 
-def _first(reached: Callable[[int], bool]) -> int | None:
-    """The lowest rate for which a predicate holds that is false below it; None if there is none."""
-    low, high = 0, _LAST_RATE + 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(middle) else (middle + 1, high)
-    return low if low <= _LAST_RATE else None
-
-
-def _nearest(value: Callable[[int], float], wanted: float, unit: str) -> tuple[int, str | None]:
-    """The rate whose value is nearest to the wanted one, and a warning if that isn't near."""
-    above = _first(lambda rate: value(rate) >= wanted)
-    rate = _LAST_RATE if above is None else above
-    if rate > 0 and abs(value(rate - 1) - wanted) < abs(value(rate) - wanted):
-        rate -= 1
-    found = value(rate)
-    if abs(found - wanted) <= _TOLERANCE * wanted:
-        return rate, None
-    return rate, f"{wanted:g} {unit} can't be reached for this picture; {found:.3g} is the nearest"
-
-
-def _largest_within(job: _Job, limit: int) -> int:
-    over = _first(lambda rate: len(job.file(rate)) > limit)
-    rate = _LAST_RATE if over is None else over - 1
-    # Bytes rise with the rate only nearly always, so the result is checked, not believed.
-    while rate >= 0 and len(job.file(rate)) > limit:
-        rate -= 1
-    if rate < 0:
-        raise TargetError(
-            f"this picture needs at least {len(job.file(0))} bytes, {limit} were allowed; "
-            "allow more, or make the picture smaller"
-        )
-    return rate
-
-
-def _choose(job: _Job, target: Target) -> tuple[int, str | None]:
-    if target.bpp is not None:
-        return _nearest(job.bpp, target.bpp, "bits per pixel")
-    if target.psnr is not None:
-        # Every look at a PSNR draws the picture; the search looks at some rates again.
-        return _nearest(cache(job.psnr), target.psnr, "dB")
-    if target.max_bytes is not None:
-        return _largest_within(job, target.max_bytes), None
-    quality = DEFAULT_QUALITY if target.quality is None else target.quality
-    return container.quality_to_rate(quality), None
-
-
-def encode_picture(picture: media.Picture, codec: Codec, target: Target = Target()) -> Encoded:
-    """Code a picture at a target.
+def encode_picture(
+    picture: media.Picture, codec: Codec, target: Target | None = None
+) -> Encoded:
+    """Code a picture at a target, or at the usual quality.
 
     Raises TargetError if max_bytes can't be kept to; where bpp or psnr can't be reached, the
     nearest is given and a warning says so.
     """
     job = _Job(picture, codec)
-    rate, warning = _choose(job, target)
+    rate, warning = choose_rate(job, target or Target())
     return Encoded(
         data=job.file(rate),
         codec=codec.name,

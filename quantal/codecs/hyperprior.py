@@ -17,7 +17,7 @@ from torch import Tensor
 from quantal.codecs._hyperprior_net import pad_to
 from quantal.codecs._hyperprior_weights import HyperpriorWeights, read_weights
 from quantal.codecs.base import Codec, Latents, Pixels
-from quantal.entropy.coder import Decoder, Encoder
+from quantal.entropy.coder import Decoder, Encoder, estimate_bits
 from quantal.entropy.hyperprior import Z_BITS, Z_LIMIT, Z_STRIDE, HyperAnalysis, MeanNet
 from quantal.errors import CorruptError
 from quantal.transforms import apply_in_windows
@@ -99,7 +99,7 @@ class Hyperprior(Codec):
     def estimate_bits(self, latents: Tensor, rate: int) -> float:
         """Bits that encode() would spend, by the tables; it should be right to a few bytes."""
         coded = self._coded(latents, rate)
-        return sum(tables.bits(symbols, index) for symbols, index, tables in coded)
+        return sum(estimate_bits(symbols, index, tables) for symbols, index, tables in coded)
 
     def _coded(self, latents: Tensor, rate: int):  # type: ignore[no-untyped-def]
         """Yield (symbols, table index, tables) in coding order."""

@@ -81,16 +81,35 @@ def _weights(entry: CodecEntry) -> Path:
     return own if own.is_file() else entry.weights
 
 
-def _card(path: Path) -> dict[str, Any]:
-    """The card in a safetensors header: 8 bytes of length, then JSON; no tensor is read."""
+def _card(path: Path) -> dict[str, Any] | None:
+    """The card in a safetensors header: 8 bytes of length, then JSON; no tensor is read.
+
+    None if there is no such file, or none with a card.
+    """
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(min(length, 1 << 24)))
-        card: dict[str, Any] = json.loads(header["__metadata__"]["card"])
-        return card
+        card = json.loads(header["__metadata__"]["card"])
+        return {
+            "parameters": int(card["parameters"]),
+            "encode_kmac_per_pixel": float(card["encode_kmac_per_pixel"]),
+            "decode_kmac_per_pixel": float(card["decode_kmac_per_pixel"]),
+            "training_data": str(card["training_data"]),
+            "training_steps": int(card["training_steps"]),
+        }
     except (OSError, struct.error, ValueError, KeyError, TypeError):
-        return {}
+        return None
+
+
+#: What is told of a codec whose weights are not here.
+_NO_CARD = {
+    "parameters": 0,
+    "encode_kmac_per_pixel": 0.0,
+    "decode_kmac_per_pixel": 0.0,
+    "training_data": "",
+    "training_steps": 0,
+}
 
 
 def available() -> tuple[CodecInfo, ...]:
@@ -103,12 +122,8 @@ def available() -> tuple[CodecInfo, ...]:
                 name=entry.name,
                 media=entry.media,
                 description=entry.description,
-                parameters=int(card.get("parameters", 0)),
-                encode_kmac_per_pixel=float(card.get("encode_kmac_per_pixel", 0)),
-                decode_kmac_per_pixel=float(card.get("decode_kmac_per_pixel", 0)),
-                weights=bool(card),
-                training_data=str(card.get("training_data", "")),
-                training_steps=int(card.get("training_steps", 0)),
+                weights=card is not None,
+                **(card or _NO_CARD),
             )
         )
     return tuple(infos)
@@ -127,7 +142,7 @@ def device_name(name: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _load(name: str, device: str, weights: Path) -> Codec:
+def _load(name: str, device: str, weights: Path, _modified: int) -> Codec:
     import torch
 
     entry = _entries()[name]
@@ -155,4 +170,5 @@ def load(
             f"the weights of codec {name!r} are missing: {path.name} is not there; "
             "install quantal anew, or name a weights file"
         )
-    return _load(name, device_name(device), path)
+    # The time of writing is part of the key: weights written anew are loaded anew.
+    return _load(name, device_name(device), path, path.stat().st_mtime_ns)

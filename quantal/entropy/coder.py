@@ -14,10 +14,10 @@ import constriction
 import numpy as np
 import numpy.typing as npt
 
-from quantal.entropy.tables import TableSet
+from quantal.entropy.tables import PRECISION, TableSet
 from quantal.errors import ArgumentError, CorruptError, TruncatedError
 
-__all__ = ["Decoder", "Encoder", "decode", "encode", "escape_bits"]
+__all__ = ["Decoder", "Encoder", "decode", "encode", "estimate_bits"]
 
 _Ans = constriction.stream.stack.AnsCoder
 _model = constriction.stream.model
@@ -50,7 +50,7 @@ def _classes(values: npt.NDArray[np.int64]) -> IntArray:
     return np.searchsorted(bounds, values, side="right").astype(np.int32)
 
 
-def escape_bits(slot: npt.NDArray[np.int64], escape: int) -> float:
+def _escape_bits(slot: npt.NDArray[np.int64], escape: int) -> float:
     """Bits that escaped slots cost beyond their escape symbol."""
     classes = _classes(_escape_values(slot, escape))
     return float(len(classes) * np.log2(_CLASSES) + np.maximum(classes - 1, 0).sum())
@@ -316,3 +316,18 @@ def decode(data: bytes, index: IndexArray, tables: TableSet) -> IntArray:
     symbols = decoder.take(index, tables)
     decoder.finish()
     return symbols
+
+
+def estimate_bits(symbols: IntArray, index: IndexArray, tables: TableSet) -> float:
+    """Bits that symbols int32 [n] will cost, without coding them; right to a few bytes."""
+    total = 0.0
+    for table in map(int, np.flatnonzero(_check_index(index, tables))):
+        if tables.certain[table]:
+            continue
+        slot = symbols[index == table].astype(np.int64) - tables.first[table]
+        escape = int(tables.slots[table]) - 1
+        outside = (slot < 0) | (slot >= escape)
+        cost = PRECISION - np.log2(tables.weights(table))
+        total += float(cost[np.where(outside, escape, slot)].sum())
+        total += _escape_bits(slot[outside], escape)
+    return total

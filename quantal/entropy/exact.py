@@ -1,9 +1,9 @@
 """Networks that give the same integers on every machine: they decide how bits are read.
 
 Weights, activations and sums are integers, held in floating point and run as ordinary
-convolutions. A bound on every partial sum is proven when the network is built; below 2^24 float32
-holds all of them exactly and below 2^53 float64 does, so order of summation, threads, memory
-layout, instruction set and device can't matter (after Balle et al., "Integer networks for data
+convolutions. A bound on every partial sum is proven when the network is built; below 2^53 float64
+holds all of them exactly (below 2^24 float32 does), so order of summation, threads, memory layout,
+instruction set and device can't matter (after Balle et al., "Integer networks for data
 compression with latent-variable models", 2019).
 
 A trainable network is described once (ScaleNet) and run two ways: forward() with straight-through
@@ -24,7 +24,8 @@ from quantal.errors import ModelError
 
 __all__ = ["ExactLayer", "ExactNet"]
 
-_LIMITS = ((torch.float32, 2**24), (torch.float64, 2**53))
+#: Whole numbers up to here are exact.
+_LIMITS = {torch.float32: 2**24, torch.float64: 2**53}
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,10 @@ class ExactNet:
                 raise ModelError("an integer layer's clamp or shift is out of range")
             worst = max(worst, layer.bound(largest))
             largest = max(-layer.low, layer.high)
-        for dtype, limit in _LIMITS:
-            if max(worst, largest_input) < limit:
-                self.dtype = dtype
-                break
-        else:
+        worst = max(worst, largest_input)
+        #: The types in which this network is exact.
+        self.proven = frozenset(dtype for dtype, limit in _LIMITS.items() if worst < limit)
+        if not self.proven:
             raise ModelError(
                 f"an integer network's sums reach {worst}, and float64 is exact only below 2^53; "
                 "export it with fewer fractional bits"
@@ -90,12 +90,13 @@ class ExactNet:
     def __call__(self, x: Tensor, rate_index: int, dtype: torch.dtype | None = None) -> Tensor:
         """Map integers [B, I, h, w] to integers [B, O, H, W] (int32, on the CPU).
 
-        dtype: a wider type than the proven one may be asked for; the result is the same.
+        dtype: one of `proven`; the result is the same. By default float64, also where float32
+        would do: torch has global switches that let oneDNN compute float32 with fewer bits
+        (TF32, bfloat16), and none that touches float64.
         """
-        dtype = dtype or self.dtype
-        if dtype is not torch.float64 and dtype is not self.dtype:
+        dtype = dtype or torch.float64
+        if dtype not in self.proven:
             raise ModelError(f"this integer network is not proven exact in {dtype}")
-        # The CPU's float32 and float64 know no TF32, and autocast is switched off by name.
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             x = x.cpu().to(dtype)
             for layer, (weight, bias) in zip(self.layers, self._weights(dtype), strict=True):

@@ -97,22 +97,6 @@ class TableSet:
         """The fewest bits that a symbol of each table can cost [T]; bounds what a file can hold."""
         return np.array([-np.log2(self.weights(t).max() / TOTAL) for t in range(len(self))])
 
-    def bits(self, symbols: IntArray, index: npt.NDArray[np.uint8]) -> float:
-        """Bits that the coder will spend on symbols under their tables, escapes estimated."""
-        from quantal.entropy.coder import escape_bits
-
-        total = 0.0
-        for table in map(int, np.flatnonzero(np.bincount(index, minlength=len(self)))):
-            if self.certain[table]:
-                continue
-            slot = symbols[index == table].astype(np.int64) - self.first[table]
-            escape = self.slots[table] - 1
-            outside = (slot < 0) | (slot >= escape)
-            cost = -np.log2(self.weights(table) / TOTAL)
-            total += float(cost[np.where(outside, escape, slot)].sum())
-            total += escape_bits(slot[outside], int(escape))
-        return total
-
 
 def freeze(
     probabilities: npt.NDArray[np.float64], escape: float = 2.0**-20, floor: int = 1

@@ -87,7 +87,7 @@ class State:
             self.net.load_state_dict(saved["net"])
             self.ema.load_state_dict(saved["ema"])
             self.optimiser.load_state_dict(saved["optimiser"])
+            self.step, self.seconds = saved["step"], saved["seconds"]
+            self.skipped, self.norm = saved["skipped"], saved["norm"]
         except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
             raise ModelError(f"checkpoint {path} does not fit this recipe: {error}") from error
-        self.step, self.seconds = saved["step"], saved["seconds"]
-        self.skipped, self.norm = saved["skipped"], saved["norm"]

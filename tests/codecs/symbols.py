@@ -1,6 +1,6 @@
 """Print a hash of every symbol in a .qtl file; run by test_exactness.py under many conditions.
 
-    python symbols.py FILE [--threads N] [--no-onednn] [--float64] [--channels-last] [--batched]
+    python symbols.py FILE [--threads N] [--no-onednn] [--channels-last] [--batched]
 """
 
 from __future__ import annotations
@@ -32,8 +32,6 @@ def disturb(options: argparse.Namespace) -> None:
     def call(self: ExactNet, x: torch.Tensor, rate_index: int, dtype: Any = None) -> torch.Tensor:
         if options.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
-        if options.float64:
-            dtype = torch.float64
         if not options.batched:
             return plain(self, x, rate_index, dtype)
         others = torch.flip(x, (0, 1)), x, -x
@@ -46,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path)
     parser.add_argument("--threads", type=int, default=0)
-    for flag in ("--no-onednn", "--float64", "--channels-last", "--batched", "--autocast"):
+    for flag in ("--no-onednn", "--channels-last", "--batched", "--autocast"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
     if options.threads:

@@ -19,7 +19,6 @@ CONDITIONS = {
     "one thread": (["--threads", "1"], {}),
     "two threads": (["--threads", "2"], {}),
     "without oneDNN": (["--no-onednn"], {}),
-    "float64": (["--float64"], {}),
     "channels last": (["--channels-last"], {}),
     "channels last, without oneDNN": (["--channels-last", "--no-onednn"], {}),
     "in a batch": (["--batched"], {}),
