@@ -7,6 +7,7 @@ is escaped. The stack that ANS is lies hidden: what is put first is taken first.
 
 from __future__ import annotations
 
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,34 +96,32 @@ def _check_index(index: IndexArray, tables: TableSet) -> npt.NDArray[np.int64]:
     return counts
 
 
-@dataclass(frozen=True)
-class _Order:
-    """Where the elements of each table lie: positions in table order, then in their own order."""
-
-    positions: npt.NDArray[np.int64]
-    counts: npt.NDArray[np.int64]
-
-    def groups(self) -> list[tuple[int, int, int]]:
-        """(table, start, end) of every table that has elements."""
-        ends = np.cumsum(self.counts)
-        return [
-            (int(t), int(ends[t] - self.counts[t]), int(ends[t]))
-            for t in np.flatnonzero(self.counts)
-        ]
-
-
-def _order(index: IndexArray, tables: TableSet) -> _Order:
-    """Group elements by table, without those whose table is certain."""
+def _groups(index: IndexArray, tables: TableSet) -> list[tuple[int, int, int]]:
+    """(table, start, end) of every table that has elements to code, in table order."""
     counts = _check_index(index, tables)
-    certain = tables.certain[: len(counts)]
-    if counts[certain].any():
-        places = np.flatnonzero(~tables.certain[index])
-        # A stable sort of uint8 is a radix sort: this is what makes grouping cheap.
-        positions = places[np.argsort(index[places], kind="stable")]
-        counts = np.where(certain, 0, counts)
-    else:
-        positions = np.argsort(index, kind="stable")
-    return _Order(positions, counts)
+    counts[tables.certain] = 0
+    ends = np.cumsum(counts)
+    return [(int(t), int(ends[t] - counts[t]), int(ends[t])) for t in np.flatnonzero(counts)]
+
+
+def _positions(index: IndexArray, tables: TableSet) -> npt.NDArray[np.int64]:
+    """Where the elements to code lie: in table order, within a table in their own order."""
+    # A stable sort of uint8 is a radix sort: this is what makes grouping cheap.
+    if not tables.certain.any():
+        return np.argsort(index, kind="stable")
+    places = np.flatnonzero(~tables.certain[index])
+    return places[np.argsort(index[places], kind="stable")]
+
+
+def _gather(symbols: IntArray, positions: npt.NDArray[np.int64], helper: Executor) -> IntArray:
+    """symbols[positions], one half of it by a helper thread: the cost is waiting for memory."""
+    result = np.empty(len(positions), np.int32)
+    middle = len(positions) // 2
+    halves = [(positions[part], result[part]) for part in (slice(middle), slice(middle, None))]
+    first = helper.submit(np.take, symbols, halves[0][0], out=halves[0][1], mode="clip")
+    np.take(symbols, halves[1][0], out=halves[1][1], mode="clip")
+    first.result()
+    return result
 
 
 @dataclass(frozen=True)
@@ -162,13 +161,15 @@ class Encoder:
             raise ArgumentError(
                 f"symbols must be int32 {index.shape}, not {symbols.dtype} {symbols.shape}"
             )
-        order = _order(index, tables)
-        if len(order.positions) < len(index):
+        with ThreadPoolExecutor(1) as helper:
+            counting = helper.submit(_groups, index, tables)
+            positions = _positions(index, tables)
+            groups = counting.result()
+            sorted_symbols = _gather(symbols, positions, helper)
+        if len(positions) < len(index):
             known = tables.certain[index]
             if (symbols[known] != tables.first[index[known]]).any():
                 raise ArgumentError("a symbol differs from the one that its table is certain of")
-        sorted_symbols = symbols[order.positions]
-        groups = order.groups()
         escaped = []
         for table, start, end in groups:
             part = sorted_symbols[start:end]
@@ -248,27 +249,34 @@ class Decoder:
 
         Raises TruncatedError if the stream holds fewer.
         """
-        order = _order(index, tables)
+        groups = _groups(index, tables)
+        # Where the symbols belong is found by a helper thread while this one decodes them.
+        with ThreadPoolExecutor(1) as helper:
+            finding = helper.submit(_positions, index, tables)
+            slots = self._decode(groups, tables)
+            positions = finding.result()
+        if len(positions) == len(index):
+            symbols = np.empty(len(index), np.int32)
+        else:
+            symbols = tables.first[index]
+        symbols[positions] = slots
+        self._check_end()
+        return symbols
+
+    def _decode(self, groups: list[tuple[int, int, int]], tables: TableSet) -> IntArray:
+        """The symbols of all groups, one after the other."""
         models = _models(tables)
-        groups = order.groups()
-        slots = np.empty(len(order.positions), np.int32)
+        slots = np.empty(groups[-1][2] if groups else 0, np.int32)
         outside: list[npt.NDArray[np.int64]] = []
         for table, start, end in groups:
             part = self._coder.decode(models[table], end - start)
             escape = tables.slots[table] - 1
             if int(part.max()) == escape:
                 outside.append(np.flatnonzero(part == escape) + start)
-            slots[start:end] = part
-            slots[start:end] += tables.first[table]
+            np.add(part, tables.first[table], out=slots[start:end])
         if outside:
             self._unescape(slots, np.concatenate(outside), groups, tables)
-        if len(order.positions) == len(index):
-            symbols = np.empty(len(index), np.int32)
-        else:
-            symbols = tables.first[index]
-        symbols[order.positions] = slots
-        self._check_end()
-        return symbols
+        return slots
 
     def _check_end(self) -> None:
         words, state = self._coder.pos()
