@@ -16,15 +16,6 @@ settings.register_profile("quantal", deadline=None, derandomize=bool(os.environ.
 settings.load_profile("quantal")
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs a GPU where there is none."""
-    if item.get_closest_marker("gpu") is not None:
-        import torch
-
-        if not torch.cuda.is_available():
-            pytest.skip("no CUDA device here")
-
-
 @pytest.fixture(scope="session")
 def photograph() -> Image.Image:
     """A colour photograph of 451 x 300 pixels: neither side fits any stride."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Device", "DeviceOption", "Force", "Inputs", "JsonFlag", "Out", "Recursive"]
+__all__ = ["Device", "DeviceOption", "Force", "Inputs", "Jobs", "JsonFlag", "Out", "Recursive"]
 
 
 class Device(str, Enum):
@@ -26,6 +26,7 @@ Inputs = Annotated[
     list[str],
     typer.Argument(metavar="IN...", help="Files, folders, or - for standard input."),
 ]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to work with.")]
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
 ]

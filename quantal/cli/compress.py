@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quantal.cli._batch import Outcome, Request, convert
-from quantal.cli._options import Device, DeviceOption, Force, Inputs, JsonFlag, Out, Recursive
+from quantal.cli._options import Device, DeviceOption, Force, Inputs, Jobs, JsonFlag, Out, Recursive
 from quantal.cli._sources import Source
 from quantal.errors import ArgumentError
 
@@ -41,7 +41,7 @@ def compress(
         int | None,
         typer.Option(min=1, metavar="N", help="The best quality that fits in N bytes instead."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes to work with.")] = 1,
+    jobs: Jobs = 1,
     device: DeviceOption = Device.auto,
     recursive: Recursive = False,
     force: Force = False,

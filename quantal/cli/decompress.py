@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from quantal.cli._batch import Outcome, Request, convert
-from quantal.cli._options import Device, DeviceOption, Force, Inputs, JsonFlag, Out, Recursive
+from quantal.cli._options import Device, DeviceOption, Force, Inputs, Jobs, JsonFlag, Out, Recursive
 from quantal.cli._sources import Source
 from quantal.errors import ArgumentError
 
@@ -39,7 +39,7 @@ def decompress(
         Format | None,
         typer.Option(help="What to write; default: by the suffix of OUT, else png."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes to work with.")] = 1,
+    jobs: Jobs = 1,
     device: DeviceOption = Device.auto,
     recursive: Recursive = False,
     force: Force = False,

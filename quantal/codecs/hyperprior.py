@@ -15,16 +15,19 @@ import torch
 from torch import Tensor
 
 from quantal.codecs._hyperprior_net import pad_to
-from quantal.codecs._hyperprior_weights import HyperpriorWeights, read_weights
+from quantal.codecs._hyperprior_weights import Z_TABLE_STEP, HyperpriorWeights, read_weights
 from quantal.codecs.base import Codec, Latents, Pixels
-from quantal.entropy.coder import Decoder, Encoder, estimate_bits
+from quantal.entropy.coder import Decoder, Encoder, IndexArray, IntArray, estimate_bits
 from quantal.entropy.hyperprior import Z_BITS, Z_LIMIT, Z_STRIDE, HyperAnalysis, MeanNet
+from quantal.entropy.tables import TableSet
 from quantal.errors import CorruptError
 from quantal.transforms import apply_in_windows
 
 __all__ = ["Hyperprior"]
 
 STRIDE = 16
+#: A rate of a file counts quarters of a rate index.
+QUARTERS = 4
 #: Latents per channel in a band: 4 megapixels of the picture. Part of the format.
 BAND_POSITIONS = 16384
 #: A window's core, in latents: 2.4 megapixels keep the networks below a gigabyte.
@@ -71,8 +74,7 @@ class Hyperprior(Codec):
 
         def network(part: Tensor) -> Tensor:
             scaled = part.to(self.device).float().div_(255)
-            result: Tensor = self._net.analysis(scaled).cpu()
-            return result
+            return self._net.analysis(scaled).cpu()
 
         return apply_in_windows(network, plane, _CORE * STRIDE, reach, Fraction(1, STRIDE))
 
@@ -101,12 +103,12 @@ class Hyperprior(Codec):
         coded = self._coded(latents, rate)
         return sum(estimate_bits(symbols, index, tables) for symbols, index, tables in coded)
 
-    def _coded(self, latents: Tensor, rate: int):  # type: ignore[no-untyped-def]
+    def _coded(self, latents: Tensor, rate: int) -> Iterator[tuple[IntArray, IndexArray, TableSet]]:
         """Yield (symbols, table index, tables) in coding order."""
         height, width = latents.shape[-2:]
         position = self._position(rate)
         z = self._quantise_z(latents, position)
-        yield z.numpy().reshape(-1), self._z_index(z[0].numel()), self._z_tables[rate // 16]
+        yield z.numpy().reshape(-1), self._z_index(z[0].numel()), self._z_tables_at(rate)
         with torch.inference_mode():
             gain = self._net.gain(position)[0].cpu()
             for start, end in bands(height, width):
@@ -122,7 +124,7 @@ class Hyperprior(Codec):
         """Returns [z int32 [N, h', w'], y int32 [M, h, w]]."""
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
         z_rows, z_columns = -(-rows // Z_STRIDE), -(-columns // Z_STRIDE)
-        z_tables = self._z_tables[rate // 16]
+        z_tables = self._z_tables_at(rate)
         # No symbol of z is free, so that a size which the bytes can't hold is known at once.
         least = z_tables.least_bits.sum() * z_rows * z_columns / 8
         if len(payload) + 8 < least:
@@ -160,9 +162,12 @@ class Hyperprior(Codec):
     # -- the side information ----------------------------------------------------------------
 
     def _position(self, rate: int) -> Tensor:
-        return torch.tensor([rate / 4], device=self.device)
+        return torch.tensor([rate / QUARTERS], device=self.device)
 
-    def _z_index(self, positions: int):  # type: ignore[no-untyped-def]
+    def _z_tables_at(self, rate: int) -> TableSet:
+        return self._z_tables[rate // (QUARTERS * Z_TABLE_STEP)]
+
+    def _z_index(self, positions: int) -> IndexArray:
         """z's table index: its channel, [N * positions]."""
         return np.repeat(np.arange(self._z_channels, dtype=np.uint8), positions)
 
@@ -180,7 +185,7 @@ class Hyperprior(Codec):
 
     def _z_values(self, z: Tensor, rate: int) -> Tensor:
         """z's symbols [..., N, h', w'] as whole numbers of 2^-Z_BITS, int32."""
-        return z * self._z_units[rate // 4][:, None, None]
+        return z * self._z_units[rate // QUARTERS][:, None, None]
 
     def _around(
         self, z: Tensor, start: int, end: int, reach: int, apply: Callable[[Tensor], Tensor]
@@ -195,7 +200,7 @@ class Hyperprior(Codec):
         """Table index of rows start..end of y, uint8 [M, rows, width]: integers alone."""
 
         def network(part: Tensor) -> Tensor:
-            return self._exact(self._z_values(part, rate), rate // 4)
+            return self._exact(self._z_values(part, rate), rate // QUARTERS)
 
         index = self._around(z, start, end, 2, network)
         return index[..., :width].to(torch.uint8).contiguous()
@@ -206,8 +211,7 @@ class Hyperprior(Codec):
 
         def network(part: Tensor) -> Tensor:
             z_hat = self._z_values(part, rate).to(self.device).float() * 2.0**-Z_BITS
-            result: Tensor = self._net.mean(z_hat, position).cpu()
-            return result
+            return self._net.mean(z_hat, position).cpu()
 
         def windowed(part: Tensor) -> Tensor:
             return apply_in_windows(network, part, _CORE // 2, MeanNet.reach, Z_STRIDE)
