@@ -9,7 +9,8 @@
     ├── MediaError                    an input is no picture, or one that can't be taken
     ├── OutputError                   a result can't be written
     ├── ArgumentError                 an option is impossible (also a ValueError)
-    └── TargetError                   a rate target can't be reached
+    ├── TargetError                   a rate target can't be reached
+    └── EvaluationError               a measurement or a comparison can't be made
 
 A message says what was found, what was expected and what to do about it.
 """
@@ -20,6 +21,7 @@ __all__ = [
     "ArgumentError",
     "BitstreamError",
     "CorruptError",
+    "EvaluationError",
     "MediaError",
     "ModelError",
     "OutputError",
@@ -69,6 +71,10 @@ class ArgumentError(QuantalError, ValueError):
 
 class TargetError(QuantalError):
     """A rate target, such as a number of bytes, can't be reached for this picture."""
+
+
+class EvaluationError(QuantalError):
+    """A measurement or a comparison can't be made: too few points, too little overlap."""
 
 
 class QuantalWarning(UserWarning):

@@ -1,0 +1,109 @@
+"""Many independent tasks over a few processes, where none can take the others down.
+
+Codecs under test are other people's native code: one may raise, crash its process or never
+return. Each is then a Failure of that one task. What is particular to codecs or models stands
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from quantal.errors import QuantalError
+from quantal.eval._optional import require
+
+__all__ = ["Failure", "cores", "spread"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that gave no result, and why, in one line."""
+
+    reason: str
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def explain(error: BaseException) -> str:
+    """An error in one line; the name of its class with those that are not ours."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, QuantalError) else f"{type(error).__name__}: {text}"
+
+
+def _start(threads: int) -> None:
+    """Begin a worker: a known number of threads, and Ctrl-C left to the process above."""
+    import signal
+
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+
+
+def spread(
+    function: Callable[[T], R],
+    tasks: Sequence[T],
+    *,
+    jobs: int,
+    threads: int = 1,
+    timeout: float | None = None,
+) -> Iterator[tuple[T, R | Failure]]:
+    """Apply a function to every task, and yield each with its result as they are done.
+
+    function: of a module's top level, for it is sent to processes that start afresh. jobs:
+    processes; 0 for this one, one task after another, with its own threads and no timeout.
+    timeout: seconds a task may take.
+    """
+    if jobs == 0:
+        for task in tasks:
+            try:
+                yield task, function(task)
+            except Exception as error:
+                yield task, Failure(explain(error))
+        return
+    yield from _in_processes(function, tasks, jobs, threads, timeout)
+
+
+def _in_processes(
+    function: Callable[[T], R],
+    tasks: Sequence[T],
+    jobs: int,
+    threads: int,
+    timeout: float | None,
+) -> Iterator[tuple[T, R | Failure]]:
+    pebble = require("pebble", "work in several processes")
+    from concurrent.futures import TimeoutError as FutureTimeout
+    from concurrent.futures import as_completed
+
+    pool = pebble.ProcessPool(
+        max_workers=min(jobs, max(len(tasks), 1)),
+        context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=[threads],
+    )
+    try:
+        futures = {pool.schedule(function, args=[t], timeout=timeout): t for t in tasks}
+        for future in as_completed(futures):
+            task = futures[future]
+            try:
+                yield task, future.result()
+            except FutureTimeout:
+                yield task, Failure(f"gave no answer within {timeout:g} s and was stopped")
+            except pebble.ProcessExpired as error:
+                yield task, Failure(f"its process died (exit status {error.exitcode})")
+            except Exception as error:
+                yield task, Failure(explain(error))
+        pool.close()
+    finally:
+        pool.stop()  # at an interrupt, what has not begun never does; otherwise nothing is left
+        pool.join()
