@@ -16,10 +16,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["Codec", "Latents", "Pixels"]
+from quantal.errors import ModelError
+
+__all__ = ["Codec", "Latents", "Pixels", "UnroundedPixels"]
 
 #: uint8 [H, W, 3], RGB.
 Pixels = npt.NDArray[np.uint8]
+
+#: float32 [H, W, 3], RGB, 0..255.
+UnroundedPixels = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,10 @@ class Codec(ABC):
     @abstractmethod
     def synthesise(self, latents: Latents) -> Pixels:
         """Draw the picture."""
+
+    def synthesise_unrounded(self, latents: Latents) -> UnroundedPixels:
+        """Draw the picture before it is rounded to 8 bits, for those who measure that."""
+        raise ModelError(f"codec {self.name!r} can't draw without rounding to 8 bits")
 
     def compress(
         self,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from quantal.codecs._hyperprior_net import pad_to
 from quantal.codecs._hyperprior_weights import Z_TABLE_STEP, HyperpriorWeights, read_weights
-from quantal.codecs.base import Codec, Latents, Pixels
+from quantal.codecs.base import Codec, Latents, Pixels, UnroundedPixels
 from quantal.entropy.coder import Decoder, Encoder, IndexArray, IntArray, estimate_bits
 from quantal.entropy.hyperprior import Z_BITS, Z_LIMIT, Z_STRIDE, HyperAnalysis, MeanNet
 from quantal.entropy.tables import TableSet
@@ -80,15 +80,23 @@ class Hyperprior(Codec):
 
     def synthesise(self, latents: Latents) -> Pixels:
         """Returns uint8 [H, W, 3]."""
+        return self._draw(latents, lambda drawn: drawn.round_().to(torch.uint8)).numpy()
+
+    def synthesise_unrounded(self, latents: Latents) -> UnroundedPixels:
+        """Returns float32 [H, W, 3], 0..255."""
+        return self._draw(latents, lambda drawn: drawn).numpy()
+
+    def _draw(self, latents: Latents, finish: Callable[[Tensor], Tensor]) -> Tensor:
+        """Draw, window by window, what `finish` makes of samples in 0..255: [H, W, 3]."""
         reach = _halo(self._net.synthesis.reach, STRIDE) // STRIDE
 
         def network(part: Tensor) -> Tensor:
             drawn = self._net.synthesis(part.to(self.device))
-            return drawn.mul_(255).round_().clamp_(0, 255).to(torch.uint8).cpu()
+            return finish(drawn.mul_(255).clamp_(0, 255)).cpu()
 
         plane = apply_in_windows(network, latents.y_hat[None], _CORE, reach, STRIDE)
         cropped = plane[0, :, : latents.height, : latents.width].permute(1, 2, 0)
-        return cropped.contiguous().numpy()
+        return cropped.contiguous()
 
     # -- latents and bytes -------------------------------------------------------------------
 

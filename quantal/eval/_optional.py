@@ -29,9 +29,13 @@ def require(module: str, purpose: str, package: str | None = None, extra: str = 
     return found
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> ArgumentError:
-    """The error for a name that is not among the known ones, with the nearest of them."""
+def unknown(name: str, what: str, known: Iterable[str]) -> ArgumentError:
+    """The error for a name that is not among the known ones, with the nearest of them.
+
+    >>> print(unknown("avfi", "codec", ["avif", "jpeg"]))
+    'avfi' is no codec; did you mean 'avif'? There are: avif, jpeg
+    """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return ArgumentError(f"there is no {what} {name!r}{hint} There are: {', '.join(names)}")
+    return ArgumentError(f"{name!r} is no {what}{hint} There are: {', '.join(names)}")

@@ -1,0 +1,52 @@
+"""RGB to the planes that video codecs take, and back: BT.709 Y'CbCr, full range.
+
+Subsampled chroma is the mean of 2x2 samples, and is interpolated linearly on the way back, both
+with chroma sited in the middle, so that nothing shifts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from quantal.codecs.base import Pixels
+
+__all__ = ["from_planes", "to_planes"]
+
+Plane = npt.NDArray[np.uint16]
+
+_RED, _BLUE = 0.2126, 0.0722  # ITU-R BT.709
+_GREEN = 1 - _RED - _BLUE
+
+
+def to_planes(image: Pixels, subsampled: bool, bits: int) -> list[Plane]:
+    """RGB uint8 [H, W, 3] to Y, Cb, Cr of `bits` bits; H and W are even if subsampled."""
+    peak = (1 << bits) - 1
+    red, green, blue = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+    luma = _RED * red + _GREEN * green + _BLUE * blue
+    chroma = torch.stack(((blue - luma) / (2 - 2 * _BLUE), (red - luma) / (2 - 2 * _RED)))
+    if subsampled:
+        chroma = functional.avg_pool2d(chroma, 2)
+    # Full range has its chroma zero at 2^(bits - 1).
+    chroma = chroma * peak + (1 << (bits - 1))
+    planes = (luma * peak, *chroma)
+    return [p.round().clamp(0, peak).numpy().astype(np.uint16) for p in planes]
+
+
+def from_planes(planes: list[Plane], bits: int) -> Pixels:
+    """Y, Cb, Cr of `bits` bits to RGB uint8 [H, W, 3]."""
+    peak = (1 << bits) - 1
+    luma, *rest = (torch.from_numpy(p.astype(np.float32)) for p in planes)
+    chroma = torch.stack(rest)[None]
+    if chroma.shape[2:] != luma.shape:
+        size = list(luma.shape)
+        chroma = functional.interpolate(chroma, size, mode="bilinear", align_corners=False)
+    blueness, redness = (chroma[0] - (1 << (bits - 1))) / peak
+    luma = luma / peak
+    red = luma + (2 - 2 * _RED) * redness
+    blue = luma + (2 - 2 * _BLUE) * blueness
+    green = (luma - _RED * red - _BLUE * blue) / _GREEN
+    rgb = torch.stack((red, green, blue), dim=-1)
+    return (rgb * 255).round().clamp(0, 255).to(torch.uint8).numpy()

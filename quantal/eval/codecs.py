@@ -1,0 +1,176 @@
+"""Every codec under one roof: a name plus options in, `encode` and `decode` out.
+
+    codec("jpeg")   codec("avif:speed=4,subsampling=4:4:4")   codec("hyperprior:rounded=no")
+
+Only the roof stands here: what a codec must offer, and how a spec is read. The codecs themselves
+are in `classical/`, `learned.py` (Quantal's own) and `zoo.py` (CompressAI's).
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from quantal.codecs.base import Pixels
+from quantal.errors import ArgumentError
+from quantal.eval._optional import unknown
+
+__all__ = ["ROUNDED", "Decoded", "ImageCodec", "Option", "codec", "codecs", "names", "split_specs"]
+
+#: What a decoder gives: uint8 [H, W, 3], or float32 in 0..255 where it was asked not to round.
+Decoded: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+
+#: name -> "module:class" of an ImageCodec; Quantal's own and CompressAI's are found by rule.
+_CLASSICAL = {
+    "jpeg": "still:Jpeg",
+    "webp": "still:WebP",
+    "avif": "still:Avif",
+    "jpeg2000": "still:Jpeg2000",
+    "jxl": "still:Jxl",
+    "heic": "still:Heic",
+    "hevc": "video:Hevc",
+    "av1": "video:Av1",
+    "png": "lossless:Png",
+    "webp-lossless": "lossless:WebPLossless",
+    "jxl-lossless": "lossless:JxlLossless",
+}
+_ZOO = "compressai/"
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a codec: its default, and what else it may be (None: any text)."""
+
+    default: str
+    choices: tuple[str, ...] | None = None
+
+    @classmethod
+    def whole(cls, default: int, low: int, high: int) -> Option:
+        """A whole number low..high."""
+        return cls(str(default), tuple(str(n) for n in range(low, high + 1)))
+
+    @classmethod
+    def yes(cls, default: bool) -> Option:
+        """Yes or no."""
+        return cls("yes" if default else "no", ("yes", "no"))
+
+
+#: What every codec of ours that draws with floating-point numbers can be asked.
+ROUNDED = Option.yes(True)
+
+
+class ImageCodec(ABC):
+    """A still-picture codec as evaluation sees it. Files are whole: `decode` needs nothing else.
+
+    quality: larger is better and costs more; its meaning and range are the codec's own.
+    """
+
+    #: What it is, in a line.
+    description: ClassVar[str]
+    options: ClassVar[Mapping[str, Option]] = {}
+    #: The qualities of a usual measurement, about 0.05 to 3 bits per pixel; one if lossless.
+    qualities: tuple[float, ...]
+    #: Lowest and highest quality there is.
+    limits: tuple[float, float]
+
+    def __init__(self, name: str, values: Mapping[str, str]) -> None:
+        """values: of every option, the defaults filled in; raise ArgumentError if impossible."""
+        self.name = name
+        self.values = dict(values)
+
+    @property
+    def label(self) -> str:
+        """The shortest spec that means this codec, such as "avif:speed=4"."""
+        changed = [
+            f"{key}={value}"
+            for key, value in self.values.items()
+            if value != self.options[key].default
+        ]
+        return f"{self.name}:{','.join(changed)}" if changed else self.name
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """Which library, or which weights, does the work: rows of different ones don't mix."""
+
+    @abstractmethod
+    def encode(self, image: Pixels, quality: float) -> bytes:
+        """Code a picture uint8 [H, W, 3] to the bytes of a file."""
+
+    @abstractmethod
+    def decode(self, data: bytes) -> Decoded:
+        """The picture in such bytes."""
+
+
+def names() -> tuple[str, ...]:
+    """Every name that a spec may start with, except those of CompressAI's zoo."""
+    from quantal.codecs import available
+
+    return (*(info.name for info in available()), *_CLASSICAL)
+
+
+def _class_of(name: str) -> type[ImageCodec]:
+    if name in _CLASSICAL:
+        module, _, attribute = _CLASSICAL[name].partition(":")
+        where = f"quantal.eval.classical.{module}"
+    elif name.startswith(_ZOO):
+        where, attribute = "quantal.eval.zoo", "ZooCodec"
+    elif name in names():
+        where, attribute = "quantal.eval.learned", "LearnedCodec"
+    else:
+        raise unknown(name, "codec", [*names(), f"{_ZOO}ARCHITECTURE"])
+    found: type[ImageCodec] = getattr(importlib.import_module(where), attribute)
+    return found
+
+
+def codec(spec: str) -> ImageCodec:
+    """The codec that a spec names: `name` or `name:option=value,option=value`.
+
+    Raises ArgumentError for a name, an option or a value that there is not, and for a package
+    that is not installed.
+    """
+    name, _, rest = spec.strip().partition(":")
+    kind = _class_of(name)
+    values = {key: option.default for key, option in kind.options.items()}
+    for item in filter(None, rest.split(",")):
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise ArgumentError(f"codec {spec!r}: {item!r} is no option=value")
+        if key not in kind.options:
+            raise unknown(key, f"option of codec {name!r}", kind.options)
+        choices = kind.options[key].choices
+        if choices is not None and value not in choices:
+            span = f"{choices[0]}..{choices[-1]}" if len(choices) > 8 else ", ".join(choices)
+            raise ArgumentError(f"codec {spec!r}: {key} is {value!r}, expected one of {span}")
+        values[key] = value
+    return kind(name, values)
+
+
+def split_specs(text: str) -> list[str]:
+    """Split "a,b:x=1,y=2,c" into specs: a piece `option=value` belongs to the spec before it.
+
+    >>> split_specs("hyperprior,avif:speed=4,subsampling=4:4:4,webp")
+    ['hyperprior', 'avif:speed=4,subsampling=4:4:4', 'webp']
+    """
+    specs: list[str] = []
+    for piece in filter(None, (p.strip() for p in text.split(","))):
+        if specs and re.match(r"[\w-]+=", piece):
+            specs[-1] += ("," if ":" in specs[-1] else ":") + piece
+        else:
+            specs.append(piece)
+    return specs
+
+
+def codecs(specs: Sequence[str]) -> list[ImageCodec]:
+    """The codecs of several specs, each only once; ArgumentError if there are none."""
+    found = {one.label: one for one in map(codec, specs)}
+    if not found:
+        raise ArgumentError(f"no codec was named; there are: {', '.join(names())}")
+    return list(found.values())

@@ -1,0 +1,44 @@
+"""Quantal's own codecs behind evaluation's interface: whole .qtl files, header and checksums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+import quantal
+from quantal.codecs import load
+from quantal.codecs.base import Pixels
+from quantal.eval.codecs import ROUNDED, Decoded, ImageCodec, Option
+
+__all__ = ["LearnedCodec"]
+
+
+class LearnedCodec(ImageCodec):
+    """A codec of the registry. weights: a safetensors file other than the one that ships."""
+
+    description = "a codec of Quantal's, or of a package that adds one"
+    options: ClassVar = {
+        "weights": Option(""),
+        "device": Option("cpu", ("cpu", "cuda", "auto")),
+        "rounded": ROUNDED,
+    }
+    qualities = (1, 8, 15, 22, 30, 38, 46, 54, 62, 70, 78, 86, 93, 100)
+    limits = (1.0, 100.0)
+
+    def __init__(self, name: str, values: Mapping[str, str]) -> None:
+        super().__init__(name, values)
+        self._codec = load(name, values["device"], values["weights"] or None)
+
+    @property
+    def version(self) -> str:
+        return f"quantal {quantal.__version__}, model {self._codec.model_hash.hex()}"
+
+    def encode(self, image: Pixels, quality: float) -> bytes:
+        return quantal.compress(image, self._codec, quality=round(quality))
+
+    def decode(self, data: bytes) -> Decoded:
+        if self.values["rounded"] == "no":
+            return self._codec.synthesise_unrounded(self._codec.latents(data))
+        return np.asarray(self._codec.decompress(data).convert("RGB"))
