@@ -1,0 +1,59 @@
+"""BRISQUE by piq: how natural a picture looks, without its original.
+
+The support vectors are piq's, from a folder of the user's or by its usual download.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from quantal.errors import ArgumentError, EvaluationError
+from quantal.eval._optional import require
+from quantal.eval.metrics import weights as files
+from quantal.eval.metrics.base import Measure
+
+__all__ = ["brisque"]
+
+_URL = "https://github.com/photosynthesis-team/piq/releases/download/v0.4.0/brisque_svm_weights.pt"
+
+
+def brisque(weights: Path | None = None) -> Measure:
+    """BRISQUE (Mittal et al. 2012) of the decoded picture; lower looks more natural."""
+    purpose = "metric 'brisque'"
+    module = require("piq.brisque", purpose)
+    machine = files.load("brisque", weights, _URL, purpose)
+    if not isinstance(machine, (tuple, list)) or [t.ndim for t in machine] != [1, 2]:
+        raise ArgumentError(
+            f"{purpose}: expected the support vectors of piq, a pair of coefficients [N] and "
+            f"vectors [N, 36]; fetch {_URL}"
+        )
+
+    @torch.inference_mode()
+    def measure(original: NDArray[Any], decoded: NDArray[Any]) -> float:
+        pixels = torch.tensor(np.ascontiguousarray(decoded.transpose(2, 0, 1))).float()[None]
+        try:
+            with _given(module, machine):
+                return float(module.brisque(pixels, data_range=255))
+        except AssertionError as error:  # piq's way to say that a picture is flat
+            raise EvaluationError(f"BRISQUE of this picture: {error}") from error
+
+    return measure
+
+
+@contextmanager
+def _given(module: Any, machine: Any) -> Iterator[None]:
+    """Let piq score with these support vectors; it has no argument for them."""
+    download = module.load_url
+    # Copies, for piq transposes them in place.
+    module.load_url = lambda *_, **__: tuple(t.clone() for t in machine)
+    try:
+        yield
+    finally:
+        module.load_url = download

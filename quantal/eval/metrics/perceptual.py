@@ -1,0 +1,136 @@
+"""LPIPS and DISTS: distances between the features that trained networks see in two pictures.
+
+LPIPS is that of the package lpips, DISTS is written here after its paper. Both see pictures at
+their full size. The networks' weights come from weights.py.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from quantal.errors import ArgumentError
+from quantal.eval._optional import require
+from quantal.eval.metrics import weights as files
+from quantal.eval.metrics.base import Measure
+
+__all__ = ["dists", "lpips_alex", "lpips_vgg"]
+
+_DISTS_URL = "https://github.com/photosynthesis-team/piq/releases/download/v0.4.1/dists_weights.pt"
+#: The convolutions between two poolings of VGG-16, by their numbers in torchvision's `features`.
+_VGG_STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
+_IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+_IMAGENET_DEVIATION = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+
+
+def lpips_alex(weights: Path | None = None) -> Measure:
+    """LPIPS 0.1 with AlexNet (Zhang et al. 2018), 0 for equal pictures."""
+    return _lpips("lpips", "alex", "alexnet", weights)
+
+
+def lpips_vgg(weights: Path | None = None) -> Measure:
+    """LPIPS 0.1 with VGG-16 (Zhang et al. 2018), 0 for equal pictures."""
+    return _lpips("lpips-vgg", "vgg", "vgg16", weights)
+
+
+def _lpips(name: str, net: str, backbone: str, folder: Path | None) -> Measure:
+    purpose = f"metric {name!r}"
+    package = require("lpips", purpose)
+    heads = torch.load(
+        Path(package.__file__).parent / "weights" / "v0.1" / f"{net}.pth",
+        map_location="cpu",
+        weights_only=True,
+    )
+    convolutions = files.convolutions(backbone, folder, purpose)
+    # On "meta" nothing is allocated or drawn at random, neither is the classifier, 0.5 GB in VGG.
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package calls torchvision in an older way
+        model = package.LPIPS(net=net, pretrained=False, pnet_rand=True, verbose=False)
+    try:
+        state = {
+            f"net.{key}": convolutions[f"features.{key.partition('.')[2]}"]
+            for key in model.net.state_dict()
+        }
+        model.load_state_dict(heads | state, strict=False, assign=True)
+    except (KeyError, RuntimeError) as error:
+        raise _misfit(purpose, backbone, error) from error
+    model.requires_grad_(False).eval()
+
+    @torch.inference_mode()
+    def measure(original: NDArray[Any], decoded: NDArray[Any]) -> float:
+        return float(model(_tensor(original) / 127.5 - 1, _tensor(decoded) / 127.5 - 1))
+
+    return measure
+
+
+def dists(weights: Path | None = None) -> Measure:
+    """DISTS (Ding et al. 2020, "Image Quality Assessment: Unifying Structure and Texture
+    Similarity"), 0 for equal pictures.
+
+    Besides VGG-16 it needs its own weights alpha and beta, a file dists*.pt.
+    """
+    purpose = "metric 'dists'"
+    convolutions = files.convolutions("vgg16", weights, purpose)
+    importance = files.load("dists", weights, _DISTS_URL, purpose)
+    try:
+        stages = [
+            [(convolutions[f"features.{n}.weight"], convolutions[f"features.{n}.bias"]) for n in s]
+            for s in _VGG_STAGES
+        ]
+        total = importance["alpha"].sum() + importance["beta"].sum()
+        channels = [3, *(len(stage[-1][1]) for stage in stages)]
+        alphas = (importance["alpha"] / total).flatten().split(channels)
+        betas = (importance["beta"] / total).flatten().split(channels)
+    except (KeyError, RuntimeError) as error:
+        raise _misfit(purpose, "vgg16 and dists", error) from error
+
+    @torch.inference_mode()
+    def measure(original: NDArray[Any], decoded: NDArray[Any]) -> float:
+        x, y = _tensor(original) / 255, _tensor(decoded) / 255
+        similarity = _similarity(x, y, alphas[0], betas[0])
+        x, y = ((p - _IMAGENET_MEAN) / _IMAGENET_DEVIATION for p in (x, y))
+        for number, stage in enumerate(stages):
+            if number:
+                x, y = _l2_pool(x), _l2_pool(y)
+            for weight, bias in stage:
+                x, y = (F.conv2d(p, weight, bias, padding=1).relu_() for p in (x, y))
+            similarity += _similarity(x, y, alphas[number + 1], betas[number + 1])
+        return 1 - similarity
+
+    return measure
+
+
+def _similarity(x: Tensor, y: Tensor, alpha: Tensor, beta: Tensor) -> float:
+    """Weighted similarity of two stages' maps [1, C, H, W]: alpha [C] of means (texture), beta [C]
+    of correlations (structure)."""
+    c = 1e-6
+    x, y = x[0].flatten(1), y[0].flatten(1)
+    x_mean, y_mean = x.mean(1), y.mean(1)
+    texture = (2 * x_mean * y_mean + c) / (x_mean.square() + y_mean.square() + c)
+    x, y = x - x_mean[:, None], y - y_mean[:, None]
+    variances = x.square().mean(1) + y.square().mean(1)
+    structure = (2 * (x * y).mean(1) + c) / (variances + c)
+    return float(alpha @ texture + beta @ structure)
+
+
+def _l2_pool(x: Tensor) -> Tensor:
+    """Halve maps [1, C, H, W]: the root of their squares under a 3x3 Hann window."""
+    hann = torch.tensor([0.25, 0.5, 0.25])
+    window = torch.outer(hann, hann).expand(x.shape[1], 1, 3, 3)
+    return F.conv2d(x.square(), window, stride=2, padding=1, groups=x.shape[1]).add_(1e-12).sqrt_()
+
+
+def _misfit(purpose: str, network: str, error: Exception) -> ArgumentError:
+    return ArgumentError(f"{purpose}: the weights {network} are not the expected ones: {error}")
+
+
+def _tensor(pixels: NDArray[Any]) -> Tensor:
+    """Pixels [H, W, 3] as [1, 3, H, W], float32, 0..255."""
+    return torch.tensor(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float()[None]
