@@ -29,10 +29,10 @@ def require(module: str, purpose: str, package: str | None = None, extra: str = 
     return found
 
 
-def unknown(name: str, what: str, known: Iterable[str]) -> ArgumentError:
+def unknown(what: str, name: str, known: Iterable[str]) -> ArgumentError:
     """The error for a name that is not among the known ones, with the nearest of them.
 
-    >>> print(unknown("avfi", "codec", ["avif", "jpeg"]))
+    >>> print(unknown("codec", "avfi", ["avif", "jpeg"]))
     'avfi' is no codec; did you mean 'avif'? There are: avif, jpeg
     """
     names = sorted(known)

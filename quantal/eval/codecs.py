@@ -125,7 +125,7 @@ def _class_of(name: str) -> type[ImageCodec]:
     elif name in names():
         where, attribute = "quantal.eval.learned", "LearnedCodec"
     else:
-        raise unknown(name, "codec", [*names(), f"{_ZOO}ARCHITECTURE"])
+        raise unknown("codec", name, [*names(), f"{_ZOO}ARCHITECTURE"])
     found: type[ImageCodec] = getattr(importlib.import_module(where), attribute)
     return found
 
@@ -144,7 +144,7 @@ def codec(spec: str) -> ImageCodec:
         if not equals:
             raise ArgumentError(f"codec {spec!r}: {item!r} is no option=value")
         if key not in kind.options:
-            raise unknown(key, f"option of codec {name!r}", kind.options)
+            raise unknown(f"option of codec {name!r}", key, kind.options)
         choices = kind.options[key].choices
         if choices is not None and value not in choices:
             span = f"{choices[0]}..{choices[-1]}" if len(choices) > 8 else ", ".join(choices)

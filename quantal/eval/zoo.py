@@ -55,7 +55,7 @@ class ZooCodec(ImageCodec):
         self.architecture = name.partition("/")[2]
         pictures = [a for a in self._zoo.models if _is_picture_model(a)]
         if self.architecture not in pictures:
-            raise unknown(self.architecture, "architecture of CompressAI's zoo", pictures)
+            raise unknown("architecture of CompressAI's zoo", self.architecture, pictures)
         self._variable = self.architecture.endswith("-vbr")
         self._files = _weight_files(values["weights"], name) if values["weights"] else {}
         if self._variable:

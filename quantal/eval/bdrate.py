@@ -1,0 +1,201 @@
+"""Bjøntegaard's deltas: how much rate, or quality, one codec saves against another.
+
+Source: G. Bjøntegaard, VCEG-M33 (2001), with the interpolations studied by Herglotz et al., "The
+Bjøntegaard Bible" (arXiv 2304.12852), whose package `bjontegaard` computes here. What a delta
+rests on, the range of quality that both curves reach, is part of the result; a curve it can't be
+taken of is refused with the reason.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from quantal.errors import ArgumentError, EvaluationError
+from quantal.eval._optional import require, unknown
+from quantal.eval.curves import Curve, Sheet
+from quantal.eval.metrics import scale_for_bd
+
+__all__ = ["BD", "METHODS", "Method", "bd", "compare"]
+
+Method: TypeAlias = Literal["pchip", "akima", "cubic"]
+METHODS: tuple[Method, ...] = ("pchip", "akima", "cubic")
+#: A third-order polynomial needs four points; an interpolation through fewer than three is a line.
+_LEAST_POINTS = {"pchip": 3, "akima": 3, "cubic": 4}
+_RESAMPLES = 1000
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BD:
+    """A test curve against an anchor.
+
+    percent: rate that the test needs more, at equal quality (negative: less). quality: what it
+    has more, at equal rate, in the metric's BD scale; NaN where the rates don't overlap. low,
+    high: the range of quality compared. overlap: that range as a fraction of the shorter curve's.
+    interval: 95 % of bootstrap resamples over pictures lie between, in percent of rate. pictures:
+    how many both curves were measured on; 0 with a published curve.
+    """
+
+    percent: float
+    quality: float
+    low: float
+    high: float
+    overlap: float
+    interval: tuple[float, float] | None = None
+    pictures: int = 0
+
+
+def bd(
+    anchor_bpp: Sequence[float] | Array,
+    anchor_quality: Sequence[float] | Array,
+    test_bpp: Sequence[float] | Array,
+    test_quality: Sequence[float] | Array,
+    *,
+    method: Method = "pchip",
+    min_overlap: float = 0.5,
+    pareto: bool = False,
+) -> BD:
+    """BD-rate and BD-quality of two curves, given as points in any order.
+
+    The qualities rise with quality and are near linear in log rate (dB). method: pchip and akima
+    pass through every point; cubic is the fit of 2001. min_overlap: the fraction of the shorter
+    curve's range of quality that both must share. pareto: leave out points that cost more and
+    show less than another, instead of refusing the curve.
+
+    Raises EvaluationError for a curve with too few points, NaN, or that doesn't rise, and for
+    too little overlap.
+    """
+    if method not in METHODS:
+        raise unknown("method of interpolation", method, METHODS)
+    if not 0 < min_overlap <= 1:
+        raise ArgumentError(f"the least overlap is {min_overlap:g}, expected 0 to 1")
+    least = _LEAST_POINTS[method]
+    anchor = _checked("anchor", anchor_bpp, anchor_quality, least, pareto)
+    test = _checked("test", test_bpp, test_quality, least, pareto)
+    low, high = max(anchor[1][0], test[1][0]), min(anchor[1][-1], test[1][-1])
+    shorter = min(np.ptp(anchor[1]), np.ptp(test[1]))
+    overlap = max(high - low, 0.0) / shorter
+    if overlap < min_overlap:
+        raise EvaluationError(
+            f"the curves overlap too little: the anchor spans quality {anchor[1][0]:.4g} to "
+            f"{anchor[1][-1]:.4g}, the test {test[1][0]:.4g} to {test[1][-1]:.4g}, which share "
+            f"{100 * overlap:.0f} % of the shorter, expected at least {100 * min_overlap:.0f} %; "
+            "measure both over a common range"
+        )
+    percent, quality = _deltas(anchor, test, method)
+    return BD(percent, quality, float(low), float(high), float(overlap))
+
+
+def _deltas(
+    anchor: tuple[Array, Array], test: tuple[Array, Array], method: Method
+) -> tuple[float, float]:
+    package = require("bjontegaard", "BD-rate")
+    settings = {"method": method, "require_matching_points": False, "min_overlap": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it warns of, overlap, is checked and told here
+        percent = float(package.bd_rate(*anchor, *test, **settings))
+        shared = min(anchor[0][-1], test[0][-1]) > max(anchor[0][0], test[0][0])
+        quality = float(package.bd_psnr(*anchor, *test, **settings)) if shared else float("nan")
+    return percent, quality
+
+
+def _checked(
+    role: str,
+    bpp: Sequence[float] | Array,
+    quality: Sequence[float] | Array,
+    least: int,
+    pareto: bool,
+) -> tuple[Array, Array]:
+    """The points by rate, equal ones once; EvaluationError if no delta can rest on them."""
+    rates, values = np.asarray(bpp, np.float64), np.asarray(quality, np.float64)
+    if rates.shape != values.shape or rates.ndim != 1:
+        raise EvaluationError(
+            f"the {role}'s curve has {rates.size} rates and {values.size} qualities, expected as "
+            "many of each"
+        )
+    bad = ~(np.isfinite(rates) & np.isfinite(values) & (rates > 0))
+    if bad.any():
+        at = int(np.flatnonzero(bad)[0])
+        raise EvaluationError(
+            f"the {role}'s curve has the point ({rates[at]:g} bpp, {values[at]:g}), expected "
+            "finite numbers and a rate above 0; a lossless or failed point can't be compared"
+        )
+    points = sorted(set(zip(rates.tolist(), values.tolist(), strict=True)))
+    if pareto:
+        points = [p for i, p in enumerate(points) if all(p[1] > q[1] for q in points[:i])]
+    if len(points) < least:
+        raise EvaluationError(
+            f"the {role}'s curve has {len(points)} different points, expected at least {least}; "
+            "measure more qualities"
+        )
+    for (rate, value), (more, less) in itertools.pairwise(points):
+        if less <= value or more <= rate:
+            raise EvaluationError(
+                f"the {role}'s curve doesn't rise: quality {value:.4g} at {rate:.4g} bpp is "
+                f"followed by {less:.4g} at {more:.4g} bpp; leave such points out (`pareto`) or "
+                "measure on more pictures"
+            )
+    ordered = np.array(points)
+    return ordered[:, 0], ordered[:, 1]
+
+
+def compare(
+    test: Sheet | Curve,
+    anchor: Sheet | Curve,
+    metric: str = "psnr",
+    *,
+    method: Method = "pchip",
+    mean: str = "picture",
+    min_overlap: float = 0.5,
+    pareto: bool = False,
+    resamples: int = _RESAMPLES,
+) -> BD:
+    """A codec against an anchor by a metric, with confidence where pictures are known.
+
+    Two measured codecs are compared on the pictures that both managed. resamples: of the
+    bootstrap over pictures (0: none); both sides are drawn alike, for they saw the same ones.
+    """
+    pictures = 0
+    if isinstance(test, Sheet) and isinstance(anchor, Sheet):
+        common = [name for name in test.pictures if name in set(anchor.pictures)]
+        test, anchor = test.only(common), anchor.only(common)
+        pictures = len(common)
+        if not common:
+            raise EvaluationError(
+                f"{test.codec} and {anchor.codec} have no picture in common that both coded"
+            )
+
+    def once(index: npt.NDArray[np.intp] | None) -> BD:
+        sides = []
+        for side in (anchor, test):
+            if isinstance(side, Sheet):
+                side = (side if index is None else side.at(index)).curve(mean)
+            if metric not in side.values:
+                raise EvaluationError(f"{side.name} was not measured by {metric!r}")
+            sides += [np.array(side.bpp), scale_for_bd(metric, np.array(side.values[metric]))]
+        return bd(*sides, method=method, min_overlap=min_overlap, pareto=pareto)
+
+    whole = replace(once(None), pictures=pictures)
+    drawn = test if isinstance(test, Sheet) else anchor
+    if resamples == 0 or not isinstance(drawn, Sheet) or len(drawn.pictures) < 2:
+        return whole
+    random = np.random.default_rng(0)  # the same every time: a figure can be made again
+    percents = []
+    for _ in range(resamples):
+        try:
+            index = random.integers(len(drawn.pictures), size=len(drawn.pictures))
+            percents.append(once(index).percent)
+        except EvaluationError:  # a draw whose mean curve happens not to rise
+            continue
+    if len(percents) < resamples / 2:
+        return whole
+    low, high = np.percentile(percents, (2.5, 97.5))
+    return replace(whole, interval=(float(low), float(high)))

@@ -1,0 +1,207 @@
+"""From rows to curves: sheets of pictures x qualities, their means, and curves others published.
+
+A Sheet keeps every picture apart, so that pictures can be drawn again (bootstrap) or matched
+between two codecs; a Curve is what is plotted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantal.errors import EvaluationError
+from quantal.eval.metrics import mean as mean_over
+from quantal.eval.rows import column, missing
+
+__all__ = ["COSTS", "Curve", "Sheet", "published", "sheets"]
+
+#: What a codec costs, as columns: seconds by the wall clock, and 10^6 bytes of memory.
+COSTS = ("encode_s", "decode_s", "encode_mb", "decode_mb")
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Means over pictures, one point a quality, in the order of rate.
+
+    values: metric -> its means, NaN where it is not defined. pictures: how many the means rest on;
+    0 for a curve that others published as means. costs: see COSTS; empty if not known.
+    """
+
+    name: str
+    quality: tuple[float, ...]
+    bpp: tuple[float, ...]
+    values: Mapping[str, tuple[float, ...]]
+    pictures: int
+    costs: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    source: str = "measured"
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """What one codec did to every picture: arrays [pictures, qualities].
+
+    left_out: pictures that failed at some quality, with the reason; no mean rests on them.
+    """
+
+    codec: str
+    version: str
+    pictures: tuple[str, ...]
+    quality: tuple[float, ...]
+    bpp: Array
+    values: Mapping[str, Array]
+    costs: Mapping[str, Array]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, index: Sequence[int] | npt.NDArray[np.intp]) -> Sheet:
+        """The sheet of some of the pictures, by their index, repetitions allowed."""
+        chosen = np.asarray(index, np.intp)
+        return Sheet(
+            self.codec,
+            self.version,
+            tuple(self.pictures[i] for i in chosen),
+            self.quality,
+            self.bpp[chosen],
+            {name: array[chosen] for name, array in self.values.items()},
+            {name: array[chosen] for name, array in self.costs.items()},
+            self.left_out,
+        )
+
+    def only(self, pictures: Iterable[str]) -> Sheet:
+        """The sheet of the named pictures, in their order."""
+        place = {name: i for i, name in enumerate(self.pictures)}
+        return self.at([place[name] for name in pictures])
+
+    def curve(self, mean: str = "picture") -> Curve:
+        """Means over the pictures; for what `mean` may be, see quantal.eval.metrics.MEANS."""
+        bpp = self.bpp.mean(axis=0)
+        order = np.argsort(bpp, kind="stable")
+
+        def sorted_(values: Array) -> tuple[float, ...]:
+            return tuple(float(v) for v in values[order])
+
+        return Curve(
+            name=self.codec,
+            quality=tuple(self.quality[i] for i in order),
+            bpp=sorted_(bpp),
+            values={m: sorted_(_means(m, array, mean)) for m, array in self.values.items()},
+            pictures=len(self.pictures),
+            costs={
+                name: sorted_(array.mean(axis=0))
+                for name, array in self.costs.items()
+                if np.isfinite(array).all()
+            },
+        )
+
+
+def _means(metric: str, values: Array, kind: str) -> Array:
+    """Means over pictures of [pictures, qualities]; NaN where no picture has a value."""
+    return np.array(
+        [
+            math.nan if np.isnan(own).all() else mean_over(metric, own.tolist(), kind).value
+            for own in values.T
+        ],
+        np.float64,
+    )
+
+
+def sheets(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[str, Sheet]:
+    """One sheet a codec, from the rows of a table (see quantal.eval.rows).
+
+    A codec that failed on every picture has a sheet without pictures.
+    """
+    by_codec: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_codec.setdefault(row["codec"], []).append(row)
+    return {codec: _sheet(codec, own, metrics) for codec, own in by_codec.items()}
+
+
+def _sheet(codec: str, rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Sheet:
+    qualities = sorted({float(row["quality"]) for row in rows})
+    at: dict[str, dict[float, Mapping[str, Any]]] = {}
+    left_out: dict[str, str] = {}
+    for row in rows:
+        at.setdefault(row["picture"], {})[float(row["quality"])] = row
+        if row.get("error"):
+            left_out.setdefault(row["picture"], f"quality {row['quality']:g}: {row['error']}")
+    for picture, points in at.items():
+        if len(points) < len(qualities):
+            left_out.setdefault(picture, "was not measured at every quality")
+    whole = sorted(set(at) - set(left_out))
+
+    def grid(name: str) -> Array:
+        values = [missing(at[p][q].get(name) for q in qualities) for p in whole]
+        return np.array(values, np.float64).reshape(len(whole), len(qualities))
+
+    return Sheet(
+        codec=codec,
+        version=str(rows[0].get("version", "")),
+        pictures=tuple(whole),
+        quality=tuple(qualities),
+        bpp=grid("bpp"),
+        values={name: grid(column(name)) for name in metrics},
+        costs={name: grid(name) for name in COSTS},
+        left_out=left_out,
+    )
+
+
+#: What CompressAI's result files call a metric of ours.
+_PUBLISHED_NAMES = {
+    "psnr": ("psnr-rgb", "psnr_rgb", "psnr"),
+    "ms-ssim": ("ms-ssim-rgb", "ms_ssim_rgb", "ms-ssim", "ms_ssim"),
+}
+
+
+def published(where: Sequence[str | Path]) -> dict[str, Curve]:
+    """Curves from result files in CompressAI's JSON layout, as `published/FILE-STEM`.
+
+    where: files, folders of .json files, or patterns such as `results/kodak/vtm*.json`.
+    """
+    curves: dict[str, Curve] = {}
+    for place in map(Path, where):
+        if place.is_dir():
+            files = sorted(place.glob("*.json"))
+        else:
+            files = [place] if place.is_file() else sorted(place.parent.glob(place.name))
+        if not files:
+            raise EvaluationError(
+                f"no published curves at {place}; expected .json files as CompressAI's results are"
+            )
+        curves |= {f"published/{file.stem}": _read_published(file) for file in files}
+    return curves
+
+
+def _read_published(file: Path) -> Curve:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        results = document["results"]
+        bpp = np.array(results["bpp"], np.float64)
+        values = {}
+        for metric, keys in _PUBLISHED_NAMES.items():
+            key = next((k for k in keys if k in results), None)
+            if key is not None:
+                values[metric] = np.array(results[key], np.float64)
+        if bpp.ndim != 1 or not values or any(v.shape != bpp.shape for v in values.values()):
+            raise ValueError("bpp and metrics are not lists of one length")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(
+            f"{file}: {error}; expected an object with `results` that has `bpp` and `psnr-rgb` or "
+            "`ms-ssim-rgb`, lists of one length"
+        ) from error
+    order = np.argsort(bpp, kind="stable")
+    return Curve(
+        name=f"published/{file.stem}",
+        quality=(math.nan,) * len(bpp),
+        bpp=tuple(float(b) for b in bpp[order]),
+        values={m: tuple(float(x) for x in v[order]) for m, v in values.items()},
+        pictures=0,
+        source=str(document.get("description") or document.get("name") or file.stem),
+    )
