@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 
 from quantal import __version__
-from quantal.cli import codecs, compress, decompress, info, latents, train, verify
+from quantal.cli import (
+    codecs,
+    compress,
+    decompress,
+    eval_bdrate,
+    eval_rd,
+    info,
+    latents,
+    train,
+    verify,
+)
 from quantal.cli._guard import guarded
 
 __all__ = ["app", "main"]
@@ -35,6 +45,15 @@ for _command in (
     train.train,
 ):
     app.command()(guarded(_command))
+
+_evaluation = typer.Typer(
+    name="eval",
+    help="Measure codecs: rate-distortion, BD-rate, machine perception.",
+    no_args_is_help=True,
+)
+for _measurement in (eval_rd.rd, eval_bdrate.bdrate):
+    _evaluation.command()(guarded(_measurement))
+app.add_typer(_evaluation)
 
 
 def _print_version(asked: bool) -> None:

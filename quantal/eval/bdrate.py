@@ -40,8 +40,8 @@ class BD:
     percent: rate that the test needs more, at equal quality (negative: less). quality: what it
     has more, at equal rate, in the metric's BD scale; NaN where the rates don't overlap. low,
     high: the range of quality compared. overlap: that range as a fraction of the shorter curve's.
-    interval: 95 % of bootstrap resamples over pictures lie between, in percent of rate. pictures:
-    how many both curves were measured on; 0 with a published curve.
+    interval: 95 % of bootstrap resamples over pictures lie between, in percent of rate; None with
+    a published curve. pictures: how many both were measured on; 0 with a published curve.
     """
 
     percent: float
@@ -184,15 +184,14 @@ def compare(
         return bd(*sides, method=method, min_overlap=min_overlap, pareto=pareto)
 
     whole = replace(once(None), pictures=pictures)
-    drawn = test if isinstance(test, Sheet) else anchor
-    if resamples == 0 or not isinstance(drawn, Sheet) or len(drawn.pictures) < 2:
+    # Against a published mean nothing can be paired: its own spread is not known.
+    if resamples == 0 or pictures < 2:
         return whole
     random = np.random.default_rng(0)  # the same every time: a figure can be made again
     percents = []
     for _ in range(resamples):
         try:
-            index = random.integers(len(drawn.pictures), size=len(drawn.pictures))
-            percents.append(once(index).percent)
+            percents.append(once(random.integers(pictures, size=pictures)).percent)
         except EvaluationError:  # a draw whose mean curve happens not to rise
             continue
     if len(percents) < resamples / 2:

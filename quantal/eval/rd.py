@@ -16,6 +16,7 @@ from typing import Any
 from quantal import media
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval import measure
+from quantal.eval.bdrate import BD, Method, compare
 from quantal.eval.codecs import ImageCodec, codecs
 from quantal.eval.curves import Curve, Sheet, published, sheets
 from quantal.eval.journal import Journal
@@ -40,8 +41,9 @@ class Plan:
     codecs: specs. qualities: spec -> its own instead of the codec's usual ones; under "" for all.
     metrics: names. references: files or folders of published curves. anchor: a codec or a
     published curve that the others are compared with; the first codec if None. mean: one of
-    quantal.eval.metrics.MEANS. jobs: processes, 0 for this one. threads: that torch may use in
-    each. timeout: seconds a codec may take for a picture at all its qualities.
+    quantal.eval.metrics.MEANS. method, min_overlap, pareto: of quantal.eval.bdrate.bd. jobs:
+    processes, 0 for this one. threads: that torch may use in each. timeout: seconds a codec may
+    take for a picture at all its qualities.
     """
 
     codecs: tuple[str, ...]
@@ -52,6 +54,9 @@ class Plan:
     references: tuple[Path, ...] = ()
     anchor: str | None = None
     mean: str = "picture"
+    method: Method = "pchip"
+    min_overlap: float = 0.5
+    pareto: bool = False
     weights: Path | None = None
     jobs: int | None = None
     threads: int = 1
@@ -78,6 +83,23 @@ class RDResult:
     def side(self, name: str) -> Sheet | Curve:
         """What a comparison takes: the sheet of a codec, or a published curve."""
         return self.sheets[name] if name in self.sheets else self.curves[name]
+
+    def compare(self, test: str, anchor: str, metric: str, resamples: int = 0) -> BD | str:
+        """Two curves by their names: Bjøntegaard's deltas, or why there are none."""
+        plan = self.plan
+        try:
+            return compare(
+                self.side(test),
+                self.side(anchor),
+                metric,
+                method=plan.method,
+                mean=plan.mean,
+                min_overlap=plan.min_overlap,
+                pareto=plan.pareto,
+                resamples=resamples,
+            )
+        except EvaluationError as error:
+            return str(error)
 
 
 def find_pictures(data: Path) -> tuple[Path, ...]:

@@ -23,10 +23,11 @@ __all__ = ["Row", "column", "read_table", "write_tables"]
 class Row:
     """What one codec did to one picture at one quality.
 
-    bytes: of the file. encode_s, decode_s: seconds by the wall clock. encode_mb, decode_mb: the
-    most memory, in 10^6 bytes, that such a call takes beyond what the process held before,
-    measured once a picture, at its highest quality; None where the system doesn't tell. metrics: None where a metric isn't defined for such a picture. error:
-    why there is nothing else, if the codec failed.
+    digest: of the picture's file. bytes: of the coded file. encode_s, decode_s: seconds by the
+    wall clock. encode_mb, decode_mb: the most memory, in 10^6 bytes, that such a call takes beyond
+    what the process held before, measured once a picture, at its highest quality; None where the
+    system doesn't tell. metrics: None where a metric isn't defined for such a picture. error: why
+    there is nothing else, if the codec failed.
     """
 
     codec: str

@@ -1,0 +1,87 @@
+"""Options that the commands of `quantal eval` share, and how lists are written in them."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantal.errors import ArgumentError
+
+__all__ = [
+    "Codecs",
+    "Data",
+    "EvalJobs",
+    "Folder",
+    "Interpolation",
+    "MinOverlap",
+    "Pareto",
+    "Weights",
+    "parse_qualities",
+    "split",
+]
+
+
+class Interpolation(str, Enum):
+    """How a curve is drawn through its points for a BD-rate."""
+
+    pchip = "pchip"
+    akima = "akima"
+    cubic = "cubic"
+
+
+Codecs = Annotated[
+    str,
+    typer.Option(
+        metavar="A,B,...",
+        help="Codecs, each a name with options: hyperprior,avif:speed=4,webp. A wrong name "
+        "prints all of them.",
+    ),
+]
+Data = Annotated[Path, typer.Option(metavar="DIR", help="A folder of pictures, or one picture.")]
+Folder = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Where results go; a stopped run goes on.")
+]
+EvalJobs = Annotated[
+    int | None,
+    typer.Option("--jobs", min=0, help="Processes; 0 for this one alone. Without it, all cores."),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="A folder with the networks' weights of LPIPS and the like."),
+]
+MinOverlap = Annotated[
+    float,
+    typer.Option(
+        min=0.01, max=1.0, help="Of the shorter curve's range of quality, that both must share."
+    ),
+]
+Pareto = Annotated[
+    bool,
+    typer.Option(help="Leave out points that cost more and show less, instead of refusing."),
+]
+
+
+def split(text: str) -> tuple[str, ...]:
+    """The items of a comma-separated list."""
+    return tuple(filter(None, (item.strip() for item in text.split(","))))
+
+
+def parse_qualities(texts: list[str] | None) -> dict[str, tuple[float, ...]]:
+    """`[CODEC=]Q,Q,...` to codec -> qualities; under "" those for every codec.
+
+    >>> parse_qualities(["avif:speed=4=10,50", "30,60"])
+    {'avif:speed=4': (10.0, 50.0), '': (30.0, 60.0)}
+    """
+    found = {}
+    for text in texts or []:
+        codec, _, numbers = text.rpartition("=")
+        try:
+            found[codec] = tuple(float(number) for number in split(numbers))
+        except ValueError:
+            found[codec] = ()
+        if not found[codec]:
+            raise ArgumentError(f"qualities {text!r} are not [CODEC=]NUMBER,NUMBER,...")
+    return found

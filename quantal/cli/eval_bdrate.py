@@ -1,0 +1,87 @@
+"""`quantal eval bdrate`: one figure from two curves."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantal.cli._eval_options import Interpolation, MinOverlap, Pareto
+from quantal.cli._options import JsonFlag
+from quantal.cli._report import print_json
+
+__all__ = ["bdrate"]
+
+
+def bdrate(
+    test: Annotated[Path, typer.Argument(metavar="TEST.csv", help="The curve in question.")],
+    anchor: Annotated[
+        Path,
+        typer.Argument(
+            metavar="ANCHOR.csv", help="What it is held against; either may be .parquet or .json."
+        ),
+    ],
+    metric: Annotated[
+        str, typer.Option(help="A column beside `bpp`; a wrong name prints all of them.")
+    ] = "psnr",
+    test_codec: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which, if TEST holds several.")
+    ] = None,
+    anchor_codec: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which, if ANCHOR holds several.")
+    ] = None,
+    method: Annotated[
+        Interpolation, typer.Option(help="How a curve is drawn through its points.")
+    ] = Interpolation.pchip,
+    mean: Annotated[
+        str, typer.Option(help="picture: mean of PSNRs; mse: PSNR of the mean squared error.")
+    ] = "picture",
+    min_overlap: MinOverlap = 0.5,
+    pareto: Pareto = False,
+    as_json: JsonFlag = False,
+) -> int:
+    """Say how much more rate TEST needs than ANCHOR at equal quality, in percent.
+
+    Tables are those of `quantal eval rd`, with confidence over their pictures, or any CSV with
+    columns bpp and psnr; JSON in CompressAI's layout is read too.
+    """
+    from quantal.eval.bdrate import compare
+    from quantal.eval.metrics import about
+    from quantal.eval.sides import read_side
+
+    found = compare(
+        read_side(test, metric, test_codec),
+        read_side(anchor, metric, anchor_codec),
+        metric,
+        method=method.value,
+        mean=mean,
+        min_overlap=min_overlap,
+        pareto=pareto,
+    )
+    if as_json:
+        quality = found.quality if math.isfinite(found.quality) else None
+        print_json(
+            {
+                "metric": metric,
+                "method": method.value,
+                "bd_rate": found.percent,
+                "bd_quality": quality,
+                "interval": found.interval,
+                "range": [found.low, found.high],
+                "overlap": found.overlap,
+                "images": found.pictures,
+            }
+        )
+        return 0
+    title = about(metric).title
+    interval = found.interval
+    spread = f", 95 % between {interval[0]:+.2f} and {interval[1]:+.2f} %" if interval else ""
+    typer.echo(f"BD-rate ({title}, {method.value}): {found.percent:+.2f} %{spread}")
+    typer.echo(f"BD-quality at equal rate: {found.quality:+.3f}")
+    typer.echo(
+        f"rests on quality {found.low:.2f} to {found.high:.2f}, {100 * found.overlap:.0f} % of the "
+        "shorter curve"
+    )
+    return 0

@@ -1,0 +1,181 @@
+"""`quantal eval rd`: codecs on a folder of pictures, real bytes, tables and a report."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quantal.cli._eval_options import (
+    Codecs,
+    Data,
+    EvalJobs,
+    Folder,
+    Interpolation,
+    MinOverlap,
+    Pareto,
+    Weights,
+    parse_qualities,
+    split,
+)
+from quantal.cli._options import JsonFlag
+from quantal.cli._report import Bar, print_json
+
+if TYPE_CHECKING:
+    from quantal.eval.bdrate import BD
+    from quantal.eval.rd import RDResult
+    from quantal.eval.rows import Row
+
+__all__ = ["rd"]
+
+
+def rd(
+    codecs: Codecs,
+    data: Data,
+    out: Folder,
+    anchor: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What the others are compared with; else the first."),
+    ] = None,
+    metrics: Annotated[
+        str, typer.Option(metavar="A,B,...", help="A wrong name prints all of them.")
+    ] = "psnr,ms-ssim",
+    qualities: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[CODEC=]Q,Q,...", help="Instead of a codec's usual ones; can be repeated."
+        ),
+    ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR|FILE|PATTERN",
+            help="Published curves, JSON in CompressAI's layout; can be repeated.",
+        ),
+    ] = None,
+    mean: Annotated[
+        str, typer.Option(help="picture: mean of PSNRs; mse: PSNR of the mean squared error.")
+    ] = "picture",
+    method: Annotated[
+        Interpolation, typer.Option(help="How BD-rate draws a curve through its points.")
+    ] = Interpolation.pchip,
+    min_overlap: MinOverlap = 0.5,
+    pareto: Pareto = False,
+    weights: Weights = None,
+    jobs: EvalJobs = None,
+    threads: Annotated[int, typer.Option(min=1, help="Of torch, in each process.")] = 1,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds a codec may take for one picture.")
+    ] = 600,
+    report: Annotated[
+        bool, typer.Option(help="Write report.html, report.md, rd.svg and rd.png.")
+    ] = True,
+    as_json: JsonFlag = False,
+) -> int:
+    """Measure rate, distortion, speed and memory of codecs on pictures, and compare them.
+
+    OUT gets rows.csv and rows.parquet (a picture, codec and quality a row), results.json, and the
+    report. What is measured already is not measured again.
+    """
+    from quantal.eval.codecs import split_specs
+    from quantal.eval.rd import Plan, measure_rd
+    from quantal.eval.rows import write_tables
+    from quantal.eval.summary import comparisons, document
+
+    plan = Plan(
+        codecs=tuple(split_specs(codecs)),
+        data=data,
+        out=out,
+        metrics=split(metrics),
+        qualities=parse_qualities(qualities),
+        references=tuple(reference or ()),
+        anchor=anchor,
+        mean=mean,
+        method=method.value,
+        min_overlap=min_overlap,
+        pareto=pareto,
+        weights=weights,
+        jobs=jobs,
+        threads=threads,
+        timeout=timeout,
+    )
+    result = measure_rd(plan, _Watch(quiet=as_json))
+    deltas = comparisons(result)
+    write_tables([row.flat() for row in result.rows], out / "rows")
+    summary = document(result, deltas)
+    text = json.dumps(summary, indent=2) + "\n"
+    (out / "results.json").write_text(text, encoding="utf-8")
+    if report:
+        from quantal.eval.report import write_report
+
+        write_report(result, deltas, out)
+    if as_json:
+        print_json(summary)
+    else:
+        _print(result, deltas, report)
+    for row in result.failures:
+        typer.echo(f"{row.codec}, {row.picture}, quality {row.quality:g}: {row.error}", err=True)
+    return 1 if result.failures else 0
+
+
+class _Watch:
+    """A bar over all measurements, shown once how many there are is known."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._shown = not quiet and sys.stderr.isatty()
+        self._quiet = quiet
+        self._bar: Bar | None = None
+
+    def __call__(self, done: int, total: int, row: Row) -> None:
+        if self._bar is None:
+            self._bar = Bar("measuring", total, shown=self._shown)
+            self._bar.start()
+        self._bar.advance()
+        step = max(total // 10, 1)
+        if not self._shown and not self._quiet and done % step == 0:
+            typer.echo(f"measured {done} of {total}", err=True)
+        if done == total:
+            self._bar.stop()
+
+
+def _print(result: RDResult, deltas: dict[str, dict[str, BD | str]], report: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from quantal.eval.bdrate import BD
+    from quantal.eval.metrics import about
+
+    table = Table(title=f"{result.plan.data.name}, {len(result.pictures)} pictures")
+    table.add_column("codec")
+    table.add_column("pictures", justify="right")
+    for metric in result.plan.metrics:
+        table.add_column(f"BD-rate, {about(metric).title}", justify="right")
+    table.add_column("encode s", justify="right")
+    table.add_column("decode s", justify="right")
+    reasons = []
+    for name in dict.fromkeys([*result.sheets, *result.curves]):
+        curve = result.curves.get(name)
+        cells = [name, str(curve.pictures or "") if curve else "0"]
+        for metric in result.plan.metrics:
+            found = deltas[metric].get(name)
+            if isinstance(found, BD):
+                interval = found.interval
+                spread = f" ({interval[0]:+.1f} to {interval[1]:+.1f})" if interval else ""
+                cells.append(f"{found.percent:+.1f} %{spread}")
+            else:
+                cells.append("anchor" if name == result.anchor else "")
+                if found:
+                    reasons.append(f"{name}, {about(metric).title}: {found}")
+        costs = curve.costs if curve else {}
+        for cost in ("encode_s", "decode_s"):
+            seconds = costs.get(cost)
+            cells.append(f"{sum(seconds) / len(seconds):.3f}" if seconds else "")
+        table.add_row(*cells)
+    Console().print(table)
+    for reason in reasons:
+        typer.echo(f"no BD-rate for {reason}", err=True)
+    written = ["rows.csv", "rows.parquet", "results.json", *(["report.html"] if report else [])]
+    typer.echo(f"{result.plan.out}: {', '.join(written)}")

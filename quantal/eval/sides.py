@@ -1,0 +1,93 @@
+"""One side of a BD-rate from a file: measurements of ours, a plain table of points, or JSON.
+
+A plain table has a column `bpp` and one named after the metric; a table with columns `codec` and
+`picture` is read as `quantal eval rd` writes it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from quantal.errors import ArgumentError, EvaluationError
+from quantal.eval._optional import unknown
+from quantal.eval.curves import Curve, Sheet, published, sheets
+from quantal.eval.metrics import about
+from quantal.eval.rows import column, missing, read_table
+
+__all__ = ["read_side"]
+
+
+def read_side(path: Path, metric: str = "psnr", codec: str | None = None) -> Sheet | Curve:
+    """A codec's curve from a .csv or .parquet table or a .json of CompressAI's layout.
+
+    codec: which one, where a table holds several. Raises ArgumentError where that must be said,
+    EvaluationError for a file that holds no curve.
+    """
+    about(metric)  # ArgumentError if there is no such metric
+    if path.suffix == ".json":
+        (curve,) = published([path]).values()
+        return curve
+    rows = read_table(path)
+    if not rows:
+        raise EvaluationError(f"{path} has no rows; expected a point a row")
+    if "codec" in rows[0]:
+        rows = _of_codec(rows, path, codec)
+    if "picture" in rows[0] and "codec" in rows[0]:
+        return _sheet(rows, path, metric)
+    return _points(rows, path, metric)
+
+
+def _of_codec(
+    rows: Sequence[Mapping[str, Any]], path: Path, codec: str | None
+) -> list[dict[str, Any]]:
+    there = sorted({str(row["codec"]) for row in rows})
+    if codec is None and len(there) > 1:
+        raise ArgumentError(
+            f"{path} holds several codecs: {', '.join(there)}; say which with --test-codec or "
+            "--anchor-codec"
+        )
+    chosen = codec or there[0]
+    if chosen not in there:
+        raise unknown(f"codec in {path}", chosen, there)
+    return [dict(row) for row in rows if str(row["codec"]) == chosen]
+
+
+def _sheet(rows: list[dict[str, Any]], path: Path, metric: str) -> Sheet:
+    if all(row.get(column(metric)) is None for row in rows):
+        raise _no_column(rows, path, metric)
+    try:
+        (sheet,) = sheets(rows, [metric]).values()
+    except (KeyError, TypeError, ValueError) as error:
+        raise EvaluationError(f"{path} is no table of measurements: {error!r}") from error
+    if not sheet.pictures:
+        raise EvaluationError(f"{path}: {sheet.codec} failed on every picture")
+    return sheet
+
+
+def _points(rows: list[dict[str, Any]], path: Path, metric: str) -> Curve:
+    key = next((k for k in (column(metric), metric) if k in rows[0]), None)
+    if key is None or "bpp" not in rows[0]:
+        raise _no_column(rows, path, metric)
+    try:
+        points = sorted(zip(*(missing(row[k] for row in rows) for k in ("bpp", key)), strict=True))
+        bpp, values = zip(*((float(b), float(v)) for b, v in points), strict=True)
+    except (TypeError, ValueError) as error:
+        raise EvaluationError(f"{path}: bpp or {key} holds something else than numbers") from error
+    return Curve(
+        name=path.stem,
+        quality=(math.nan,) * len(bpp),
+        bpp=tuple(bpp),
+        values={metric: tuple(values)},
+        pictures=0,
+        source=path.name,
+    )
+
+
+def _no_column(rows: Sequence[Mapping[str, Any]], path: Path, metric: str) -> EvaluationError:
+    return EvaluationError(
+        f"{path} has no values in a column {column(metric)!r} beside `bpp`; its columns are "
+        f"{', '.join(map(str, rows[0]))}"
+    )

@@ -1,0 +1,95 @@
+"""A rate-distortion result as one JSON document: the contract of `quantal eval rd --json`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from quantal.eval.bdrate import BD
+from quantal.eval.curves import Curve
+from quantal.eval.metrics import about
+from quantal.eval.rd import RDResult
+from quantal.eval.rows import column
+
+__all__ = ["comparisons", "document"]
+
+RESAMPLES = 1000
+
+
+def comparisons(result: RDResult) -> dict[str, dict[str, BD | str]]:
+    """metric -> curve -> deltas against the anchor, with confidence, or why there are none."""
+    anchor = result.anchor
+    if anchor is None:
+        return {metric: {} for metric in result.plan.metrics}
+    return {
+        metric: {
+            name: result.compare(name, anchor, metric, RESAMPLES)
+            for name in result.curves
+            if name != anchor
+        }
+        for metric in result.plan.metrics
+    }
+
+
+def document(
+    result: RDResult, deltas: dict[str, dict[str, BD | str]] | None = None
+) -> dict[str, Any]:
+    """Everything but the pictures' own rows; numbers that aren't finite are null.
+
+    deltas: of `comparisons`, if they are at hand already.
+    """
+    deltas = comparisons(result) if deltas is None else deltas
+    plan = result.plan
+    names = [*result.sheets, *(name for name in result.curves if name not in result.sheets)]
+    return {
+        "data": plan.data.name,
+        "images": len(result.pictures),
+        "anchor": result.anchor,
+        "codecs": {name: _codec(result, name, deltas) for name in names},
+        "failures": [
+            {"codec": r.codec, "picture": r.picture, "quality": r.quality, "error": r.error}
+            for r in result.failures
+        ],
+        "definitions": {
+            "mean": plan.mean,
+            "method": plan.method,
+            "metrics": {column(name): about(name).definition for name in plan.metrics},
+        },
+        "provenance": asdict(result.provenance),
+    }
+
+
+def _codec(result: RDResult, name: str, deltas: dict[str, dict[str, BD | str]]) -> dict[str, Any]:
+    sheet, curve = result.sheets.get(name), result.curves.get(name)
+    entry: dict[str, Any] = {
+        "version": sheet.version if sheet else curve.source if curve else "",
+        "images": curve.pictures if curve else 0,
+        "left_out": dict(sheet.left_out) if sheet else {},
+        "points": _points(curve) if curve else [],
+    }
+    for metric, by_name in deltas.items():
+        key = column(metric)
+        found = by_name.get(name)
+        entry[f"bd_rate_{key}"] = _finite(found.percent) if isinstance(found, BD) else None
+        if isinstance(found, BD):
+            entry[f"bd_{key}"] = _finite(found.quality)
+            entry[f"bd_rate_{key}_interval"] = found.interval
+            entry[f"bd_rate_{key}_range"] = [found.low, found.high]
+            entry[f"bd_rate_{key}_overlap"] = found.overlap
+        elif found is not None:
+            entry[f"bd_rate_{key}_reason"] = found
+    return entry
+
+
+def _points(curve: Curve) -> list[dict[str, float | None]]:
+    return [
+        {"quality": _finite(curve.quality[i]), "bpp": curve.bpp[i]}
+        | {column(metric): _finite(values[i]) for metric, values in curve.values.items()}
+        | {cost: _finite(values[i]) for cost, values in curve.costs.items()}
+        for i in range(len(curve.bpp))
+    ]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
