@@ -22,6 +22,7 @@ from quantal.eval.metrics.base import Measure
 __all__ = ["brisque"]
 
 _URL = "https://github.com/photosynthesis-team/piq/releases/download/v0.4.0/brisque_svm_weights.pt"
+_FEATURES = 36  # of a picture: 18 at each of two scales
 
 
 def brisque(weights: Path | None = None) -> Measure:
@@ -29,10 +30,10 @@ def brisque(weights: Path | None = None) -> Measure:
     purpose = "metric 'brisque'"
     module = require("piq.brisque", purpose)
     machine = files.load("brisque", weights, _URL, purpose)
-    if not isinstance(machine, (tuple, list)) or [t.ndim for t in machine] != [1, 2]:
+    if not _fits(machine):
         raise ArgumentError(
             f"{purpose}: expected the support vectors of piq, a pair of coefficients [N] and "
-            f"vectors [N, 36]; fetch {_URL}"
+            f"vectors [N, {_FEATURES}]; fetch {_URL}"
         )
 
     @torch.inference_mode()
@@ -45,6 +46,13 @@ def brisque(weights: Path | None = None) -> Measure:
             raise EvaluationError(f"BRISQUE of this picture: {error}") from error
 
     return measure
+
+
+def _fits(machine: Any) -> bool:
+    if not (isinstance(machine, (tuple, list)) and len(machine) == 2):
+        return False
+    coefficients, vectors = machine
+    return tuple(vectors.shape) == (coefficients.numel(), _FEATURES)
 
 
 @contextmanager
