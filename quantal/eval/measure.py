@@ -80,9 +80,7 @@ def failed(task: Task, version: str, quality: float, reason: str) -> Row:
     return Row(task.codec, version, task.name, task.digest, 0, 0, quality, error=reason)
 
 
-def _measure(
-    task: Task, coder: ImageCodec, pixels: Pixels, quality: float, memory: Memory
-) -> Row:
+def _measure(task: Task, coder: ImageCodec, pixels: Pixels, quality: float, memory: Memory) -> Row:
     height, width = pixels.shape[:2]
     try:
         start = time.perf_counter()

@@ -212,9 +212,7 @@ def _measure_all(
             missing = tuple(k[-1] for k in keys if not _complete(known.get(k), plan.metrics))
             if missing:
                 tasks.append(
-                    Task(
-                        label, path, path.name, digests[path], missing, plan.metrics, plan.weights
-                    )
+                    Task(label, path, path.name, digests[path], missing, plan.metrics, plan.weights)
                 )
     total = sum(len(task.qualities) for task in tasks)
     for done, row in enumerate(_work(plan, tasks, versions), 1):

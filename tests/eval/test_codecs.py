@@ -1,0 +1,167 @@
+"""Every codec under one roof: specs, real bytes, any size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from quantal.errors import ArgumentError
+from quantal.eval.codecs import ImageCodec, codec, codecs, names, split_specs
+
+LOSSY = (
+    "jpeg",
+    "jpeg:subsampling=4:4:4",
+    "jpeg:progressive=no,optimise=no",
+    "webp",
+    "avif",
+    "avif:speed=9,subsampling=4:4:4",
+    "jpeg2000",
+    "jxl",
+    "heic",
+    "heic:subsampling=4:4:4",
+    "hevc:preset=fast",
+    "hevc:preset=fast,subsampling=4:4:4",
+    "hevc:preset=fast,bits=10",
+    "av1:preset=8",
+    "hyperprior",
+)
+LOSSLESS = ("png", "webp-lossless", "jxl-lossless")
+
+
+@pytest.fixture(scope="module")
+def pixels(small_photograph: Image.Image) -> np.ndarray:
+    return np.asarray(small_photograph)
+
+
+def squared_error(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.square(one.astype(np.float64) - other).mean())
+
+
+@pytest.mark.parametrize("spec", LOSSY)
+def test_more_quality_costs_more_and_shows_more(spec: str, pixels: np.ndarray) -> None:
+    coder = codec(spec)
+    low, high = coder.qualities[1], coder.qualities[-2]
+    cheap, dear = coder.encode(pixels, low), coder.encode(pixels, high)
+    assert len(cheap) < len(dear)
+    coarse, fine = coder.decode(cheap), coder.decode(dear)
+    assert coarse.shape == fine.shape == pixels.shape
+    assert squared_error(fine, pixels) < squared_error(coarse, pixels)
+    assert squared_error(fine, pixels) < 65.0  # 30 dB: it is this picture and no other
+
+
+@pytest.mark.parametrize("spec", LOSSLESS)
+def test_lossless_is_lossless(spec: str, pixels: np.ndarray) -> None:
+    coder = codec(spec)
+    assert len(coder.qualities) == 1
+    assert np.array_equal(coder.decode(coder.encode(pixels, coder.qualities[0])), pixels)
+
+
+@pytest.mark.parametrize("spec", [*LOSSY, *LOSSLESS])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (63, 2)])
+def test_any_size(spec: str, size: tuple[int, int], pixels: np.ndarray) -> None:
+    coder = codec(spec)
+    part = pixels[: size[0], : size[1]]
+    assert coder.decode(coder.encode(part, coder.qualities[0])).shape == part.shape
+
+
+@pytest.mark.parametrize("spec", LOSSY)
+def test_the_usual_qualities_rise_within_the_limits(spec: str) -> None:
+    coder = codec(spec)
+    assert list(coder.qualities) == sorted(set(coder.qualities))
+    assert coder.limits[0] <= coder.qualities[0] < coder.qualities[-1] <= coder.limits[1]
+
+
+def test_chroma_is_where_it_was(pixels: np.ndarray) -> None:
+    """Full-range planes there and back, at the finest quantiser: colour neither shifts nor fades."""
+    for spec in (
+        "hevc:preset=fast,subsampling=4:4:4,bits=10",
+        "hevc:preset=fast,subsampling=4:4:4",
+    ):
+        coder = codec(spec)
+        drawn = coder.decode(coder.encode(pixels, 50)).astype(int)
+        assert np.abs((drawn - pixels).mean(axis=(0, 1))).max() < 0.3
+
+
+def test_video_streams_carry_no_settings(pixels: np.ndarray) -> None:
+    """x265 would write its options, 2 kB of text, into every stream, and spoil low rates."""
+    data = codec("hevc").encode(pixels, 0)
+    assert b"x265" not in data
+    assert len(data) < 300
+
+
+def test_a_label_says_no_more_than_it_must() -> None:
+    assert codec("avif").label == "avif"
+    assert codec("avif:speed=6").label == "avif"  # which is the default
+    assert codec("avif:subsampling=4:4:4,speed=4").label == "avif:speed=4,subsampling=4:4:4"
+    assert codec(codec("hevc:bits=10").label).label == "hevc:bits=10"
+
+
+def test_options_change_the_bytes(pixels: np.ndarray) -> None:
+    for plain, other in (
+        ("avif:speed=10", "avif:speed=8"),
+        ("jpeg", "jpeg:progressive=no"),
+        ("webp", "webp:method=0"),
+        ("jxl", "jxl:effort=3"),
+        ("hevc", "hevc:tune=grain"),
+    ):
+        assert codec(plain).encode(pixels, 30) != codec(other).encode(pixels, 30)
+
+
+def test_ours_without_rounding(pixels: np.ndarray) -> None:
+    rounded, floating = codec("hyperprior"), codec("hyperprior:rounded=no")
+    data = rounded.encode(pixels, 60)
+    drawn = floating.decode(data)
+    assert drawn.dtype == np.float32
+    assert np.array_equal(drawn.round().astype(np.uint8), rounded.decode(data))
+    assert not np.array_equal(drawn, drawn.round())
+
+
+def test_versions_name_the_library_or_the_model() -> None:
+    assert "libwebp" in codec("webp").version
+    assert "model" in codec("hyperprior").version
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("avfi", "did you mean 'avif'"),
+        ("", "is no codec|there is no codec"),
+        ("avif:sped=4", "did you mean 'speed'"),
+        ("avif:speed=11", "expected one of 0..10"),
+        ("avif:speed", "no option=value"),
+        ("jpeg:subsampling=4:1:1", "4:2:0, 4:2:2, 4:4:4"),
+        ("av1:subsampling=4:4:4", "avif:subsampling=4:4:4"),
+    ],
+)
+def test_wrong_specs(spec: str, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        codec(spec)
+
+
+def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pillow_jxl", None)
+    with pytest.raises(ArgumentError, match=r"pillow-jxl-plugin: pip install 'quantal\[eval\]'"):
+        codec("jxl")
+
+
+def test_specs_in_a_list() -> None:
+    text = "hyperprior, avif:speed=4,subsampling=4:4:4,webp"
+    assert split_specs(text) == ["hyperprior", "avif:speed=4,subsampling=4:4:4", "webp"]
+    assert split_specs("jpeg,progressive=no") == ["jpeg:progressive=no"]
+    assert [c.label for c in codecs(["webp", "webp:method=6", "jpeg"])] == ["webp", "jpeg"]
+    with pytest.raises(ArgumentError, match="no codec was named"):
+        codecs([])
+
+
+@given(st.lists(st.sampled_from(["jpeg", "webp:method=2", "avif:speed=4,subsampling=4:4:4"])))
+def test_lists_come_apart_as_they_were_put_together(specs: list[str]) -> None:
+    assert split_specs(",".join(specs)) == specs
+
+
+def test_all_names_are_codecs() -> None:
+    for name in names():
+        assert isinstance(codec(name), ImageCodec)
+        assert codec(name).description

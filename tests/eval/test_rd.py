@@ -1,0 +1,260 @@
+"""The run behind `quantal eval rd`: what is measured, kept, gone on with, and survived."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from quantal.errors import ArgumentError, EvaluationError
+from quantal.eval import rd
+from quantal.eval.classical.still import Jpeg
+from quantal.eval.codecs import codec
+from quantal.eval.metrics import metric
+from quantal.eval.rd import Plan, find_pictures, measure_rd
+from quantal.eval.rows import Row, read_table, write_tables
+from quantal.eval.summary import document
+from quantal.eval.work import Failure
+
+GRID = {"": (20.0, 40.0, 60.0, 80.0)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photograph: Image.Image) -> Path:
+    """Three pictures of two sizes."""
+    data = tmp_path / "pictures"
+    data.mkdir()
+    for i, box in enumerate([(0, 0, 180, 170), (100, 50, 280, 220), (200, 90, 297, 161)]):
+        photograph.crop(box).save(data / f"{i}.png")
+    return data
+
+
+def plan(folder: Path, **changes: Any) -> Plan:
+    settings: dict[str, Any] = {
+        "codecs": ("jpeg", "webp"),
+        "data": folder,
+        "out": folder.parent / "out",
+        "metrics": ("psnr",),
+        "qualities": GRID,
+        "jobs": 0,
+    }
+    return Plan(**(settings | changes))
+
+
+def measured(plan: Plan) -> tuple[rd.RDResult, list[Row]]:
+    """The result, and the rows that had to be measured for it."""
+    new: list[Row] = []
+    return measure_rd(plan, lambda done, total, row: new.append(row)), new
+
+
+def test_rows_are_what_the_codec_does(folder: Path) -> None:
+    result, new = measured(plan(folder))
+    assert len(new) == len(result.rows) == 2 * 4 * 3
+    row = next(r for r in result.rows if (r.codec, r.picture, r.quality) == ("webp", "1.png", 60))
+    pixels = np.asarray(Image.open(folder / "1.png"))
+    data = codec("webp").encode(pixels, 60)
+    assert row.bytes == len(data)
+    assert row.bpp == pytest.approx(8 * len(data) / (180 * 170))
+    assert row.metrics == {"psnr": metric("psnr")(pixels, codec("webp").decode(data))}
+    assert row.encode_s is not None and row.encode_s > 0
+    curve = result.curves["webp"]
+    bpps = [r.bpp for r in result.rows if r.codec == "webp" and r.quality == 60]
+    assert curve.bpp[2] == pytest.approx(np.mean(bpps))  # type: ignore[arg-type]
+    assert curve.pictures == 3 and curve.quality == (20, 40, 60, 80)
+    assert result.anchor == "jpeg"
+
+
+def test_over_processes_the_figures_are_the_same(folder: Path) -> None:
+    alone = measure_rd(plan(folder))
+    spread = measure_rd(plan(folder, jobs=2, out=folder.parent / "other"))
+    assert [(r.codec, r.picture, r.quality, r.bytes, r.metrics) for r in alone.rows] == [
+        (r.codec, r.picture, r.quality, r.bytes, r.metrics) for r in spread.rows
+    ]
+
+
+def test_an_interrupted_run_goes_on(folder: Path) -> None:
+    journal = folder.parent / "out" / rd.JOURNAL
+
+    def stop(done: int, total: int, row: Row) -> None:
+        if done == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure_rd(plan(folder), stop)
+    kept = journal.read_bytes()
+    assert kept.count(b"\n") == 10
+    journal.write_bytes(kept[:-7])  # as if the power went while the last was written
+    result, new = measured(plan(folder))
+    assert len(new) == 24 - 9 and len(result.rows) == 24
+    again, new = measured(plan(folder))
+    assert new == [] and again.rows == result.rows
+
+
+def test_only_what_changed_is_measured_again(folder: Path, small_photograph: Image.Image) -> None:
+    measure_rd(plan(folder))
+    assert len(measured(plan(folder, codecs=("jpeg", "webp", "png")))[1]) == 3
+    assert len(measured(plan(folder, metrics=("psnr", "ssim")))[1]) == 24
+    small_photograph.save(folder / "2.png")
+    assert {row.picture for row in measured(plan(folder))[1]} == {"2.png"}
+
+
+def test_a_codec_that_fails_on_one_picture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Jpeg.encode
+
+    def fussy(self: Jpeg, image: np.ndarray, quality: float) -> bytes:
+        if image.shape[1] == 97 and quality == 40:
+            raise RuntimeError("not that one")
+        return honest(self, image, quality)
+
+    monkeypatch.setattr(Jpeg, "encode", fussy)
+    result = measure_rd(plan(folder))
+    (failure,) = result.failures
+    assert (failure.codec, failure.picture, failure.quality) == ("jpeg", "2.png", 40)
+    assert failure.error == "RuntimeError: not that one"
+    # A mean must rest on the same pictures at every quality.
+    assert result.curves["jpeg"].pictures == 2 and result.curves["webp"].pictures == 3
+    assert "not that one" in result.sheets["jpeg"].left_out["2.png"]
+    both = result.compare("webp", "jpeg", "psnr")
+    assert not isinstance(both, str) and both.pictures == 2
+    monkeypatch.setattr(Jpeg, "encode", honest)
+    assert len(measured(plan(folder))[1]) == 1  # failures are tried again
+
+
+def test_a_codec_that_fails_on_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Jpeg, "encode", lambda *_: 1 / 0)
+    result = measure_rd(plan(folder))
+    assert len(result.failures) == 12 and "jpeg" not in result.curves
+    assert result.anchor is None  # it was the anchor
+    assert document(result)["codecs"]["jpeg"]["points"] == []
+
+
+def test_a_decoder_that_gives_another_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Jpeg, "decode", lambda *_: np.zeros((4, 5, 3), np.uint8))
+    result = measure_rd(plan(folder, codecs=("jpeg",)))
+    assert "decoded to 5x4, expected" in str(result.failures[0].error)
+
+
+def test_a_crash_costs_one_quality_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that dies takes its whole task along; the task is then tried piece by piece."""
+
+    def mortal(function: Any, tasks: list[Any], **_: Any) -> Iterator[tuple[Any, Any]]:
+        for task in tasks:
+            dies = task.codec == "webp" and task.name == "0.png" and 60 in task.qualities
+            yield task, Failure("its process died") if dies else function(task)
+
+    monkeypatch.setattr(rd, "spread", mortal)
+    result = measure_rd(plan(folder, jobs=2))
+    assert [(r.picture, r.quality, r.error) for r in result.failures] == [
+        ("0.png", 60, "its process died")
+    ]
+
+
+def test_pictures_that_codecs_or_metrics_cannot_take(tmp_path: Path) -> None:
+    data = tmp_path / "odd"
+    data.mkdir()
+    Image.new("RGB", (1, 1), (9, 200, 30)).save(data / "dot.png")
+    random = np.random.default_rng(0).integers(0, 255, (170, 180, 4), np.uint8)
+    Image.fromarray(random, "RGBA").save(data / "alpha.png")
+    result = measure_rd(plan(data, metrics=("psnr", "ms-ssim")))
+    assert not result.failures
+    by_picture = {row.picture: row.metrics for row in result.rows if row.codec == "webp"}
+    assert by_picture["dot.png"] is not None and by_picture["dot.png"]["ms-ssim"] is None
+    assert by_picture["alpha.png"] is not None and by_picture["alpha.png"]["ms-ssim"] is not None
+    assert all(math.isfinite(v) for v in result.curves["webp"].values["ms-ssim"])
+
+
+def test_a_file_that_is_no_picture(folder: Path) -> None:
+    (folder / "broken.png").write_bytes(b"nothing of the kind")
+    result = measure_rd(plan(folder, codecs=("jpeg",)))
+    assert {row.picture for row in result.failures} == {"broken.png"}
+    assert result.curves["jpeg"].pictures == 3
+
+
+def test_lossless_codecs_are_one_point(folder: Path) -> None:
+    result = measure_rd(plan(folder, codecs=("jpeg", "png")))
+    assert result.curves["png"].values["psnr"] == (math.inf,)
+    found = document(result)["codecs"]["png"]
+    assert found["points"][0]["psnr"] is None and found["bd_rate_psnr"] is None
+    assert "a lossless or failed point" in found["bd_rate_psnr_reason"]
+    json.dumps(document(result), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"codecs": ("jpge",)}, ArgumentError, "did you mean 'jpeg'"),
+        ({"metrics": ("pnsr",)}, ArgumentError, "did you mean 'psnr'"),
+        (
+            {"qualities": {"": (20.0, 101.0)}},
+            ArgumentError,
+            "no quality 101; expected 0 to 100",
+        ),
+        ({"anchor": "avif"}, ArgumentError, "not among what is compared: jpeg, webp"),
+        ({"mean": "geometric"}, ArgumentError, "none of picture, mse"),
+        ({"references": (Path("nowhere"),)}, EvaluationError, "no published curves at nowhere"),
+        ({"data": Path("nowhere")}, EvaluationError, "there is no nowhere"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_before_any_work(
+    folder: Path, changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        measure_rd(plan(folder, **changes))
+    assert not (folder.parent / "out").exists()
+
+
+def test_folders_without_pictures(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="holds no pictures but nothing"):
+        find_pictures(tmp_path)
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(EvaluationError, match=r"1 other files \(\.txt\)"):
+        find_pictures(tmp_path)
+
+
+def test_an_output_folder_of_something_else(folder: Path) -> None:
+    out = folder.parent / "out"
+    out.mkdir()
+    (out / rd.JOURNAL).write_text('{"step": 1}\n')
+    with pytest.raises(EvaluationError, match="something else than measurements"):
+        measure_rd(plan(folder))
+
+
+def test_published_curves_as_anchor(folder: Path) -> None:
+    results = {"bpp": [0.2, 4.0, 1.0, 2.0], "psnr-rgb": [26.0, 44.0, 33.0, 39.0], "other": [1]}
+    document_ = {"name": "X", "description": "X 1.0", "results": results}
+    file = folder.parent / "x.json"
+    file.write_text(json.dumps(document_))
+    result = measure_rd(plan(folder, references=(file,), anchor="x"))
+    assert result.anchor == "published/x"
+    assert result.curves["published/x"].bpp == (0.2, 1.0, 2.0, 4.0)
+    found = result.compare("jpeg", "published/x", "psnr")
+    assert not isinstance(found, str) and found.interval is None
+    del document_["results"]["bpp"]  # type: ignore[attr-defined]
+    file.write_text(json.dumps(document_))
+    with pytest.raises(EvaluationError, match="expected an object with `results`"):
+        measure_rd(plan(folder, references=(file,)))
+
+
+def test_tables_come_back_as_they_were(folder: Path, tmp_path: Path) -> None:
+    rows = [row.flat() for row in measure_rd(plan(folder, codecs=("jpeg", "png"))).rows]
+    text, binary = write_tables(rows, tmp_path / "rows")
+    assert read_table(binary) == rows
+    assert [{k: v for k, v in row.items() if k not in ("digest",)} for row in read_table(text)] == [
+        {k: v for k, v in row.items() if k not in ("digest",)} for row in rows
+    ]
+
+
+def test_memory_is_that_of_the_call(folder: Path, photograph: Image.Image) -> None:
+    """A megapixel takes at least its own pixels; where the system doesn't tell, nothing is said."""
+    photograph.resize((1200, 900)).save(folder / "large.png")
+    result = measure_rd(plan(folder, codecs=("hyperprior",), qualities={"": (50.0,)}))
+    megabytes = {row.picture: row.decode_mb for row in result.rows}
+    if megabytes["large.png"] is None:
+        pytest.skip("this system doesn't tell a process's peak of memory")
+    assert megabytes["large.png"] > 3.2

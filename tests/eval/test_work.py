@@ -1,0 +1,66 @@
+"""Tasks over processes: a crash, a hang and an exception are each one task's own affair."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from quantal.errors import EvaluationError
+from quantal.eval.journal import Journal
+from quantal.eval.work import Failure, spread
+
+
+def troublesome(task: str) -> str:
+    if task == "raises":
+        raise ValueError("no\nsuch thing")
+    if task == "ours":
+        raise EvaluationError("told in full")
+    if task == "crashes":
+        os._exit(7)
+    if task == "hangs":
+        time.sleep(600)
+    return task.upper()
+
+
+def test_one_bad_task_leaves_the_others_alone() -> None:
+    tasks = ["a", "raises", "crashes", "b", "hangs", "c", "ours", "d"]
+    results = dict(spread(troublesome, tasks, jobs=2, timeout=8))
+    assert [results[t] for t in "abcd"] == ["A", "B", "C", "D"]
+    assert results["raises"] == Failure("ValueError: no such thing")
+    assert results["ours"] == Failure("told in full")
+    assert results["crashes"] == Failure("its process died (exit status 7)")
+    assert results["hangs"] == Failure("gave no answer within 8 s and was stopped")
+
+
+def test_in_this_process() -> None:
+    results = list(spread(troublesome, ["a", "raises", "b"], jobs=0))
+    assert results == [("a", "A"), ("raises", Failure("ValueError: no such thing")), ("b", "B")]
+
+
+def test_nothing_to_do() -> None:
+    assert list(spread(troublesome, [], jobs=2)) == []
+
+
+def test_a_journal_goes_on_after_a_cut_line(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    journal = Journal(path)
+    journal.append({"n": 1})
+    journal.append({"n": 2, "x": float("inf")})
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5])
+    again = Journal(path)
+    assert again.entries == [{"n": 1}]
+    again.append({"n": 3})
+    assert [e["n"] for e in Journal(path).entries] == [1, 3]
+
+
+@pytest.mark.parametrize("content", [b"codec,bpp\njpeg,1\n", b"[1]\n", b"\xff\xfe\n"])
+def test_something_else_is_no_journal(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(EvaluationError, match="line 1 is no JSON object"):
+        Journal(path)
+    assert path.read_bytes() == content

@@ -1,0 +1,86 @@
+"""CompressAI's models behind our interface: any size, every byte counted, clear errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from quantal.errors import ArgumentError, ModelError
+from quantal.eval.codecs import codec
+
+zoo = pytest.importorskip("compressai.zoo", reason="CompressAI is not installed")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained weights, named as the zoo names its own: what is tested is the plumbing."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    for quality in (1, 2):
+        state = zoo.models["bmshj2018-hyperprior"](quality=quality).state_dict()
+        torch.save(state, folder / f"bmshj2018-hyperprior-{quality}-0a1b2c3d.pth.tar")
+    return folder
+
+
+def test_a_size_that_is_no_multiple_of_64(weights: Path, small_photograph: Image.Image) -> None:
+    coder = codec(f"compressai/bmshj2018-hyperprior:weights={weights}")
+    pixels = np.asarray(small_photograph)
+    assert coder.qualities == (1, 2)
+    data = coder.encode(pixels, 1)
+    drawn = coder.decode(data)
+    assert drawn.shape == pixels.shape and drawn.dtype == np.uint8
+    floating = codec(f"compressai/bmshj2018-hyperprior:weights={weights},rounded=no").decode(data)
+    assert np.array_equal(floating.round().astype(np.uint8), drawn)
+
+
+def test_every_byte_of_the_strings_is_counted(weights: Path, small_photograph: Image.Image) -> None:
+    coder = codec(f"compressai/bmshj2018-hyperprior:weights={weights}")
+    pixels = np.asarray(small_photograph)
+    network = zoo.models["bmshj2018-hyperprior"](quality=1)
+    file = next(weights.glob("*-1-*"))
+    network.load_state_dict(torch.load(file, weights_only=True))
+    network.eval().update(force=True)
+    padded = np.pad(pixels, ((0, -71 % 64), (0, -97 % 64), (0, 0)), mode="edge")
+    with torch.inference_mode():
+        x = torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255
+        strings = network.compress(x)["strings"]
+    content = sum(len(group[0]) for group in strings)
+    # Beside the strings: which model, the sizes, how many strings, and their lengths.
+    assert len(coder.encode(pixels, 1)) == content + 1 + 9 + 4 * len(strings)
+
+
+def test_other_weights_are_another_version(weights: Path, tmp_path: Path) -> None:
+    file = tmp_path / "1.pth"
+    torch.save(zoo.models["bmshj2018-hyperprior"](quality=1).state_dict(), file)
+    one = codec(f"compressai/bmshj2018-hyperprior:weights={weights}")
+    other = codec(f"compressai/bmshj2018-hyperprior:weights={file}")
+    assert other.qualities == (1,)
+    assert one.version != other.version
+
+
+def test_an_unknown_architecture() -> None:
+    with pytest.raises(ArgumentError, match="did you mean 'mbt2018-mean'"):
+        codec("compressai/mbt2018-meen")
+
+
+def test_no_weights_where_they_should_be(tmp_path: Path, weights: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"no weights in .*expected a folder"):
+        codec(f"compressai/mbt2018:weights={tmp_path / 'nowhere'}")
+    with pytest.raises(ModelError, match="give those you have with weights=FOLDER"):
+        codec(f"compressai/mbt2018:weights={weights}")  # another architecture's
+    coder = codec(f"compressai/bmshj2018-hyperprior:weights={weights}")
+    with pytest.raises(ModelError, match="no weights for quality 7"):
+        coder.encode(np.zeros((64, 64, 3), np.uint8), 7)
+
+
+def test_a_download_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("compressai.zoo.image.load_state_dict_from_url", refuse)
+    with pytest.raises(ModelError, match="no weights can be had from the zoo's download"):
+        codec("compressai/cheng2020-attn:metric=ms-ssim")
