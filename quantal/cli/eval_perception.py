@@ -1,0 +1,129 @@
+"""`quantal eval perception`: what frozen models still see in decoded pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quantal.cli._eval_options import Codecs, EvalJobs, Folder, parse_qualities, split
+from quantal.cli._options import JsonFlag
+from quantal.cli._report import Bar, print_json
+
+if TYPE_CHECKING:
+    from quantal.eval.perception import Result
+
+__all__ = ["perception"]
+
+
+def perception(
+    codecs: Codecs,
+    data: Annotated[Path, typer.Option(help="Labelled pictures: a folder, or a COCO JSON.")],
+    task: Annotated[str, typer.Option(help="classify, detect, segment or read.")],
+    model: Annotated[
+        str,
+        typer.Option(metavar="NAME_OR_PATH", help="A torchvision model, or an .onnx or .tflite."),
+    ],
+    out: Folder,
+    qualities: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[CODEC=]Q,Q,...", help="Instead of a codec's usual ones; can be repeated."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of a torchvision model; default: its download.")
+    ] = None,
+    preprocess: Annotated[
+        Path | None, typer.Option(help="JSON or YAML about the input and output of a model file.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="JSON of pairs: the model's class, the data set's.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many pictures, evenly spread.")
+    ] = None,
+    metrics: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Metrics that scores are correlated with.")
+    ] = "psnr,ms-ssim",
+    metric_weights: Annotated[
+        Path | None, typer.Option(help="Folder with weights that metrics such as LPIPS need.")
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Of a torchvision model: float32, float16, bfloat16, int8. Default: float32.",
+        ),
+    ] = None,
+    jobs: EvalJobs = None,
+    threads: Annotated[int, typer.Option(min=1, help="Of torch, in each process.")] = 1,
+    as_json: JsonFlag = False,
+) -> int:
+    """Show original and decoded pictures to a frozen model; its score over bits per pixel.
+
+    Writes perception.csv, .parquet, .json, .svg, .png, report.md and report.html to OUT.
+    """
+    import sys
+
+    from quantal.eval.codecs import split_specs
+    from quantal.eval.perception import Plan, document, evaluate
+
+    plan = Plan(
+        codecs=split_specs(codecs),
+        data=data,
+        task=task,
+        model=model,
+        out=out,
+        qualities=parse_qualities(qualities),
+        weights=weights,
+        preprocess=preprocess,
+        labels=labels,
+        limit=limit,
+        jobs=jobs,
+        threads=threads,
+        metrics=split(metrics),
+        metric_weights=metric_weights,
+        precisions=split(precision or ""),
+    )
+    bar: Bar | None = None
+
+    def tell(done: int, of: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = Bar("looking at pictures", of, shown=not as_json and sys.stderr.isatty())
+            bar.start()
+        bar.advance()
+        if not as_json and not sys.stderr.isatty() and (done % 100 == 0 or done == of):
+            bar.say(f"{done} of {of} done", err=True)
+
+    try:
+        found = evaluate(plan, tell)
+    finally:
+        if bar is not None:
+            bar.stop()
+    failures = found.study.failures
+    for entry in failures[:20]:
+        where = f"{entry['codec']} at quality {entry['quality']:g}, {entry['picture']}"
+        typer.echo(f"{where}: {entry['error']}", err=True)
+    if len(failures) > 20:
+        typer.echo(f"and {len(failures) - 20} more failures: see {out / 'report.md'}", err=True)
+    if as_json:
+        print_json(document(found))
+    else:
+        _tell(found)
+    return 1 if failures else 0
+
+
+def _tell(found: Result) -> None:
+    """The tables that fit a terminal, and where the rest is."""
+    from quantal.eval.perception.tables import tables
+
+    for table in tables(found)[:3]:
+        typer.echo(f"\n{table.title}: {table.note}")
+        widths = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
+        for row in (table.head, *table.rows):
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            typer.echo(f"  {line.rstrip()}")
+    typer.echo(f"\nreport: {found.plan.out / 'report.html'}")

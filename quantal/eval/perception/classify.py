@@ -1,0 +1,93 @@
+"""Classification: one class a picture; top-1 and top-5 accuracy.
+
+Data: a folder per class with its pictures, or pictures whose names begin with the WordNet id of
+their class (n01440764_tench.JPEG), as samples of ImageNet come.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantal.codecs.base import Pixels
+from quantal.errors import EvaluationError
+from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, folder, pictures_in
+from quantal.media import PICTURE_SUFFIXES
+
+__all__ = ["Classify"]
+
+_WORDNET = re.compile(r"n\d{8}_")
+_EXPECTED = (
+    "a folder per class with pictures inside, or pictures named by their class like "
+    "n01440764_tench.JPEG"
+)
+
+
+class Classify(Task):
+    """Truth: the index of the picture's class."""
+
+    name = "classify"
+    title = "Classification"
+    scores = (Score("top1", "top-1 accuracy"), Score("top5", "top-5 accuracy"))
+
+    def load(self, data: Path) -> Dataset:
+        root = folder(data, _EXPECTED)
+        labelled = _by_folder(root) or _by_name(root)
+        classes = tuple(sorted({label for label, _ in labelled}))
+        index = {label: i for i, label in enumerate(classes)}
+        samples = (
+            Sample(path.relative_to(root).as_posix(), path, index[label])
+            for label, path in labelled
+        )
+        return Dataset(root, classes, tuple(samples))
+
+    def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[int]:
+        """The five likeliest classes, likeliest first, as the data set counts them.
+
+        A class that the data set doesn't have is -1.
+        """
+        likely = np.argsort(-model(pixels), kind="stable")[:5]
+        return [model.mapping[i] for i in likely]
+
+    def tally(
+        self, dataset: Dataset, samples: Sequence[Sample], predictions: Sequence[Any]
+    ) -> Tally:
+        hits = np.array(
+            [
+                (said[:1] == [sample.truth], sample.truth in said)
+                for sample, said in zip(samples, predictions, strict=True)
+            ],
+            np.float64,
+        ).reshape(-1, 2)
+
+        def scores(weights: np.ndarray[Any, Any]) -> dict[str, Any]:
+            with np.errstate(invalid="ignore"):
+                shares = 100 * (weights @ hits) / weights.sum(1, keepdims=True)
+            return {"top1": shares[:, 0], "top5": shares[:, 1]}
+
+        return scores
+
+
+def _by_folder(root: Path) -> list[tuple[str, Path]]:
+    return [
+        (inner.name, path)
+        for inner in sorted(root.iterdir())
+        if inner.is_dir()
+        for path in sorted(inner.rglob("*"))
+        if path.suffix.lower() in PICTURE_SUFFIXES
+    ]
+
+
+def _by_name(root: Path) -> list[tuple[str, Path]]:
+    paths = pictures_in(root, _EXPECTED)
+    nameless = [path.name for path in paths if not _WORDNET.match(path.name)]
+    if nameless:
+        raise EvaluationError(
+            f"{root}: {nameless[0]} says no class ({len(nameless)} such of {len(paths)} pictures);"
+            f" expected {_EXPECTED}"
+        )
+    return [(path.stem, path) for path in paths]

@@ -1,0 +1,146 @@
+"""Detection: boxes around objects; average precision as COCO defines it.
+
+Data: a COCO JSON of boxes, or a folder that holds exactly one, with its pictures beside it or in
+images/ there or above. pycocotools matches boxes; average.py averages.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantal.codecs.base import Pixels
+from quantal.errors import ArgumentError, EvaluationError
+from quantal.eval.perception.average import Box, tally_boxes
+from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task
+
+__all__ = ["Detect"]
+
+_EXPECTED = "a COCO JSON with images, annotations and categories, or a folder with one"
+
+
+class Detect(Task):
+    """Truth: the picture's boxes."""
+
+    name = "detect"
+    title = "Detection"
+    scores = (Score("ap", "AP (IoU 0.50 to 0.95)"), Score("ap50", "AP50 (IoU 0.50)"))
+
+    def load(self, data: Path) -> Dataset:
+        path = _annotations(data)
+        content = _parse(path)
+        categories = {c["id"]: str(c["name"]) for c in content["categories"]}
+        classes = tuple(sorted(set(categories.values())))
+        index = {label: i for i, label in enumerate(classes)}
+        boxes: dict[Any, list[Box]] = {image["id"]: [] for image in content["images"]}
+        for entry in content["annotations"]:
+            if entry["image_id"] not in boxes or entry["category_id"] not in categories:
+                raise EvaluationError(
+                    f"{path}: annotation {entry.get('id')} names an image or a category that "
+                    "the file does not list"
+                )
+            left, top, width, height = map(float, entry["bbox"])
+            boxes[entry["image_id"]].append(
+                Box(
+                    index[categories[entry["category_id"]]],
+                    (left, top, width, height),
+                    crowd=bool(entry.get("iscrowd", 0)),
+                    area=float(entry.get("area", width * height)),
+                )
+            )
+        names = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        where = _pictures(path, next(iter(names.values())))
+        samples = [
+            Sample(name, where / name, tuple(boxes[key]))
+            for key, name in sorted(names.items(), key=lambda item: item[1])
+        ]
+        return Dataset(path.parent, classes, tuple(samples))
+
+    def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[list[float]]:
+        """At most 100 boxes: class, score, left, top, width, height in pixels.
+
+        Boxes of classes that the data set doesn't have are left out.
+        """
+        found = model(pixels)
+        rows = [
+            (model.mapping[c], round(float(s), 5), x1, y1, x2 - x1, y2 - y1)
+            for c, s, (x1, y1, x2, y2) in zip(
+                found.classes, found.scores, found.boxes.tolist(), strict=True
+            )
+            if model.mapping[c] >= 0
+        ]
+        rows.sort(key=lambda row: -row[1])
+        return [[c, s, *(round(float(v), 2) for v in box)] for c, s, *box in rows[:100]]
+
+    def tally(
+        self, dataset: Dataset, samples: Sequence[Sample], predictions: Sequence[Any]
+    ) -> Tally:
+        truths = [sample.truth for sample in samples]
+        said = [
+            [Box(int(c), (x, y, w, h), score=s) for c, s, x, y, w, h in rows]
+            for rows in predictions
+        ]
+        average = tally_boxes(truths, said, len(dataset.classes))
+
+        def scores(weights: np.ndarray[Any, Any]) -> dict[str, Any]:
+            by_threshold = average(weights)  # [B, 10]
+            return {"ap": 100 * by_threshold.mean(1), "ap50": 100 * by_threshold[:, 0]}
+
+        return scores
+
+
+def _annotations(data: Path) -> Path:
+    """The one JSON with COCO's three lists."""
+    if data.is_file():
+        return data
+    if not data.is_dir():
+        raise ArgumentError(f"there is no {data}; expected {_EXPECTED}")
+    found = sorted(data.rglob("*.json"))
+    if len(found) != 1:
+        names = ", ".join(str(path.relative_to(data)) for path in found[:4]) or "none"
+        raise EvaluationError(
+            f"{data} holds {len(found)} JSON files ({names}); expected exactly one: name it "
+            "instead of the folder"
+        )
+    return found[0]
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EvaluationError(f"{path} is no JSON ({error}); expected {_EXPECTED}") from error
+    lists = ("images", "annotations", "categories")
+    missing = [key for key in lists if not isinstance(content, dict) or not content.get(key)]
+    if missing:
+        raise EvaluationError(f"{path} has no {' and no '.join(missing)}; expected {_EXPECTED}")
+    needed = {
+        "images": {"id", "file_name"},
+        "annotations": {"image_id", "category_id", "bbox"},
+        "categories": {"id", "name"},
+    }
+    for key, fields in needed.items():
+        for entry in content[key]:
+            lacking = fields - set(entry)
+            if lacking:
+                raise EvaluationError(
+                    f"{path}: an entry of {key} has no {min(lacking)}: {str(entry)[:80]}"
+                )
+    return content
+
+
+def _pictures(path: Path, name: str) -> Path:
+    """The folder that the pictures' names start from: near the JSON or above it."""
+    above = (path.parent, *list(path.parent.absolute().parents)[:2])
+    tried = [place for base in above for place in (base, base / "images")]
+    for place in tried:
+        if (place / name).is_file():
+            return place
+    raise EvaluationError(
+        f"{path} names the picture {name}, which is not there; looked in "
+        + ", ".join(str(place) for place in tried)
+    )

@@ -1,0 +1,227 @@
+"""What follows from curves of score over rate: where a point is lost, what equal bytes cost.
+
+Curves are straight between measured points over the logarithm of the rate; nothing is said beyond
+them. Correlation with metrics and Bjøntegaard's deltas with the score for quality stand here too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from quantal.errors import EvaluationError
+from quantal.eval.bdrate import bd
+from quantal.eval.perception.base import Floats
+from quantal.eval.perception.figures import Curve, Interval, interval
+from quantal.eval.perception.run import Study
+
+__all__ = [
+    "LOSSES",
+    "AtRate",
+    "Comparison",
+    "Correlation",
+    "Threshold",
+    "at_rates",
+    "comparisons",
+    "correlations",
+    "crossing",
+    "pearson",
+    "spearman",
+    "thresholds",
+]
+
+#: Losses whose rate is looked for, in points.
+LOSSES = (1.0, 5.0)
+_RATES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+_BD_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The rate below which a codec costs so many points of the score.
+
+    bpp: 0 where even the lowest measured rate costs less, inf where the highest costs more; so are
+    low and high, between which 95 % of the draws fall. lowest, highest: rates measured.
+    """
+
+    codec: str
+    points: float
+    bpp: Interval
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True)
+class AtRate:
+    """Points lost at a rate in bpp, by codec; None where the codec was not measured there."""
+
+    bpp: float
+    lost: tuple[tuple[str, Interval | None], ...]
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Of the score with a metric over points of curves. codec: None for all codecs together."""
+
+    metric: str
+    codec: str | None
+    points: int
+    pearson: float
+    spearman: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """BD-rate with the score as quality: rate that test needs more than anchor, in percent.
+
+    refused: why there is none. thinned: whether points had to be left out, because another of
+    less rate scored as high. overlap: 0..1 of the shorter curve's range.
+    """
+
+    test: str
+    anchor: str
+    percent: Interval | None = None
+    overlap: float = 0.0
+    thinned: bool = False
+    refused: str | None = None
+
+
+def crossing(bpp: Floats, lost: Floats, points: float) -> float:
+    """The highest rate at which so many points are lost: bpp and lost [Q], by rising rate.
+
+    0 if fewer are lost everywhere, inf if as many are lost even at the highest rate.
+
+    >>> crossing(np.array([0.1, 1.0]), np.array([2.0, 0.0]), 1.0)
+    0.316227766016838
+    """
+    worse = np.flatnonzero(~(lost < points))
+    if not len(worse):
+        return 0.0
+    last = int(worse[-1])
+    if last == len(lost) - 1:
+        return math.inf
+    share = (lost[last] - points) / (lost[last] - lost[last + 1])
+    low, high = math.log(bpp[last]), math.log(bpp[last + 1])
+    return math.exp(low + share * (high - low))
+
+
+def thresholds(curves: Sequence[Curve]) -> list[Threshold]:
+    """The rate of every loss in LOSSES, for every curve."""
+    found = []
+    for curve in curves:
+        for points in LOSSES:
+            draws = np.array(
+                [crossing(curve.bpp[:, b], curve.lost[:, b], points) for b in _usable(curve)]
+            )
+            low, high = np.quantile(draws, (0.025, 0.975), method="nearest")
+            measured = curve.points[0].bpp, curve.points[-1].bpp
+            where = Interval(float(draws[0]), float(low), float(high))
+            found.append(Threshold(curve.codec, points, where, *measured))
+    return found
+
+
+def _usable(curve: Curve) -> list[int]:
+    """Draws in which every point has a value; the estimate, 0, always first."""
+    whole = np.isfinite(curve.lost).all(0) & (curve.bpp > 0).all(0)
+    return [0, *(int(b) for b in np.flatnonzero(whole) if b)]
+
+
+def at_rates(curves: Sequence[Curve]) -> list[AtRate]:
+    """Points lost at usual rates, wherever at least two codecs (or the only one) were measured."""
+    rows = []
+    for rate in _RATES:
+        lost = tuple((curve.codec, _lost_at(curve, rate)) for curve in curves)
+        if sum(value is not None for _, value in lost) >= min(2, len(curves)):
+            rows.append(AtRate(rate, lost))
+    return rows
+
+
+def _lost_at(curve: Curve, rate: float) -> Interval | None:
+    if len(curve.points) < 2 or not curve.points[0].bpp <= rate <= curve.points[-1].bpp:
+        return None
+    # A draw of other pictures has other rates: near an end of the curve, its end is taken.
+    values = [
+        np.interp(math.log(rate), np.log(curve.bpp[:, b]), curve.lost[:, b]) for b in _usable(curve)
+    ]
+    return interval(np.array(values))
+
+
+def correlations(study: Study, curves: Sequence[Curve]) -> list[Correlation]:
+    """Of the main score with each metric, over a codec's qualities and over everything."""
+    name = study.task.scores[0].name
+    found = []
+    for metric in study.metrics:
+        pairs = {
+            curve.codec: [
+                (point.metrics[metric], point.scores[name].value)
+                for point in curve.points
+                if math.isfinite(point.metrics[metric])
+            ]
+            for curve in curves
+        }
+        everything = [pair for rows in pairs.values() for pair in rows]
+        for codec, rows in [*pairs.items(), (None, everything)]:
+            x, y = np.array(rows).reshape(-1, 2).T
+            found.append(Correlation(metric, codec, len(rows), pearson(x, y), spearman(x, y)))
+    return found
+
+
+def pearson(x: Floats, y: Floats) -> float:
+    """Correlation of values; nan for fewer than three, or where one side doesn't vary.
+
+    >>> round(pearson(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 7.0])), 4)
+    0.9934
+    """
+    if len(x) < 3:
+        return math.nan
+    x, y = x - x.mean(), y - y.mean()
+    scale = math.sqrt(float(x @ x) * float(y @ y))
+    return float(x @ y) / scale if scale > 0 else math.nan
+
+
+def spearman(x: Floats, y: Floats) -> float:
+    """Correlation of ranks; equal values share the mean of their ranks."""
+    return pearson(_ranks(x), _ranks(y))
+
+
+def _ranks(values: Floats) -> Floats:
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    return ((last - count + last - 1) / 2)[place.reshape(-1)]
+
+
+def comparisons(study: Study, curves: Sequence[Curve]) -> list[Comparison]:
+    """BD-rate of every codec against every other, where the curves allow it."""
+    sign = study.task.scores[0].sign
+    return [
+        _compare(test, anchor, sign) for anchor in curves for test in curves if test is not anchor
+    ]
+
+
+def _compare(test: Curve, anchor: Curve, sign: int) -> Comparison:
+    def once(b: int, pareto: bool) -> tuple[float, float]:
+        sides = (anchor.bpp, sign * anchor.score, test.bpp, sign * test.score)
+        result = bd(*(side[:, b] for side in sides), pareto=pareto)
+        return result.percent, result.overlap
+
+    thinned = False
+    try:
+        percent, overlap = once(0, pareto=False)
+    except EvaluationError:
+        thinned = True
+        try:
+            percent, overlap = once(0, pareto=True)
+        except EvaluationError as error:
+            return Comparison(test.codec, anchor.codec, refused=str(error))
+    draws = [percent]
+    for b in range(1, 1 + _BD_DRAWS):
+        try:
+            draws.append(once(b, pareto=True)[0])
+        except EvaluationError:  # a draw whose curve rises too little
+            continue
+    if len(draws) < 1 + _BD_DRAWS / 2:
+        draws = [percent]
+    return Comparison(test.codec, anchor.codec, interval(np.array(draws)), overlap, thinned)

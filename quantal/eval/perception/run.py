@@ -1,0 +1,243 @@
+"""The run behind `quantal eval perception`: what is left to do, done and written down.
+
+Every answer of a model is an entry of OUT/perception.jsonl at once, so a run that was stopped goes
+on. The figures are made from those entries at the end (figures.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from quantal.errors import ArgumentError, EvaluationError, OutputError
+from quantal.eval.codecs import ImageCodec, codecs
+from quantal.eval.journal import Journal
+from quantal.eval.metrics import metric
+from quantal.eval.perception.base import Dataset, Sample, Task
+from quantal.eval.perception.look import ORIGINAL, Work, digest, look
+from quantal.eval.perception.models import Model, Recipe, default_precision, load
+from quantal.eval.perception.tasks import task
+from quantal.eval.work import Failure, cores, spread
+
+__all__ = ["JOURNAL", "Plan", "Study", "measure", "qualities_of"]
+
+JOURNAL = "perception.jsonl"
+_PATIENCE = 900.0  # seconds for one picture through codec, metrics and models
+_Key: TypeAlias = tuple[str, str, float, str, str, str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked. qualities: by a codec's label, or "" for all; else the codecs' own.
+
+    precisions: of the model, the first being the one that curves are told by; () for its usual
+    one. metric_weights: a folder with the weights that metrics such as LPIPS need. jobs:
+    processes, 0 for this one, None for one a core; threads: that each may use.
+    """
+
+    codecs: Sequence[str]
+    data: Path
+    task: str
+    model: str
+    out: Path
+    qualities: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    weights: Path | None = None
+    preprocess: Path | None = None
+    labels: Path | None = None
+    limit: int | None = None
+    jobs: int | None = None
+    threads: int = 1
+    metrics: Sequence[str] = ("psnr", "ms-ssim")
+    metric_weights: Path | None = None
+    precisions: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A finished measurement: what was asked of what, and every entry about it.
+
+    versions: by codec. qualities: by codec, rising. entries: by (codec, quality, precision), then
+    by picture. models: by precision.
+    """
+
+    task: Task
+    dataset: Dataset
+    models: Mapping[str, Model]
+    versions: Mapping[str, str]
+    qualities: Mapping[str, tuple[float, ...]]
+    metrics: tuple[str, ...]
+    entries: Mapping[tuple[str, float, str], Mapping[str, Mapping[str, Any]]]
+
+    @property
+    def failures(self) -> list[Mapping[str, Any]]:
+        """Entries that have an error instead of an answer."""
+        return [
+            entry for row in self.entries.values() for entry in row.values() if entry.get("error")
+        ]
+
+
+def measure(plan: Plan, tell: Callable[[int, int], None] | None = None) -> Study:
+    """Do what the plan asks and has not been done yet; tell(done, of) as it goes on."""
+    asked = task(plan.task)
+    found = codecs(plan.codecs)
+    qualities = qualities_of(found, plan.qualities)
+    for name in plan.metrics:
+        metric(name, plan.metric_weights)
+    dataset = asked.load(plan.data).limited(plan.limit)
+    recipes = [
+        Recipe(
+            plan.task,
+            plan.model,
+            dataset.classes,
+            plan.weights,
+            plan.preprocess,
+            plan.labels,
+            precision,
+        )
+        for precision in dict.fromkeys(plan.precisions or (default_precision(plan.model),))
+    ]
+    models = {recipe.precision: load(recipe) for recipe in recipes}
+    study = Study(
+        asked,
+        dataset,
+        models,
+        {ORIGINAL: "", **{one.label: one.version for one in found}},
+        {ORIGINAL: (0.0,), **qualities},
+        tuple(dict.fromkeys(plan.metrics)),
+        {},
+    )
+    journal = _open(plan.out)
+    record = _Record(study, journal)
+    works = [
+        Work(codec, quality, sample, left, study.metrics, plan.metric_weights)
+        for codec, values in study.qualities.items()
+        for quality in values
+        for sample in dataset.samples
+        if (left := tuple(r for r in recipes if not record.has(codec, quality, sample, r)))
+    ]
+    jobs = cores() if plan.jobs is None else plan.jobs
+    # A picture's qualities lie side by side, so that all codecs advance together.
+    works.sort(key=lambda work: (work.spec != ORIGINAL, work.sample.name))
+    for done, (work, result) in enumerate(
+        spread(look, works, jobs=jobs, threads=plan.threads, timeout=_PATIENCE), 1
+    ):
+        for entry in _entries(work, result):
+            record.add(work, entry)
+        if tell is not None:
+            tell(done, len(works))
+    return replace(study, entries=record.chosen())
+
+
+def qualities_of(
+    found: Sequence[ImageCodec], asked: Mapping[str, Sequence[float]]
+) -> dict[str, tuple[float, ...]]:
+    """The qualities to measure by codec, rising; ArgumentError for one that a codec hasn't."""
+    labels = [one.label for one in found]
+    for name in asked:
+        if name and name not in labels:
+            raise ArgumentError(
+                f"qualities are given for {name!r}, which is not among the codecs: "
+                f"{', '.join(labels)}"
+            )
+    chosen = {}
+    for one in found:
+        values = asked.get(one.label, asked.get("", one.qualities))
+        low, high = one.limits
+        for value in values:
+            if not low <= value <= high:
+                raise ArgumentError(
+                    f"quality {value:g} is not one of {one.label}: expected {low:g} to {high:g}"
+                )
+        chosen[one.label] = tuple(sorted({float(value) for value in values}))
+        if not chosen[one.label]:
+            raise ArgumentError(f"no quality is given for {one.label}")
+    return chosen
+
+
+def _open(out: Path) -> Journal:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} can't be made a folder: {error.strerror}") from error
+    return Journal(out / JOURNAL)
+
+
+def _entries(work: Work, result: list[dict[str, Any]] | Failure) -> Iterator[dict[str, Any]]:
+    if not isinstance(result, Failure):
+        yield from result
+        return
+    for recipe in work.recipes:
+        yield {"precision": recipe.precision, "error": result.reason}
+
+
+class _Record:
+    """The journal's entries by what they are about; of two about the same, the later counts."""
+
+    def __init__(self, study: Study, journal: Journal) -> None:
+        self._study = study
+        self._journal = journal
+        self._digests = {s.name: digest(s.path) for s in study.dataset.samples}
+        self._by_key: dict[_Key, Mapping[str, Any]] = {}
+        for entry in journal.entries:
+            try:
+                key = (
+                    entry["codec"],
+                    entry["version"],
+                    float(entry["quality"]),
+                    f"{entry['picture']}@{entry['digest']}",
+                    entry["model"],
+                    entry["precision"],
+                )
+            except (KeyError, TypeError, ValueError) as error:
+                raise EvaluationError(
+                    f"{journal.path} is a journal of something else: an entry has no {error}; "
+                    "name another output folder"
+                ) from error
+            self._by_key[key] = entry
+
+    def _key(self, codec: str, quality: float, sample: Sample, precision: str) -> _Key:
+        return (
+            codec,
+            self._study.versions[codec],
+            quality,
+            f"{sample.name}@{self._digests[sample.name]}",
+            self._study.models[precision].identity,
+            precision,
+        )
+
+    def has(self, codec: str, quality: float, sample: Sample, recipe: Recipe) -> bool:
+        """Whether that was answered before; a failure is tried again."""
+        entry = self._by_key.get(self._key(codec, quality, sample, recipe.precision))
+        if entry is None or entry.get("error"):
+            return False
+        return codec == ORIGINAL or set(self._study.metrics) <= set(entry["metrics"])
+
+    def add(self, work: Work, entry: dict[str, Any]) -> None:
+        """Write an entry down under what it is about."""
+        precision = entry["precision"]
+        key = self._key(work.spec, work.quality, work.sample, precision)
+        whole = {
+            "codec": work.spec,
+            "version": key[1],
+            "quality": work.quality,
+            "picture": work.sample.name,
+            "digest": self._digests[work.sample.name],
+            "model": key[4],
+            **entry,
+        }
+        self._journal.append(whole)
+        self._by_key[key] = whole
+
+    def chosen(self) -> dict[tuple[str, float, str], dict[str, Mapping[str, Any]]]:
+        """The entries that the study asked for."""
+        return {
+            (codec, quality, precision): {
+                sample.name: self._by_key[self._key(codec, quality, sample, precision)]
+                for sample in self._study.dataset.samples
+            }
+            for codec, values in self._study.qualities.items()
+            for quality in values
+            for precision in self._study.models
+        }

@@ -1,0 +1,97 @@
+"""Segmentation: a class a pixel; mean intersection over union.
+
+Data: images/ with pictures and masks/ with a PNG of the same stem each, whose samples (grey or
+palette) are class indices, as Pascal VOC and CamVid come. 255 is nobody's and never counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from quantal.codecs.base import Pixels
+from quantal.errors import EvaluationError
+from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, folder, pictures_in
+
+__all__ = ["Segment"]
+
+_EXPECTED = "images/ with pictures and masks/ with a PNG of class indices for each"
+_NOBODY = 255
+
+
+class Segment(Task):
+    """Truth: the path of the mask."""
+
+    name = "segment"
+    title = "Segmentation"
+    scores = (Score("miou", "mIoU"), Score("pixels", "pixel accuracy"))
+
+    def load(self, data: Path) -> Dataset:
+        root = folder(data, _EXPECTED)
+        missing = [name for name in ("images", "masks") if not (root / name).is_dir()]
+        if missing:
+            raise EvaluationError(f"{root} has no folder {missing[0]}/; expected {_EXPECTED}")
+        samples = []
+        highest = 0
+        for path in pictures_in(root / "images", "pictures"):
+            mask = root / "masks" / f"{path.stem}.png"
+            if not mask.is_file():
+                raise EvaluationError(f"{path} has no mask {mask}; expected {_EXPECTED}")
+            values = _read_mask(mask)
+            highest = max(highest, int(values[values != _NOBODY].max(initial=0)))
+            samples.append(Sample(path.name, path, mask))
+        return Dataset(root, tuple(str(i) for i in range(highest + 1)), tuple(samples))
+
+    def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[list[int]]:
+        """Per class of the data set: pixels right, pixels of that class, pixels said to be."""
+        mapping = np.array(model.mapping)
+        said = mapping[model(pixels)]
+        truth = _read_mask(sample.truth)
+        if truth.shape != said.shape:
+            raise EvaluationError(
+                f"the mask is {truth.shape[1]}x{truth.shape[0]}, "
+                f"its picture {said.shape[1]}x{said.shape[0]}; expected equal sizes"
+            )
+        known = sorted({int(i) for i in mapping if i >= 0})
+        counted = np.isin(truth, known)
+        return [
+            [
+                int(np.sum(counted & (truth == i) & (said == i))),
+                int(np.sum(counted & (truth == i))),
+                int(np.sum(counted & (said == i))),
+            ]
+            for i in range(max(known) + 1)
+        ]
+
+    def tally(
+        self, dataset: Dataset, samples: Sequence[Sample], predictions: Sequence[Any]
+    ) -> Tally:
+        counts = np.array(predictions, np.float64)  # [P, classes, 3]
+
+        def scores(weights: np.ndarray[Any, Any]) -> dict[str, Any]:
+            right, true, said = np.moveaxis(np.tensordot(weights, counts, 1), 2, 0)
+            with np.errstate(invalid="ignore"):
+                union = true + said - right
+                shares = np.where(union > 0, right / union, np.nan)
+                there = np.isfinite(shares)
+                mean = np.where(there, shares, 0).sum(1) / there.sum(1)
+                pixels = right.sum(1) / true.sum(1)
+            return {"miou": 100 * mean, "pixels": 100 * pixels}
+
+        return scores
+
+
+def _read_mask(path: Path) -> NDArray[np.int64]:
+    """Class indices [H, W] of a mask."""
+    with Image.open(path) as image:
+        if image.mode not in ("L", "P"):
+            raise EvaluationError(
+                f"{path} is a mask of mode {image.mode}; expected class indices as grey or "
+                "palette samples of 8 bits"
+            )
+        return np.asarray(image).astype(np.int64)

@@ -1,0 +1,156 @@
+"""Reading: lines of text cut from the decoded picture; character error rate.
+
+Data: images/ with pictures and text/ with a CSV of the same stem each: eight numbers a line, the
+corners of a line of text clockwise from its top left in pixels, and then what stands there. Only
+recognition is asked of the model: where the lines are is told.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from quantal.codecs.base import Pixels
+from quantal.errors import EvaluationError
+from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, folder, pictures_in
+
+__all__ = ["Line", "Read", "cut", "edits"]
+
+_EXPECTED = "images/ with pictures and text/ with a CSV of corners and text for each"
+
+
+@dataclass(frozen=True)
+class Line:
+    """corners: x and y in pixels, clockwise from the top left. text: what is written there."""
+
+    corners: tuple[float, ...]
+    text: str
+
+
+class Read(Task):
+    """Truth: the picture's lines. White space is left out before texts are compared.
+
+    Recognisers differ in whether they tell spaces at all. Characters are brought to their plain
+    form first (Unicode's NFKC), so that a full-width comma is a comma. Labels that know no small
+    letter anywhere were not written with regard to case, and are compared without it.
+    """
+
+    name = "read"
+    title = "Text recognition"
+    scores = (
+        Score("cer", "character error rate", higher_is_better=False),
+        Score("lines", "lines read without an error"),
+    )
+
+    def load(self, data: Path) -> Dataset:
+        root = folder(data, _EXPECTED)
+        missing = [name for name in ("images", "text") if not (root / name).is_dir()]
+        if missing:
+            raise EvaluationError(f"{root} has no folder {missing[0]}/; expected {_EXPECTED}")
+        samples = []
+        for path in pictures_in(root / "images", "pictures"):
+            lines = root / "text" / f"{path.stem}.csv"
+            if not lines.is_file():
+                raise EvaluationError(f"{path} has no text {lines}; expected {_EXPECTED}")
+            samples.append(Sample(path.name, path, _read_lines(lines)))
+        return Dataset(root, (), tuple(samples))
+
+    def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[str]:
+        """What the model reads in each line."""
+        return [model(cut(pixels, line.corners)) for line in sample.truth]
+
+    def tally(
+        self, dataset: Dataset, samples: Sequence[Sample], predictions: Sequence[Any]
+    ) -> Tally:
+        counts = np.zeros((len(samples), 4))  # edits, characters, lines right, lines
+        small = any(c.islower() for s in dataset.samples for line in s.truth for c in line.text)
+        form: Callable[[str], str] = plain if small else caseless
+        for row, sample, said in zip(counts, samples, predictions, strict=True):
+            for line, text in zip(sample.truth, said, strict=True):
+                truth = form(line.text)
+                wrong = edits(form(text), truth)
+                row += wrong, len(truth), wrong == 0, 1
+
+        def scores(weights: np.ndarray[Any, Any]) -> dict[str, Any]:
+            wrong, characters, right, lines = (weights @ counts).T
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return {"cer": 100 * wrong / characters, "lines": 100 * right / lines}
+
+        return scores
+
+
+def cut(pixels: Pixels, corners: Sequence[float]) -> Pixels:
+    """The quadrilateral between four corners, straightened to a rectangle [h, w, 3].
+
+    Its sides are the longer ones of the quadrilateral's, in pixels.
+    """
+    points = np.reshape(corners, (4, 2)).astype(float)
+    top_left, top_right, bottom_right, bottom_left = points
+    width = max(np.hypot(*(top_right - top_left)), np.hypot(*(bottom_right - bottom_left)))
+    height = max(np.hypot(*(bottom_left - top_left)), np.hypot(*(bottom_right - top_right)))
+    size = max(1, round(width)), max(1, round(height))
+    # Pillow takes the corners anticlockwise.
+    quad = (*top_left, *bottom_left, *bottom_right, *top_right)
+    image = Image.fromarray(pixels)
+    line = image.transform(
+        size, Image.Transform.QUAD, tuple(map(float, quad)), Image.Resampling.BILINEAR
+    )
+    return np.asarray(line)
+
+
+def plain(text: str) -> str:
+    """Text as it is compared: in Unicode's NFKC form, without white space."""
+    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text))
+
+
+def caseless(text: str) -> str:
+    """Text as it is compared where labels tell no case."""
+    return plain(text).casefold()
+
+
+def edits(said: str, truth: str) -> int:
+    """How many characters to insert, delete or replace (Levenshtein, 1966).
+
+    >>> edits("kitten", "sitting")
+    3
+    """
+    above = list(range(len(truth) + 1))
+    for i, ours in enumerate(said, 1):
+        row = [i]
+        for j, theirs in enumerate(truth, 1):
+            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (ours != theirs)))
+        above = row
+    return above[-1]
+
+
+def _read_lines(path: Path) -> tuple[Line, ...]:
+    """The lines of a CSV; a text may hold commas, for it comes last."""
+    lines = []
+    content = path.read_text(encoding="utf-8-sig", errors="replace")
+    for number, row in enumerate(content.splitlines(), 1):
+        if not row.strip():
+            continue
+        fields = row.split(",", 8)
+        try:
+            corners = tuple(float(field) for field in fields[:8])
+            text = fields[8]
+        except (ValueError, IndexError):
+            corners, text = (), ""
+        if len(corners) != 8 or not all(map(math.isfinite, corners)):
+            raise EvaluationError(
+                f"{path}: line {number} is {row[:60]!r}; expected eight numbers, the corners "
+                "x1,y1,...,x4,y4, and then the text"
+            )
+        if plain(text):
+            lines.append(Line(corners, text.strip()))
+    if not lines:
+        raise EvaluationError(f"{path} holds no line of text")
+    return tuple(lines)

@@ -1,0 +1,150 @@
+"""torchvision's models by name: classification, detection, segmentation.
+
+`mobilenet_v2`, or with weights of a name `mobilenet_v2:IMAGENET1K_V1`. Weights come from
+torchvision's own download or from a file of the person's; preprocessing and class names are those
+that torchvision states for the weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from quantal.codecs.base import Pixels
+from quantal.errors import ArgumentError, ModelError
+from quantal.eval._optional import unknown
+from quantal.eval.perception.inputs import Fit
+from quantal.eval.perception.models import Model, Recipe, identify, mapping_of
+from quantal.eval.perception.outputs import Found, read_map
+from quantal.eval.perception.precision import to_precision
+
+__all__ = ["load_vision"]
+
+
+def load_vision(recipe: Recipe) -> Model:
+    """A model of torchvision with weights, in the precision asked for, ready to answer."""
+    import torchvision
+
+    module = {
+        "classify": torchvision.models,
+        "detect": torchvision.models.detection,
+        "segment": torchvision.models.segmentation,
+    }.get(recipe.task)
+    if module is None:
+        raise ArgumentError(
+            f"torchvision has no model for task {recipe.task!r}; name an .onnx or a .tflite file"
+        )
+    name, _, wanted = recipe.model.partition(":")
+    known = torchvision.models.list_models(module)
+    if name not in known:
+        raise unknown(f"model for task {recipe.task!r}", name, known)
+    if recipe.preprocess:
+        raise ArgumentError(
+            f"{name} is torchvision's, which states its preprocessing; --preprocess is for .onnx "
+            "and .tflite files"
+        )
+    weights = _choose(torchvision.models.get_model_weights(name), wanted, recipe.weights)
+    state = _state(weights, recipe.weights)
+    names = tuple(weights.meta["categories"])
+    network = _build(torchvision, name, state, recipe)
+    if recipe.task == "classify":
+        count = int(next(reversed(state.values())).shape[0])
+        names = names if count == len(names) else tuple(str(i) for i in range(count))
+    mapping = mapping_of(recipe, names)
+    network.eval().requires_grad_(False)
+    dtype = to_precision(network, recipe.precision)
+    source = recipe.weights.name if recipe.weights else weights.name
+    digest = hashlib.sha256()
+    for key, tensor in state.items():
+        digest.update(key.encode() + tensor.contiguous().cpu().numpy().tobytes())
+    digest.update(str(weights.transforms()).encode())
+    identity = f"{name}@{identify(recipe, digest.digest())}"
+    answer = _answer(network, weights.transforms(), dtype, recipe.task, len(names))
+    return Model(f"{name} ({source})", identity, mapping, answer)
+
+
+def _choose(entries: Any, wanted: str, path: Path | None) -> Any:
+    """Which of torchvision's weights: by name, by the file's own name, or its default."""
+    if wanted:
+        for entry in entries:
+            if entry.name == wanted:
+                return entry
+        raise unknown("set of weights", wanted, [entry.name for entry in entries])
+    if path is not None:
+        for entry in entries:
+            if entry.url.rpartition("/")[2] == path.name:
+                return entry
+    return entries.DEFAULT
+
+
+def _state(weights: Any, path: Path | None) -> dict[str, torch.Tensor]:
+    """Tensors by name, from a file or from torchvision's download."""
+    if path is None:
+        try:
+            return weights.get_state_dict(progress=False, check_hash=True)
+        except (OSError, RuntimeError) as error:
+            raise ModelError(
+                f"{weights.url} could not be downloaded ({error}); download it by other means and "
+                "name the file by --weights"
+            ) from error
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ArgumentError(f"there are no weights {path}") from error
+    except Exception as error:  # pickles fail in many ways
+        line = " ".join(str(error).split())[:200]
+        raise ModelError(f"{path} can't be read as weights: {line}") from error
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise ModelError(f"{path} holds no state of a model: expected tensors by name")
+    return state
+
+
+def _build(torchvision: Any, name: str, state: dict[str, torch.Tensor], recipe: Recipe) -> Any:
+    """The network with its weights loaded; the number of classes is the weights' own."""
+    options: dict[str, Any] = {"weights": None}
+    if recipe.task == "classify":
+        options["num_classes"] = int(next(reversed(state.values())).shape[0])
+    else:
+        options["weights_backbone"] = None
+        if recipe.task == "segment":
+            options["aux_loss"] = any(key.startswith("aux_classifier") for key in state)
+    network = torchvision.models.get_model(name, **options)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        line = " ".join(str(error).split())[:300]
+        raise ModelError(f"the weights are not those of {name}: {line}") from error
+    return network
+
+
+def _answer(
+    network: Any, transforms: Any, dtype: torch.dtype, task: str, count: int
+) -> Callable[[Pixels], Any]:
+    def answer(pixels: Pixels) -> Any:
+        values = transforms(Image.fromarray(pixels)).to(dtype)
+        with torch.inference_mode():
+            if task == "classify":
+                return network(values[None])[0].float().numpy()
+            if task == "detect":
+                found = network([values])[0]
+                return Found(
+                    found["boxes"].float().numpy(),
+                    found["scores"].float().numpy(),
+                    found["labels"].numpy().astype(np.int64),
+                )
+            output = network(values[None])["out"].float().numpy()
+        height, width = pixels.shape[:2]
+        whole = Fit(height, width, output.shape[2], output.shape[3])
+        return read_map(output, (output.shape[2], output.shape[3]), whole, count)
+
+    return answer
