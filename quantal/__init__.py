@@ -24,7 +24,17 @@ _HOMES = {
     "decompress": "quantal.codecs.memory",
     "load": "quantal.codecs",
 }
-_ROOMS = ("codecs", "container", "entropy", "errors", "latents", "media", "train", "transforms")
+_ROOMS = (
+    "codecs",
+    "container",
+    "entropy",
+    "errors",
+    "eval",
+    "latents",
+    "media",
+    "train",
+    "transforms",
+)
 
 
 def __getattr__(name: str) -> object:
