@@ -1,0 +1,84 @@
+"""rd.svg and rd.png: the curves for a paper, a panel for each metric, by matplotlib."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from quantal.eval._optional import require
+from quantal.eval.report.digest import Axis, Digest
+
+__all__ = ["draw"]
+
+_PANEL = (5.2, 4.2)  # inches
+_ACROSS = 3
+
+
+def draw(summed: Digest, stem: Path) -> tuple[Path, Path]:
+    """Write `stem`.svg and `stem`.png; the SVG is the same for the same curves."""
+    matplotlib = require("matplotlib", "a report")
+    figure_module = require("matplotlib.figure", "a report")
+    require("matplotlib.backends.backend_agg", "a report")
+    across = min(len(summed.axes), _ACROSS)
+    down = math.ceil(len(summed.axes) / across)
+    settings = {
+        "svg.hashsalt": "quantal",
+        "svg.fonttype": "none",
+        "font.family": "sans-serif",
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": "#8b929c",
+        "axes.labelcolor": "#1b1e23",
+        "xtick.color": "#5c6470",
+        "ytick.color": "#5c6470",
+    }
+    with matplotlib.rc_context(settings):
+        figure = figure_module.Figure(
+            figsize=(_PANEL[0] * across, _PANEL[1] * down), layout="constrained"
+        )
+        panels = figure.subplots(down, across, squeeze=False).flatten()
+        for panel, axis in zip(panels, summed.axes, strict=False):
+            _panel(panel, summed, axis)
+        for panel in panels[len(summed.axes) :]:
+            panel.set_visible(False)
+        handles = {line.get_label(): line for panel in panels for line in panel.get_lines()}
+        figure.legend(
+            handles.values(),
+            handles.keys(),
+            loc="outside lower center",
+            ncols=max(min(len(handles), 2 * across), 1),
+            frameon=False,
+        )
+        paths = stem.with_suffix(".svg"), stem.with_suffix(".png")
+        figure.savefig(paths[0], metadata={"Date": None})
+        figure.savefig(paths[1], dpi=200)
+    return paths
+
+
+def _panel(panel: Any, summed: Digest, axis: Axis) -> None:
+    for line in summed.lines:
+        points = [
+            (bpp, value)
+            for bpp, value in zip(line.bpp, line.drawn[axis.about.name], strict=True)
+            if value is not None
+        ]
+        if points:
+            panel.plot(
+                *zip(*points, strict=True),
+                label=line.label,
+                color=line.colour,
+                linestyle=":" if line.published else "-",
+                linewidth=1.2 if line.published else 1.7,
+                marker="o",
+                markersize=3 if line.published else 4,
+            )
+    panel.set_xscale("log")
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.set_xlabel("bits per pixel")
+    panel.set_ylabel(axis.title)
+    panel.grid(color="#e3e5e8", linewidth=0.7)
+    panel.set_axisbelow(True)
+    if not axis.about.higher_is_better:
+        panel.invert_yaxis()

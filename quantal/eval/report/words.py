@@ -1,0 +1,123 @@
+"""Sentences that report.html and report.md share: what was run, how, with what."""
+
+from __future__ import annotations
+
+from quantal.eval.report.digest import Digest
+
+__all__ = [
+    "approach",
+    "codec_versions",
+    "costs_note",
+    "environment",
+    "metric_definitions",
+    "pictures_note",
+    "subtitle",
+]
+
+_MEANS = {
+    "picture": "mean of the pictures' values, each picture weighing the same",
+    "mse": "PSNR: of the mean of the pictures' MSEs; other metrics: mean of the pictures' values",
+}
+_METHODS = {
+    "pchip": "piecewise cubic interpolation (pchip) through all points",
+    "akima": "Akima interpolation through all points",
+    "cubic": "a fitted polynomial of third order (2001)",
+}
+
+
+def subtitle(summed: Digest) -> str:
+    """What was compared, in a sentence."""
+    measured = sum(not line.published for line in summed.lines)
+    published = len(summed.lines) - measured
+    parts = [
+        f"{_count(len(summed.pictures), 'picture')}, {summed.megapixels:.1f} megapixels",
+        _count(measured, "codec") + " with files that were written and read back",
+    ]
+    if published:
+        parts.append(_count(published, "published curve"))
+    if summed.anchor:
+        parts.append(f"compared with {summed.line(summed.anchor).label}")
+    return "; ".join(parts) + "."
+
+
+def approach(summed: Digest) -> list[tuple[str, str]]:
+    """How figures were made from measurements."""
+    return [
+        (
+            "bits per pixel",
+            "8 x bytes of the whole file / pixels; a set's rate is the pictures' mean",
+        ),
+        ("means", _MEANS[summed.mean]),
+        (
+            "BD-rate",
+            f"Bjøntegaard's delta of log rate over quality, {_METHODS[summed.method]}; refused "
+            f"where two curves share less than {100 * summed.min_overlap:.0f} % of the quality of "
+            "the shorter one",
+        ),
+        (
+            "intervals",
+            "95 % of bootstrap resamples over the pictures, both codecs on the same ones; none "
+            "against a published curve",
+        ),
+        ("left out", "a picture on which a codec failed at any quality is in none of its means"),
+    ]
+
+
+def metric_definitions(summed: Digest) -> list[tuple[str, str]]:
+    """Each metric, and the scale it is compared on."""
+    scale = {
+        True: "; drawn and compared as -10 log10(1 - x)",
+        False: "",
+    }
+    return [(a.about.title, a.about.definition + scale[a.decibels]) for a in summed.axes]
+
+
+def codec_versions(summed: Digest) -> list[tuple[str, str]]:
+    """Each codec, what did the work, and on how many pictures its means rest."""
+    items = []
+    for line in summed.lines:
+        text = line.version
+        if line.left_out:
+            text += f"; {_count(len(line.left_out), 'picture')} left out"
+        items.append((line.label, text))
+    return items + [(name, "failed on every picture") for name in summed.without_curve]
+
+
+def environment(summed: Digest) -> list[tuple[str, str]]:
+    """Program, machine and date."""
+    made = summed.provenance
+    commit = f" ({made.commit})" if made.commit else ""
+    return [
+        ("Quantal", f"{made.quantal}{commit}"),
+        ("machine", made.machine),
+        ("system", made.system),
+        ("packages", ", ".join(f"{name} {version}" for name, version in made.packages.items())),
+        ("date", f"{made.date}, UTC"),
+    ]
+
+
+def costs_note(summed: Digest) -> str:
+    """What the chart of speed shows."""
+    anchor = f" against {summed.line(summed.anchor).label}" if summed.anchor else ""
+    return (
+        "Seconds by the wall clock for a megapixel, filled circles for encoding, open ones for "
+        "decoding, over all pictures and qualities, on "
+        f"{summed.provenance.machine}; BD-rate{anchor}. Lower left is better: less rate, less time."
+    )
+
+
+def pictures_note(summed: Digest) -> str:
+    """What is compared picture by picture."""
+    if summed.picture_anchor is None:
+        return "No codec was measured."
+    note = (
+        f"BD-rate of each picture for itself, against {summed.picture_anchor}: below 0 a codec "
+        "wins there, above it loses."
+    )
+    if summed.picture_anchor != summed.anchor:
+        note += " (A published curve is a mean and has no pictures.)"
+    return note + " A click on a column's name sorts by it."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
