@@ -217,11 +217,12 @@ def _compare(test: Curve, anchor: Curve, sign: int) -> Comparison:
         except EvaluationError as error:
             return Comparison(test.codec, anchor.codec, refused=str(error))
     draws = [percent]
-    for b in range(1, 1 + _BD_DRAWS):
+    asked = min(_BD_DRAWS, test.score.shape[1] - 1)
+    for b in range(1, 1 + asked):
         try:
             draws.append(once(b, pareto=True)[0])
         except EvaluationError:  # a draw whose curve rises too little
             continue
-    if len(draws) < 1 + _BD_DRAWS / 2:
+    if len(draws) < 1 + asked / 2:
         draws = [percent]
     return Comparison(test.codec, anchor.codec, interval(np.array(draws)), overlap, thinned)

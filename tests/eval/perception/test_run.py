@@ -1,0 +1,323 @@
+"""A measurement from labelled pictures to reports: resumed, failing, and by the command line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from quantal.cli._guard import guarded
+from quantal.cli.eval_perception import perception
+from quantal.codecs.base import Pixels
+from quantal.errors import ArgumentError, EvaluationError
+from quantal.eval.perception import Plan, document, evaluate, measure, result
+from quantal.eval.perception.figures import Interval
+from quantal.eval.rows import read_table
+
+from .conftest import Kit
+
+LOW: Mapping[str, tuple[float, ...]] = {"jpeg": (1, 20, 80)}
+
+
+def plan(kit: Kit, task: str, **change: Any) -> Plan:
+    base = Plan(
+        ("jpeg",),
+        kit.data,
+        task,
+        str(kit.model),
+        kit.data.parent / "out",
+        qualities=LOW,
+        preprocess=kit.preprocess,
+        jobs=0,
+        metrics=("psnr",),
+    )
+    return replace(base, **change)
+
+
+def written(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+EVERYTHING = [
+    "perception.csv",
+    "perception.json",
+    "perception.jsonl",
+    "perception.parquet",
+    "perception.png",
+    "perception.svg",
+    "report.html",
+    "report.md",
+]
+
+
+@pytest.mark.parametrize(
+    ("kit", "task", "expected"),
+    [
+        ("classify", "classify", {"top1": 100, "top5": 100}),
+        ("segment", "segment", {"miou": 100, "pixels": 100}),
+        ("read", "read", {"cer": 0, "lines": 100}),
+        # One of two boxes is found, and the box seen in the other picture is wrong.
+        ("detect", "detect", {"ap": 100 * 51 / 101, "ap50": 100 * 51 / 101}),
+    ],
+    indirect=["kit"],
+)
+def test_each_task_from_pictures_to_reports(
+    kit: Kit, task: str, expected: dict[str, float]
+) -> None:
+    for package in ("pyarrow", "plotly", "matplotlib", "bjontegaard"):
+        pytest.importorskip(package)
+    # png loses nothing, so neither may any score; and JPEG at its worst has to cost something.
+    found = evaluate(plan(kit, task, codecs=("jpeg", "png")))
+    assert sorted(path.name for path in found.plan.out.iterdir()) == EVERYTHING
+    original = found.figures.originals["as exported"]
+    assert {name: one.value for name, one in original.items()} == pytest.approx(expected)
+    jpeg, png = found.curves
+    assert [point.quality for point in jpeg.points] == [1, 20, 80]
+    assert [point.bpp for point in jpeg.points] == sorted(point.bpp for point in jpeg.points)
+    for name in expected:
+        assert png.points[0].lost[name] == Interval(0, 0, 0)
+        assert png.points[0].scores[name].value == pytest.approx(expected[name])
+    assert math.isinf(png.points[0].metrics["psnr"])
+    told = document(found)
+    assert json.loads((found.plan.out / "perception.json").read_text()) == json.loads(
+        json.dumps(told, allow_nan=False)
+    )
+    rows = read_table(found.plan.out / "perception.parquet")
+    assert [(row["codec"], row["quality"]) for row in rows] == [
+        ("jpeg", 1),
+        ("jpeg", 20),
+        ("jpeg", 80),
+        ("png", 0),
+    ]
+    page = (found.plan.out / "report.html").read_text()
+    assert "Plotly.newPlot" in page and "<script src=" not in page
+    assert "## Where points are lost" in (found.plan.out / "report.md").read_text()
+
+
+def test_rates_are_those_of_the_files(classify: Kit) -> None:
+    study = measure(plan(classify, "classify", limit=1))
+    (entry,) = study.entries["jpeg", 20.0, "as exported"].values()
+    from quantal.eval.codecs import codec
+
+    pixels = np.asarray(Image.open(study.dataset.samples[0].path))
+    data = codec("jpeg").encode(pixels, 20)
+    assert entry["bytes"] == len(data)
+    assert entry["bpp"] == pytest.approx(8 * len(data) / (24 * 16))
+
+
+def test_what_was_answered_is_not_asked_again(classify: Kit) -> None:
+    asked = plan(classify, "classify")
+    told: list[tuple[int, int]] = []
+    measure(asked, lambda done, of: told.append((done, of)))
+    assert told == [(i, 36) for i in range(1, 37)]
+    journal = asked.out / "perception.jsonl"
+    whole = journal.read_text()
+    told.clear()
+    again = measure(asked, lambda done, of: told.append((done, of)))
+    assert told == [] and journal.read_text() == whole
+
+    # A stop in the middle of a line costs that line alone.
+    journal.write_text(whole[:-40])
+    resumed = measure(asked, lambda done, of: told.append((done, of)))
+    assert told == [(1, 1)]
+    assert result(asked, resumed).figures.originals == result(asked, again).figures.originals
+
+    # A metric that is missing is measured; originals have none and are left.
+    told.clear()
+    measure(replace(asked, metrics=("psnr", "ssim")), lambda done, of: told.append((done, of)))
+    assert len(told) == 27
+
+    # A picture that changed is another picture.
+    path = classify.data / "red" / "0.png"
+    Image.new("RGB", (24, 16), (255, 0, 0)).save(path)
+    told.clear()
+    measure(asked, lambda done, of: told.append((done, of)))
+    assert len(told) == 4
+
+
+def test_figures_come_out_the_same_each_time(classify: Kit) -> None:
+    asked = plan(classify, "classify")
+    study = measure(asked)
+    first, second = (document(result(asked, study)) for _ in range(2))
+    assert first == second
+
+
+def test_a_codec_that_fails_on_a_picture(classify: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    from quantal.eval.classical.still import Jpeg
+
+    encode = Jpeg.encode
+
+    def fragile(self: Jpeg, image: Pixels, quality: float) -> bytes:
+        if quality == 20 and image[..., 0].mean() > 150:
+            raise RuntimeError("no red pictures")
+        return encode(self, image, quality)
+
+    monkeypatch.setattr(Jpeg, "encode", fragile)
+    asked = plan(classify, "classify")
+    found = evaluate(asked)
+    assert len(found.study.failures) == 3
+    assert found.study.failures[0]["error"] == "RuntimeError: no red pictures"
+    (curve,) = found.curves
+    assert [point.pictures for point in curve.points] == [9, 6, 9]
+    # Losses are against the originals of the pictures that counted.
+    assert curve.points[1].lost["top1"].value == 0
+    report = (asked.out / "report.md").read_text()
+    assert "6 of 9" in report and "no red pictures" in report
+
+    monkeypatch.setattr(Jpeg, "encode", encode)
+    told: list[int] = []
+    again = measure(asked, lambda done, of: told.append(of))
+    assert told == [3, 3, 3] and not again.failures  # failures are tried again
+
+
+def test_a_codec_that_fails_on_every_picture(
+    classify: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from quantal.eval.classical.still import Jpeg
+
+    def broken(self: Jpeg, image: Pixels, quality: float) -> bytes:
+        raise RuntimeError("not today")
+
+    monkeypatch.setattr(Jpeg, "encode", broken)
+    found = evaluate(plan(classify, "classify"))
+    assert found.curves == () and len(found.study.failures) == 27
+    assert "not today" in (found.plan.out / "report.md").read_text()
+
+
+def test_a_decoder_that_changes_the_size(classify: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    from quantal.eval.classical.still import Jpeg
+
+    decode = Jpeg.decode
+    monkeypatch.setattr(Jpeg, "decode", lambda self, data: decode(self, data)[:-1])
+    study = measure(plan(classify, "classify", limit=1))
+    assert "picture [15, 24, 3] for one [16, 24, 3]" in study.failures[0]["error"]
+
+
+def test_a_picture_of_one_pixel_and_a_metric_that_has_no_value(classify: Kit) -> None:
+    Image.new("RGB", (1, 1), (9, 9, 99)).save(classify.data / "blue" / "9.png")
+    study = measure(plan(classify, "classify", metrics=("psnr", "ssim")))
+    assert not study.failures
+    entry = study.entries["jpeg", 80.0, "as exported"]["blue/9.png"]
+    assert entry["metrics"]["ssim"] is None and entry["prediction"][0] == 0
+    assert study.dataset.classes[0] == "blue"
+
+
+def test_a_picture_that_is_none(classify: Kit) -> None:
+    (classify.data / "blue" / "9.png").write_bytes(b"nonsense")
+    study = measure(plan(classify, "classify"))
+    assert len(study.failures) == 4 and "is not a picture" in study.failures[0]["error"]
+
+
+def test_workers_answer_as_this_process_does(classify: Kit) -> None:
+    pytest.importorskip("pebble")
+    here = measure(plan(classify, "classify", limit=3))
+    there = measure(plan(classify, "classify", limit=3, jobs=1, out=classify.data.parent / "other"))
+    assert here.entries == there.entries
+
+
+def test_precisions_share_a_coding_and_make_a_grid(tmp_path: Path, classify: Kit) -> None:
+    import torch
+    import torchvision
+
+    torch.manual_seed(0)
+    weights = tmp_path / "three.pth"
+    network = torchvision.models.get_model("squeezenet1_1", weights=None, num_classes=3)
+    torch.save(network.state_dict(), weights)
+    asked = plan(
+        classify,
+        "classify",
+        model="squeezenet1_1",
+        weights=weights,
+        preprocess=None,
+        limit=3,
+        precisions=("float32", "int8"),
+    )
+    found = evaluate(asked)
+    assert set(found.figures.originals) == {"float32", "int8"}
+    assert len(found.figures.curves) == 2 and len(found.curves) == 1
+    assert "| codec | quality | bpp | float32 | int8 |" in (asked.out / "report.md").read_text()
+    told: list[int] = []
+    measure(replace(asked, precisions=("int8",)), lambda done, of: told.append(of))
+    assert told == []
+
+
+def test_pictures_that_are_not_rounded_are_rounded_for_models() -> None:
+    from quantal.eval.perception.look import to_bytes
+
+    drawn = np.array([[[-3.0, 0.4, 0.6]], [[254.4, 254.6, 300.0]]], np.float32)
+    np.testing.assert_array_equal(to_bytes(drawn), [[[0, 0, 1]], [[254, 255, 255]]])
+
+
+def test_calls_that_can_not_be_meant(classify: Kit) -> None:
+    def refused(match: str, **change: Any) -> None:
+        with pytest.raises(ArgumentError, match=match):
+            measure(plan(classify, "classify", **change))
+
+    refused("did you mean 'jpeg'", codecs=("jepg",))
+    refused("did you mean 'psnr'", metrics=("psmr",))
+    refused("'webp', which is not among the codecs", qualities={"webp": (1.0,)})
+    refused("quality 200 is not one of jpeg", qualities={"jpeg": (200.0,)})
+    refused("no quality is given for jpeg", qualities={"jpeg": ()})
+    refused("precision 'int8' can't be had", precisions=("int8",))
+    out = classify.data.parent / "strange"
+    out.mkdir()
+    (out / "perception.jsonl").write_text('{"a": 1}\n')
+    with pytest.raises(EvaluationError, match="journal of something else"):
+        measure(plan(classify, "classify", out=out))
+
+
+def test_a_model_that_answers_nothing(classify: Kit) -> None:
+    from . import onnx_writer as onnx
+
+    deaf = onnx.write(
+        classify.model.with_name("deaf.onnx"), [onnx.node("Identity", ["x"], "y")], (2,), (2,)
+    )
+    with pytest.raises(EvaluationError, match=r"answered for none of 9 originals; .*did not take"):
+        evaluate(plan(classify, "classify", model=str(deaf)))
+
+
+def command(*arguments: object) -> Any:
+    app = typer.Typer()
+    app.command()(guarded(perception))
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_the_command_line(classify: Kit, tmp_path: Path) -> None:
+    arguments = [
+        "--codecs=jpeg:progressive=no,webp",
+        "--data", classify.data,
+        "--task=classify",
+        "--model", classify.model,
+        "--preprocess", classify.preprocess,
+        "--out", tmp_path / "out",
+        "--qualities=5,50",
+        "--qualities=webp=0,90",
+        "--metrics=psnr",
+        "--jobs=0",
+    ]  # fmt: skip
+    said = command(*arguments)
+    assert said.exit_code == 0, said.output
+    assert "Where points are lost" in said.stdout and "report.html" in said.stdout
+
+    said = command(*arguments, "--json")
+    told = json.loads(said.stdout)
+    first, webp = told["codecs"]
+    assert webp == "webp" and first.startswith("jpeg")
+    assert [point["quality"] for point in told["codecs"]["webp"]["points"]] == [0, 90]
+    assert told["original"]["as exported"]["top1"]["value"] == 100
+    assert told["model"] == "most.onnx" and told["pictures"] == 9
+
+    (classify.data / "blue" / "9.png").write_bytes(b"nonsense")
+    said = command(*arguments)
+    assert said.exit_code == 1 and "blue/9.png" in said.stderr
+    said = command(*arguments, "--task=clasify")
+    assert said.exit_code == 2 and "did you mean 'classify'" in said.stderr
