@@ -6,12 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test fuzz lint docs docs-serve clean help
+.PHONY: demo test fuzz benchmark lint docs docs-serve clean help
 
 help:
 	@echo "make demo    compress a photograph and show the figures beside JPEG and WebP"
 	@echo "make test    lint, then run every test"
 	@echo "make fuzz    damage files for a minute, or for SECONDS=600"
+	@echo "make benchmark KODAK=DIR   measure docs/benchmarks anew (benchmarks/publish.py)"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make docs    build the documentation into site/"
 	@echo "make clean   remove .venv and all caches"
@@ -24,6 +25,15 @@ test: lint
 
 fuzz: $(VENV)/.stamp-dev
 	$(BIN)/python tests/robustness/fuzz.py --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
+
+KODAK ?= ../shared/data/kodak
+CID22 ?= $(wildcard ../shared/data/test/cid22)
+PUBLISHED ?= $(wildcard ../shared/reference/compressai/image/kodak)
+PERCEPTUAL ?= $(wildcard ../shared/data/perceptual)
+
+benchmark: $(VENV)/.stamp-dev
+	$(BIN)/python benchmarks/publish.py --kodak $(KODAK) $(if $(CID22),--cid22 $(CID22)) \
+	  $(if $(PUBLISHED),--published $(PUBLISHED)) $(if $(PERCEPTUAL),--perceptual $(PERCEPTUAL))
 
 lint: $(VENV)/.stamp-dev
 	$(BIN)/ruff check .

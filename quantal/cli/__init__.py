@@ -16,6 +16,7 @@ from quantal.cli import (
     compress,
     decompress,
     eval_bdrate,
+    eval_perception,
     eval_rd,
     info,
     latents,
@@ -51,7 +52,7 @@ _evaluation = typer.Typer(
     help="Measure codecs: rate-distortion, BD-rate, machine perception.",
     no_args_is_help=True,
 )
-for _measurement in (eval_rd.rd, eval_bdrate.bdrate):
+for _measurement in (eval_rd.rd, eval_bdrate.bdrate, eval_perception.perception):
     _evaluation.command()(guarded(_measurement))
 app.add_typer(_evaluation)
 
