@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from importlib import resources
 from typing import Any
 
 from quantal.eval._optional import require
@@ -14,39 +15,43 @@ from quantal.eval.perception.tables import Table, tables
 
 __all__ = ["page"]
 
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
-       color: #1b1f24; }
-h1 { font-size: 1.7rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #d8dee4; text-align: left; }
-th { background: #f4f6f8; }
-"""
+_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+#: Readable on light and on dark paper, of which the reader's system chooses.
+_LAYOUT = {
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"color": "#808894", "size": 13},
+    "margin": {"t": 24, "b": 52, "l": 60, "r": 20},
+    "hovermode": "closest",
+    "xaxis": {"gridcolor": "rgba(128,136,148,.22)", "zeroline": False},
+    "yaxis": {"gridcolor": "rgba(128,136,148,.22)", "zeroline": False},
+}
 
 
 def page(found: Result) -> str:
     """The page's text, plotly's script inside it."""
     offline = require("plotly.offline", "the page")
     study, made = found.study, found.provenance
-    title = f"{study.task.title} under compression"
-    about_run = (
+    title = html.escape(f"{study.task.title} under compression")
+    lead = html.escape(
         f"{len(study.dataset.samples)} pictures; model {study.models[found.precision].label}. "
         f"Quantal {made.quantal}"
         + (f", commit {made.commit}" if made.commit else "")
         + f", {made.date}, {made.machine}."
     )
+    style = resources.files("quantal.eval.report").joinpath("page.css").read_text("utf-8")
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style>",
+        '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">',
+        f"<title>{title}</title><style>{style}</style>",
         f"<script>{offline.get_plotlyjs()}</script></head><body>",
-        f"<h1>{html.escape(title)}</h1><p>{html.escape(about_run)}</p>",
+        f'<header class="top"><p class="kind">Machine perception</p><h1>{title}</h1>'
+        f'<p class="lead">{lead}</p></header><main>',
         *_plots(found),
         *(_table(table) for table in tables(found)),
-        "</body></html>",
+        "</main></body></html>",
     ]
     return "\n".join(parts) + "\n"
 
@@ -56,13 +61,18 @@ def _plots(found: Result) -> list[str]:
     score = found.study.task.scores[0]
     original = found.figures.originals[found.precision][score.name].value
     shown = [
-        _rate_plot(found, "score", f"{score.title}, %", original),
-        _rate_plot(found, "lost", "points lost", 0.0),
+        ("Score over rate", _rate_plot(found, "score", f"{score.title}, %", original)),
+        ("Points lost over rate", _rate_plot(found, "lost", "points lost", 0.0)),
     ]
-    shown += [_metric_plot(found, name) for name in found.study.metrics]
+    shown += [
+        (f"Score over {about(name).title}", _metric_plot(found, name))
+        for name in found.study.metrics
+    ]
     return [
-        figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"plot-{i}")
-        for i, figure in enumerate(shown)
+        f"<section><h2>{html.escape(title)}</h2>"
+        + figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"plot-{i}")
+        + "</section>"
+        for i, (title, figure) in enumerate(shown)
     ]
 
 
@@ -87,9 +97,9 @@ def _rate_plot(found: Result, kind: str, title: str, level: float) -> Any:
             text=[f"quality {p.quality:g}, {p.pictures} pictures" for p in curve.points],
         )
     figure.add_hline(y=level, line_dash="dash", line_color="#666", annotation_text="original")
-    figure.update_xaxes(title="bits per pixel", type="log")
+    figure.update_xaxes(title="bits per pixel", type="log", tickvals=_TICKS)
     figure.update_yaxes(title=title)
-    return figure.update_layout(template="plotly_white", height=460)
+    return figure.update_layout(_LAYOUT, template="none", height=420)
 
 
 def _metric_plot(found: Result, metric: str) -> Any:
@@ -108,7 +118,7 @@ def _metric_plot(found: Result, metric: str) -> Any:
         )
     figure.update_xaxes(title=f"{known.title}, {known.unit}" if known.unit else known.title)
     figure.update_yaxes(title=f"{score.title}, %")
-    return figure.update_layout(template="plotly_white", height=400)
+    return figure.update_layout(_LAYOUT, template="none", height=360)
 
 
 def _table(table: Table) -> str:
@@ -116,8 +126,8 @@ def _table(table: Table) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
 
     return (
-        f"<h2>{html.escape(table.title)}</h2><p>{html.escape(table.note)}</p>"
-        f'<div class="wide"><table><thead>{row(table.head, "th")}</thead><tbody>'
+        f'<section><h2>{html.escape(table.title)}</h2><p class="note">{html.escape(table.note)}</p>'
+        f'<div class="scroll"><table><thead>{row(table.head, "th")}</thead><tbody>'
         + "".join(row(cells, "td") for cells in table.rows)
-        + "</tbody></table></div>"
+        + "</tbody></table></div></section>"
     )

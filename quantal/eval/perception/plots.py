@@ -60,7 +60,7 @@ def _rates(axis: Any, found: Result) -> None:
             bpp, [v.low for v in values], [v.high for v in values], color=colour, alpha=0.12
         )
     axis.set_xscale("log")
-    ticks = [t for t in (0.05, 0.1, 0.2, 0.5, 1, 2, 4) if _inside(t, found)]
+    ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5) if _inside(t, found)]
     axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axis.minorticks_off()
     axis.set_xlabel("bits per pixel")

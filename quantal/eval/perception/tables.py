@@ -230,12 +230,15 @@ def _score_and_loss(score: Interval, lost: Interval) -> str:
 
 
 def _rate(one: Threshold) -> str:
-    def said(bpp: float) -> str:
-        if bpp == 0:
-            return f"under {one.lowest:.2f}"
-        return f"over {one.highest:.2f}" if math.isinf(bpp) else f"{bpp:.2f}"
+    """A rate and its range; a draw of other pictures may lie beyond the rates measured."""
 
-    return f"{said(one.bpp.value)} [{said(one.bpp.low)}, {said(one.bpp.high)}]"
+    def said(bpp: float) -> str:
+        if bpp < one.lowest:
+            return f"under {one.lowest:.2f}"
+        return f"over {one.highest:.2f}" if bpp > one.highest else f"{bpp:.2f}"
+
+    value, low, high = said(one.bpp.value), said(one.bpp.low), said(one.bpp.high)
+    return value if value == low == high else f"{value} [{low}, {high}]"
 
 
 def _figure(value: float) -> str:
