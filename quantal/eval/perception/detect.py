@@ -1,7 +1,7 @@
 """Detection: boxes around objects; average precision as COCO defines it.
 
-Data: a COCO JSON of boxes, or a folder that holds exactly one, with its pictures beside it or in
-images/ there or above. pycocotools matches boxes; average.py averages.
+Data: a COCO JSON of boxes, or a folder that holds exactly one, with its pictures beside it, up to
+two folders above, or in a folder of one of these. pycocotools matches boxes; average.py averages.
 """
 
 from __future__ import annotations
@@ -134,13 +134,15 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _pictures(path: Path, name: str) -> Path:
-    """The folder that the pictures' names start from: near the JSON or above it."""
+    """The folder that the pictures' names start from: near the JSON, or up to two above it."""
     above = (path.parent, *list(path.parent.absolute().parents)[:2])
-    tried = [place for base in above for place in (base, base / "images")]
-    for place in tried:
-        if (place / name).is_file():
-            return place
+    for base in above:
+        inner = sorted(place for place in base.iterdir() if place.is_dir())
+        for place in (base, base / "images", *inner):
+            if (place / name).is_file():
+                return place
     raise EvaluationError(
         f"{path} names the picture {name}, which is not there; looked in "
-        + ", ".join(str(place) for place in tried)
+        + ", ".join(str(base) for base in above)
+        + ", and the folders in each"
     )

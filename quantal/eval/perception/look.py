@@ -90,12 +90,14 @@ def to_bytes(decoded: Decoded) -> Pixels:
     return np.clip(np.rint(decoded), 0, 255).astype(np.uint8)
 
 
-def digest(path: Path) -> str:
-    """Eight hexadecimal digits that change when a file does."""
+def digest(sample: Sample) -> str:
+    """Eight hexadecimal digits that change when the picture or what is true of it does."""
+    truth = sample.truth
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+        known = truth.read_bytes() if isinstance(truth, Path) else repr(truth).encode()
+        return hashlib.sha256(sample.path.read_bytes() + known).hexdigest()[:8]
     except OSError as error:
-        raise EvaluationError(f"{path} can't be opened: {error.strerror}") from error
+        raise EvaluationError(f"{sample.path} can't be opened: {error.strerror}") from error
 
 
 @lru_cache(maxsize=16)

@@ -95,6 +95,8 @@ def mapping_of(recipe: Recipe, names: tuple[str, ...]) -> tuple[int, ...]:
         return tuple(i if i < len(recipe.classes) else -1 for i in range(len(names)))
     # A class of the masks that no pair names isn't asked about, such as "unlabelled".
     found = positions(names, pairs)
+    if not found:
+        raise ArgumentError(f"labels {recipe.labels} name no class")
     for value in found.values():
         if not value.isdecimal() or int(value) >= 255:
             raise ArgumentError(

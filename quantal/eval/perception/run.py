@@ -178,7 +178,7 @@ class _Record:
     def __init__(self, study: Study, journal: Journal) -> None:
         self._study = study
         self._journal = journal
-        self._digests = {s.name: digest(s.path) for s in study.dataset.samples}
+        self._digests = {s.name: digest(s) for s in study.dataset.samples}
         self._by_key: dict[_Key, Mapping[str, Any]] = {}
         for entry in journal.entries:
             try:

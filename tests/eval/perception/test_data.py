@@ -118,7 +118,9 @@ def test_coco_files_that_lack_something(detect: Kit) -> None:
     (detect.data / "more.json").write_text("{}")
     refused("holds 2 JSON files")
     (detect.data / "more.json").unlink()
-    (detect.data / "images" / "0.png").rename(detect.data / "elsewhere.png")
+    (detect.data / "images").rename(detect.data / "val2017")
+    assert task("detect").load(detect.data).samples[0].path.is_file()
+    (detect.data / "val2017" / "0.png").unlink()
     refused("names the picture 0.png, which is not there")
 
 

@@ -177,3 +177,27 @@ def test_the_colour_classifier_tells_colours(classify: Kit) -> None:
         scores = model(np.full((5, 7, 3), colour, np.uint8))
         np.testing.assert_allclose(scores * 255, colour, atol=0.01)
         assert scores.argmax() == i
+
+
+def test_masks_are_matched_by_the_values_of_the_pairs(segment: Kit, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.json"
+    recipe = Recipe(
+        "segment",
+        str(segment.model),
+        THREE,
+        preprocess=segment.preprocess,
+        labels=labels,
+        precision=AS_EXPORTED,
+    )
+    labels.write_text('{"0": 4, "2": 1}')
+    assert load(recipe).mapping == (4, -1, 1)
+    for text, match in (
+        ("{}", "name no class"),
+        ('{"0": "sky"}', "expected the value"),
+        ('{"0": 255}', "0 to 254"),
+        ('{"7": 1}', "which the model has not"),
+    ):
+        labels.write_text(text)
+        load.cache_clear()
+        with pytest.raises(ArgumentError, match=match):
+            load(recipe)

@@ -144,6 +144,16 @@ def test_what_was_answered_is_not_asked_again(classify: Kit) -> None:
     assert len(told) == 4
 
 
+def test_a_mask_that_changed_is_asked_anew(segment: Kit) -> None:
+    asked = plan(segment, "segment")
+    measure(asked)
+    Image.new("L", (24, 16), 2).save(segment.data / "masks" / "1.png")
+    told: list[int] = []
+    study = measure(asked, lambda done, of: told.append(of))
+    assert told == [4] * 4
+    assert result(asked, study).figures.originals["as exported"]["miou"].value < 100
+
+
 def test_figures_come_out_the_same_each_time(classify: Kit) -> None:
     asked = plan(classify, "classify")
     study = measure(asked)
