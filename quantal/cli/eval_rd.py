@@ -116,6 +116,8 @@ def rd(
         print_json(summary)
     else:
         _print(result, deltas, report)
+    for note in result.notes:
+        typer.echo(f"{data}: {note}", err=True)
     for row in result.failures:
         typer.echo(f"{row.codec}, {row.picture}, quality {row.quality:g}: {row.error}", err=True)
     return 1 if result.failures else 0

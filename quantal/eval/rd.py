@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from quantal import media
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval import measure
@@ -69,6 +71,7 @@ class RDResult:
 
     sheets: codec -> its measurements; curves: codecs and published ones; anchor: one of curves'
     names, or None if there are no curves. failures: rows that give a reason instead of numbers.
+    notes: what was not measured, a sentence each.
     """
 
     plan: Plan
@@ -78,6 +81,7 @@ class RDResult:
     curves: Mapping[str, Curve]
     anchor: str | None
     failures: tuple[Row, ...]
+    notes: tuple[str, ...]
     provenance: Provenance
 
     def side(self, name: str) -> Sheet | Curve:
@@ -144,8 +148,24 @@ def measure_rd(plan: Plan, tell: Tell | None = None) -> RDResult:
         curves=curves | references,
         anchor=anchor if anchor in curves or anchor in references else None,
         failures=tuple(row for row in rows if row.error),
+        notes=_notes(pictures),
         provenance=provenance(),
     )
+
+
+def _notes(pictures: Sequence[Path]) -> tuple[str, ...]:
+    clear = []
+    for path in pictures:
+        try:
+            with Image.open(path) as image:
+                if image.has_transparency_data:
+                    clear.append(path.name)
+        except Exception:  # no picture: every codec's row says so
+            continue
+    if not clear:
+        return ()
+    names = ", ".join(clear[:3]) + (f" and {len(clear) - 3} more" if len(clear) > 3 else "")
+    return (f"alpha is not measured, only the colours below it: {names}",)
 
 
 def _qualities(coder: ImageCodec, plan: Plan) -> tuple[float, ...]:

@@ -51,6 +51,7 @@ def document(
             {"codec": r.codec, "picture": r.picture, "quality": r.quality, "error": r.error}
             for r in result.failures
         ],
+        "notes": list(result.notes),
         "definitions": {
             "mean": plan.mean,
             "method": plan.method,

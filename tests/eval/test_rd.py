@@ -167,6 +167,9 @@ def test_pictures_that_codecs_or_metrics_cannot_take(tmp_path: Path) -> None:
     assert by_picture["dot.png"] is not None and by_picture["dot.png"]["ms-ssim"] is None
     assert by_picture["alpha.png"] is not None and by_picture["alpha.png"]["ms-ssim"] is not None
     assert all(math.isfinite(v) for v in result.curves["webp"].values["ms-ssim"])
+    assert result.notes == (
+        "alpha is not measured, only the colours below it: alpha.png",
+    )
 
 
 def test_a_file_that_is_no_picture(folder: Path) -> None:
