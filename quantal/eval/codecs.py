@@ -22,7 +22,17 @@ from quantal.codecs.base import Pixels
 from quantal.errors import ArgumentError
 from quantal.eval._optional import unknown
 
-__all__ = ["ROUNDED", "Decoded", "ImageCodec", "Option", "codec", "codecs", "names", "split_specs"]
+__all__ = [
+    "ROUNDED",
+    "Decoded",
+    "ImageCodec",
+    "Option",
+    "codec",
+    "codecs",
+    "grids",
+    "names",
+    "split_specs",
+]
 
 #: What a decoder gives: uint8 [H, W, 3], or float32 in 0..255 where it was asked not to round.
 Decoded: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -174,3 +184,31 @@ def codecs(specs: Sequence[str]) -> list[ImageCodec]:
     if not found:
         raise ArgumentError(f"no codec was named; there are: {', '.join(names())}")
     return list(found.values())
+
+
+def grids(
+    coders: Sequence[ImageCodec], asked: Mapping[str, Sequence[float]]
+) -> dict[str, tuple[float, ...]]:
+    """The qualities to measure each codec at, by its label, rising.
+
+    asked: by label, under "" for all that aren't named; else a codec's usual ones. Raises
+    ArgumentError for a codec that isn't there and a quality that it hasn't.
+    """
+    by_label = {coder.label: coder for coder in coders}
+    for name in asked:
+        if name and name not in by_label:
+            raise unknown("codec among those to be measured", name, by_label)
+    return {label: _grid(coder, asked) for label, coder in by_label.items()}
+
+
+def _grid(coder: ImageCodec, asked: Mapping[str, Sequence[float]]) -> tuple[float, ...]:
+    if len(coder.qualities) == 1 and coder.label not in asked:
+        return coder.qualities  # lossless: there is nothing to choose
+    chosen = asked.get(coder.label, asked.get("", coder.qualities))
+    low, high = coder.limits
+    for quality in chosen:
+        if not low <= quality <= high:
+            raise ArgumentError(
+                f"codec {coder.label!r} has no quality {quality:g}; expected {low:g} to {high:g}"
+            )
+    return tuple(sorted({float(quality) for quality in chosen}))

@@ -19,7 +19,7 @@ from quantal import media
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval import measure
 from quantal.eval.bdrate import BD, Method, compare
-from quantal.eval.codecs import ImageCodec, codecs
+from quantal.eval.codecs import ImageCodec, codecs, grids
 from quantal.eval.curves import Curve, Sheet, published, sheets
 from quantal.eval.journal import Journal
 from quantal.eval.measure import Task
@@ -133,7 +133,7 @@ def measure_rd(plan: Plan, tell: Tell | None = None) -> RDResult:
         metric(name, plan.weights)  # what is missing is said before hours of work, not after
     coders = codecs(plan.codecs)
     references = published(plan.references)
-    qualities = {c.label: _qualities(c, plan) for c in coders}
+    qualities = grids(coders, plan.qualities)
     anchor = _anchor(plan.anchor, [c.label for c in coders], list(references))
     pictures = find_pictures(plan.data)
     plan.out.mkdir(parents=True, exist_ok=True)
@@ -166,20 +166,6 @@ def _notes(pictures: Sequence[Path]) -> tuple[str, ...]:
         return ()
     names = ", ".join(clear[:3]) + (f" and {len(clear) - 3} more" if len(clear) > 3 else "")
     return (f"alpha is not measured, only the colours below it: {names}",)
-
-
-def _qualities(coder: ImageCodec, plan: Plan) -> tuple[float, ...]:
-    """The qualities to measure a codec at, each within what it has."""
-    asked = plan.qualities.get(coder.label, plan.qualities.get("", ()))
-    if not asked or len(coder.qualities) == 1:
-        return coder.qualities
-    low, high = coder.limits
-    wrong = [q for q in asked if not low <= q <= high]
-    if wrong:
-        raise ArgumentError(
-            f"codec {coder.label!r} has no quality {wrong[0]:g}; expected {low:g} to {high:g}"
-        )
-    return tuple(sorted(set(asked)))
 
 
 def _anchor(asked: str | None, labels: Sequence[str], references: Sequence[str]) -> str:

@@ -198,6 +198,7 @@ def test_lossless_codecs_are_one_point(folder: Path) -> None:
             ArgumentError,
             "no quality 101; expected 0 to 100",
         ),
+        ({"qualities": {"jpge": (20.0,)}}, ArgumentError, "did you mean 'jpeg'"),
         ({"anchor": "avif"}, ArgumentError, "not among what is compared: jpeg, webp"),
         ({"mean": "geometric"}, ArgumentError, "none of picture, mse"),
         ({"references": (Path("nowhere"),)}, EvaluationError, "no published curves at nowhere"),
