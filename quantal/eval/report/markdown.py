@@ -86,7 +86,7 @@ def _rests_on(summed: Digest) -> Iterable[str]:
             shared = f"{ends[0]:.4g} to {ends[1]:.4g} {unit}".rstrip()
             rows.append((line.label, axis.about.title, shared, f"{100 * found.bd.overlap:.0f} %"))
     if rows:
-        yield "They rest on the quality that both curves reach; its share of the shorter is overlap."
+        yield "They rest on the quality that both curves reach; overlap: its part of the shorter."
         yield _table(("codec", "metric", "compared over", "overlap"), rows)
     if reasons:
         yield "Not compared:"

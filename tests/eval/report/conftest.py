@@ -1,0 +1,99 @@
+"""A small measured run with everything a report has to cope with, and its report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from quantal.eval.bdrate import BD
+from quantal.eval.classical.still import WebP
+from quantal.eval.rd import Plan, RDResult, measure_rd
+from quantal.eval.report import write_report
+
+PUBLISHED = {
+    "name": "made-up <b>",
+    "results": {"bpp": [0.5, 1.0, 1.8, 2.6], "psnr-rgb": [28.0, 32.0, 36.0, 39.0]},
+}
+QUALITIES = (10.0, 30.0, 50.0, 70.0, 90.0)
+HOSTILE = "<img src=x onerror=alert(1)>.png"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A result with what was written of it."""
+
+    result: RDResult
+    deltas: dict[str, dict[str, BD | str]]
+    folder: Path
+
+    @property
+    def html(self) -> Path:
+        return self.folder / "report.html"
+
+
+def deltas_of(result: RDResult, resamples: int = 50) -> dict[str, dict[str, BD | str]]:
+    """As quantal.eval.summary.comparisons, but quicker."""
+    anchor = result.anchor
+    if anchor is None:
+        return {metric: {} for metric in result.plan.metrics}
+    return {
+        metric: {
+            name: result.compare(name, anchor, metric, resamples)
+            for name in result.curves
+            if name != anchor
+        }
+        for metric in result.plan.metrics
+    }
+
+
+def run(data: Path, out: Path, **settings: Any) -> RDResult:
+    plan: dict[str, Any] = {"codecs": ("jpeg", "webp"), "qualities": {"": QUALITIES}, "jobs": 0}
+    return measure_rd(Plan(data=data, out=out, **(plan | settings)))
+
+
+def report_of(result: RDResult, folder: Path) -> Report:
+    deltas = deltas_of(result)
+    write_report(result, deltas, folder)
+    return Report(result, deltas, folder)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) -> Path:
+    """Four pictures: a wide, two middling ones, and one too small for MS-SSIM with a rude name."""
+    folder = tmp_path_factory.mktemp("pictures & more")
+    photograph.crop((0, 60, 451, 160)).resize((800, 178)).save(folder / "wide.png")
+    photograph.crop((0, 0, 180, 170)).save(folder / "left.png")
+    photograph.crop((240, 80, 420, 250)).save(folder / "right.png")
+    photograph.crop((120, 60, 217, 131)).save(folder / HOSTILE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Report:
+    """jpeg, webp, a lossless codec, a published curve, two metrics, and one failure."""
+    folder = tmp_path_factory.mktemp("report")
+    published = folder / "vtm.json"
+    published.write_text(json.dumps(PUBLISHED))
+    honest = WebP.encode
+
+    def fussy(self: WebP, image: np.ndarray, quality: float) -> bytes:
+        if image.shape[1] == 97 and quality == 30:
+            raise RuntimeError("</script> not that one")
+        return honest(self, image, quality)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WebP, "encode", fussy)
+        result = run(
+            pictures,
+            folder / "run",
+            codecs=("jpeg", "webp", "png"),
+            metrics=("psnr", "ms-ssim"),
+            references=(published,),
+        )
+    return report_of(result, folder)
