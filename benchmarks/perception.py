@@ -1,0 +1,221 @@
+"""Measure docs/benchmarks/perception.md anew: four tasks, six data sets, the same four codecs.
+
+    python benchmarks/perception.py --labelled DIR --models DIR --recogniser FILE
+                                    [--perceptual DIR] [--work DIR] [--jobs N] [NAME ...]
+
+--labelled: folders imagenette/val, imagenet_1_per_class, voc_boxes_100, camvid and receipts.
+--models: mobilenet_v2-b0353104.pth, mobilenet_v2_1.0_224_quant.tflite with imagenet_labels.txt,
+yolox_nano.onnx, and DeepLab's TFLite file. --recogniser: ch_PP-OCRv4_rec_infer.onnx. What is
+measured stays in --work, so that a stopped run goes on. The sections of the page between its
+marks, the plots and the tables of points are written; the words around them are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantal.eval.perception import Plan, Result, evaluate
+from quantal.eval.perception.tables import Table, tables
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs" / "benchmarks"
+SETTINGS = ROOT / "examples" / "perception"
+CODECS = ("hyperprior", "jpeg", "webp", "avif:speed=6")
+QUALITIES = {
+    "hyperprior": (1.0, 10.0, 20.0, 35.0, 50.0, 70.0),
+    "jpeg": (3.0, 8.0, 15.0, 30.0, 50.0, 75.0),
+    "webp": (0.0, 5.0, 15.0, 35.0, 60.0, 80.0),
+    "avif": (5.0, 15.0, 25.0, 40.0, 55.0, 70.0),
+}
+#: Where accuracy is lost early, the rates have to reach further.
+HIGHER = {
+    "hyperprior": (10.0, 20.0, 35.0, 50.0, 70.0, 85.0, 100.0),
+    "jpeg": (8.0, 15.0, 30.0, 50.0, 75.0, 90.0, 96.0),
+    "webp": (0.0, 5.0, 15.0, 35.0, 60.0, 80.0, 95.0),
+    "avif": (15.0, 25.0, 40.0, 55.0, 70.0, 82.0, 92.0),
+}
+PRECISIONS = ("float32", "float16", "bfloat16", "int8")
+MOBILENET = "mobilenet_v2-b0353104.pth"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A model on a data set; paths from the folders of the call, names of example settings."""
+
+    task: str
+    data: str
+    model: str
+    weights: str | None = None
+    preprocess: str | None = None
+    labels: str | None = None
+    limit: int | None = None
+    precisions: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ("psnr", "ms-ssim", "lpips")
+    higher: bool = False
+
+
+EXPERIMENTS = {
+    "imagenette": Experiment(
+        "classify",
+        "imagenette/val",
+        "mobilenet_v2",
+        weights=MOBILENET,
+        labels="imagenette_classes.json",
+        limit=200,
+        precisions=PRECISIONS,
+    ),
+    "imagenette-tflite": Experiment(
+        "classify",
+        "imagenette/val",
+        "mobilenet_v2_1.0_224_quant.tflite",
+        preprocess="mobilenet_v2_tflite.json",
+        labels="imagenette_classes.json",
+        limit=200,
+        metrics=("psnr",),
+    ),
+    "imagenet": Experiment("classify", "imagenet_1_per_class", "mobilenet_v2", weights=MOBILENET),
+    "voc": Experiment(
+        "detect",
+        "voc_boxes_100/gts/coco_format_v1/instances_default.json",
+        "yolox_nano.onnx",
+        preprocess="yolox_nano.json",
+        labels="voc_classes.json",
+    ),
+    "camvid": Experiment(
+        "segment",
+        "camvid",
+        "deeplab_mobilenet_edgetpu_slim_cityscapes_quant.tflite",
+        preprocess="deeplab_cityscapes.json",
+        labels="camvid_classes.json",
+        higher=True,
+    ),
+    "receipts": Experiment(
+        "read",
+        "receipts",
+        "ch_PP-OCRv4_rec_infer.onnx",
+        preprocess="ppocr_line.json",
+        metrics=("psnr", "ms-ssim"),
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--labelled", type=Path, required=True)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--recogniser", type=Path, required=True)
+    parser.add_argument("--perceptual", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("runs/perception"))
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(EXPERIMENTS))
+    options = parser.parse_args()
+    for name in options.names or EXPERIMENTS:
+        one = EXPERIMENTS[name]
+        found = evaluate(_plan(name, one, options), _tell)
+        for suffix in ("svg", "csv"):
+            target = DOCS / f"perception-{name}.{suffix}"
+            shutil.copy(found.plan.out / f"perception.{suffix}", target)
+        _publish(name, _section(name, one, found))
+
+
+def _plan(name: str, one: Experiment, options: argparse.Namespace) -> Plan:
+    out = options.work / name
+    out.mkdir(parents=True, exist_ok=True)
+    model = one.model
+    if one.task == "read":
+        model = str(options.recogniser)
+    elif one.preprocess:
+        model = str(options.models / one.model)
+    preprocess = SETTINGS / one.preprocess if one.preprocess else None
+    if one.preprocess == "mobilenet_v2_tflite.json":  # it names a file that comes with the model
+        for path in (SETTINGS / one.preprocess, options.models / "imagenet_labels.txt"):
+            shutil.copy(path, out)
+        preprocess = out / one.preprocess
+    metrics = [m for m in one.metrics if m != "lpips" or options.perceptual]
+    return Plan(
+        codecs=CODECS,
+        data=options.labelled / one.data,
+        task=one.task,
+        model=model,
+        out=out,
+        qualities=HIGHER if one.higher else QUALITIES,
+        weights=options.models / one.weights if one.weights else None,
+        preprocess=preprocess,
+        labels=SETTINGS / one.labels if one.labels else None,
+        limit=one.limit,
+        jobs=options.jobs,
+        metrics=metrics,
+        metric_weights=options.perceptual,
+        precisions=one.precisions,
+    )
+
+
+def _tell(done: int, of: int) -> None:
+    if done % 100 == 0 or done == of:
+        print(f"{done} of {of}", flush=True)
+
+
+def _section(name: str, one: Experiment, found: Result) -> str:
+    made = found.provenance
+    shown = [t for t in tables(found) if t.title not in ("Every point", "Failures")]
+    failed = len(found.study.failures)
+    parts = [
+        f"{len(found.study.dataset.samples)} pictures, model "
+        f"{found.study.models[found.precision].label}; Quantal {made.quantal}, commit "
+        f"{made.commit}, {made.date}, {made.machine}. "
+        + (f"{failed} answers are missing. " if failed else "No failures. ")
+        + f"Every point: [perception-{name}.csv](perception-{name}.csv).",
+        f"```\n{_command(one, found.plan)}\n```",
+        f"![Score over rate and over PSNR](perception-{name}.svg)",
+        *map(_table, shown),
+    ]
+    return "\n\n".join(parts)
+
+
+def _command(one: Experiment, plan: Plan) -> str:
+    """The call that does the same, with the names of files but not their places."""
+    words = [
+        "quantal eval perception",
+        f"--codecs {','.join(plan.codecs)}",
+        f"--task {one.task}",
+        f"--data {one.data}",
+        f"--model {one.model}",
+    ]
+    for option in ("weights", "preprocess", "labels", "limit"):
+        value = getattr(one, option)
+        if value is not None:
+            words.append(f"--{option} {value}")
+    if one.precisions:
+        words.append(f"--precision {','.join(one.precisions)}")
+    words.append(f"--metrics {','.join(plan.metrics)}")
+    for codec, values in plan.qualities.items():
+        words.append(f"--qualities {codec}={','.join(f'{value:g}' for value in values)}")
+    return " \\\n    ".join([*words, "--out result"])
+
+
+def _table(table: Table) -> str:
+    lines = [table.head, ["---", *("---:" for _ in table.head[1:])], *table.rows]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"### {table.title}\n\n{table.note}\n\n{text}"
+
+
+def _publish(name: str, text: str) -> None:
+    """Put a section between its marks on the page."""
+    page = DOCS / "perception.md"
+    before = page.read_text(encoding="utf-8")
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if not pattern.search(before):
+        raise SystemExit(f"{page} has no section between {begin} and {end}")
+    after = pattern.sub(lambda _: f"{begin}\n\n{text}\n\n{end}", before)
+    page.write_text(after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
