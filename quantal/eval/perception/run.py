@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from quantal.errors import ArgumentError, EvaluationError, OutputError
-from quantal.eval.codecs import ImageCodec, codecs
+from quantal.errors import EvaluationError, OutputError
+from quantal.eval.codecs import codecs, grids
 from quantal.eval.journal import Journal
 from quantal.eval.metrics import metric
 from quantal.eval.perception.base import Dataset, Sample, Task
@@ -21,7 +21,7 @@ from quantal.eval.perception.models import Model, Recipe, default_precision, loa
 from quantal.eval.perception.tasks import task
 from quantal.eval.work import Failure, cores, spread
 
-__all__ = ["JOURNAL", "Plan", "Study", "measure", "qualities_of"]
+__all__ = ["JOURNAL", "Plan", "Study", "measure"]
 
 JOURNAL = "perception.jsonl"
 _PATIENCE = 900.0  # seconds for one picture through codec, metrics and models
@@ -82,7 +82,7 @@ def measure(plan: Plan, tell: Callable[[int, int], None] | None = None) -> Study
     """Do what the plan asks and has not been done yet; tell(done, of) as it goes on."""
     asked = task(plan.task)
     found = codecs(plan.codecs)
-    qualities = qualities_of(found, plan.qualities)
+    qualities = grids(found, plan.qualities)
     for name in plan.metrics:
         metric(name, plan.metric_weights)
     dataset = asked.load(plan.data).limited(plan.limit)
@@ -128,32 +128,6 @@ def measure(plan: Plan, tell: Callable[[int, int], None] | None = None) -> Study
         if tell is not None:
             tell(done, len(works))
     return replace(study, entries=record.chosen())
-
-
-def qualities_of(
-    found: Sequence[ImageCodec], asked: Mapping[str, Sequence[float]]
-) -> dict[str, tuple[float, ...]]:
-    """The qualities to measure by codec, rising; ArgumentError for one that a codec hasn't."""
-    labels = [one.label for one in found]
-    for name in asked:
-        if name and name not in labels:
-            raise ArgumentError(
-                f"qualities are given for {name!r}, which is not among the codecs: "
-                f"{', '.join(labels)}"
-            )
-    chosen = {}
-    for one in found:
-        values = asked.get(one.label, asked.get("", one.qualities))
-        low, high = one.limits
-        for value in values:
-            if not low <= value <= high:
-                raise ArgumentError(
-                    f"quality {value:g} is not one of {one.label}: expected {low:g} to {high:g}"
-                )
-        chosen[one.label] = tuple(sorted({float(value) for value in values}))
-        if not chosen[one.label]:
-            raise ArgumentError(f"no quality is given for {one.label}")
-    return chosen
 
 
 def _open(out: Path) -> Journal:
