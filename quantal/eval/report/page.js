@@ -132,8 +132,15 @@
         text: known.map(([picture]) => picture),
         hovertemplate: "<b>%{text}</b><br>%{y}: %{x:+.1f} %<extra></extra>",
       });
+      const whole = report.matrix[axis().name][codec][report.pictureAnchor];
+      if (whole.percent === undefined) continue;
+      traces.push({
+        type: "scatter", mode: "markers", x: [whole.percent], y: [line.label],
+        marker: { color: css("--paper"), size: 11, symbol: "diamond", line: { width: 2, color: line.colour } },
+        hovertemplate: "<b>all pictures</b><br>%{y}: %{x:+.1f} %<extra></extra>",
+      });
     }
-    $("strip-chart").style.height = `${90 + 48 * Math.max(traces.length, 1)}px`;
+    $("strip-chart").style.height = `${90 + 48 * Math.max(Object.keys(own).length, 1)}px`;
     Plotly.react("strip-chart", traces, layout({
       margin: { l: 64, r: 16, t: 4, b: 48 },
       xaxis: { title: { text: `BD-rate against ${report.pictureAnchor} (%)` }, zeroline: true, rangemode: "tozero" },
@@ -325,7 +332,7 @@
       const whole = view.shown_width === view.width && view.shown_height === view.height;
       const part = whole ? "" : ` Shown is the middle, ${view.shown_width} \u00d7 ${view.shown_height} of ${view.width} \u00d7 ${view.height} pixels; bytes and values are of the whole.`;
       $("look-note").textContent = `${view.picture}${view.note ? " (" + view.note + ")" : ""}: at most ${count(view.target)} bytes, ${bpp({ bytes: view.target })} bits per pixel.${part}`;
-      for (const button of $("thumbs").children) button.setAttribute("aria-checked", String(button.dataset.picture === view.picture));
+      for (const button of $("thumbs").children) button.setAttribute("aria-pressed", String(button.dataset.picture === view.picture));
       const metrics = report.axes;
       $("looks-table").replaceChildren(
         el("thead", {}, el("tr", {}, ...["codec", "quality", "bytes", "bpp", ...metrics.map((m) => m.title)].map((head) => el("th", { scope: "col" }, head)))),
@@ -338,7 +345,7 @@
     }
 
     $("thumbs").replaceChildren(...report.views.map((one) => el("button",
-      { type: "button", role: "radio", "data-picture": one.picture, title: one.note || one.picture, "aria-label": one.picture, onclick: () => { view = one; drawView(); } },
+      { type: "button", "data-picture": one.picture, title: one.note || one.picture, "aria-label": one.picture, onclick: () => { view = one; drawView(); } },
       el("img", { src: one.uri, alt: "" }))));
     for (const side of ["left", "right"]) sides[side].menu.addEventListener("change", drawSides);
     $("swap").addEventListener("click", () => {

@@ -29,7 +29,9 @@ from quantal.eval.report.words import (
 
 __all__ = ["page", "payload"]
 
-_CURVES_NOTE = "Means over the pictures. In the legend a click hides a codec, two show it alone."
+_CURVES_NOTE = (
+    "Means over the pictures. In the legend a click hides a codec, a double click shows it alone."
+)
 
 
 def page(summed: Digest, looks: Sequence[View]) -> str:

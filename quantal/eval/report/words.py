@@ -112,7 +112,7 @@ def pictures_note(summed: Digest) -> str:
         return "No codec was measured."
     note = (
         f"BD-rate of each picture for itself, against {summed.picture_anchor}: below 0 a codec "
-        "wins there, above it loses."
+        "wins there, above it loses; the diamond is the set's."
     )
     if summed.picture_anchor != summed.anchor:
         note += " (A published curve is a mean and has no pictures.)"

@@ -53,8 +53,10 @@ class Opened:
 
     def lines_drawn(self, chart: str = "rd-chart") -> list[str]:
         """The paths of a chart's lines."""
-        expression = f"[...document.querySelectorAll('#{chart} .scatterlayer path.js-line')].map(p => p.getAttribute('d'))"
-        return [path for path in self.page.evaluate(expression) if path]
+        lines = self.page.locator(f"#{chart} .scatterlayer path.js-line")
+        return [
+            path for path in lines.evaluate_all("ps => ps.map(p => p.getAttribute('d'))") if path
+        ]
 
 
 def open_page(browser: Any, file: Path, **settings: Any) -> Opened:
@@ -86,10 +88,10 @@ def picture_of(uri: str) -> np.ndarray:
 
 def test_every_curve_is_drawn(opened: Opened) -> None:
     assert len(opened.lines_drawn()) == 3  # png, without loss, has no place on the axis
-    legend = opened.page.locator("#rd-chart .legendtext").all_inner_texts()
+    legend = opened.page.locator("#rd-chart .legendtext").all_text_contents()
     assert legend == ["jpeg", "webp", "vtm (published)"]
     assert len(opened.lines_drawn("speed-chart")) == 2
-    assert opened.page.locator("#strip-chart path.point").count() == 3
+    assert opened.page.locator("#strip-chart path.point").count() == 3 + 1  # and of all together
 
 
 def test_log_and_linear_rate_can_be_chosen(opened: Opened) -> None:
@@ -229,7 +231,7 @@ def test_pictures_and_sides_are_chosen_and_swapped(opened: Opened) -> None:
     note = page.inner_text("#look-note")
     thumbs.nth(1).click()
     assert page.inner_text("#look-note") != note
-    assert thumbs.nth(1).get_attribute("aria-checked") == "true"
+    assert thumbs.nth(1).get_attribute("aria-pressed") == "true"
     assert page.input_value("#left") == "", "the choice outlives a change of the picture"
 
 
