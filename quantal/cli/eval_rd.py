@@ -102,6 +102,10 @@ def rd(
         threads=threads,
         timeout=timeout,
     )
+    if report:
+        from quantal.eval.report import ready
+
+        ready()  # what is missing is said before hours of measuring
     result = measure_rd(plan, _Watch(quiet=as_json))
     deltas = comparisons(result)
     write_tables([row.flat() for row in result.rows], out / "rows")
