@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantal.errors import EvaluationError
 from quantal.eval.metrics import mean
@@ -89,7 +90,7 @@ def figures(study: Study) -> Figures:
     originals = {}
     curves = []
     for precision in study.models:
-        seen = _Seen(study, ORIGINAL, 0.0, precision)
+        seen = _Seen(study, ORIGINAL, 0.0, precision, weights)
         if not seen.answered.any():
             reasons = [entry["error"] for entry in seen.entries if entry.get("error")]
             raise EvaluationError(
@@ -97,18 +98,22 @@ def figures(study: Study) -> Figures:
                 f"{reasons[0]}"
             )
         originals[precision] = {
-            name: interval(values) for name, values in seen.scores(weights).items()
+            name: interval(values) for name, values in seen.scores(seen.answered).items()
         }
         for codec, qualities in study.qualities.items():
             if codec != ORIGINAL:
-                curves.append(_curve(study, codec, qualities, precision, seen, weights))
+                curves.append(_curve(study, codec, qualities, precision, seen))
     return Figures(originals, tuple(curves))
 
 
 class _Seen:
     """What a model said of the pictures of one codec at one quality."""
 
-    def __init__(self, study: Study, codec: str, quality: float, precision: str) -> None:
+    def __init__(
+        self, study: Study, codec: str, quality: float, precision: str, weights: Floats
+    ) -> None:
+        self.weights = weights
+        self._scores: dict[bytes, Mapping[str, Floats]] = {}
         rows = study.entries[codec, quality, precision]
         samples = study.dataset.samples
         self.entries = [rows[sample.name] for sample in samples]
@@ -121,9 +126,12 @@ class _Seen:
                 [self.entries[i]["prediction"] for i in self._places],
             )
 
-    def scores(self, weights: Floats) -> Mapping[str, Floats]:
-        """Scores for weights [B, P] of all pictures; those without an answer don't count."""
-        return self._tally(weights[:, self._places])
+    def scores(self, kept: NDArray[np.bool_]) -> Mapping[str, Floats]:
+        """Scores over all draws [B] if only the kept pictures [P] count, which must be answered."""
+        key = kept.tobytes()
+        if key not in self._scores:
+            self._scores[key] = self._tally((self.weights * kept)[:, self._places])
+        return self._scores[key]
 
 
 def _curve(
@@ -132,18 +140,17 @@ def _curve(
     qualities: tuple[float, ...],
     precision: str,
     original: _Seen,
-    weights: Floats,
 ) -> Curve:
     main = study.task.scores[0]
     rows = []
     for quality in qualities:
-        seen = _Seen(study, codec, quality, precision)
+        seen = _Seen(study, codec, quality, precision, original.weights)
         both = seen.answered & original.answered
         if not both.any():
             continue
-        shared = weights * both
-        scores = seen.scores(shared)
-        before = original.scores(shared)
+        shared = original.weights * both
+        scores = seen.scores(both)
+        before = original.scores(both)
         lost = {s.name: s.sign * (before[s.name] - scores[s.name]) for s in study.task.scores}
         rates = np.array([entry.get("bpp") or 0.0 for entry in seen.entries])
         with np.errstate(invalid="ignore"):
@@ -162,7 +169,7 @@ def _curve(
         )
         rows.append((point, bpp, scores[main.name], lost[main.name]))
     rows.sort(key=lambda row: row[0].bpp)
-    shape = len(rows), len(weights)
+    shape = len(rows), len(original.weights)
     return Curve(
         codec,
         precision,
