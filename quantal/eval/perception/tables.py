@@ -67,7 +67,8 @@ def _thresholds(found: Result) -> Table:
     return Table(
         "Where points are lost",
         f"The rate, in bits per pixel, below which {_main(found)} is worse by so many points than "
-        "on the originals: less is better. Between measured rates, straight over the logarithm.",
+        "on the originals: less is better. Losses are made to fall with the rate (isotonic "
+        "regression), straight over its logarithm between measured ones.",
         ("codec", *(f"{points:g} point{'s'[: points != 1]}" for points in LOSSES)),
         tuple((codec, *map(_rate, row)) for codec, row in by_codec.items()),
     )

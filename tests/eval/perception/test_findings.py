@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quantal.eval.perception.base import Floats
 from quantal.eval.perception.figures import Curve, Interval, Point, interval
@@ -13,6 +15,7 @@ from quantal.eval.perception.findings import (
     _compare,
     at_rates,
     crossing,
+    falling,
     pearson,
     spearman,
     thresholds,
@@ -39,8 +42,22 @@ def test_where_a_point_is_lost_is_interpolated_over_the_logarithm() -> None:
     assert crossing(BPP, lost + 5, 1.0) == math.inf
 
 
-def test_of_several_crossings_the_highest_rate_counts() -> None:
-    assert crossing(BPP, np.array([5.0, 0.0, 2.0, 0.0]), 1.0) == pytest.approx(0.4 * 2**0.5)
+def test_a_wobble_does_not_decide() -> None:
+    lost = np.array([5.0, 0.0, 2.0, 0.0])  # as if 5, 1, 1, 0
+    assert crossing(BPP, lost, 1.5) == pytest.approx(0.1 * 2 ** (3.5 / 4))
+    assert crossing(BPP, np.array([5.0, 2.0, 0.0, 1.5]), 1.0) == pytest.approx(0.2 * 2**0.8)
+
+
+@given(st.lists(st.floats(-50, 50), min_size=1, max_size=9))
+def test_values_made_to_fall_keep_their_mean_and_are_not_made_to_fall_twice(
+    values: list[float],
+) -> None:
+    made = falling(np.array(values))
+    assert (np.diff(made) <= 1e-9).all()
+    assert made.mean() == pytest.approx(np.mean(values), abs=1e-9)
+    np.testing.assert_allclose(falling(made), made)
+    if values == sorted(values, reverse=True):
+        np.testing.assert_array_equal(made, values)
 
 
 def test_thresholds_hold_the_draws_range() -> None:
