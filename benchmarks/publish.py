@@ -78,6 +78,7 @@ def main() -> None:
         if options.published
         else (),
         anchor=ANCHORS[0],
+        pareto=True,  # WebP's last two qualities are level by LPIPS
         weights=options.perceptual,
         jobs=options.jobs,
     )
@@ -135,7 +136,8 @@ def _page(name: str, title: str, result: RDResult, costs: RDResult | None) -> st
         f"![Curves of all codecs]({name}.svg)",
         "## BD-rate",
         "Rate needed more than the anchor at equal quality, negative is better; in brackets the "
-        "95 % interval over pictures.",
+        "95 % interval over pictures. Points that cost more and show less than another of the same "
+        "codec are left out.",
         *(_bd_table(result, anchor) for anchor in ANCHORS if anchor in result.curves),
         "## Bits per pixel at equal PSNR-RGB",
         "Read off each curve (pchip in log rate); empty where it doesn't reach.",

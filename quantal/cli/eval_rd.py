@@ -151,37 +151,51 @@ def _print(result: RDResult, deltas: dict[str, dict[str, BD | str]], report: boo
     from rich.console import Console
     from rich.table import Table
 
-    from quantal.eval.bdrate import BD
     from quantal.eval.metrics import about
 
-    table = Table(title=f"{result.plan.data.name}, {len(result.pictures)} pictures")
-    table.add_column("codec")
-    table.add_column("pictures", justify="right")
-    for metric in result.plan.metrics:
-        table.add_column(f"BD-rate, {about(metric).title}", justify="right")
-    table.add_column("encode s", justify="right")
-    table.add_column("decode s", justify="right")
-    reasons = []
+    metrics = result.plan.metrics
+    title = f"{result.plan.data.name}, {len(result.pictures)} pictures; BD-rate in percent"
+    table = Table(title=title)
+    table.add_column("codec", overflow="fold")
+    heads = ["pictures", about(metrics[0]).title, "95 %"]
+    heads += [about(metric).title for metric in metrics[1:]]
+    for head in [*heads, "encode s", "decode s"]:
+        table.add_column(head, justify="right")
     for name in dict.fromkeys([*result.sheets, *result.curves]):
         curve = result.curves.get(name)
         cells = [name, str(curve.pictures or "") if curve else "0"]
-        for metric in result.plan.metrics:
+        for metric in metrics:
             found = deltas[metric].get(name)
-            if isinstance(found, BD):
-                interval = found.interval
-                spread = f" ({interval[0]:+.1f} to {interval[1]:+.1f})" if interval else ""
-                cells.append(f"{found.percent:+.1f} %{spread}")
-            else:
-                cells.append("anchor" if name == result.anchor else "")
-                if found:
-                    reasons.append(f"{name}, {about(metric).title}: {found}")
+            cells.append(_percent(found, "anchor" if name == result.anchor else ""))
+            if metric == metrics[0]:
+                cells.append(_interval(found))
         costs = curve.costs if curve else {}
         for cost in ("encode_s", "decode_s"):
             seconds = costs.get(cost)
             cells.append(f"{sum(seconds) / len(seconds):.3f}" if seconds else "")
         table.add_row(*cells)
     Console().print(table)
-    for reason in reasons:
-        typer.echo(f"no BD-rate for {reason}", err=True)
+    for reason, whom in _reasons(deltas).items():
+        typer.echo(f"no BD-rate for {', '.join(whom)}: {reason}", err=True)
     written = ["rows.csv", "rows.parquet", "results.json", *(["report.html"] if report else [])]
     typer.echo(f"{result.plan.out}: {', '.join(written)}")
+
+
+def _percent(found: BD | str | None, otherwise: str) -> str:
+    return otherwise if found is None or isinstance(found, str) else f"{found.percent:+.1f}"
+
+
+def _interval(found: BD | str | None) -> str:
+    if found is None or isinstance(found, str) or found.interval is None:
+        return ""
+    return f"{found.interval[0]:+.1f} to {found.interval[1]:+.1f}"
+
+
+def _reasons(deltas: dict[str, dict[str, BD | str]]) -> dict[str, list[str]]:
+    """Why there is no BD-rate -> for which codec by which metric: each reason once."""
+    found: dict[str, list[str]] = {}
+    for metric, by_name in deltas.items():
+        for name, delta in by_name.items():
+            if isinstance(delta, str):
+                found.setdefault(delta, []).append(f"{name} ({metric})")
+    return found
