@@ -157,13 +157,14 @@ def _print(result: RDResult, deltas: dict[str, dict[str, BD | str]], report: boo
     title = f"{result.plan.data.name}, {len(result.pictures)} pictures; BD-rate in percent"
     table = Table(title=title)
     table.add_column("codec", overflow="fold")
-    heads = ["pictures", about(metrics[0]).title, "95 %"]
-    heads += [about(metric).title for metric in metrics[1:]]
-    for head in [*heads, "encode s", "decode s"]:
-        table.add_column(head, justify="right")
+    heads = [about(metric).title for metric in metrics]
+    for head in [heads[0], "95 %", *heads[1:], "encode s", "decode s"]:
+        table.add_column(head, justify="right", no_wrap=True)
     for name in dict.fromkeys([*result.sheets, *result.curves]):
         curve = result.curves.get(name)
-        cells = [name, str(curve.pictures or "") if curve else "0"]
+        counted = curve.pictures if curve else 0
+        fewer = name in result.sheets and counted < len(result.pictures)
+        cells = [f"{name} ({counted} pictures)" if fewer else name]
         for metric in metrics:
             found = deltas[metric].get(name)
             cells.append(_percent(found, "anchor" if name == result.anchor else ""))
@@ -188,7 +189,7 @@ def _percent(found: BD | str | None, otherwise: str) -> str:
 def _interval(found: BD | str | None) -> str:
     if found is None or isinstance(found, str) or found.interval is None:
         return ""
-    return f"{found.interval[0]:+.1f} to {found.interval[1]:+.1f}"
+    return f"{found.interval[0]:+.1f}..{found.interval[1]:+.1f}"
 
 
 def _reasons(deltas: dict[str, dict[str, BD | str]]) -> dict[str, list[str]]:
