@@ -38,7 +38,7 @@ HIGHER = {
     "webp": (0.0, 5.0, 15.0, 35.0, 60.0, 80.0, 95.0),
     "avif": (15.0, 25.0, 40.0, 55.0, 70.0, 82.0, 92.0),
 }
-PRECISIONS = ("float32", "float16", "bfloat16", "int8")
+PRECISIONS = ("float32", "bfloat16", "int8")
 MOBILENET = "mobilenet_v2-b0353104.pth"
 
 
@@ -65,7 +65,7 @@ EXPERIMENTS = {
         "mobilenet_v2",
         weights=MOBILENET,
         labels="imagenette_classes.json",
-        limit=200,
+        limit=150,
         precisions=PRECISIONS,
     ),
     "imagenette-tflite": Experiment(
@@ -74,7 +74,7 @@ EXPERIMENTS = {
         "mobilenet_v2_1.0_224_quant.tflite",
         preprocess="mobilenet_v2_tflite.json",
         labels="imagenette_classes.json",
-        limit=200,
+        limit=150,
         metrics=("psnr",),
     ),
     "imagenet": Experiment("classify", "imagenet_1_per_class", "mobilenet_v2", weights=MOBILENET),
@@ -98,6 +98,7 @@ EXPERIMENTS = {
         "receipts",
         "ch_PP-OCRv4_rec_infer.onnx",
         preprocess="ppocr_line.json",
+        limit=8,
         metrics=("psnr", "ms-ssim"),
     ),
 }
