@@ -116,13 +116,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(EXPERIMENTS))
     options = parser.parse_args()
-    for name in options.names or EXPERIMENTS:
-        one = EXPERIMENTS[name]
-        found = evaluate(_plan(name, one, options), _tell)
+    names = options.names or list(EXPERIMENTS)
+    # Everything is measured before anything is written: each result names a commit, not changes.
+    results = {n: evaluate(_plan(n, EXPERIMENTS[n], options), _tell) for n in names}
+    for name, found in results.items():
         for suffix in ("svg", "csv"):
             target = DOCS / f"perception-{name}.{suffix}"
             shutil.copy(found.plan.out / f"perception.{suffix}", target)
-        _publish(name, _section(name, one, found))
+        _publish(name, _section(name, EXPERIMENTS[name], found))
 
 
 def _plan(name: str, one: Experiment, options: argparse.Namespace) -> Plan:

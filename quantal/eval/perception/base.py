@@ -88,6 +88,9 @@ class Task(ABC):
         pixels: the sample's picture as decoded, uint8 [H, W, 3].
         """
 
+    def check(self, dataset: Dataset, model: Any) -> None:  # noqa: B027
+        """EvaluationError where the model could answer nothing that is scored; here, never."""
+
     @abstractmethod
     def tally(
         self, dataset: Dataset, samples: Sequence[Sample], predictions: Sequence[Any]

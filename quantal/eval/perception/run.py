@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from quantal.errors import EvaluationError, OutputError
+from quantal.errors import ArgumentError, EvaluationError, OutputError
 from quantal.eval.codecs import codecs, grids
 from quantal.eval.journal import Journal
 from quantal.eval.metrics import metric
@@ -81,6 +81,11 @@ class Study:
 def measure(plan: Plan, tell: Callable[[int, int], None] | None = None) -> Study:
     """Do what the plan asks and has not been done yet; tell(done, of) as it goes on."""
     asked = task(plan.task)
+    if plan.out.resolve().is_relative_to(plan.data.resolve()):
+        raise ArgumentError(
+            f"the output folder {plan.out} is the data {plan.data} or lies in it, where what is "
+            "written would become data; name a folder outside"
+        )
     found = codecs(plan.codecs)
     qualities = grids(found, plan.qualities)
     for name in plan.metrics:
@@ -99,6 +104,7 @@ def measure(plan: Plan, tell: Callable[[int, int], None] | None = None) -> Study
         for precision in dict.fromkeys(plan.precisions or (default_precision(plan.model),))
     ]
     models = {recipe.precision: load(recipe) for recipe in recipes}
+    asked.check(dataset, next(iter(models.values())))
     study = Study(
         asked,
         dataset,

@@ -68,6 +68,16 @@ class Segment(Task):
             for i in range(max(known) + 1)
         ]
 
+    def check(self, dataset: Dataset, model: Any) -> None:
+        known = sorted({i for i in model.mapping if i >= 0})
+        if not any(np.isin(_read_mask(sample.truth), known).any() for sample in dataset.samples):
+            values = ", ".join(map(str, known[:8])) + (", ..." if len(known) > 8 else "")
+            raise EvaluationError(
+                f"no mask pixel of a class the model knows among {len(dataset.samples)} masks of "
+                f"{dataset.root}; expected the values {values} (255 never counts). Where the masks "
+                'have others, name a JSON file of pairs by --labels: {"car": 8}'
+            )
+
     def tally(
         self, dataset: Dataset, samples: Sequence[Sample], predictions: Sequence[Any]
     ) -> Tally:
@@ -75,11 +85,11 @@ class Segment(Task):
 
         def scores(weights: np.ndarray[Any, Any]) -> dict[str, Any]:
             right, true, said = np.moveaxis(np.tensordot(weights, counts, 1), 2, 0)
+            # A class that no label has can only be said wrongly, which costs those it is taken for.
+            there = true > 0
             with np.errstate(invalid="ignore"):
-                union = true + said - right
-                shares = np.where(union > 0, right / union, np.nan)
-                there = np.isfinite(shares)
-                mean = np.where(there, shares, 0).sum(1) / there.sum(1)
+                shares = np.where(there, right / (true + said - right), 0)
+                mean = shares.sum(1) / there.sum(1)
                 pixels = right.sum(1) / true.sum(1)
             return {"miou": 100 * mean, "pixels": 100 * pixels}
 

@@ -227,7 +227,7 @@ def _spread(one: Interval) -> str:
 
 
 def _score_and_loss(score: Interval, lost: Interval) -> str:
-    return f"{score.value:.1f} ({-lost.value:+.1f})"
+    return f"{score.value:.1f} ({round(-lost.value, 1) + 0:+.1f})"  # never -0.0
 
 
 def _rate(one: Threshold) -> str:
