@@ -37,9 +37,10 @@ class Interval:
 class Point:
     """A codec at a quality, as a model of a precision sees it; means over pictures.
 
-    pictures: how many gave an answer, which all figures here rest on. scores, lost: by score, in
-    percent and in points; lost against the originals of those same pictures, positive for worse.
-    metrics: by name, nan where undefined.
+    pictures: how many gave an answer at all the codec's qualities, which rates and scores rest on.
+    scores, lost: by score, in percent and in points; lost against the originals of those same
+    pictures, positive for worse. metrics: means by name, over those of the pictures that have one
+    at all the qualities, nan if none has. paired: the main score over just those, by metric.
     """
 
     quality: float
@@ -48,6 +49,7 @@ class Point:
     scores: Mapping[str, Interval]
     lost: Mapping[str, Interval]
     metrics: Mapping[str, float]
+    paired: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Figures:
     """originals: by precision and score, of all pictures that gave an answer uncoded.
 
     curves: by codec, then precision, as they were asked for; without points that no picture
-    reached.
+    reached, or whose pictures have nothing to score.
     """
 
     originals: Mapping[str, Mapping[str, Interval]]
@@ -82,7 +84,7 @@ class Figures:
 
 
 def figures(study: Study) -> Figures:
-    """All scores of a study; EvaluationError if the model answered no original."""
+    """All scores of a study; EvaluationError if the model answered no original that is scored."""
     names = [sample.name for sample in study.dataset.samples]
     count = len(names)
     draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), _DRAWS)
@@ -100,6 +102,12 @@ def figures(study: Study) -> Figures:
         originals[precision] = {
             name: interval(values) for name, values in seen.scores(seen.answered).items()
         }
+        main = study.task.scores[0]
+        if not np.isfinite(originals[precision][main.name].value):
+            raise EvaluationError(
+                f"the labels of the {seen.answered.sum()} originals that the model answered for "
+                f"hold nothing to score: {main.title} has no value"
+            )
         for codec, qualities in study.qualities.items():
             if codec != ORIGINAL:
                 curves.append(_curve(study, codec, qualities, precision, seen))
@@ -133,6 +141,19 @@ class _Seen:
             self._scores[key] = self._tally((self.weights * kept)[:, self._places])
         return self._scores[key]
 
+    def score(self, name: str, kept: NDArray[np.bool_]) -> float:
+        """A score of the kept pictures, without draws; nan for none."""
+        if not kept.any():
+            return float("nan")
+        known = self._scores.get(kept.tobytes())
+        found = known or self._tally(kept[None, self._places].astype(np.float64))
+        return float(found[name][0])
+
+    def metric(self, name: str) -> Floats:
+        """A metric's values by picture [P], nan where it has none."""
+        values = [(entry.get("metrics") or {}).get(name) for entry in self.entries]
+        return np.array([np.nan if value is None else value for value in values])
+
 
 def _curve(
     study: Study,
@@ -142,30 +163,35 @@ def _curve(
     original: _Seen,
 ) -> Curve:
     main = study.task.scores[0]
+    tried = [_Seen(study, codec, q, precision, original.weights) for q in qualities]
+    reached = {q: seen for q, seen in zip(qualities, tried, strict=True) if seen.answered.any()}
+    # All points rest on the same pictures, or easy ones that are left would bend the curve.
+    kept = original.answered.copy()
+    for seen in reached.values():
+        kept &= seen.answered
+    defined = {
+        name: kept & np.all([~np.isnan(seen.metric(name)) for seen in reached.values()], axis=0)
+        for name in study.metrics
+    }
     rows = []
-    for quality in qualities:
-        seen = _Seen(study, codec, quality, precision, original.weights)
-        both = seen.answered & original.answered
-        if not both.any():
+    for quality, seen in reached.items() if kept.any() else ():
+        shared = original.weights * kept
+        scores = seen.scores(kept)
+        if not np.isfinite(scores[main.name][0]):
             continue
-        shared = original.weights * both
-        scores = seen.scores(both)
-        before = original.scores(both)
+        before = original.scores(kept)
         lost = {s.name: s.sign * (before[s.name] - scores[s.name]) for s in study.task.scores}
         rates = np.array([entry.get("bpp") or 0.0 for entry in seen.entries])
         with np.errstate(invalid="ignore"):
             bpp = shared @ rates / shared.sum(1)
-        kept = [entry for entry, counts in zip(seen.entries, both, strict=True) if counts]
         point = Point(
             quality,
-            int(both.sum()),
+            int(kept.sum()),
             float(bpp[0]),
             {name: interval(values) for name, values in scores.items()},
             {name: interval(values) for name, values in lost.items()},
-            {
-                name: _mean(name, [entry["metrics"].get(name) for entry in kept])
-                for name in study.metrics
-            },
+            {name: _mean(name, seen.metric(name)[there]) for name, there in defined.items()},
+            {name: seen.score(main.name, there) for name, there in defined.items()},
         )
         rows.append((point, bpp, scores[main.name], lost[main.name]))
     rows.sort(key=lambda row: row[0].bpp)
@@ -180,10 +206,8 @@ def _curve(
     )
 
 
-def _mean(name: str, values: list[float | None]) -> float:
-    """The mean over those pictures that the metric is defined for."""
-    there = [value for value in values if value is not None]
-    return mean(name, there).value if there else float("nan")
+def _mean(name: str, values: Floats) -> float:
+    return mean(name, values.tolist()).value if len(values) else float("nan")
 
 
 def interval(values: Floats) -> Interval:

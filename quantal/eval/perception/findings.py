@@ -95,13 +95,16 @@ def crossing(bpp: Floats, lost: Floats, points: float) -> float:
 
     More rate can't harm, so losses are made to fall first (`falling`); else a wobble of a picture
     or two near the originals would decide. 0 if fewer are lost everywhere, inf if as many are lost
-    even at the highest rate.
+    even at the highest rate. Points whose loss is nan say nothing; nan if there are no others.
 
     >>> crossing(np.array([0.1, 1.0]), np.array([2.0, 0.0]), 1.0)
     0.316227766016838
     """
-    lost = falling(lost)
-    worse = np.flatnonzero(~(lost < points))
+    known = ~np.isnan(lost)
+    if not known.any():
+        return math.nan
+    bpp, lost = bpp[known], falling(lost[known])
+    worse = np.flatnonzero(lost >= points)
     if not len(worse):
         return 0.0
     last = int(worse[-1])
@@ -137,6 +140,8 @@ def thresholds(curves: Sequence[Curve]) -> list[Threshold]:
             draws = np.array(
                 [crossing(curve.bpp[:, b], curve.lost[:, b], points) for b in _usable(curve)]
             )
+            if math.isnan(draws[0]):  # nothing was scored
+                continue
             low, high = np.quantile(draws, (0.025, 0.975), method="nearest")
             measured = curve.points[0].bpp, curve.points[-1].bpp
             where = Interval(float(draws[0]), float(low), float(high))
@@ -171,15 +176,17 @@ def _lost_at(curve: Curve, rate: float) -> Interval | None:
 
 
 def correlations(study: Study, curves: Sequence[Curve]) -> list[Correlation]:
-    """Of the main score with each metric, over a codec's qualities and over everything."""
-    name = study.task.scores[0].name
+    """Of the main score with each metric, over a codec's qualities and over everything.
+
+    Both are those of the pictures that the metric is defined for.
+    """
     found = []
     for metric in study.metrics:
         pairs = {
             curve.codec: [
-                (point.metrics[metric], point.scores[name].value)
+                (point.metrics[metric], point.paired[metric])
                 for point in curve.points
-                if math.isfinite(point.metrics[metric])
+                if math.isfinite(point.metrics[metric]) and math.isfinite(point.paired[metric])
             ]
             for curve in curves
         }

@@ -110,7 +110,7 @@ def _metric_plot(found: Result, metric: str) -> Any:
         points = [p for p in curve.points if math.isfinite(p.metrics[metric])]
         figure.add_scatter(
             x=[p.metrics[metric] for p in points],
-            y=[p.scores[score.name].value for p in points],
+            y=[p.paired[metric] for p in points],
             name=curve.codec,
             mode="markers",
             marker={"color": COLOURS[i % len(COLOURS)], "size": 9},

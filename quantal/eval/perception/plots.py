@@ -30,7 +30,7 @@ def plot(found: Result, stem: Path) -> list[Path]:
             known = about(metric)
             for i, curve in enumerate(found.curves):
                 pairs = [
-                    (point.metrics[metric], point.scores[score.name].value)
+                    (point.metrics[metric], point.paired[metric])
                     for point in curve.points
                     if math.isfinite(point.metrics[metric])
                 ]

@@ -108,7 +108,9 @@ def _points(found: Result) -> Table:
             )
     return Table(
         "Every point",
-        "Means over the pictures that the codec and the model both managed.",
+        "Means over the pictures that the codec and the model both managed at every quality: one "
+        "that failed at a quality is left out at all. A metric's is over those that it is defined "
+        "for.",
         (
             "codec",
             "quality",
@@ -162,9 +164,9 @@ def _correlations(found: Result) -> Table:
         rows.append((_titled(metric), *cells))
     return Table(
         "Correlation with metrics",
-        f"Of {_main(found)} with the mean of a metric, over the qualities of a codec and over "
-        "all: Pearson / Spearman (points). With so few points a codec, only large differences "
-        "mean anything.",
+        f"Of {_main(found)} with the mean of a metric, both over the pictures that the metric is "
+        "defined for, over the qualities of a codec and over all: Pearson / Spearman (points). "
+        "With so few points a codec, only large differences mean anything.",
         ("metric", *(codec or "all" for codec in codecs)),
         tuple(rows),
     )
@@ -195,8 +197,8 @@ def _failures(found: Result) -> Table:
     failed = found.study.failures
     return Table(
         "Failures",
-        f"{len(failed)} answers are missing; the means above rest on the others."
-        + (f" The first {_FAILURES_SHOWN}:" if len(failed) > _FAILURES_SHOWN else ""),
+        f"{len(failed)} answers are missing; their pictures are left out at all qualities of the "
+        "codec." + (f" The first {_FAILURES_SHOWN}:" if len(failed) > _FAILURES_SHOWN else ""),
         ("codec", "quality", "picture", "precision", "reason"),
         tuple(
             (

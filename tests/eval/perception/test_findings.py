@@ -27,7 +27,7 @@ BPP = np.array([0.1, 0.2, 0.4, 0.8])
 def curve(name: str, lost: Floats, bpp: Floats = BPP) -> Curve:
     """A curve whose draws all equal the estimate."""
     points = tuple(
-        Point(i, 9, rate, {"s": Interval(90 - x, 0, 0)}, {"s": Interval(x, 0, 0)}, {})
+        Point(i, 9, rate, {"s": Interval(90 - x, 0, 0)}, {"s": Interval(x, 0, 0)}, {}, {})
         for i, (rate, x) in enumerate(zip(bpp.tolist(), lost.tolist(), strict=True))
     )
     many = [np.repeat(values[:, None], 21, 1) for values in (bpp, 90 - lost, lost)]
@@ -70,8 +70,11 @@ def test_thresholds_hold_the_draws_range() -> None:
     assert (first.lowest, first.highest) == (0.1, 0.8)
 
 
-def test_a_score_without_value_is_a_loss() -> None:
-    assert crossing(BPP, np.array([0.0, math.nan, 0.0, 0.0]), 1.0) != 0
+def test_a_score_without_value_is_no_loss() -> None:
+    assert crossing(BPP, np.array([0.0, math.nan, 0.0, 0.0]), 1.0) == 0
+    assert crossing(BPP, np.array([3.0, math.nan, 0.0, math.nan]), 1.5) == pytest.approx(0.2)
+    assert math.isnan(crossing(BPP, np.full(4, math.nan), 1.0))
+    assert thresholds([curve("a", np.full(4, math.nan))]) == []
 
 
 def test_equal_rates_are_told_only_where_codecs_were_measured() -> None:

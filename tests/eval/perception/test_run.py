@@ -177,11 +177,20 @@ def test_a_codec_that_fails_on_a_picture(classify: Kit, monkeypatch: pytest.Monk
     assert len(found.study.failures) == 3
     assert found.study.failures[0]["error"] == "RuntimeError: no red pictures"
     (curve,) = found.curves
-    assert [point.pictures for point in curve.points] == [9, 6, 9]
+    # What failed at one quality counts at none, or the points would be of different pictures.
+    assert [point.pictures for point in curve.points] == [6, 6, 6]
+    for point in curve.points:
+        entries = found.study.entries["jpeg", point.quality, "as exported"]
+        others = [entries[name] for name in entries if not name.startswith("red")]
+        assert point.bpp == pytest.approx(np.mean([entry["bpp"] for entry in others]))
+        assert point.metrics["psnr"] == pytest.approx(
+            np.mean([e["metrics"]["psnr"] for e in others])
+        )
     # Losses are against the originals of the pictures that counted.
     assert curve.points[1].lost["top1"].value == 0
     report = (asked.out / "report.md").read_text()
     assert "6 of 9" in report and "no red pictures" in report
+    assert "left out at all qualities" in report
 
     monkeypatch.setattr(Jpeg, "encode", encode)
     told: list[int] = []
@@ -219,6 +228,42 @@ def test_a_picture_of_one_pixel_and_a_metric_that_has_no_value(classify: Kit) ->
     entry = study.entries["jpeg", 80.0, "as exported"]["blue/9.png"]
     assert entry["metrics"]["ssim"] is None and entry["prediction"][0] == 0
     assert study.dataset.classes[0] == "blue"
+
+
+def test_metrics_are_paired_with_the_scores_of_their_pictures(classify: Kit) -> None:
+    # Too small for SSIM, and never seen rightly: red in the folder of the blue ones.
+    Image.new("RGB", (8, 8), (200, 9, 9)).save(classify.data / "blue" / "9.png")
+    found = result(asked := plan(classify, "classify", metrics=("psnr", "ssim")), measure(asked))
+    for point in found.curves[0].points:
+        assert point.pictures == 10 and point.scores["top1"].value == pytest.approx(90)
+        assert point.paired == {"psnr": pytest.approx(90), "ssim": pytest.approx(100)}
+
+
+def test_masks_without_a_class_that_is_known(segment: Kit) -> None:
+    for value in (255, 7):
+        for mask in (segment.data / "masks").iterdir():
+            Image.new("L", (24, 16), value).save(mask)
+        with pytest.raises(EvaluationError, match="no mask pixel of a class the model knows"):
+            measure(plan(segment, "segment"))
+        assert not (segment.data.parent / "out" / "perception.jsonl").exists()
+
+
+def test_originals_that_hold_nothing_to_score(segment: Kit) -> None:
+    # The one mask with known classes is of another size than its picture, which is a failure.
+    for mask in (segment.data / "masks").iterdir():
+        Image.new("L", (24, 16), 255).save(mask)
+    Image.new("L", (4, 4), 1).save(segment.data / "masks" / "0.png")
+    study = measure(asked := plan(segment, "segment"))
+    with pytest.raises(EvaluationError, match=r"of the 2 originals .* nothing to score: mIoU"):
+        result(asked, study)
+
+
+def test_outputs_that_would_become_data(classify: Kit) -> None:
+    (link := classify.data.parent / "link").symlink_to(classify.data)
+    for out in (classify.data, classify.data / "deep" / "out", link / "out"):
+        with pytest.raises(ArgumentError, match="would become data"):
+            measure(plan(classify, "classify", out=out))
+    assert not (classify.data / "deep").exists()
 
 
 def test_a_picture_that_is_none(classify: Kit) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from quantal.eval.perception.average import Box, tally_boxes
 from quantal.eval.perception.base import Dataset, Sample, Tally
@@ -48,6 +49,37 @@ def test_mean_iou_pools_pixels_over_pictures_and_leaves_out_absent_classes() -> 
     assert both["miou"] == pytest.approx(100 * (3 / (4 + 5 - 3) + 6 / (8 + 7 - 6)) / 2)
     assert both["pixels"] == pytest.approx(100 * 9 / 12)
     assert once(tally, 1, 0)["miou"] == pytest.approx(100 * (3 / 5 + 1 / 3) / 2)
+
+
+def test_mean_iou_is_over_the_classes_that_labels_have() -> None:
+    asked = dataset("", "")
+    # The second picture has no pixel of the first class, but one is said to be.
+    tally = Segment().tally(asked, asked.samples, [[[4, 4, 4], [2, 2, 2]], [[0, 0, 1], [5, 6, 5]]])
+    assert once(tally, 0, 1)["miou"] == pytest.approx(100 * 5 / 6)
+    assert once(tally, 1, 1)["miou"] == pytest.approx(100 * (4 / 5 + 7 / 8) / 2)
+    nothing = Segment().tally(asked, asked.samples[:1], [[[0, 0, 3]]])
+    assert np.isnan(once(nothing, 1)["miou"])
+
+
+def test_an_absent_class_costs_the_same_wherever_its_index_lies(tmp_path: Path) -> None:
+    def miou(present: int, said: int, mapping: tuple[int, ...]) -> float:
+        truth = np.full((4, 4), present, np.uint8)
+        Image.fromarray(truth).save(tmp_path / "mask.png")
+        answer = truth.astype(np.int64)
+        answer[0, 0] = said
+
+        class Says:
+            def __call__(self, pixels: object) -> Any:
+                return answer
+
+        model: Any = Says()
+        model.mapping = mapping
+        sample = Sample("", HERE, tmp_path / "mask.png")
+        counts = Segment().predict(model, np.zeros((4, 4, 3), np.uint8), sample)
+        return once(Segment().tally(dataset(""), (sample,), [counts]), 1)["miou"]
+
+    # Below the highest value of the masks an absent class is known, above it is nobody's.
+    assert miou(1, 0, (0, 1, -1)) == miou(1, 2, (0, 1, -1)) == pytest.approx(100 * 15 / 16)
 
 
 def line(text: str) -> Line:
