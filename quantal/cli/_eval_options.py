@@ -78,6 +78,8 @@ def parse_qualities(texts: list[str] | None) -> dict[str, tuple[float, ...]]:
     found = {}
     for text in texts or []:
         codec, _, numbers = text.rpartition("=")
+        if codec in found:
+            raise ArgumentError(f"qualities of {codec or 'all codecs'} are given twice")
         try:
             found[codec] = tuple(float(number) for number in split(numbers))
         except ValueError:

@@ -78,10 +78,12 @@ def bdrate(
     title = about(metric).title
     interval = found.interval
     spread = f", 95 % between {interval[0]:+.2f} and {interval[1]:+.2f} %" if interval else ""
+    over = f", and on {found.pictures} pictures" if found.pictures else ""
     typer.echo(f"BD-rate ({title}, {method.value}): {found.percent:+.2f} %{spread}")
-    typer.echo(f"BD-quality at equal rate: {found.quality:+.3f}")
+    if math.isfinite(found.quality):
+        typer.echo(f"BD-quality at equal rate: {found.quality:+.3f}")
     typer.echo(
         f"rests on quality {found.low:.2f} to {found.high:.2f}, {100 * found.overlap:.0f} % of the "
-        "shorter curve"
+        f"shorter curve{over}"
     )
     return 0

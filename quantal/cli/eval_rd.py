@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -122,9 +123,26 @@ def rd(
         _print(result, deltas, report)
     for note in result.notes:
         typer.echo(f"{data}: {note}", err=True)
-    for row in result.failures:
-        typer.echo(f"{row.codec}, {row.picture}, quality {row.quality:g}: {row.error}", err=True)
+    for line in _failures(result.failures):
+        typer.echo(line, err=True)
     return 1 if result.failures else 0
+
+
+def _failures(rows: Sequence[Row]) -> list[str]:
+    """A line for each picture and reason, however many codecs and qualities it cost."""
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for row in rows:
+        codecs = found.setdefault((row.picture, row.error or ""), {})
+        codecs.setdefault(row.codec, []).append(f"{row.quality:g}")
+    return [
+        f"{picture}: {reason} ({'; '.join(f'{c} at {_listed(q)}' for c, q in codecs.items())})"
+        for (picture, reason), codecs in found.items()
+    ]
+
+
+def _listed(qualities: Sequence[str]) -> str:
+    """Few qualities by themselves, many by their number."""
+    return ", ".join(qualities) if len(qualities) < 5 else f"{len(qualities)} qualities"
 
 
 class _Watch:
@@ -154,8 +172,8 @@ def _print(result: RDResult, deltas: dict[str, dict[str, BD | str]], report: boo
     from quantal.eval.metrics import about
 
     metrics = result.plan.metrics
-    title = f"{result.plan.data.name}, {len(result.pictures)} pictures; BD-rate in percent"
-    table = Table(title=title)
+    data = result.plan.data.resolve().name
+    table = Table(title=f"{data}, {len(result.pictures)} pictures; BD-rate in percent")
     table.add_column("codec", overflow="fold")
     heads = [about(metric).title for metric in metrics]
     for head in [heads[0], "95 %", *heads[1:], "encode s", "decode s"]:

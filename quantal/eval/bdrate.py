@@ -20,7 +20,7 @@ import numpy.typing as npt
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval._optional import require, unknown
 from quantal.eval.curves import Curve, Sheet
-from quantal.eval.metrics import scale_for_bd
+from quantal.eval.metrics import MEANS, about, scale_for_bd
 
 __all__ = ["BD", "METHODS", "Method", "bd", "compare"]
 
@@ -29,6 +29,8 @@ METHODS: tuple[Method, ...] = ("pchip", "akima", "cubic")
 #: A third-order polynomial needs four points; an interpolation through fewer than three is a line.
 _LEAST_POINTS = {"pchip": 3, "akima": 3, "cubic": 4}
 _RESAMPLES = 1000
+#: Draws of fewer pictures repeat each other: their spread says little.
+_LEAST_PICTURES = 5
 
 Array = npt.NDArray[np.float64]
 
@@ -38,10 +40,11 @@ class BD:
     """A test curve against an anchor.
 
     percent: rate that the test needs more, at equal quality (negative: less). quality: what it
-    has more, at equal rate, in the metric's BD scale; NaN where the rates don't overlap. low,
+    has more, at equal rate, in the metric's BD scale; NaN where the rates overlap too little. low,
     high: the range of quality compared. overlap: that range as a fraction of the shorter curve's.
     interval: 95 % of bootstrap resamples over pictures lie between, in percent of rate; None with
-    a published curve. pictures: how many both were measured on; 0 with a published curve.
+    a published curve or fewer than five pictures. pictures: how many both were measured on; 0
+    with a published curve.
     """
 
     percent: float
@@ -90,20 +93,22 @@ def bd(
             f"{100 * overlap:.0f} % of the shorter, expected at least {100 * min_overlap:.0f} %; "
             "measure both over a common range"
         )
-    percent, quality = _deltas(anchor, test, method)
+    percent, quality = _deltas(anchor, test, method, min_overlap)
     return BD(percent, quality, float(low), float(high), float(overlap))
 
 
 def _deltas(
-    anchor: tuple[Array, Array], test: tuple[Array, Array], method: Method
+    anchor: tuple[Array, Array], test: tuple[Array, Array], method: Method, min_overlap: float
 ) -> tuple[float, float]:
     package = require("bjontegaard", "BD-rate")
     settings = {"method": method, "require_matching_points": False, "min_overlap": 0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it warns of, overlap, is checked and told here
         percent = float(package.bd_rate(*anchor, *test, **settings))
-        shared = min(anchor[0][-1], test[0][-1]) > max(anchor[0][0], test[0][0])
-        quality = float(package.bd_psnr(*anchor, *test, **settings)) if shared else float("nan")
+        one, other = np.log(anchor[0]), np.log(test[0])
+        shared = min(one[-1], other[-1]) - max(one[0], other[0])
+        enough = shared >= min_overlap * min(np.ptp(one), np.ptp(other))
+        quality = float(package.bd_psnr(*anchor, *test, **settings)) if enough else float("nan")
     return percent, quality
 
 
@@ -164,14 +169,11 @@ def compare(
     bootstrap over pictures (0: none); both sides are drawn alike, for they saw the same ones.
     """
     pictures = 0
+    if mean not in MEANS:
+        raise unknown("mean", mean, MEANS)
     if isinstance(test, Sheet) and isinstance(anchor, Sheet):
-        common = [name for name in test.pictures if name in set(anchor.pictures)]
-        test, anchor = test.only(common), anchor.only(common)
-        pictures = len(common)
-        if not common:
-            raise EvaluationError(
-                f"{test.codec} and {anchor.codec} have no picture in common that both coded"
-            )
+        test, anchor = _on_common_pictures(test, anchor)
+        pictures = len(test.pictures)
 
     def once(index: npt.NDArray[np.intp] | None) -> BD:
         sides = []
@@ -180,12 +182,17 @@ def compare(
                 side = (side if index is None else side.at(index)).curve(mean)
             if metric not in side.values:
                 raise EvaluationError(f"{side.name} was not measured by {metric!r}")
+            if np.isnan(side.values[metric]).all():
+                raise EvaluationError(
+                    f"{about(metric).title} is not defined for the pictures of {side.name}; it "
+                    f"needs {about(metric).smallest} pixels a side"
+                )
             sides += [np.array(side.bpp), scale_for_bd(metric, np.array(side.values[metric]))]
         return bd(*sides, method=method, min_overlap=min_overlap, pareto=pareto)
 
     whole = replace(once(None), pictures=pictures)
     # Against a published mean nothing can be paired: its own spread is not known.
-    if resamples == 0 or pictures < 2:
+    if resamples == 0 or pictures < _LEAST_PICTURES:
         return whole
     random = np.random.default_rng(0)  # the same every time: a figure can be made again
     percents = []
@@ -198,3 +205,21 @@ def compare(
         return whole
     low, high = np.percentile(percents, (2.5, 97.5))
     return replace(whole, interval=(float(low), float(high)))
+
+
+def _on_common_pictures(test: Sheet, anchor: Sheet) -> tuple[Sheet, Sheet]:
+    """Both sheets on the pictures that both have, which must be the same ones by their files."""
+    digests = dict(zip(anchor.pictures, anchor.digests, strict=True))
+    common = [name for name in test.pictures if name in digests]
+    if not common:
+        raise EvaluationError(
+            f"{test.codec} and {anchor.codec} have no picture in common that both coded"
+        )
+    for name, digest in zip(test.pictures, test.digests, strict=True):
+        other = digests.get(name, digest)
+        if digest and other and digest != other:
+            raise EvaluationError(
+                f"{test.codec} and {anchor.codec} were measured on different pictures called "
+                f"{name!r}; measure both on the same"
+            )
+    return test.only(common), anchor.only(common)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.codecs.base import Pixels
-from quantal.errors import ArgumentError
+from quantal.errors import ArgumentError, QuantalError
 from quantal.eval._optional import unknown
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "codecs",
     "grids",
     "names",
+    "normalised",
     "split_specs",
 ]
 
@@ -87,8 +88,9 @@ class ImageCodec(ABC):
     options: ClassVar[Mapping[str, Option]] = {}
     #: The qualities of a usual measurement, about 0.05 to 3 bits per pixel; one if lossless.
     qualities: tuple[float, ...]
-    #: Lowest and highest quality there is.
+    #: Lowest and highest quality there is, and whether there are any between whole numbers.
     limits: tuple[float, float]
+    whole: ClassVar[bool] = True
 
     def __init__(self, name: str, values: Mapping[str, str]) -> None:
         """values: of every option, the defaults filled in; raise ArgumentError if impossible."""
@@ -109,6 +111,9 @@ class ImageCodec(ABC):
     @abstractmethod
     def version(self) -> str:
         """Which library, or which weights, does the work: rows of different ones don't mix."""
+
+    def prepare(self, quality: float) -> None:  # noqa: B027, most have nothing to load
+        """Load what this quality needs, so that nobody takes it for the cost of coding."""
 
     @abstractmethod
     def encode(self, image: Pixels, quality: float) -> bytes:
@@ -195,10 +200,19 @@ def grids(
     ArgumentError for a codec that isn't there and a quality that it hasn't.
     """
     by_label = {coder.label: coder for coder in coders}
-    for name in asked:
+    normal = {normalised(name): values for name, values in asked.items()}
+    for name in normal:
         if name and name not in by_label:
             raise unknown("codec among those to be measured", name, by_label)
-    return {label: _grid(coder, asked) for label, coder in by_label.items()}
+    return {label: _grid(coder, normal) for label, coder in by_label.items()}
+
+
+def normalised(spec: str) -> str:
+    """The label of a spec; any other text as it is."""
+    try:
+        return codec(spec).label
+    except QuantalError:
+        return spec
 
 
 def _grid(coder: ImageCodec, asked: Mapping[str, Sequence[float]]) -> tuple[float, ...]:
@@ -210,5 +224,9 @@ def _grid(coder: ImageCodec, asked: Mapping[str, Sequence[float]]) -> tuple[floa
         if not low <= quality <= high:
             raise ArgumentError(
                 f"codec {coder.label!r} has no quality {quality:g}; expected {low:g} to {high:g}"
+            )
+        if coder.whole and quality != int(quality):
+            raise ArgumentError(
+                f"codec {coder.label!r} has no quality {quality:g}; its qualities are whole numbers"
             )
     return tuple(sorted({float(quality) for quality in chosen}))

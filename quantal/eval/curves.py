@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.errors import EvaluationError
+from quantal.eval.metrics import about
 from quantal.eval.metrics import mean as mean_over
 from quantal.eval.rows import column, missing
 
@@ -49,12 +50,14 @@ class Curve:
 class Sheet:
     """What one codec did to every picture: arrays [pictures, qualities].
 
-    left_out: pictures that failed at some quality, with the reason; no mean rests on them.
+    digests: of the pictures' files, "" where not known. left_out: pictures that failed at some
+    quality, or for which a metric isn't defined, with the reason; no mean rests on them.
     """
 
     codec: str
     version: str
     pictures: tuple[str, ...]
+    digests: tuple[str, ...]
     quality: tuple[float, ...]
     bpp: Array
     values: Mapping[str, Array]
@@ -68,6 +71,7 @@ class Sheet:
             self.codec,
             self.version,
             tuple(self.pictures[i] for i in chosen),
+            tuple(self.digests[i] for i in chosen),
             self.quality,
             self.bpp[chosen],
             {name: array[chosen] for name, array in self.values.items()},
@@ -136,6 +140,13 @@ def _sheet(codec: str, rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]
         if len(points) < len(qualities):
             left_out.setdefault(picture, "was not measured at every quality")
     whole = sorted(set(at) - set(left_out))
+    # Rates and values of a curve must rest on the same pictures, so a picture that lacks a metric
+    # which others have counts nowhere; a metric that none has costs no picture.
+    for name in metrics:
+        lacking = [p for p in whole if any(_lacks(at[p][q], name) for q in qualities)]
+        if len(lacking) < len(whole):
+            left_out |= {p: f"has no {about(name).title}, as others have" for p in lacking}
+    whole = [p for p in whole if p not in left_out]
 
     def grid(name: str) -> Array:
         values = [missing(at[p][q].get(name) for q in qualities) for p in whole]
@@ -145,12 +156,18 @@ def _sheet(codec: str, rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]
         codec=codec,
         version=str(rows[0].get("version", "")),
         pictures=tuple(whole),
+        digests=tuple(str(at[p][qualities[0]].get("digest") or "") for p in whole),
         quality=tuple(qualities),
         bpp=grid("bpp"),
         values={name: grid(column(name)) for name in metrics},
         costs={name: grid(name) for name in COSTS},
         left_out=left_out,
     )
+
+
+def _lacks(row: Mapping[str, Any], metric: str) -> bool:
+    value = row.get(column(metric))
+    return value is None or math.isnan(value)
 
 
 #: What CompressAI's result files call a metric of ours.
@@ -175,13 +192,20 @@ def published(where: Sequence[str | Path]) -> dict[str, Curve]:
             raise EvaluationError(
                 f"no published curves at {place}; expected .json files as CompressAI's results are"
             )
-        curves |= {f"published/{file.stem}": _read_published(file) for file in files}
+        for file in files:
+            curve = _read_published(file)
+            if curve.name in curves:
+                raise EvaluationError(
+                    f"two published curves are called {file.stem!r}, the second in {file.parent}; "
+                    "name one of them alone, or rename it"
+                )
+            curves[curve.name] = curve
     return curves
 
 
 def _read_published(file: Path) -> Curve:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = json.loads(file.read_text(encoding="utf-8-sig"))
         results = document["results"]
         bpp = np.array(results["bpp"], np.float64)
         values = {}
@@ -191,6 +215,8 @@ def _read_published(file: Path) -> Curve:
                 values[metric] = np.array(results[key], np.float64)
         if bpp.ndim != 1 or not values or any(v.shape != bpp.shape for v in values.values()):
             raise ValueError("bpp and metrics are not lists of one length")
+        if not bpp.size or not (np.isfinite(bpp) & (bpp > 0)).all():
+            raise ValueError("bpp holds no rates, or something else than numbers above 0")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvaluationError(
             f"{file}: {error}; expected an object with `results` that has `bpp` and `psnr-rgb` or "

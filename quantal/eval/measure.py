@@ -36,7 +36,8 @@ Memory: TypeAlias = tuple[float | None, float | None]
 class Task:
     """A codec (its spec) on a picture at some qualities, to be measured by some metrics.
 
-    name and digest stand for the picture in the rows. weights: the folder of the metrics' own.
+    name and digest stand for the picture in the rows, as run does for the run. weights: the folder
+    of the metrics' own.
     """
 
     codec: str
@@ -46,11 +47,15 @@ class Task:
     qualities: tuple[float, ...]
     metrics: tuple[str, ...]
     weights: Path | None = None
+    run: str = ""
 
 
 @lru_cache(maxsize=2)
-def read_pixels(path: Path) -> Pixels:
-    """A picture as uint8 [H, W, 3], upright; its alpha, if any, is not measured."""
+def read_pixels(path: Path, _digest: str) -> Pixels:
+    """A picture as uint8 [H, W, 3], upright; its alpha, if any, is not measured.
+
+    Its digest is what tells it from one that had the name before.
+    """
     return media.read(path).pixels
 
 
@@ -70,19 +75,22 @@ def _warm_codec(spec: str) -> ImageCodec:
 def run(task: Task) -> list[Row]:
     """Measure; a quality that fails becomes a row that says why, and the rest goes on."""
     coder = _warm_codec(task.codec)
-    pixels = read_pixels(task.picture)
+    pixels = read_pixels(task.picture, task.digest)
     memory = _memory(coder, pixels, max(task.qualities))
     return [_measure(task, coder, pixels, quality, memory) for quality in task.qualities]
 
 
 def failed(task: Task, version: str, quality: float, reason: str) -> Row:
     """The row of a measurement that gave nothing."""
-    return Row(task.codec, version, task.name, task.digest, 0, 0, quality, error=reason)
+    return Row(
+        task.codec, version, task.name, task.digest, 0, 0, quality, error=reason, run=task.run
+    )
 
 
 def _measure(task: Task, coder: ImageCodec, pixels: Pixels, quality: float, memory: Memory) -> Row:
     height, width = pixels.shape[:2]
     try:
+        coder.prepare(quality)
         start = time.perf_counter()
         data = coder.encode(pixels, quality)
         between = time.perf_counter()
@@ -114,6 +122,7 @@ def _measure(task: Task, coder: ImageCodec, pixels: Pixels, quality: float, memo
         encode_mb=memory[0],
         decode_mb=memory[1],
         metrics=values,
+        run=task.run,
     )
 
 
@@ -124,6 +133,7 @@ def _memory(coder: ImageCodec, pixels: Pixels, quality: float) -> Memory:
     call slow.
     """
     try:
+        coder.prepare(quality)
         data, encoding = _peak_of(lambda: coder.encode(pixels, quality))
         _, decoding = _peak_of(lambda: coder.decode(data))
     except Exception:  # the measurement proper will fail in the same way and say so

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import quantal
 
-__all__ = ["Provenance", "provenance"]
+__all__ = ["Provenance", "provenance", "run_line"]
 
 _PACKAGES = ("torch", "numpy", "pillow", "av", "constriction")
 
@@ -27,6 +27,13 @@ class Provenance:
     machine: str
     system: str
     packages: dict[str, str]
+
+
+def run_line(jobs: int, threads: int) -> str:
+    """What a row says of the run that measured it, in a line."""
+    made = provenance()
+    commit = f"commit {made.commit}" if made.commit else f"quantal {made.quantal}"
+    return f"{made.date}, {commit}, {made.machine}, {jobs} jobs of {threads} threads"
 
 
 def provenance() -> Provenance:

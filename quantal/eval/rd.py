@@ -16,15 +16,16 @@ from typing import Any
 from PIL import Image
 
 from quantal import media
-from quantal.errors import ArgumentError, EvaluationError
+from quantal.errors import ArgumentError, EvaluationError, OutputError
 from quantal.eval import measure
+from quantal.eval._optional import require
 from quantal.eval.bdrate import BD, Method, compare
-from quantal.eval.codecs import ImageCodec, codecs, grids
+from quantal.eval.codecs import ImageCodec, codecs, grids, normalised
 from quantal.eval.curves import Curve, Sheet, published, sheets
 from quantal.eval.journal import Journal
 from quantal.eval.measure import Task
 from quantal.eval.metrics import MEANS, metric
-from quantal.eval.provenance import Provenance, provenance
+from quantal.eval.provenance import Provenance, provenance, run_line
 from quantal.eval.rows import Row
 from quantal.eval.work import Failure, cores, spread
 
@@ -114,9 +115,11 @@ def find_pictures(data: Path) -> tuple[Path, ...]:
     found = tuple(p for p in files if p.suffix.lower() in media.PICTURE_SUFFIXES)
     if not found:
         others = sorted({p.suffix or p.name for p in files})
-        what = f"{len(files)} other files ({', '.join(others[:5])})" if files else "nothing"
+        what = f"other files ({', '.join(others[:5])})" if files else "no file"
+        folders = [] if data.is_file() else sorted(p.name for p in data.iterdir() if p.is_dir())
+        below = f"; its folders are {', '.join(folders[:5])}: name one of them" if folders else ""
         raise EvaluationError(
-            f"{data} holds no pictures but {what}; expected files such as .png, .jpg or .webp"
+            f"{data} holds no pictures but {what}; expected .png, .jpg, .webp and the like{below}"
         )
     return found
 
@@ -127,16 +130,17 @@ def measure_rd(plan: Plan, tell: Tell | None = None) -> RDResult:
     Raises ArgumentError for what can't be meant (unknown names, impossible options) before
     anything is measured. A codec that fails on a picture is recorded, and the rest goes on.
     """
-    if plan.mean not in MEANS:
-        raise ArgumentError(f"mean {plan.mean!r} is none of {', '.join(MEANS)}")
-    for name in plan.metrics:
-        metric(name, plan.weights)  # what is missing is said before hours of work, not after
+    plan = dataclasses.replace(plan, metrics=tuple(dict.fromkeys(plan.metrics)))
+    _check(plan)
     coders = codecs(plan.codecs)
     references = published(plan.references)
     qualities = grids(coders, plan.qualities)
     anchor = _anchor(plan.anchor, [c.label for c in coders], list(references))
     pictures = find_pictures(plan.data)
-    plan.out.mkdir(parents=True, exist_ok=True)
+    try:
+        plan.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{plan.out} can't be made a folder: {error.strerror}") from error
     rows = _measure_all(plan, coders, qualities, pictures, tell)
     own = sheets([row.flat() for row in rows], plan.metrics)
     curves = {name: sheet.curve(plan.mean) for name, sheet in own.items() if sheet.pictures}
@@ -148,12 +152,29 @@ def measure_rd(plan: Plan, tell: Tell | None = None) -> RDResult:
         curves=curves | references,
         anchor=anchor if anchor in curves or anchor in references else None,
         failures=tuple(row for row in rows if row.error),
-        notes=_notes(pictures),
+        notes=(*_alpha(pictures), *_uncounted(own, anchor), *_runs(rows)),
         provenance=provenance(),
     )
 
 
-def _notes(pictures: Sequence[Path]) -> tuple[str, ...]:
+def _check(plan: Plan) -> None:
+    """What is impossible or missing is said before hours of work, not after."""
+    if plan.mean not in MEANS:
+        raise ArgumentError(f"mean {plan.mean!r} is none of {', '.join(MEANS)}")
+    if not plan.metrics:
+        raise ArgumentError("no metric was named; psnr,ms-ssim are the usual ones")
+    for name in plan.metrics:
+        metric(name, plan.weights)
+    require("bjontegaard", "BD-rate")
+    require("pyarrow", "Parquet tables")
+    if plan.out.resolve() == plan.data.resolve():
+        raise ArgumentError(
+            f"{plan.out} holds the pictures; name another folder for the results, or they would "
+            "be measured the next time"
+        )
+
+
+def _alpha(pictures: Sequence[Path]) -> Iterator[str]:
     clear = []
     for path in pictures:
         try:
@@ -162,17 +183,40 @@ def _notes(pictures: Sequence[Path]) -> tuple[str, ...]:
                     clear.append(path.name)
         except Exception:  # no picture: every codec's row says so
             continue
-    if not clear:
-        return ()
-    names = ", ".join(clear[:3]) + (f" and {len(clear) - 3} more" if len(clear) > 3 else "")
-    return (f"alpha is not measured, only the colours below it: {names}",)
+    if clear:
+        yield f"alpha is not measured, only the colours below it: {_some(clear)}"
+
+
+def _uncounted(own: Mapping[str, Sheet], anchor: str) -> Iterator[str]:
+    """Pictures that count nowhere, for all codecs alike, and an anchor that isn't there."""
+    reasons: dict[str, list[str]] = {}
+    for sheet in own.values():
+        for picture, reason in sheet.left_out.items():
+            if reason.startswith("has no "):
+                names = reasons.setdefault(reason, [])
+                if picture not in names:
+                    names.append(picture)
+    for reason, names in reasons.items():
+        yield f"a picture that {reason} is left out of all means: {_some(names)}"
+    if anchor in own and not own[anchor].pictures:
+        yield f"there is no BD-rate, for the anchor {anchor} failed on every picture"
+
+
+def _runs(rows: Sequence[Row]) -> Iterator[str]:
+    runs = list(dict.fromkeys(row.run for row in rows if row.run))
+    if len(runs) > 1:
+        yield f"measured in {len(runs)} runs, whose seconds may not compare: {'; '.join(runs)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _anchor(asked: str | None, labels: Sequence[str], references: Sequence[str]) -> str:
     if asked is None:
         return labels[0]
     candidates = [*labels, *references]
-    for name in (asked, f"published/{asked}"):
+    for name in (normalised(asked), f"published/{asked}"):
         if name in candidates:
             return name
     raise ArgumentError(
@@ -202,13 +246,14 @@ def _measure_all(
         try:
             row = Row(**entry)
             known[_key(entry)] = row
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, ValueError) as error:
             raise EvaluationError(
                 f"{journal.path} holds something else than measurements ({error}); remove it or "
                 "name another output folder"
             ) from error
     versions = {coder.label: coder.version for coder in coders}
     digests = {p: f"{zlib.crc32(p.read_bytes()):08x}" for p in pictures}
+    run = run_line(cores() if plan.jobs is None else plan.jobs, plan.threads)
     wanted: list[Key] = []
     tasks: list[Task] = []
     for path in pictures:
@@ -218,7 +263,16 @@ def _measure_all(
             missing = tuple(k[-1] for k in keys if not _complete(known.get(k), plan.metrics))
             if missing:
                 tasks.append(
-                    Task(label, path, path.name, digests[path], missing, plan.metrics, plan.weights)
+                    Task(
+                        codec=label,
+                        picture=path,
+                        name=path.name,
+                        digest=digests[path],
+                        qualities=missing,
+                        metrics=plan.metrics,
+                        weights=plan.weights,
+                        run=run,
+                    )
                 )
     total = sum(len(task.qualities) for task in tasks)
     for done, row in enumerate(_work(plan, tasks, versions), 1):

@@ -19,6 +19,10 @@ from quantal.eval._optional import require
 __all__ = ["Row", "column", "read_table", "write_tables"]
 
 
+#: Columns that are never numbers.
+_TEXTS = frozenset({"codec", "version", "picture", "digest", "error", "run"})
+
+
 @dataclass(frozen=True)
 class Row:
     """What one codec did to one picture at one quality.
@@ -27,7 +31,8 @@ class Row:
     wall clock. encode_mb, decode_mb: the most memory, in 10^6 bytes, that such a call takes beyond
     what the process held before, measured once a picture, at its highest quality; None where the
     system doesn't tell. metrics: None where a metric isn't defined for such a picture. error: why
-    there is nothing else, if the codec failed.
+    there is nothing else, if the codec failed. run: when, with which commit, on which machine and
+    with how many jobs this was measured, for a run may go on elsewhere.
     """
 
     codec: str
@@ -45,13 +50,13 @@ class Row:
     decode_mb: float | None = None
     metrics: Mapping[str, float | None] | None = None
     error: str | None = None
+    run: str = ""
 
     def flat(self) -> dict[str, Any]:
         """Columns and values, metrics among them."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "metrics"}
-        error = values.pop("error")
-        values |= {column(name): value for name, value in (self.metrics or {}).items()}
-        return values | {"error": error}
+        last = {name: values.pop(name) for name in ("error", "run")}
+        return values | {column(n): v for n, v in (self.metrics or {}).items()} | last
 
 
 def column(metric: str) -> str:
@@ -88,14 +93,16 @@ def read_table(path: Path) -> list[dict[str, Any]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            return [{k: _value(v) for k, v in row.items() if k is not None} for row in reader]
+            return [{k: _value(k, v) for k, v in row.items() if k is not None} for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise EvaluationError(f"{path} is no CSV table: {error}") from error
 
 
-def _value(text: str | None) -> float | str | None:
+def _value(name: str, text: str | None) -> float | str | None:
     if not text:
         return None
+    if name in _TEXTS:  # a picture may be called 01, a digest 12e45678
+        return text
     try:
         return float(text)
     except ValueError:

@@ -27,7 +27,7 @@ def read_side(path: Path, metric: str = "psnr", codec: str | None = None) -> She
     EvaluationError for a file that holds no curve.
     """
     about(metric)  # ArgumentError if there is no such metric
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         (curve,) = published([path]).values()
         return curve
     rows = read_table(path)

@@ -43,7 +43,7 @@ def document(
     plan = result.plan
     names = [*result.sheets, *(name for name in result.curves if name not in result.sheets)]
     return {
-        "data": plan.data.name,
+        "data": plan.data.resolve().name,
         "images": len(result.pictures),
         "anchor": result.anchor,
         "codecs": {name: _codec(result, name, deltas) for name in names},
@@ -57,7 +57,8 @@ def document(
             "method": plan.method,
             "metrics": {column(name): about(name).definition for name in plan.metrics},
         },
-        "provenance": asdict(result.provenance),
+        "provenance": asdict(result.provenance)
+        | {"runs": list(dict.fromkeys(row.run for row in result.rows if row.run))},
     }
 
 
@@ -78,6 +79,7 @@ def _codec(result: RDResult, name: str, deltas: dict[str, dict[str, BD | str]]) 
             entry[f"bd_rate_{key}_interval"] = found.interval
             entry[f"bd_rate_{key}_range"] = [found.low, found.high]
             entry[f"bd_rate_{key}_overlap"] = found.overlap
+            entry[f"bd_rate_{key}_images"] = found.pictures
         elif found is not None:
             entry[f"bd_rate_{key}_reason"] = found
     return entry

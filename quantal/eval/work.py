@@ -13,13 +13,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from quantal.errors import QuantalError
+from quantal.errors import EvaluationError, QuantalError
 from quantal.eval._optional import require
 
 __all__ = ["Failure", "cores", "spread"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+#: Pools that may break in a row before a task is given up.
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,37 @@ def _in_processes(
     threads: int,
     timeout: float | None,
 ) -> Iterator[tuple[T, R | Failure]]:
+    """Over pools of processes: one that breaks as a whole is followed by another."""
+    left = dict(enumerate(tasks))
+    started = False  # whether a process ever did anything
+    stuck = 0
+    while left:
+        before = len(left)
+        for number, result in _in_pool(function, left, jobs, threads, timeout):
+            started = True
+            yield left.pop(number), result
+        # A process that dies before its pool knows what it was at takes the pool along.
+        stuck = stuck + 1 if len(left) == before else 0
+        if stuck == _TRIES and not started:
+            raise EvaluationError(
+                "no worker process could start; a script that measures over several processes "
+                'does it under `if __name__ == "__main__":`, for each of them imports it'
+            )
+        if stuck == _TRIES:
+            yield left.pop(next(iter(left))), Failure("its process died at once")
+
+
+def _in_pool(
+    function: Callable[[T], R],
+    tasks: dict[int, T],
+    jobs: int,
+    threads: int,
+    timeout: float | None,
+) -> Iterator[tuple[int, R | Failure]]:
+    """Number and result of tasks; of all, unless the pool breaks."""
     pebble = require("pebble", "work in several processes")
+    from concurrent.futures import BrokenExecutor, as_completed
     from concurrent.futures import TimeoutError as FutureTimeout
-    from concurrent.futures import as_completed
 
     pool = pebble.ProcessPool(
         max_workers=min(jobs, max(len(tasks), 1)),
@@ -92,17 +124,22 @@ def _in_processes(
         initargs=[threads],
     )
     try:
-        futures = {pool.schedule(function, args=[t], timeout=timeout): t for t in tasks}
+        futures = {
+            pool.schedule(function, args=[task], timeout=timeout): number
+            for number, task in tasks.items()
+        }
         for future in as_completed(futures):
-            task = futures[future]
+            number = futures[future]
             try:
-                yield task, future.result()
+                yield number, future.result()
             except FutureTimeout:
-                yield task, Failure(f"gave no answer within {timeout:g} s and was stopped")
+                yield number, Failure(f"gave no answer within {timeout:g} s and was stopped")
             except pebble.ProcessExpired as error:
-                yield task, Failure(f"its process died (exit status {error.exitcode})")
+                yield number, Failure(f"its process died (exit status {error.exitcode})")
+            except BrokenExecutor:
+                return
             except Exception as error:
-                yield task, Failure(explain(error))
+                yield number, Failure(explain(error))
         pool.close()
     finally:
         pool.stop()  # at an interrupt, what has not begun never does; otherwise nothing is left

@@ -37,8 +37,8 @@ _MULTIPLE = 64
 class ZooCodec(ImageCodec):
     """An architecture of the zoo by name.
 
-    weights: a folder of files whose names hold the quality as the zoo's do
-    (`mbt2018-mean-3-723404a8.pth.tar`, or `3.pth`), one file for a model of all rates, or nothing:
+    weights: a folder of files named as the zoo names them (`mbt2018-mean-3-723404a8.pth.tar`; those
+    of other architectures and metrics are passed over) or just `3.pth`; one such file; or nothing:
     then the zoo downloads its own.
     """
 
@@ -57,7 +57,7 @@ class ZooCodec(ImageCodec):
         if self.architecture not in pictures:
             raise unknown("architecture of CompressAI's zoo", self.architecture, pictures)
         self._variable = self.architecture.endswith("-vbr")
-        self._files = _weight_files(values["weights"], name) if values["weights"] else {}
+        self._files = _weight_files(values, self.architecture) if values["weights"] else {}
         if self._variable:
             self.qualities = tuple(range(8))
         elif self._files:
@@ -73,6 +73,9 @@ class ZooCodec(ImageCodec):
         from importlib.metadata import version
 
         return f"compressai {version('compressai')}, {self._source}"
+
+    def prepare(self, quality: float) -> None:
+        self._network(round(quality))
 
     def encode(self, image: Pixels, quality: float) -> bytes:
         network = self._network(round(quality))
@@ -140,19 +143,53 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _weight_files(where: str, name: str) -> dict[int, Path]:
-    """Quality -> file; a file by itself is of quality 0, or of that in its name."""
+#: As the zoo names its files: architecture, what it was trained for, quality, hash.
+_ZOO_FILE = re.compile(
+    r"(?P<architecture>.+?)(?P<metric>-ms-ssim|-mse)?-(?P<quality>[1-8]|vbr)-[0-9a-f]+\.pth"
+)
+
+
+def _weight_files(values: Mapping[str, str], architecture: str) -> dict[int, Path]:
+    """Quality -> file. A file that is named by itself, and one for all rates, is of quality 0."""
+    where = values["weights"]
     path = Path(where).expanduser()
-    found = {}
-    for file in sorted(path.glob("*.pth*")) if path.is_dir() else [path]:
-        quality = re.search(r"(?:^|-)([0-8])(?=[-.])", file.name)
-        found[int(quality[1]) if quality else 0] = file
-    if not found or not path.exists():
+    if path.is_file():
+        number = re.search(r"(?:^|-)([1-8])(?=[-.])", path.name)
+        return {int(number[1]) if number and not architecture.endswith("-vbr") else 0: path}
+    found: dict[int, Path] = {}
+    for file in sorted(path.glob("*.pth*")):
+        quality = _quality_of(file, architecture, values["metric"])
+        if quality is None:
+            continue
+        if quality in found:
+            raise ArgumentError(
+                f"two files in {where} are for quality {quality} of {architecture}: "
+                f"{found[quality].name} and {file.name}; leave one of them there"
+            )
+        found[quality] = file
+    if not found:
         raise ArgumentError(
-            f"codec {name!r}: no weights in {where}; expected a folder with files such as "
-            "mbt2018-mean-3-723404a8.pth.tar or 3.pth, one a quality, or one such file"
+            f"codec 'compressai/{architecture}': no weights for metric {values['metric']!r} in "
+            f"{where}; expected a folder with files such as {architecture}-3-723404a8.pth.tar or "
+            "3.pth, one a quality, or one such file"
         )
     return found
+
+
+def _quality_of(file: Path, architecture: str, metric: str) -> int | None:
+    """The quality that a file's name tells, if it is of the architecture and metric asked for."""
+    plain = re.fullmatch(r"([1-8])\.pth(\.tar)?", file.name)
+    if plain:
+        return int(plain[1])
+    named = _ZOO_FILE.match(file.name)
+    if not named:
+        return None
+    variable = named["quality"] == "vbr"
+    trained_for = "ms-ssim" if named["metric"] == "-ms-ssim" else "mse"
+    is_it = named["architecture"] + ("-vbr" if variable else "") == architecture
+    if not is_it or trained_for != metric:
+        return None
+    return 0 if variable else int(named["quality"])
 
 
 def _digest(files: Iterable[Path]) -> str:
@@ -163,7 +200,7 @@ def _digest(files: Iterable[Path]) -> str:
     return f"weights {whole.hexdigest()[:8]}"
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _load(architecture: str, metric: str, quality: int, file: Path | None) -> Any:
     """A network ready to code; ModelError if there are no weights for it."""
     zoo = _zoo(f"compressai/{architecture}")

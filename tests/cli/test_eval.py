@@ -72,7 +72,7 @@ def test_rd_says_what_failed_and_goes_on(
         "eval", "rd", "--codecs", "jpeg", "--data", pictures, "--out", tmp_path / "o", *QUALITIES
     )
     assert call.status == 1
-    assert "jpeg, c.png, quality 10: " in call.err
+    assert "c.png: " in call.err and "(jpeg at 10, 35, 60, 85)" in call.err
     assert "rows.csv" in call.out
 
 
@@ -83,6 +83,8 @@ def test_rd_says_what_failed_and_goes_on(
         (("--codecs", ","), 2, "no codec was named"),
         (("--codecs", "jpeg", "--metrics", "psnrr"), 2, "did you mean 'psnr'"),
         (("--codecs", "jpeg", "--qualities", "high"), 2, "'high' are not [CODEC=]NUMBER"),
+        (("--codecs", "jpeg", "--qualities", "5", "--qualities", "9"), 2, "are given twice"),
+        (("--codecs", "jpeg", "--metrics", ","), 2, "no metric was named"),
         (("--codecs", "jpeg", "--anchor", "vtm"), 2, "with --codecs or --reference too"),
         (("--codecs", "jpeg", "--reference", "nowhere"), 1, "no published curves at nowhere"),
         (("--codecs", "jpeg", "--data", "nowhere"), 1, "there is no nowhere"),
@@ -134,7 +136,7 @@ def test_bdrate_of_our_own_tables(
     )  # fmt: skip
     assert call.document["bd_rate"] == pytest.approx(expected)
     assert call.document["images"] == 2
-    assert call.document["interval"][0] <= expected <= call.document["interval"][1]
+    assert call.document["interval"] is None  # two pictures say nothing about others
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,18 @@ DB = np.array([28.0, 31.0, 34.0, 37.0, 40.0])
 
 
 def sheet(
-    bpp: np.ndarray, psnr: np.ndarray, pictures: tuple[str, ...] | None = None, name: str = "x"
+    bpp: np.ndarray,
+    psnr: np.ndarray,
+    pictures: tuple[str, ...] | None = None,
+    name: str = "x",
+    digest: str = "",
 ) -> Sheet:
+    pictures = pictures or tuple(f"p{i}" for i in range(len(bpp)))
     return Sheet(
         codec=name,
         version="1",
-        pictures=pictures or tuple(f"p{i}" for i in range(len(bpp))),
+        pictures=pictures,
+        digests=(digest,) * len(pictures),
         quality=tuple(float(i) for i in range(bpp.shape[1])),
         bpp=bpp,
         values={"psnr": psnr},
@@ -154,6 +160,26 @@ def test_only_pictures_that_both_coded_count() -> None:
     assert found.pictures == 1
     with pytest.raises(EvaluationError, match="no picture in common"):
         compare(sheet(BPP[None], easy[None], ("other",)), anchor)
+
+
+def test_pictures_of_one_name_must_be_one_picture() -> None:
+    one = sheet(BPP[None], DB[None], ("0.png",), digest="aaaa")
+    other = sheet(BPP[None], DB[None], ("0.png",), digest="bbbb")
+    with pytest.raises(EvaluationError, match=r"different pictures called '0\.png'"):
+        compare(one, other)
+    assert compare(one, one).percent == pytest.approx(0)
+    unknown = sheet(BPP[None], DB[None], ("0.png",))
+    assert compare(unknown, one).percent == pytest.approx(0)
+
+
+def test_bd_quality_needs_shared_rates_too() -> None:
+    found = bd([0.1, 0.2, 0.4], [28.0, 31.0, 34.0], [0.39, 0.6, 0.8], [28.0, 31.0, 34.0])
+    assert found.percent > 100 and math.isnan(found.quality)
+
+
+def test_no_confidence_from_a_handful_of_pictures() -> None:
+    few = sheet(np.tile(BPP, (4, 1)), np.tile(DB, (4, 1)))
+    assert compare(few, few).interval is None
 
 
 def test_the_two_means_of_psnr_differ() -> None:

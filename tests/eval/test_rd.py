@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quantal.errors import ArgumentError, EvaluationError
+from quantal.errors import ArgumentError, EvaluationError, OutputError
 from quantal.eval import rd
 from quantal.eval.classical.still import Jpeg
 from quantal.eval.codecs import codec
@@ -166,10 +166,52 @@ def test_pictures_that_codecs_or_metrics_cannot_take(tmp_path: Path) -> None:
     by_picture = {row.picture: row.metrics for row in result.rows if row.codec == "webp"}
     assert by_picture["dot.png"] is not None and by_picture["dot.png"]["ms-ssim"] is None
     assert by_picture["alpha.png"] is not None and by_picture["alpha.png"]["ms-ssim"] is not None
-    assert all(math.isfinite(v) for v in result.curves["webp"].values["ms-ssim"])
     assert result.notes == (
         "alpha is not measured, only the colours below it: alpha.png",
+        "a picture that has no MS-SSIM, as others have is left out of all means: dot.png",
     )
+    # Rate and quality of a curve rest on the same pictures: the one that has every metric.
+    curve = result.curves["webp"]
+    own = [r for r in result.rows if (r.codec, r.picture) == ("webp", "alpha.png")]
+    assert curve.pictures == 1
+    assert curve.bpp == pytest.approx([r.bpp for r in own])  # type: ignore[arg-type]
+    assert curve.values["ms-ssim"] == pytest.approx([r.metrics["ms-ssim"] for r in own])  # type: ignore[index]
+    both = measure_rd(plan(data, metrics=("psnr",), out=data.parent / "psnr"))
+    assert both.curves["webp"].pictures == 2
+
+
+def test_a_metric_that_no_picture_has(tmp_path: Path, small_photograph: Image.Image) -> None:
+    data = tmp_path / "small"
+    data.mkdir()
+    small_photograph.save(data / "small.png")
+    result = measure_rd(plan(data, metrics=("psnr", "ms-ssim")))
+    assert result.curves["webp"].pictures == 1
+    assert "MS-SSIM is not defined" in str(result.compare("webp", "jpeg", "ms-ssim"))
+    assert not isinstance(result.compare("webp", "jpeg", "psnr"), str)
+
+
+def test_a_picture_that_took_anothers_name(folder: Path, photograph: Image.Image) -> None:
+    """In one process, and at once: its pixels must not come from a cache."""
+    before = measure_rd(plan(folder, codecs=("jpeg",)))
+    photograph.crop((0, 0, 97, 71)).save(folder / "2.png")
+    after = measure_rd(plan(folder, codecs=("jpeg",)))
+    assert [r.bytes for r in before.rows[:8]] == [r.bytes for r in after.rows[:8]]
+    assert [r.bytes for r in before.rows[8:]] != [r.bytes for r in after.rows[8:]]
+
+
+def test_rows_tell_of_their_run(folder: Path) -> None:
+    first = measure_rd(plan(folder, codecs=("jpeg",)))
+    assert len({row.run for row in first.rows}) == 1 and first.notes == ()
+    second = measure_rd(plan(folder, codecs=("jpeg", "webp"), threads=2))
+    assert len(document(second)["provenance"]["runs"]) == 2
+    assert "measured in 2 runs" in second.notes[0]
+
+
+def test_names_in_any_form(folder: Path) -> None:
+    spec = "webp:method=6"  # which is the default
+    result = measure_rd(plan(folder, anchor=spec, qualities={spec: (20, 50, 80)}))
+    assert result.anchor == "webp"
+    assert result.curves["webp"].quality == (20, 50, 80)
 
 
 def test_a_file_that_is_no_picture(folder: Path) -> None:
@@ -199,6 +241,8 @@ def test_lossless_codecs_are_one_point(folder: Path) -> None:
             "no quality 101; expected 0 to 100",
         ),
         ({"qualities": {"jpge": (20.0,)}}, ArgumentError, "did you mean 'jpeg'"),
+        ({"qualities": {"": (20.5,)}}, ArgumentError, "its qualities are whole numbers"),
+        ({"metrics": ()}, ArgumentError, "no metric was named"),
         ({"anchor": "avif"}, ArgumentError, "not among what is compared: jpeg, webp"),
         ({"mean": "geometric"}, ArgumentError, "none of picture, mse"),
         ({"references": (Path("nowhere"),)}, EvaluationError, "no published curves at nowhere"),
@@ -214,11 +258,22 @@ def test_what_cannot_be_meant_is_said_before_any_work(
 
 
 def test_folders_without_pictures(tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match="holds no pictures but nothing"):
+    with pytest.raises(EvaluationError, match="holds no pictures but no file"):
         find_pictures(tmp_path)
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(EvaluationError, match=r"1 other files \(\.txt\)"):
+    with pytest.raises(EvaluationError, match=r"but other files \(\.txt\)"):
         find_pictures(tmp_path)
+    (tmp_path / "images").mkdir()
+    with pytest.raises(EvaluationError, match="its folders are images: name one"):
+        find_pictures(tmp_path)
+
+
+def test_results_among_the_pictures(folder: Path) -> None:
+    with pytest.raises(ArgumentError, match="holds the pictures"):
+        measure_rd(plan(folder, out=folder))
+    (folder.parent / "file").write_text("x")
+    with pytest.raises(OutputError, match="can't be made a folder"):
+        measure_rd(plan(folder, out=folder.parent / "file"))
 
 
 def test_an_output_folder_of_something_else(folder: Path) -> None:
@@ -243,6 +298,18 @@ def test_published_curves_as_anchor(folder: Path) -> None:
     file.write_text(json.dumps(document_))
     with pytest.raises(EvaluationError, match="expected an object with `results`"):
         measure_rd(plan(folder, references=(file,)))
+    for bpp in ([0.2, None, 1.0, 2.0], [0.2, -4.0, 1.0, 2.0], [math.nan] * 4):
+        document_["results"] = results | {"bpp": bpp}
+        file.write_text(json.dumps(document_))
+        with pytest.raises(EvaluationError, match="something else than numbers above 0"):
+            measure_rd(plan(folder, references=(file,)))
+    other = folder.parent / "other"
+    other.mkdir()
+    document_["results"] = results | {"bpp": [0.2, 4.0, 1.0, 2.0]}
+    for path in (file, other / "x.json"):
+        path.write_text(json.dumps(document_))
+    with pytest.raises(EvaluationError, match="two published curves are called 'x'"):
+        measure_rd(plan(folder, references=(file, other)))
 
 
 def test_tables_come_back_as_they_were(folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -33,6 +35,33 @@ def test_one_bad_task_leaves_the_others_alone() -> None:
     assert results["ours"] == Failure("told in full")
     assert results["crashes"] == Failure("its process died (exit status 7)")
     assert results["hangs"] == Failure("gave no answer within 8 s and was stopped")
+
+
+def test_a_script_without_a_guard(tmp_path: Path) -> None:
+    """Each worker imports the script, which would start workers: said, not tried for ever."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from quantal.eval.work import spread\n"
+        "def double(n): return 2 * n\n"
+        "print(dict(spread(double, [1, 2], jobs=1)))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0
+    assert "no worker process could start" in done.stderr
+    script.write_text(
+        "from quantal.eval.work import spread\n"
+        "def double(n): return 2 * n\n"
+        "if __name__ == '__main__': print(dict(spread(double, [1, 2], jobs=1)))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == "{1: 2, 2: 4}"
+
+
+def test_a_crash_at_once_and_often() -> None:
+    tasks = [*["crashes"] * 3, "a", "b"]
+    results = list(spread(troublesome, tasks, jobs=1))
+    assert sorted(r for _, r in results if isinstance(r, str)) == ["A", "B"]
+    assert sum(isinstance(r, Failure) and "died" in r.reason for _, r in results) == 3
 
 
 def test_in_this_process() -> None:

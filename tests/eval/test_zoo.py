@@ -68,13 +68,44 @@ def test_an_unknown_architecture() -> None:
 
 
 def test_no_weights_where_they_should_be(tmp_path: Path, weights: Path) -> None:
-    with pytest.raises(ArgumentError, match=r"no weights in .*expected a folder"):
+    with pytest.raises(ArgumentError, match=r"no weights for .*expected a folder"):
         codec(f"compressai/mbt2018:weights={tmp_path / 'nowhere'}")
+    with pytest.raises(ArgumentError, match="no weights for metric 'mse'"):
+        codec(f"compressai/mbt2018:weights={weights}")  # they are another architecture's
+    with pytest.raises(ArgumentError, match="no weights for metric 'ms-ssim'"):
+        codec(f"compressai/bmshj2018-hyperprior:metric=ms-ssim,weights={weights}")
+    file = next(weights.glob("*-1-*"))
     with pytest.raises(ModelError, match="give those you have with weights=FOLDER"):
-        codec(f"compressai/mbt2018:weights={weights}")  # another architecture's
+        codec(f"compressai/mbt2018:weights={file}")
     coder = codec(f"compressai/bmshj2018-hyperprior:weights={weights}")
     with pytest.raises(ModelError, match="no weights for quality 7"):
         coder.encode(np.zeros((64, 64, 3), np.uint8), 7)
+
+
+def test_a_folder_of_the_whole_zoo(weights: Path, tmp_path: Path) -> None:
+    """As torch keeps its downloads: the files of the architecture and metric, and no others."""
+    from quantal.eval.zoo import _weight_files
+
+    names = (
+        "bmshj2018-hyperprior-3-1bf3e4a5.pth.tar",
+        "bmshj2018-hyperprior-ms-ssim-3-92dd7878.pth.tar",
+        "mbt2018-mean-3-723404a8.pth.tar",
+        "mbt2018-mean-mse-vbr-45d095e9.pth.tar",
+    )
+    for name in names:
+        (tmp_path / name).touch()
+
+    def found(architecture: str, metric: str = "mse") -> dict[int, str]:
+        values = {"weights": str(tmp_path), "metric": metric}
+        return {q: f.name for q, f in _weight_files(values, architecture).items()}
+
+    assert found("bmshj2018-hyperprior") == {3: names[0]}
+    assert found("bmshj2018-hyperprior", "ms-ssim") == {3: names[1]}
+    assert found("mbt2018-mean") == {3: names[2]}
+    assert found("mbt2018-mean-vbr") == {0: names[3]}
+    (tmp_path / "3.pth").touch()
+    with pytest.raises(ArgumentError, match=r"two files .* are for quality 3"):
+        found("mbt2018-mean")
 
 
 def test_a_download_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:

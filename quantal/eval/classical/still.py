@@ -106,6 +106,12 @@ class Avif(StillCodec):
     }
     qualities: tuple[float, ...] = (1, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 87, 93, 97)
 
+    def __init__(self, name: str, values: dict[str, str]) -> None:
+        from PIL import AvifImagePlugin
+
+        AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # of the decoder; else one a core
+        super().__init__(name, values)
+
     @property
     def version(self) -> str:
         return _library("avif", "libavif")
@@ -123,6 +129,7 @@ class Avif(StillCodec):
 class Jpeg2000(StillCodec):
     description = "JPEG 2000 by OpenJPEG, 9/7 wavelet; quality is the PSNR in dB it aims at"
     format = "JPEG2000"
+    whole = False
     qualities: tuple[float, ...] = (22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42, 44)
     limits = (10.0, 60.0)
 
@@ -147,6 +154,7 @@ class Jxl(StillCodec):
 
     def __init__(self, name: str, values: dict[str, str]) -> None:
         require("pillow_jxl", f"codec {name!r}", "pillow-jxl-plugin")
+        require("pillow_jxl.JpegXLImagePlugin", f"codec {name!r}").DECODE_THREADS = 0
         super().__init__(name, values)
 
     @property
@@ -172,6 +180,7 @@ class Heic(StillCodec):
     def __init__(self, name: str, values: dict[str, str]) -> None:
         heif = require("pillow_heif", f"codec {name!r}", "pillow-heif")
         heif.register_heif_opener()
+        heif.options.DECODE_THREADS = 1
         super().__init__(name, values)
 
     @property
