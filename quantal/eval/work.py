@@ -85,24 +85,30 @@ def _in_processes(
     threads: int,
     timeout: float | None,
 ) -> Iterator[tuple[T, R | Failure]]:
-    """Over pools of processes: one that breaks as a whole is followed by another."""
+    """Over pools of processes: one that breaks as a whole is followed by another.
+
+    That happens when a process dies before its pool knows what it was at.
+    """
+    if not any(result is True for _, result in _in_pool(_ready, {0: None}, 1, threads, None)):
+        raise EvaluationError(
+            "no worker process can start; a script that measures over several processes does it "
+            'under `if __name__ == "__main__":`, for each of them imports it'
+        )
     left = dict(enumerate(tasks))
-    started = False  # whether a process ever did anything
     stuck = 0
     while left:
         before = len(left)
         for number, result in _in_pool(function, left, jobs, threads, timeout):
-            started = True
             yield left.pop(number), result
-        # A process that dies before its pool knows what it was at takes the pool along.
         stuck = stuck + 1 if len(left) == before else 0
-        if stuck == _TRIES and not started:
-            raise EvaluationError(
-                "no worker process could start; a script that measures over several processes "
-                'does it under `if __name__ == "__main__":`, for each of them imports it'
-            )
         if stuck == _TRIES:
+            stuck = 0
             yield left.pop(next(iter(left))), Failure("its process died at once")
+
+
+def _ready(_: None) -> bool:
+    """The task that shows whether processes start at all."""
+    return True
 
 
 def _in_pool(

@@ -37,6 +37,14 @@ def test_one_bad_task_leaves_the_others_alone() -> None:
     assert results["hangs"] == Failure("gave no answer within 8 s and was stopped")
 
 
+def run(script: Path) -> subprocess.CompletedProcess[str]:
+    here = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, str(script)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env=os.environ | here
+    )
+
+
 def test_a_script_without_a_guard(tmp_path: Path) -> None:
     """Each worker imports the script, which would start workers: said, not tried for ever."""
     script = tmp_path / "script.py"
@@ -45,7 +53,7 @@ def test_a_script_without_a_guard(tmp_path: Path) -> None:
         "def double(n): return 2 * n\n"
         "print(dict(spread(double, [1, 2], jobs=1)))\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
+    done = run(script)
     assert done.returncode != 0
     assert "no worker process could start" in done.stderr
     script.write_text(
@@ -53,7 +61,7 @@ def test_a_script_without_a_guard(tmp_path: Path) -> None:
         "def double(n): return 2 * n\n"
         "if __name__ == '__main__': print(dict(spread(double, [1, 2], jobs=1)))\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
+    done = run(script)
     assert done.stdout.strip() == "{1: 2, 2: 4}"
 
 
