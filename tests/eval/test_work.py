@@ -55,7 +55,7 @@ def test_a_script_without_a_guard(tmp_path: Path) -> None:
     )
     done = run(script)
     assert done.returncode != 0
-    assert "no worker process could start" in done.stderr
+    assert "no worker process can start" in done.stderr
     script.write_text(
         "from quantal.eval.work import spread\n"
         "def double(n): return 2 * n\n"
