@@ -20,6 +20,7 @@ from quantal.media import PICTURE_SUFFIXES
 
 __all__ = ["Classify"]
 
+_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test"})
 _WORDNET = re.compile(r"n\d{8}_")
 _EXPECTED = (
     "a folder per class with pictures inside, or pictures named by their class like "
@@ -73,13 +74,28 @@ class Classify(Task):
 
 
 def _by_folder(root: Path) -> list[tuple[str, Path]]:
-    return [
+    found = [
         (inner.name, path)
         for inner in sorted(root.iterdir())
         if inner.is_dir()
         for path in sorted(inner.rglob("*"))
         if path.suffix.lower() in PICTURE_SUFFIXES
     ]
+    _refuse_splits(root, found)
+    return found
+
+
+def _refuse_splits(root: Path, found: list[tuple[str, Path]]) -> None:
+    """EvaluationError where the folders aren't classes but parts, which hold the classes."""
+    parts = sorted({label for label, _ in found})
+    below = [path for label, path in found if path.parent != root / label]
+    if below and all(part.casefold() in _SPLITS for part in parts):
+        meant = next((part for part in parts if not part.casefold().startswith("train")), parts[0])
+        raise EvaluationError(
+            f"{root} holds {' and '.join(f'{part}/' for part in parts)} with folders inside, such "
+            f"as {below[0].parent.relative_to(root).as_posix()}/; expected {_EXPECTED}: "
+            f"{root / meant} seems to be meant"
+        )
 
 
 def _by_name(root: Path) -> list[tuple[str, Path]]:

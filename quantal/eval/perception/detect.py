@@ -7,7 +7,8 @@ two folders above, or in a folder of one of these. pycocotools matches boxes; av
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,17 @@ from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task
 __all__ = ["Detect"]
 
 _EXPECTED = "a COCO JSON with images, annotations and categories, or a folder with one"
+_ID, _TEXT, _BOX = "a number or text", "text", "four numbers [left, top, width, height]"
+_FIELDS = {
+    "images": {"id": _ID, "file_name": _TEXT},
+    "annotations": {"image_id": _ID, "category_id": _ID, "bbox": _BOX},
+    "categories": {"id": _ID, "name": _ID},
+}
+_IS: dict[str, Callable[[Any], bool]] = {
+    _ID: lambda value: isinstance(value, str) or _is_number(value),
+    _TEXT: lambda value: isinstance(value, str),
+    _BOX: lambda value: isinstance(value, list) and len(value) == 4 and all(map(_is_number, value)),
+}
 
 
 class Detect(Task):
@@ -52,7 +64,7 @@ class Detect(Task):
                     area=float(entry.get("area", width * height)),
                 )
             )
-        names = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        names = {image["id"]: image["file_name"] for image in content["images"]}
         where = _pictures(path, next(iter(names.values())))
         samples = [
             Sample(name, where / name, tuple(boxes[key]))
@@ -114,23 +126,50 @@ def _parse(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise EvaluationError(f"{path} is no JSON ({error}); expected {_EXPECTED}") from error
-    lists = ("images", "annotations", "categories")
-    missing = [key for key in lists if not isinstance(content, dict) or not content.get(key)]
+    missing = [key for key in _FIELDS if not isinstance(content, dict) or not content.get(key)]
     if missing:
         raise EvaluationError(f"{path} has no {' and no '.join(missing)}; expected {_EXPECTED}")
-    needed = {
-        "images": {"id", "file_name"},
-        "annotations": {"image_id", "category_id", "bbox"},
-        "categories": {"id", "name"},
-    }
-    for key, fields in needed.items():
+    for key, fields in _FIELDS.items():
+        if not isinstance(content[key], list):
+            raise EvaluationError(
+                f"{path}: {key} is {_shown(content[key])}, expected a list of objects"
+            )
         for entry in content[key]:
-            lacking = fields - set(entry)
-            if lacking:
+            if not isinstance(entry, dict):
                 raise EvaluationError(
-                    f"{path}: an entry of {key} has no {min(lacking)}: {str(entry)[:80]}"
+                    f"{path}: an entry of {key} is {_shown(entry)}, expected an object with "
+                    + ", ".join(fields)
                 )
+            _check(path, key, entry, fields)
     return content
+
+
+def _check(path: Path, key: str, entry: dict[str, Any], fields: dict[str, str]) -> None:
+    """EvaluationError for a field that is missing or isn't what it is expected to be."""
+    for field, expected in fields.items():
+        if field not in entry:
+            raise EvaluationError(f"{path}: an entry of {key} has no {field}: {_shown(entry)}")
+        if not _IS[expected](entry[field]):
+            raise EvaluationError(
+                f"{path}: an entry of {key} has the {field} {_shown(entry[field])}, "
+                f"expected {expected}: {_shown(entry)}"
+            )
+    if not _is_number(entry.get("area", 0)):
+        raise EvaluationError(
+            f"{path}: an entry of {key} has the area {_shown(entry['area'])}, "
+            f"expected a number or none at all: {_shown(entry)}"
+        )
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+def _shown(value: Any) -> str:
+    """A value as JSON has it, short."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _pictures(path: Path, name: str) -> Path:

@@ -47,8 +47,8 @@ def page(summed: Digest, looks: Sequence[View]) -> str:
         speed_note=_text(costs_note(summed)),
         pictures_note=_text(pictures_note(summed)),
         method=_method(summed),
-        # "</" would end the script element; JSON may write it in another way.
-        data=json.dumps(payload(summed, looks), allow_nan=False).replace("</", "<\\/"),
+        # "</script" would end the script element and "<!--" hide its end; JSON has another way.
+        data=json.dumps(payload(summed, looks), allow_nan=False).replace("<", "\\u003c"),
         css=_file("page.css"),
         plotly=plotly.get_plotlyjs(),
         js=_file("page.js"),

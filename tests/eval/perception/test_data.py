@@ -124,6 +124,63 @@ def test_coco_files_that_lack_something(detect: Kit) -> None:
     refused("names the picture 0.png, which is not there")
 
 
+@pytest.mark.parametrize(
+    ("key", "entry", "message"),
+    [
+        ("annotations", {"bbox": [1, 2]}, r"bbox \[1, 2\], expected four numbers"),
+        ("annotations", {"bbox": [1, 2, None, 4]}, r"bbox \[1, 2, null, 4\], expected four"),
+        ("annotations", {"bbox": [1, 2, "3", 4]}, "expected four numbers"),
+        ("annotations", {"bbox": [1, 2, float("nan"), 4]}, "expected four numbers"),
+        ("annotations", {"bbox": None}, "bbox null, expected four numbers"),
+        ("annotations", {"area": None}, "area null, expected a number"),
+        ("annotations", {"image_id": [7]}, r"image_id \[7\], expected a number or text"),
+        ("annotations", {"category_id": {"a": 1}}, r"category_id \{.*expected a number or text"),
+        ("images", {"id": [7]}, r"entry of images has the id \[7\], expected a number or text"),
+        ("images", {"file_name": None}, "file_name null, expected text"),
+        ("categories", {"id": None}, "entry of categories has the id null"),
+        ("categories", {"name": ["a"]}, "expected a number or text"),
+        ("images", None, "an entry of images is null, expected an object with id, file_name"),
+        ("annotations", 5, "an entry of annotations is 5, expected an object with image_id"),
+        ("categories", ["a"], r"an entry of categories is \[\"a\"\], expected an object"),
+    ],
+)
+def test_coco_files_that_hold_something_else(
+    detect: Kit, key: str, entry: object, message: str
+) -> None:
+    path = detect.data / "boxes.json"
+    whole = json.loads(path.read_text())
+    whole[key][1:] = [{**whole[key][0], **entry} if isinstance(entry, dict) else entry]
+    path.write_text(json.dumps(whole))
+    with pytest.raises(EvaluationError, match=message):
+        task("detect").load(path)
+
+
+def test_a_coco_file_whose_lists_are_none(detect: Kit) -> None:
+    path = detect.data / "boxes.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "images": {"id": 7}}))
+    with pytest.raises(EvaluationError, match=r"images is .*expected a list of objects"):
+        task("detect").load(path)
+
+
+@pytest.mark.parametrize("parts", [("val",), ("train", "val"), ("Train",)])
+def test_a_folder_one_level_too_high(tmp_path: Path, parts: tuple[str, ...]) -> None:
+    for part in parts:
+        grey(tmp_path / part / "n01440764" / "a.png")
+        grey(tmp_path / part / "n01443537" / "b.png")
+    meant = tmp_path / parts[-1]
+    with pytest.raises(EvaluationError, match=rf"n01440764/; .*{meant} seems to be meant"):
+        task("classify").load(tmp_path)
+    assert task("classify").load(meant).classes == ("n01440764", "n01443537")
+
+
+def test_classes_that_are_called_as_parts_are(tmp_path: Path) -> None:
+    grey(tmp_path / "train" / "steam.png")  # the vehicle
+    assert task("classify").load(tmp_path).classes == ("train",)
+    grey(tmp_path / "train" / "old" / "steam.png")
+    grey(tmp_path / "bus" / "red.png")
+    assert task("classify").load(tmp_path).classes == ("bus", "train")
+
+
 def test_classes_match_by_name_by_pairs_and_in_order() -> None:
     model = ["background", "tench, Tinca tinca", "Potted-Plant", "couch"]
     assert match(model, ["n01440764_tench", "pottedplant"]) == (-1, 0, 1, -1)
