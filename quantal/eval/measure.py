@@ -51,7 +51,7 @@ class Task:
 
 
 @lru_cache(maxsize=2)
-def read_pixels(path: Path, _digest: str) -> Pixels:
+def read_pixels(path: Path, _digest: str = "") -> Pixels:
     """A picture as uint8 [H, W, 3], upright; its alpha, if any, is not measured.
 
     Its digest is what tells it from one that had the name before.

@@ -33,7 +33,7 @@ def run_line(jobs: int, threads: int) -> str:
     """What a row says of the run that measured it, in a line."""
     made = provenance()
     commit = f"commit {made.commit}" if made.commit else f"quantal {made.quantal}"
-    return f"{made.date}, {commit}, {made.machine}, {jobs} jobs of {threads} threads"
+    return f"{made.date}, {commit}, {made.machine}, jobs {jobs}, threads {threads}"
 
 
 def provenance() -> Provenance:
