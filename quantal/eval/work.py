@@ -68,6 +68,8 @@ def spread(
     processes; 0 for this one, one task after another, with its own threads and no timeout.
     timeout: seconds a task may take.
     """
+    if not tasks:
+        return
     if jobs == 0:
         for task in tasks:
             try:

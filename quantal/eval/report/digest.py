@@ -20,11 +20,11 @@ from quantal.eval.provenance import Provenance
 from quantal.eval.rd import RDResult
 from quantal.eval.rows import Row
 
-__all__ = ["Axis", "Comparison", "Cost", "Digest", "Line", "digest"]
+__all__ = ["COLOURS", "Axis", "Comparison", "Cost", "Digest", "Line", "digest"]
 
 _PUBLISHED = "published/"
 #: Distinct from each other, and readable on white and on near black.
-_COLOURS = (
+COLOURS = (
     *("#3579d4", "#d9701a", "#2c9c62", "#a05cc4", "#d4434f"),
     *("#1798a6", "#a2703d", "#d1569a", "#85892a", "#73808d"),
 )
@@ -151,7 +151,7 @@ def _line(result: RDResult, name: str, place: int, axes: Sequence[Axis]) -> Line
     return Line(
         name=name,
         label=f"{name.removeprefix(_PUBLISHED)} (published)" if sheet is None else name,
-        colour=_COLOURS[place % len(_COLOURS)],
+        colour=COLOURS[place % len(COLOURS)],
         published=sheet is None,
         version=sheet.version if sheet else curve.source,
         pictures=curve.pictures,

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from quantal.eval._optional import require
-from quantal.eval.report.digest import Axis, Digest
+from quantal.eval.report.digest import COLOURS, Axis, Digest
 
 __all__ = ["draw"]
 
 _PANEL = (5.2, 4.2)  # inches
 _ACROSS = 3
+_MARKERS = "osv^"  # where colours begin again
+#: Characters of legend that fit under a panel.
+_LEGEND = 75
 
 
 def draw(summed: Digest, stem: Path) -> tuple[Path, Path]:
@@ -20,7 +23,7 @@ def draw(summed: Digest, stem: Path) -> tuple[Path, Path]:
     matplotlib = require("matplotlib", "a report")
     figure_module = require("matplotlib.figure", "a report")
     require("matplotlib.backends.backend_agg", "a report")
-    across = min(len(summed.axes), _ACROSS)
+    across = 2 if len(summed.axes) == 4 else min(len(summed.axes), _ACROSS)
     down = math.ceil(len(summed.axes) / across)
     settings = {
         "svg.hashsalt": "quantal",
@@ -48,8 +51,9 @@ def draw(summed: Digest, stem: Path) -> tuple[Path, Path]:
             handles.values(),
             handles.keys(),
             loc="outside lower center",
-            ncols=max(min(len(handles), 2 * across), 1),
+            ncols=_columns([str(label) for label in handles], across),
             frameon=False,
+            fontsize="small",
         )
         paths = stem.with_suffix(".svg"), stem.with_suffix(".png")
         figure.savefig(paths[0], metadata={"Date": None})
@@ -57,8 +61,18 @@ def draw(summed: Digest, stem: Path) -> tuple[Path, Path]:
     return paths
 
 
+def _columns(labels: list[str], across: int) -> int:
+    """As many columns of the legend as are as wide as the panels; each is as wide as its widest."""
+    if not labels:
+        return 1
+    widest = max(map(len, labels)) + 8  # with the line that stands before it
+    return max(min(len(labels), across * _LEGEND // widest), 1)
+
+
 def _panel(panel: Any, summed: Digest, axis: Axis) -> None:
-    for line in summed.lines:
+    for place, line in enumerate(summed.lines):
+        if all(value is None for value in line.drawn[summed.axes[0].about.name]):
+            continue  # lossless: a point far to the right of everything
         points = [
             (bpp, value)
             for bpp, value in zip(line.bpp, line.drawn[axis.about.name], strict=True)
@@ -71,7 +85,7 @@ def _panel(panel: Any, summed: Digest, axis: Axis) -> None:
                 color=line.colour,
                 linestyle=":" if line.published else "-",
                 linewidth=1.2 if line.published else 1.7,
-                marker="o",
+                marker=_MARKERS[place // len(COLOURS) % len(_MARKERS)],
                 markersize=3 if line.published else 4,
             )
     panel.set_xscale("log")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from quantal.eval import bdrate
 from quantal.eval.bdrate import BD
 from quantal.eval.classical.still import WebP
 from quantal.eval.rd import Plan, RDResult, measure_rd
@@ -42,14 +43,16 @@ def deltas_of(result: RDResult, resamples: int = 50) -> dict[str, dict[str, BD |
     anchor = result.anchor
     if anchor is None:
         return {metric: {} for metric in result.plan.metrics}
-    return {
-        metric: {
-            name: result.compare(name, anchor, metric, resamples)
-            for name in result.curves
-            if name != anchor
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bdrate, "_LEAST_PICTURES", 2)  # intervals are to be seen in small reports too
+        return {
+            metric: {
+                name: result.compare(name, anchor, metric, resamples)
+                for name in result.curves
+                if name != anchor
+            }
+            for metric in result.plan.metrics
         }
-        for metric in result.plan.metrics
-    }
 
 
 def run(data: Path, out: Path, **settings: Any) -> RDResult:
