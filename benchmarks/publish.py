@@ -23,6 +23,7 @@ from rich.console import Console
 from quantal.eval.bdrate import BD
 from quantal.eval.codecs import codecs
 from quantal.eval.curves import Curve
+from quantal.eval.provenance import Provenance, provenance
 from quantal.eval.rd import Plan, RDResult, find_pictures, measure_rd
 from quantal.eval.report import write_report
 from quantal.eval.rows import Row
@@ -87,10 +88,11 @@ def main() -> None:
     if not options.keep_costs:
         shutil.rmtree(options.work / "costs", ignore_errors=True)
     costs = _costs(plan, options.work)
-    publish("kodak", "Kodak", plan, costs)
+    made = provenance()  # before the pages written here make the checkout differ from its commit
+    publish("kodak", "Kodak", plan, costs, made)
     if options.cid22:
         other = replace(plan, data=options.cid22, out=options.work / "cid22", references=())
-        publish("cid22", "CID22", other, None)
+        publish("cid22", "CID22", other, None, made)
 
 
 def _costs(plan: Plan, work: Path) -> RDResult:
@@ -109,9 +111,9 @@ def _tell(done: int, total: int, row: Row) -> None:
         Console(stderr=True).print(f"{done} of {total}", highlight=False)
 
 
-def publish(name: str, title: str, plan: Plan, costs: RDResult | None) -> None:
+def publish(name: str, title: str, plan: Plan, costs: RDResult | None, made: Provenance) -> None:
     """Measure, and write NAME.md, NAME.svg and NAME.json."""
-    result = measure_rd(plan, _tell)
+    result = replace(measure_rd(plan, _tell), provenance=made)
     deltas = comparisons(result)
     write_report(result, deltas, plan.out)
     shutil.copy(plan.out / "rd.svg", DOCS / f"{name}.svg")

@@ -166,7 +166,7 @@ def _check(plan: Plan) -> None:
     for name in plan.metrics:
         metric(name, plan.weights)
     require("bjontegaard", "BD-rate")
-    require("pyarrow", "Parquet tables")
+    require("polars", "Parquet tables")
     if plan.out.resolve() == plan.data.resolve():
         raise ArgumentError(
             f"{plan.out} holds the pictures; name another folder for the results, or they would "

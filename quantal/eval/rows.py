@@ -66,8 +66,7 @@ def column(metric: str) -> str:
 
 def write_tables(rows: Sequence[Mapping[str, Any]], stem: Path) -> tuple[Path, Path]:
     """Write rows of equal meaning to `stem`.csv and `stem`.parquet; a column is any row's."""
-    pyarrow = require("pyarrow", "Parquet tables")
-    parquet = require("pyarrow.parquet", "Parquet tables")
+    polars = require("polars", "Parquet tables")
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text, binary = stem.with_suffix(".csv"), stem.with_suffix(".parquet")
     with text.open("w", newline="", encoding="utf-8") as file:
@@ -75,7 +74,7 @@ def write_tables(rows: Sequence[Mapping[str, Any]], stem: Path) -> tuple[Path, P
         writer.writeheader()
         writer.writerows(rows)
     table = {name: [row.get(name) for row in rows] for name in columns}
-    parquet.write_table(pyarrow.table(table), binary)
+    polars.DataFrame(table, strict=False).write_parquet(binary)
     return text, binary
 
 
@@ -84,10 +83,10 @@ def read_table(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise EvaluationError(f"there is no table {path}; expected a .csv or .parquet file")
     if path.suffix == ".parquet":
-        parquet = require("pyarrow.parquet", "Parquet tables")
+        polars = require("polars", "Parquet tables")
         try:
-            rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-        except (OSError, ValueError) as error:
+            rows: list[dict[str, Any]] = polars.read_parquet(path).to_dicts()
+        except (OSError, polars.exceptions.PolarsError) as error:
             raise EvaluationError(f"{path} is no Parquet table: {error}") from error
         return rows
     try:

@@ -20,7 +20,7 @@ from .conftest import Kit
 
 @pytest.fixture
 def found(classify: Kit) -> Result:
-    for package in ("plotly", "matplotlib", "pyarrow", "bjontegaard"):
+    for package in ("plotly", "matplotlib", "polars", "bjontegaard"):
         pytest.importorskip(package)
     plan = Plan(
         ("jpeg", "webp"),

@@ -73,7 +73,7 @@ EVERYTHING = [
 def test_each_task_from_pictures_to_reports(
     kit: Kit, task: str, expected: dict[str, float]
 ) -> None:
-    for package in ("pyarrow", "plotly", "matplotlib", "bjontegaard"):
+    for package in ("polars", "plotly", "matplotlib", "bjontegaard"):
         pytest.importorskip(package)
     # png loses nothing, so neither may any score; and JPEG at its worst has to cost something.
     found = evaluate(plan(kit, task, codecs=("jpeg", "png")))
