@@ -208,13 +208,13 @@ def _table(table: Table) -> str:
 
 
 def _publish(name: str, text: str) -> None:
-    """Put a section between its marks on the page."""
+    """Put a section between its marks on the page; at its end if there are none."""
     page = DOCS / "perception.md"
     before = page.read_text(encoding="utf-8")
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(before):
-        raise SystemExit(f"{page} has no section between {begin} and {end}")
+        before += f"\n## {name}\n\n{begin}\n{end}\n"
     after = pattern.sub(lambda _: f"{begin}\n\n{text}\n\n{end}", before)
     page.write_text(after, encoding="utf-8")
 
