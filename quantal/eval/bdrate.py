@@ -145,7 +145,7 @@ def _checked(
         if less <= value or more <= rate:
             raise EvaluationError(
                 f"the {role}'s curve doesn't rise: quality {value:.4g} at {rate:.4g} bpp is "
-                f"followed by {less:.4g} at {more:.4g} bpp; leave such points out (`pareto`) or "
+                f"followed by {less:.4g} at {more:.4g} bpp; leave such points out (--pareto) or "
                 "measure on more pictures"
             )
     ordered = np.array(points)
