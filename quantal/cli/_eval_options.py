@@ -18,6 +18,7 @@ __all__ = [
     "Interpolation",
     "MinOverlap",
     "Pareto",
+    "Qualities",
     "Weights",
     "parse_qualities",
     "split",
@@ -47,6 +48,12 @@ Folder = Annotated[
 EvalJobs = Annotated[
     int | None,
     typer.Option("--jobs", min=0, help="Processes; 0 for this one alone. Without it, all cores."),
+]
+Qualities = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[CODEC=]Q,Q,...", help="Instead of a codec's usual ones; can be repeated."
+    ),
 ]
 Weights = Annotated[
     Path | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantal.cli._eval_options import Codecs, EvalJobs, Folder, parse_qualities, split
+from quantal.cli._eval_options import Codecs, EvalJobs, Folder, Qualities, parse_qualities, split
 from quantal.cli._options import JsonFlag
 from quantal.cli._report import Bar, print_json
 
@@ -26,12 +26,7 @@ def perception(
         typer.Option(metavar="NAME_OR_PATH", help="A torchvision model, or an .onnx or .tflite."),
     ],
     out: Folder,
-    qualities: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[CODEC=]Q,Q,...", help="Instead of a codec's usual ones; can be repeated."
-        ),
-    ] = None,
+    qualities: Qualities = None,
     weights: Annotated[
         Path | None, typer.Option(help="Weights of a torchvision model; default: its download.")
     ] = None,

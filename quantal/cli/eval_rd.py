@@ -18,6 +18,7 @@ from quantal.cli._eval_options import (
     Interpolation,
     MinOverlap,
     Pareto,
+    Qualities,
     Weights,
     parse_qualities,
     split,
@@ -44,12 +45,7 @@ def rd(
     metrics: Annotated[
         str, typer.Option(metavar="A,B,...", help="A wrong name prints all of them.")
     ] = "psnr,ms-ssim",
-    qualities: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[CODEC=]Q,Q,...", help="Instead of a codec's usual ones; can be repeated."
-        ),
-    ] = None,
+    qualities: Qualities = None,
     reference: Annotated[
         list[Path] | None,
         typer.Option(

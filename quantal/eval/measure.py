@@ -50,12 +50,15 @@ class Task:
     run: str = ""
 
 
-@lru_cache(maxsize=2)
-def read_pixels(path: Path, _digest: str = "") -> Pixels:
-    """A picture as uint8 [H, W, 3], upright; its alpha, if any, is not measured.
+def read_pixels(path: Path) -> Pixels:
+    """A picture as uint8 [H, W, 3], upright; its alpha, if any, is not measured."""
+    found = path.stat()
+    return _decoded(path, found.st_mtime_ns, found.st_size)
 
-    Its digest is what tells it from one that had the name before.
-    """
+
+@lru_cache(maxsize=2)
+def _decoded(path: Path, _written: int, _bytes: int) -> Pixels:
+    """Read once for all codecs, and anew when another file took the name."""
     return media.read(path).pixels
 
 
@@ -75,7 +78,7 @@ def _warm_codec(spec: str) -> ImageCodec:
 def run(task: Task) -> list[Row]:
     """Measure; a quality that fails becomes a row that says why, and the rest goes on."""
     coder = _warm_codec(task.codec)
-    pixels = read_pixels(task.picture, task.digest)
+    pixels = read_pixels(task.picture)
     memory = _memory(coder, pixels, max(task.qualities))
     return [_measure(task, coder, pixels, quality, memory) for quality in task.qualities]
 

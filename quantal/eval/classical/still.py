@@ -7,6 +7,7 @@ good compression; every one is an option.
 from __future__ import annotations
 
 import io
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,9 +42,9 @@ class StillCodec(ImageCodec):
     format: ClassVar[str]
     limits = _HUNDRED
 
+    @abstractmethod
     def save_options(self, quality: float) -> dict[str, Any]:
         """Keyword arguments of `Image.save`."""
-        raise NotImplementedError
 
     def encode(self, image: Pixels, quality: float) -> bytes:
         file = io.BytesIO()
