@@ -7,9 +7,10 @@ is escaped. The stack that ANS is lies hidden: what is put first is taken first.
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import constriction
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = ["Decoder", "Encoder", "decode", "encode", "estimate_bits"]
 _Ans = constriction.stream.stack.AnsCoder
 _model = constriction.stream.model
 
+T = TypeVar("T")
 IntArray = npt.NDArray[np.int32]
 IndexArray = npt.NDArray[np.uint8]
 
@@ -113,6 +115,24 @@ def _positions(index: IndexArray, tables: TableSet) -> npt.NDArray[np.int64]:
     return places[np.argsort(index[places], kind="stable")]
 
 
+#: From so many elements on a helper thread saves more than starting it costs.
+_WORTH_A_THREAD = 1 << 14
+
+
+class _Here(Executor):
+    """Does at once, in this thread, what it is given."""
+
+    def submit(self, work: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        future: Future[T] = Future()
+        future.set_result(work(*args, **kwargs))
+        return future
+
+
+def _helper(elements: int) -> Executor:
+    """What works beside this thread on so many elements."""
+    return ThreadPoolExecutor(1) if elements >= _WORTH_A_THREAD else _Here()
+
+
 def _gather(symbols: IntArray, positions: npt.NDArray[np.int64], helper: Executor) -> IntArray:
     """symbols[positions], one half of it by a helper thread: the cost is waiting for memory."""
     result = np.empty(len(positions), np.int32)
@@ -161,7 +181,7 @@ class Encoder:
             raise ArgumentError(
                 f"symbols must be int32 {index.shape}, not {symbols.dtype} {symbols.shape}"
             )
-        with ThreadPoolExecutor(1) as helper:
+        with _helper(len(index)) as helper:
             counting = helper.submit(_groups, index, tables)
             positions = _positions(index, tables)
             groups = counting.result()
@@ -251,7 +271,7 @@ class Decoder:
         """
         groups = _groups(index, tables)
         # Where the symbols belong is found by a helper thread while this one decodes them.
-        with ThreadPoolExecutor(1) as helper:
+        with _helper(len(index)) as helper:
             finding = helper.submit(_positions, index, tables)
             slots = self._decode(groups, tables)
             positions = finding.result()
