@@ -4,6 +4,7 @@
     ├── BitstreamError                a .qtl file can't be read
     │   ├── TruncatedError            it ends too early
     │   ├── CorruptError              it contradicts itself or a checksum
+    │   ├── DivergenceError           it is whole, but is read otherwise here than it was written
     │   └── UnsupportedVersionError   it was written by a newer Quantal
     ├── ModelError                    a codec is unknown, or its weights are missing or wrong
     ├── MediaError                    an input is no picture, or one that can't be taken
@@ -21,6 +22,7 @@ __all__ = [
     "ArgumentError",
     "BitstreamError",
     "CorruptError",
+    "DivergenceError",
     "EvaluationError",
     "MediaError",
     "ModelError",
@@ -47,6 +49,13 @@ class TruncatedError(BitstreamError):
 
 class CorruptError(BitstreamError):
     """A .qtl file contradicts itself, its checksums, or what its header justifies."""
+
+
+class DivergenceError(BitstreamError):
+    """A .qtl file came whole, but this machine computes other symbols than were written.
+
+    Only codecs whose bits are read by floating-point networks, such as CompressAI's, can raise it.
+    """
 
 
 class UnsupportedVersionError(BitstreamError):

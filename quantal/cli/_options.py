@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Device", "DeviceOption", "Force", "Inputs", "Jobs", "JsonFlag", "Out", "Recursive"]
+__all__ = [
+    "Device",
+    "DeviceOption",
+    "Force",
+    "Inputs",
+    "Jobs",
+    "JsonFlag",
+    "Out",
+    "Recursive",
+    "Weights",
+]
 
 
 class Device(str, Enum):
@@ -42,4 +52,11 @@ Out = Annotated[
 ]
 Recursive = Annotated[
     bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Weights in place of those that ship; a model of CompressAI's zoo always needs some.",
+    ),
 ]

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quantal.cli._batch import Outcome, Request, convert
-from quantal.cli._options import Device, DeviceOption, Force, Inputs, Jobs, JsonFlag, Out, Recursive
+from quantal.cli._options import (
+    Device,
+    DeviceOption,
+    Force,
+    Inputs,
+    Jobs,
+    JsonFlag,
+    Out,
+    Recursive,
+    Weights,
+)
 from quantal.cli._sources import Source
 from quantal.errors import ArgumentError
 
@@ -23,12 +33,19 @@ def compress(
     out: Out = None,
     codec: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="One of `quantal codecs`; default hyperprior."),
+        typer.Option(
+            metavar="NAME",
+            help="One of `quantal codecs`, or compressai/ARCHITECTURE; default hyperprior.",
+        ),
     ] = None,
     quality: Annotated[
         int | None,
         typer.Option(
-            "--quality", "-q", min=1, max=100, help="1 (smallest) to 100 (finest); default 60."
+            "--quality",
+            "-q",
+            min=1,
+            max=100,
+            help="1 (smallest) to 100 (finest), default 60; CompressAI's models have their 1 to 8.",
         ),
     ] = None,
     bpp: Annotated[
@@ -41,6 +58,7 @@ def compress(
         int | None,
         typer.Option(min=1, metavar="N", help="The best quality that fits in N bytes instead."),
     ] = None,
+    weights: Weights = None,
     jobs: Jobs = 1,
     device: DeviceOption = Device.auto,
     recursive: Recursive = False,
@@ -60,9 +78,9 @@ def compress(
         if value is not None and not 0 < value < float("inf"):
             raise ArgumentError(f"{name} {value} is not a positive number")
     from quantal import codecs, media
-    from quantal.codecs.files import Target
+    from quantal.codecs.targets import Target, check_target
 
-    known = [entry.name for entry in codecs.available()]
+    known = codecs.names()
     name = codec or codecs.DEFAULT_CODEC
     if name not in known:
         raise ArgumentError(f"there is no codec {name!r}; there are: {', '.join(known)}")
@@ -70,21 +88,23 @@ def compress(
     return convert(
         "compressing",
         Request(inputs, media.PICTURE_SUFFIXES, recursive, out, ".qtl", force),
-        partial(compress_one, codec=name, target=target, device=device.value),
-        # Missing weights are one error, not one for each file.
-        prepare=lambda: codecs.load(name, device.value),
+        partial(compress_one, codec=name, target=target, device=device.value, weights=weights),
+        # Missing weights, and a quality that they haven't, are one error, not one for each file.
+        prepare=lambda: check_target(target, codecs.load(name, device.value, weights)),
         jobs=jobs,
         as_json=as_json,
     )
 
 
-def compress_one(source: Source, codec: str, target: Target, device: str) -> Outcome:
+def compress_one(
+    source: Source, codec: str, target: Target, device: str, weights: str | None
+) -> Outcome:
     """Compress one picture; stands at module level so that a worker process can find it."""
     from quantal import codecs, media
     from quantal.codecs.files import encode_picture
 
     picture = media.read(source.content())
-    encoded = encode_picture(picture, codecs.load(codec, device), target)
+    encoded = encode_picture(picture, codecs.load(codec, device, weights), target)
     return Outcome(
         data=encoded.data,
         codec=encoded.codec,

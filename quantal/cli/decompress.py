@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 
 from quantal.cli._batch import Outcome, Request, convert
-from quantal.cli._options import Device, DeviceOption, Force, Inputs, Jobs, JsonFlag, Out, Recursive
+from quantal.cli._options import (
+    Device,
+    DeviceOption,
+    Force,
+    Inputs,
+    Jobs,
+    JsonFlag,
+    Out,
+    Recursive,
+    Weights,
+)
 from quantal.cli._sources import Source
 from quantal.errors import ArgumentError
 
@@ -39,6 +49,7 @@ def decompress(
         Format | None,
         typer.Option(help="What to write; default: by the suffix of OUT, else png."),
     ] = None,
+    weights: Weights = None,
     jobs: Jobs = 1,
     device: DeviceOption = Device.auto,
     recursive: Recursive = False,
@@ -55,7 +66,7 @@ def decompress(
     return convert(
         "decompressing",
         Request(inputs, {".qtl"}, recursive, out, f".{kind.value}", force),
-        partial(decompress_one, format=kind.value, device=device.value),
+        partial(decompress_one, format=kind.value, device=device.value, weights=weights),
         prepare=partial(_check_device, device.value),
         jobs=jobs,
         as_json=as_json,
@@ -80,15 +91,16 @@ def _format(out: str | None, asked: Format | None, to_folder: bool) -> Format:
     return asked or named or Format.png
 
 
-def decompress_one(source: Source, format: str, device: str) -> Outcome:
+def decompress_one(source: Source, format: str, device: str, weights: str | None) -> Outcome:
     """Decompress one file; stands at module level so that a worker process can find it."""
-    from quantal import container, media
+    from quantal import codecs, container, media
     from quantal.codecs.files import decode_picture
 
     # The header first: whatever is no .qtl file is refused before it is read as a whole.
     size = source.size()
     info = container.probe(source.bytes(container.HEADER_LIMIT), size)
-    picture = decode_picture(source.bytes(), device)
+    codec = None if weights is None else codecs.load(info.header.codec, device, weights)
+    picture = decode_picture(source.bytes(), device, codec)
     return Outcome(
         data=media.write(picture, format),
         codec=info.header.codec,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from quantal.cli._options import Device, DeviceOption, Force
+from quantal.cli._options import Device, DeviceOption, Force, Weights
 from quantal.cli._sources import expand
 from quantal.cli._targets import plan, write_file, write_stdout
 from quantal.errors import ArgumentError, OutputError
@@ -21,6 +21,7 @@ def latents(
         str,
         typer.Option("--output", "-o", metavar="OUT.safetensors", help="Where to write, or -."),
     ],
+    weights: Weights = None,
     device: DeviceOption = Device.auto,
     force: Force = False,
 ) -> int:
@@ -28,7 +29,8 @@ def latents(
     if os.path.isdir(file):
         raise ArgumentError(f"{file} is a folder; name a .qtl file in it")
 
-    from quantal.latents import latents as read
+    from quantal import codecs, container
+    from quantal.codecs.files import read_latents
     from quantal.latents import to_safetensors
 
     sources, _ = expand([file], {".qtl"})
@@ -36,7 +38,10 @@ def latents(
     for failure in refused:
         raise OutputError(failure.reason)
     for step in steps:
-        data = to_safetensors(read(step.source.bytes(), device=device.value))
+        coded = step.source.bytes()
+        name = container.probe(coded).header.codec
+        codec = None if weights is None else codecs.load(name, device.value, weights)
+        data = to_safetensors(read_latents(coded, device.value, codec))
         if step.target is None:
             write_stdout(data, force)
         else:

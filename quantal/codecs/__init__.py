@@ -8,12 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quantal.codecs._info import CodecInfo
-from quantal.codecs.registry import DEFAULT_CODEC, CodecEntry, available, load
+from quantal.codecs.registry import DEFAULT_CODEC, CodecEntry, available, load, names
 
 if TYPE_CHECKING:
     from quantal.codecs.base import Codec, Latents
 
-__all__ = ["DEFAULT_CODEC", "Codec", "CodecEntry", "CodecInfo", "Latents", "available", "load"]
+__all__ = [
+    "DEFAULT_CODEC",
+    "Codec",
+    "CodecEntry",
+    "CodecInfo",
+    "Latents",
+    "available",
+    "load",
+    "names",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -7,6 +7,7 @@ A codec knows nothing of files, metadata or rate targets (files.py does), and no
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,9 +17,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from quantal import container
 from quantal.errors import ModelError
 
 __all__ = ["Codec", "Latents", "Pixels", "UnroundedPixels"]
+
+USUAL_QUALITY = 60
 
 #: uint8 [H, W, 3], RGB.
 Pixels = npt.NDArray[np.uint8]
@@ -51,11 +55,20 @@ class Codec(ABC):
 
     name: ClassVar[str]
     media: ClassVar[str] = "picture"
+    #: The rates that are tried when a size or a PSNR is aimed at, smallest files first; none: the
+    #: codec has a single rate.
+    rates: Sequence[int] = container.RATES
+    #: What is told to whoever codes or decodes a picture with it, a sentence each.
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, device: torch.device, model_hash: bytes) -> None:
         self.device = device
         #: First 4 bytes of a SHA-256 over everything that decides how bits are read.
         self.model_hash = model_hash
+
+    def rate_of(self, quality: int | None) -> int:
+        """The rate of a quality, None for the usual one; ArgumentError if there is none."""
+        return container.quality_to_rate(USUAL_QUALITY if quality is None else quality)
 
     @abstractmethod
     def analyse(self, pixels: Pixels) -> Tensor:
@@ -77,6 +90,10 @@ class Codec(ABC):
     def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
         """Turn parsed symbols into latents."""
 
+    def read(self, payload: bytes, width: int, height: int, rate: int) -> Latents:
+        """Parse an image part and dequantise its symbols."""
+        return self.dequantise(self.parse(payload, width, height, rate), width, height, rate)
+
     @abstractmethod
     def synthesise(self, latents: Latents) -> Pixels:
         """Draw the picture."""
@@ -97,16 +114,13 @@ class Codec(ABC):
         """Compress a picture to the bytes of a .qtl file; see quantal.compress."""
         from quantal.codecs.memory import compress
 
-        return compress(
-            image, self, quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes
-        )
+        return compress(image, self, quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
 
     def decompress(self, data: bytes) -> Image.Image:
         """The picture in the bytes of a .qtl file that this codec wrote."""
-        from quantal import media
-        from quantal.codecs.files import decode_picture
+        from quantal.codecs.memory import decompress
 
-        return media.to_image(decode_picture(data, codec=self))
+        return decompress(data, codec=self)
 
     def latents(self, data: bytes) -> Latents:
         """The compressed latents of a .qtl file that this codec wrote, without drawing it."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 from quantal import container, media
+from quantal.codecs import zoo
 from quantal.codecs.base import Codec, Latents, Pixels
 from quantal.codecs.registry import load
 from quantal.codecs.targets import Target, choose_rate
@@ -74,7 +74,7 @@ class _Job:
 
     def psnr(self, rate: int) -> float:
         """PSNR-RGB in dB of what a decoder will show; infinite if it is the original."""
-        latents = _parse(container.read(self.file(rate)), self.codec)
+        latents = self.codec.read(*_coded(container.read(self.file(rate))))
         drawn = _draw(latents, self.picture.grey, self.codec)
         squares = 0
         for rows in _strips(drawn):
@@ -83,16 +83,14 @@ class _Job:
         return 10 * math.log10(255**2 * drawn.size / squares) if squares else math.inf
 
 
-def encode_picture(
-    picture: media.Picture, codec: Codec, target: Target | None = None
-) -> Encoded:
+def encode_picture(picture: media.Picture, codec: Codec, target: Target | None = None) -> Encoded:
     """Code a picture at a target, or at the usual quality.
 
     Raises TargetError if max_bytes can't be kept to; where bpp or psnr can't be reached, the
     nearest is given and a warning says so.
     """
     job = _Job(picture, codec)
-    rate, warning = choose_rate(job, target or Target())
+    rate, warning = choose_rate(job, target or Target(), codec)
     return Encoded(
         data=job.file(rate),
         codec=codec.name,
@@ -100,37 +98,47 @@ def encode_picture(
         height=picture.height,
         quality=container.rate_to_quality(rate),
         bpp=job.bpp(rate),
-        warnings=() if warning is None else (warning,),
+        warnings=codec.warnings if warning is None else (*codec.warnings, warning),
     )
 
 
-def _codec_for(header: container.Header, device: str, codec: Codec | None) -> Codec:
+def _codec_for(file: container.File, device: str, codec: Codec | None) -> Codec:
     """The codec that a file needs, with just the tables and integer network that wrote it."""
+    header = file.header
+    if codec is None and header.codec == zoo.FAMILY:
+        raise ModelError(_needed(file))
     codec = codec or load(header.codec, device)
     if codec.name != header.codec:
         raise ModelError(f"the file was made by codec {header.codec!r}, this is {codec.name!r}")
     if codec.model_hash != header.model_hash:
         raise ModelError(
             f"the file needs the model {header.model_hash.hex()} of codec {header.codec!r}, and "
-            f"{codec.model_hash.hex()} is installed; decode it with the version that wrote it"
+            f"{codec.model_hash.hex()} is here; decode it with the version or the weights that "
+            "wrote it"
         )
     return codec
 
 
-def _symbols(file: container.File, codec: Codec) -> list[Tensor]:
+def _needed(file: container.File) -> str:
+    """What a file of a codec without weights of its own needs, and how to give it."""
+    header = file.header
+    name = f"{zoo.FAMILY}/{zoo.unpack_head(file.part('image') or b'')[0]}"
+    return (
+        f"the file needs your weights of {name}, quality {container.rate_to_quality(header.rate)}, "
+        f"model {header.model_hash.hex()}: name them with --weights FILE, or in Python "
+        f"quantal.load({name!r}, weights=FILE).decompress(data)"
+    )
+
+
+def _coded(file: container.File) -> tuple[bytes, int, int, int]:
+    """An image part, width, height and rate: what a codec reads."""
     header = file.header
     if header.width * header.height > media.PIXEL_LIMIT:
         raise BitstreamError(
             f"the file says {header.width}x{header.height} pixels, expected at most "
             f"{media.PIXEL_LIMIT} in all; its header is wrong"
         )
-    return codec.parse(file.part("image") or b"", header.width, header.height, header.rate)
-
-
-def _parse(file: container.File, codec: Codec) -> Latents:
-    header = file.header
-    symbols = _symbols(file, codec)
-    return codec.dequantise(symbols, header.width, header.height, header.rate)
+    return file.part("image") or b"", header.width, header.height, header.rate
 
 
 def _strips(pixels: Pixels) -> Iterator[slice]:
@@ -156,19 +164,15 @@ def _draw(latents: Latents, grey: bool, codec: Codec) -> Pixels:
     return _without_colour(pixels) if grey else pixels
 
 
-def decode_picture(
-    data: bytes, device: str = "auto", codec: Codec | None = None
-) -> media.Picture:
+def decode_picture(data: bytes, device: str = "auto", codec: Codec | None = None) -> media.Picture:
     """Draw the picture in a .qtl file; raises BitstreamError or ModelError before any pixel."""
     file = container.read(data)
-    codec = _codec_for(file.header, device, codec)
+    codec = _codec_for(file, device, codec)
     # First of all, because only a size that the coded picture fills justifies any memory.
-    latents = _parse(file, codec)
+    latents = codec.read(*_coded(file))
     alpha = file.part("alpha")
     plane = (
-        None
-        if alpha is None
-        else media.decode_alpha(alpha, file.header.width, file.header.height)
+        None if alpha is None else media.decode_alpha(alpha, file.header.width, file.header.height)
     )
     return media.Picture(
         pixels=_draw(latents, file.header.grey, codec),
@@ -177,26 +181,30 @@ def decode_picture(
         icc=file.part("icc"),
         exif=file.part("exif"),
         xmp=file.part("xmp"),
+        warnings=codec.warnings,
     )
 
 
 def read_latents(data: bytes, device: str = "auto", codec: Codec | None = None) -> Latents:
     """The compressed latents in a .qtl file; no synthesis is run."""
     file = container.read(data)
-    return _parse(file, _codec_for(file.header, device, codec))
+    return _codec_for(file, device, codec).read(*_coded(file))
 
 
-def verify(data: bytes, deep: bool = True) -> None:
+def verify(data: bytes, deep: bool = True, codec: Codec | None = None) -> str | None:
     """Check structure and checksums and, if deep, that every symbol parses; draws nothing.
 
+    Returns what kept the symbols from being parsed, if they need weights that only the user has.
     Raises BitstreamError for a bad file, ModelError if its codec isn't here to parse it.
     """
     file = container.read(data)
     if not deep:
-        return
+        return None
     header = file.header
-    codec = _codec_for(header, "cpu", None)
-    _symbols(file, codec)
+    if codec is None and header.codec == zoo.FAMILY:
+        return _needed(file)
+    _codec_for(file, "cpu", codec).parse(*_coded(file))
     alpha = file.part("alpha")
     if alpha is not None:
         media.decode_alpha(alpha, header.width, header.height)
+    return None

@@ -53,9 +53,12 @@ def compress(
     return encoded.data
 
 
-def decompress(data: bytes, *, device: str = "auto") -> Image.Image:
-    """The picture in the bytes of a .qtl file, as a PIL image of mode L, LA, RGB or RGBA."""
-    picture = decode_picture(data, device)
+def decompress(data: bytes, *, device: str = "auto", codec: Codec | None = None) -> Image.Image:
+    """The picture in the bytes of a .qtl file, as a PIL image of mode L, LA, RGB or RGBA.
+
+    `codec`: by default the one that the file names, with the weights that ship.
+    """
+    picture = decode_picture(data, device, codec)
     for message in picture.warnings:
         warnings.warn(message, QuantalWarning, stacklevel=2)
     return media.to_image(picture)

@@ -16,13 +16,14 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quantal.codecs import zoo
 from quantal.codecs._info import CodecInfo
 from quantal.errors import ArgumentError, ModelError, QuantalWarning
 
 if TYPE_CHECKING:
     from quantal.codecs.base import Codec
 
-__all__ = ["DEFAULT_CODEC", "CodecEntry", "available", "device_name", "load"]
+__all__ = ["DEFAULT_CODEC", "CodecEntry", "available", "device_name", "load", "names"]
 
 DEFAULT_CODEC = "hyperprior"
 _GROUP = "quantal.codecs"
@@ -112,8 +113,13 @@ _NO_CARD = {
 }
 
 
+def names() -> tuple[str, ...]:
+    """What `load` can be asked for; the models of CompressAI's zoo need weights of the user's."""
+    return (*_entries(), *zoo.NAMES)
+
+
 def available() -> tuple[CodecInfo, ...]:
-    """Every codec that can be asked for; loads no torch and no weights."""
+    """Every codec that has weights of its own; loads no torch and no weights."""
     infos = []
     for entry in _entries().values():
         card = _card(_weights(entry))
@@ -145,6 +151,8 @@ def device_name(name: str) -> str:
 def _load(name: str, device: str, weights: Path, _modified: int) -> Codec:
     import torch
 
+    if name in (zoo.FAMILY, *zoo.NAMES):
+        return zoo.load(name, weights, torch.device(device))
     entry = _entries()[name]
     module, _, attribute = entry.target.partition(":")
     codec: Codec = getattr(importlib.import_module(module), attribute)(
@@ -158,17 +166,28 @@ def load(
 ) -> Codec:
     """Return a codec with its weights loaded; the same object when asked again.
 
-    device: "auto" takes a GPU if there is one. weights: a safetensors file other than the one
-    that ships. Raises ModelError for an unknown codec, and for missing or damaged weights.
+    device: "auto" takes a GPU if there is one. weights: a file other than the one that ships; for
+    a model of CompressAI's zoo, which ships none, `compressai/ARCHITECTURE` or just `compressai`
+    and the file. Raises ModelError for an unknown codec, and for missing or damaged weights.
     """
     entries = _entries()
-    if name not in entries:
-        raise ModelError(f"there is no codec {name!r}; there are: {', '.join(sorted(entries))}")
-    path = _weights(entries[name]) if weights is None else Path(weights)
-    if not path.is_file():
+    if name not in (*entries, zoo.FAMILY, *zoo.NAMES):
+        raise ModelError(f"there is no codec {name!r}; there are: {', '.join(names())}")
+    if weights is not None:
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            raise ModelError(f"{path} is no file of weights; name a file that is there")
+    elif name in entries:
+        path = _weights(entries[name])
+        if not path.is_file():
+            raise ModelError(
+                f"the weights of codec {name!r} are missing: {path.name} is not there; "
+                "install quantal anew, or name a weights file"
+            )
+    else:
         raise ModelError(
-            f"the weights of codec {name!r} are missing: {path.name} is not there; "
-            "install quantal anew, or name a weights file"
+            f"codec {name!r} has no weights of its own: name yours with --weights FILE, or in "
+            f"Python quantal.load({name!r}, weights=FILE)"
         )
     # The time of writing is part of the key: weights written anew are loaded anew.
     return _load(name, device_name(device), path, path.stat().st_mtime_ns)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from quantal import container
 from quantal.errors import ArgumentError, TargetError
 
-__all__ = ["Target", "Trial", "choose_rate"]
+if TYPE_CHECKING:
+    from quantal.codecs.base import Codec
 
-DEFAULT_QUALITY = 60
-_LAST_RATE = 252
+__all__ = ["Target", "Trial", "check_target", "choose_rate"]
+
 #: A target of bits per pixel or PSNR counts as met within this fraction.
 _TOLERANCE = 0.02
 
@@ -50,52 +51,59 @@ class Trial(Protocol):
         """PSNR-RGB in dB of what a decoder will show."""
 
 
-def _first(reached: Callable[[int], bool]) -> int | None:
-    """The lowest rate for which a predicate holds that is false below it; None if there is none."""
-    low, high = 0, _LAST_RATE + 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(middle) else (middle + 1, high)
-    return low if low <= _LAST_RATE else None
+def _first(rates: Sequence[int], reached: Callable[[int], bool]) -> int:
+    """Place of the lowest rate for which a predicate holds that is false below it; else the end."""
+    return bisect_left(rates, True, key=reached)
 
 
-def _nearest(value: Callable[[int], float], wanted: float, unit: str) -> tuple[int, str | None]:
+def _nearest(
+    rates: Sequence[int], value: Callable[[int], float], wanted: float, unit: str
+) -> tuple[int, str | None]:
     """The rate whose value is nearest to the wanted one, and a warning if that isn't near."""
-    above = _first(lambda rate: value(rate) >= wanted)
-    rate = _LAST_RATE if above is None else above
-    if rate > 0 and abs(value(rate - 1) - wanted) < abs(value(rate) - wanted):
-        rate -= 1
+    place = min(_first(rates, lambda rate: value(rate) >= wanted), len(rates) - 1)
+    near = rates[max(place - 1, 0) : place + 1]
+    rate = min(reversed(near), key=lambda rate: abs(value(rate) - wanted))
     found = value(rate)
     if abs(found - wanted) <= _TOLERANCE * wanted:
         return rate, None
     return rate, f"{wanted:g} {unit} can't be reached for this picture; {found:.3g} is the nearest"
 
 
-def _largest_within(trial: Trial, limit: int) -> int:
-    over = _first(lambda rate: trial.size(rate) > limit)
-    rate = _LAST_RATE if over is None else over - 1
+def _largest_within(rates: Sequence[int], trial: Trial, limit: int) -> int:
+    within = rates[: _first(rates, lambda rate: trial.size(rate) > limit)]
     # Bytes rise with the rate only nearly always, so the result is checked, not believed.
-    while rate >= 0 and trial.size(rate) > limit:
-        rate -= 1
-    if rate < 0:
-        raise TargetError(
-            f"this picture needs at least {trial.size(0)} bytes, {limit} were allowed; "
-            "allow more, or make the picture smaller"
+    for rate in reversed(within):
+        if trial.size(rate) <= limit:
+            return rate
+    raise TargetError(
+        f"this picture needs at least {trial.size(rates[0])} bytes, {limit} were allowed; "
+        "allow more, or make the picture smaller"
+    )
+
+
+def check_target(target: Target, codec: Codec) -> None:
+    """Raise ArgumentError for a target that a codec can't aim at, whatever the picture."""
+    aims = [k for k, v in vars(target).items() if k != "quality" and v is not None]
+    if not aims:
+        codec.rate_of(target.quality)
+    elif not codec.rates:
+        raise ArgumentError(
+            f"{aims[0]} can't be aimed at: the weights of codec {codec.name!r} have a single rate; "
+            "take others for another size"
         )
-    return rate
 
 
-def choose_rate(trial: Trial, target: Target) -> tuple[int, str | None]:
-    """The rate 0..252 that a target asks for, and a warning if it could only be approached.
+def choose_rate(trial: Trial, target: Target, codec: Codec) -> tuple[int, str | None]:
+    """The rate of a codec that a target asks for, and a warning if it could only be approached.
 
-    Raises TargetError if max_bytes can't be kept to.
+    Raises ArgumentError as check_target does, TargetError if max_bytes can't be kept to.
     """
+    check_target(target, codec)
     if target.bpp is not None:
-        return _nearest(trial.bpp, target.bpp, "bits per pixel")
+        return _nearest(codec.rates, trial.bpp, target.bpp, "bits per pixel")
     if target.psnr is not None:
         # Every look at a PSNR draws the picture; the search looks at some rates again.
-        return _nearest(cache(trial.psnr), target.psnr, "dB")
+        return _nearest(codec.rates, cache(trial.psnr), target.psnr, "dB")
     if target.max_bytes is not None:
-        return _largest_within(trial, target.max_bytes), None
-    quality = DEFAULT_QUALITY if target.quality is None else target.quality
-    return container.quality_to_rate(quality), None
+        return _largest_within(codec.rates, trial, target.max_bytes), None
+    return codec.rate_of(target.quality), None

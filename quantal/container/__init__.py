@@ -9,13 +9,14 @@ from __future__ import annotations
 from quantal.container._fields import FIELDS, MAGIC, PART_KINDS, Field, FieldValue, describe
 from quantal.container._file import HEADER_LIMIT, probe, read, write
 from quantal.container._model import File, Header, Info, Part, PartInfo
-from quantal.container._rate import quality_to_rate, rate_to_quality
+from quantal.container._rate import RATES, quality_to_rate, rate_to_quality
 
 __all__ = [
     "FIELDS",
     "HEADER_LIMIT",
     "MAGIC",
     "PART_KINDS",
+    "RATES",
     "Field",
     "FieldValue",
     "File",
