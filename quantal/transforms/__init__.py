@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from quantal.transforms.klt import principal_components
 from quantal.transforms.pyramid import PyramidAnalysis, PyramidSynthesis, initialise_with_klt
+from quantal.transforms.regions import region_labels
+from quantal.transforms.stages import KINDS, Kind
 from quantal.transforms.windows import apply_in_windows
 
 __all__ = [
+    "KINDS",
+    "Kind",
     "PyramidAnalysis",
     "PyramidSynthesis",
     "apply_in_windows",
     "initialise_with_klt",
     "principal_components",
+    "region_labels",
 ]

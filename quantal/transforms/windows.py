@@ -2,6 +2,8 @@
 
 A window is a core and a halo around it at least as wide as the network reaches, so that what it
 computes for its core is what it would have computed with the whole plane: there are no seams.
+A network that divides the plane by a grid needs windows that start on that grid as well: core and
+halo must be multiples of its alignment.
 """
 
 from __future__ import annotations
