@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,3 +35,48 @@ def photo(tmp_path: Path, small_photograph: Image.Image) -> Path:
     path = tmp_path / "photo.png"
     small_photograph.save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def zoo_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Small untrained weights of an architecture of CompressAI's zoo, as quality 3, by its name.
+
+    Last layers are enlarged, so that symbols, scales and means are not all the same.
+    """
+    import torch
+
+    from quantal.codecs.zoo.weights import CLASSES, quiet
+
+    with quiet():
+        models = pytest.importorskip("compressai.models", reason="CompressAI is not installed")
+    folder = tmp_path_factory.mktemp("zoo")
+
+    @torch.no_grad()
+    def enlarge(part: torch.nn.Module, x: torch.Tensor, spread: float) -> torch.Tensor:
+        """Scale the last layer so that the output for x has this standard deviation."""
+        layer = [m for m in part.modules() if isinstance(m, torch.nn.Conv2d)][-1]
+        for parameter in layer.parameters():
+            parameter.mul_(spread / part(x).std())
+        return part(x)
+
+    def make(architecture: str) -> Path:
+        variable = architecture.endswith("-vbr")
+        path = folder / f"{architecture.removesuffix('-vbr')}-{'vbr' if variable else 3}.pth"
+        if path.exists():
+            return path
+        torch.manual_seed(0)
+        sizes = (8,) if architecture.startswith("cheng") else (8, 12)
+        options = {"vr_entbttlnck": True} if variable and architecture != "mbt2018-vbr" else {}
+        with quiet():
+            network = getattr(models, CLASSES[architecture])(*sizes, **options)
+        y = enlarge(network.g_a, torch.rand(1, 3, 64, 64), 4.0)
+        if hasattr(network, "h_a"):
+            z = enlarge(network.h_a, y, 2.0)
+            told = enlarge(network.h_s, z, 3.0)
+        if hasattr(network, "entropy_parameters"):
+            context = torch.randn(1, 2 * network.M, *told.shape[2:])
+            enlarge(network.entropy_parameters, torch.cat((told, context), dim=1), 3.0)
+        torch.save(network.state_dict(), path)
+        return path
+
+    return make

@@ -53,6 +53,24 @@ _OWN = (
         target="quantal.codecs.hyperprior:Hyperprior",
         weights=_WEIGHTS / "hyperprior.safetensors",
     ),
+    CodecEntry(
+        name="context-s",
+        description="Channel-and-position context, small networks; one model for all rates.",
+        target="quantal.codecs.context:ContextS",
+        weights=_WEIGHTS / "context-s.safetensors",
+    ),
+    CodecEntry(
+        name="context-m",
+        description="Channel-and-position context; one model for all rates.",
+        target="quantal.codecs.context:ContextM",
+        weights=_WEIGHTS / "context-m.safetensors",
+    ),
+    CodecEntry(
+        name="context-l",
+        description="Channel-and-position context, large networks, for a GPU.",
+        target="quantal.codecs.context:ContextL",
+        weights=_WEIGHTS / "context-l.safetensors",
+    ),
 )
 
 
@@ -115,7 +133,7 @@ _NO_CARD = {
 
 def names() -> tuple[str, ...]:
     """What `load` can be asked for; the models of CompressAI's zoo need weights of the user's."""
-    return (*_entries(), *zoo.NAMES)
+    return (*_entries(), zoo.FAMILY, *zoo.NAMES)
 
 
 def available() -> tuple[CodecInfo, ...]:
@@ -171,7 +189,7 @@ def load(
     and the file. Raises ModelError for an unknown codec, and for missing or damaged weights.
     """
     entries = _entries()
-    if name not in (*entries, zoo.FAMILY, *zoo.NAMES):
+    if name not in names():
         raise ModelError(f"there is no codec {name!r}; there are: {', '.join(names())}")
     if weights is not None:
         path = Path(weights).expanduser()

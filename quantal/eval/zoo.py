@@ -6,12 +6,10 @@ streams that were written here are ever decoded, for CompressAI's coder trusts w
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 import struct
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,6 +19,8 @@ import torch
 from torch import Tensor
 
 from quantal.codecs.base import Pixels
+from quantal.codecs.zoo import ARCHITECTURES
+from quantal.codecs.zoo.weights import FileName, quiet, read
 from quantal.errors import ArgumentError, ModelError
 from quantal.eval._optional import require, unknown
 from quantal.eval.codecs import ROUNDED, Decoded, ImageCodec, Option
@@ -53,9 +53,8 @@ class ZooCodec(ImageCodec):
         super().__init__(name, values)
         self._zoo = _zoo(name)
         self.architecture = name.partition("/")[2]
-        pictures = [a for a in self._zoo.models if _is_picture_model(a)]
-        if self.architecture not in pictures:
-            raise unknown("architecture of CompressAI's zoo", self.architecture, pictures)
+        if self.architecture not in ARCHITECTURES:
+            raise unknown("architecture of CompressAI's zoo", self.architecture, ARCHITECTURES)
         self._variable = self.architecture.endswith("-vbr")
         self._files = _weight_files(values, self.architecture) if values["weights"] else {}
         if self._variable:
@@ -126,27 +125,9 @@ class ZooCodec(ImageCodec):
         return _load(self.architecture, self.values["metric"], quality, file)
 
 
-def _is_picture_model(architecture: str) -> bool:
-    return "pcc" not in architecture and "ssf" not in architecture
-
-
 def _zoo(name: str) -> Any:
-    with _quiet():
+    with quiet():
         return require("compressai.zoo", f"codec {name!r}", extra="compressai")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """CompressAI and its torch.jit warn about themselves."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-#: As the zoo names its files: architecture, what it was trained for, quality, hash.
-_ZOO_FILE = re.compile(
-    r"(?P<architecture>.+?)(?P<metric>-ms-ssim|-mse)?-(?P<quality>[1-8]|vbr)-[0-9a-f]+\.pth"
-)
 
 
 def _weight_files(values: Mapping[str, str], architecture: str) -> dict[int, Path]:
@@ -181,15 +162,10 @@ def _quality_of(file: Path, architecture: str, metric: str) -> int | None:
     plain = re.fullmatch(r"([1-8])\.pth(\.tar)?", file.name)
     if plain:
         return int(plain[1])
-    named = _ZOO_FILE.match(file.name)
-    if not named:
+    named = FileName.of(file)
+    if named is None or (named.architecture, named.metric) != (architecture, metric):
         return None
-    variable = named["quality"] == "vbr"
-    trained_for = "ms-ssim" if named["metric"] == "-ms-ssim" else "mse"
-    is_it = named["architecture"] + ("-vbr" if variable else "") == architecture
-    if not is_it or trained_for != metric:
-        return None
-    return 0 if variable else int(named["quality"])
+    return named.quality or 0
 
 
 def _digest(files: Iterable[Path]) -> str:
@@ -205,28 +181,21 @@ def _load(architecture: str, metric: str, quality: int, file: Path | None) -> An
     """A network ready to code; ModelError if there are no weights for it."""
     zoo = _zoo(f"compressai/{architecture}")
     what = f"codec 'compressai/{architecture}', quality {quality}"
-    with _quiet():
+    if file is not None:
+        network = read(file, architecture).network
+    else:
         try:
-            if file is None:
-                pretrained = zoo.models[architecture](
+            with quiet():
+                network = zoo.models[architecture](
                     quality=quality, metric=metric, pretrained=True, progress=False
-                )
-            else:
-                pretrained = _from_file(zoo, architecture, file)
+                ).eval()
         except (OSError, RuntimeError, ValueError, KeyError) as error:
-            source = str(file) if file else "the zoo's download"
             raise ModelError(
-                f"{what}: no weights can be had from {source} ({' '.join(str(error).split())}); "
-                "give those you have with weights=FOLDER"
+                f"{what}: no weights can be had from the zoo's download "
+                f"({' '.join(str(error).split())}); give those you have with weights=FOLDER"
             ) from error
-        network = pretrained.eval()
-        network.update(force=True)
+    # Models of several rates make tables of z for each.
+    options = {"scale": network.Gain[quality].abs()} if architecture.endswith("-vbr") else {}
+    with quiet(), torch.no_grad():
+        network.update(force=True, **options)
     return network
-
-
-def _from_file(zoo: Any, architecture: str, file: Path) -> Any:
-    module = zoo.image_vbr if architecture.endswith("-vbr") else zoo.image
-    kind = module.model_architectures[architecture]
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    keys = {"vr_entbttlnck": True} if "gayn2zqstep.0.weight" in state else {}
-    return kind.from_state_dict(zoo.load_state_dict(state), **keys)  # the zoo's renames old keys

@@ -75,7 +75,7 @@ def test_no_weights_where_they_should_be(tmp_path: Path, weights: Path) -> None:
     with pytest.raises(ArgumentError, match="no weights for metric 'ms-ssim'"):
         codec(f"compressai/bmshj2018-hyperprior:metric=ms-ssim,weights={weights}")
     file = next(weights.glob("*-1-*"))
-    with pytest.raises(ModelError, match="give those you have with weights=FOLDER"):
+    with pytest.raises(ModelError, match="of bmshj2018-hyperprior, expected mbt2018"):
         codec(f"compressai/mbt2018:weights={file}")
     coder = codec(f"compressai/bmshj2018-hyperprior:weights={weights}")
     with pytest.raises(ModelError, match="no weights for quality 7"):

@@ -23,14 +23,7 @@ from quantal.codecs.zoo.coding import Known, Reading, Writing
 from quantal.codecs.zoo.prior import Factorized, Hyperprior, Prior, Rate, Walk, exactly
 from quantal.codecs.zoo.sequential import Sequential
 from quantal.codecs.zoo.tables import Bottleneck
-from quantal.codecs.zoo.weights import (
-    FileName,
-    architecture_of,
-    build,
-    qualities_of,
-    quiet,
-    read_state,
-)
+from quantal.codecs.zoo.weights import FileName, qualities_of, quiet, read
 from quantal.errors import (
     ArgumentError,
     CorruptError,
@@ -59,14 +52,8 @@ class ZooCodec(Codec):
     name = FAMILY
 
     def __init__(self, weights: Path, device: torch.device, architecture: str = "") -> None:
-        state = read_state(weights)
-        self.architecture = architecture_of(state)
-        if architecture not in ("", self.architecture):
-            raise ModelError(
-                f"{weights} holds weights of {self.architecture}, expected {architecture}; "
-                f"ask for {FAMILY}/{self.architecture}, or give other weights"
-            )
-        network = build(self.architecture, state)
+        trained = read(weights, architecture)
+        self.architecture, network = trained.architecture, trained.network
         self._prior = _prior(network)
         super().__init__(device, _model_hash(self.architecture, network, self._prior))
         self.warnings = tuple(_warnings(self._prior))

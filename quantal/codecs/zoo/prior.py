@@ -163,7 +163,8 @@ class Hyperprior(Prior):
 
     def _batch(self, where: tuple[Any, ...], scale: Tensor, mean: Tensor, rate: Rate) -> Batch:
         """The next batch of y: its table is the smallest whose scale is at least the latent's."""
-        index = torch.bucketize(scale * rate.gain, self._borders).to(torch.uint8)
+        scales = (scale * rate.gain).contiguous()
+        index = torch.bucketize(scales, self._borders).to(torch.uint8)
         return Batch(1, where, index, self.tables, mean, rate.gain)
 
     def _values(self, symbols: Tensor, scale: Tensor, mean: Tensor, rate: Rate) -> Tensor:

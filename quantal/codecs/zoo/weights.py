@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import pickle
 import re
 import warnings
 from collections.abc import Iterator
@@ -16,18 +15,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from quantal.codecs.zoo import ARCHITECTURES, FAMILY
 from quantal.errors import ModelError
 
-__all__ = ["FileName", "build", "architecture_of", "qualities_of", "quiet", "read_state"]
+__all__ = [
+    "CLASSES",
+    "FileName",
+    "Trained",
+    "architecture_of",
+    "build",
+    "qualities_of",
+    "quiet",
+    "read",
+    "read_state",
+]
 
 #: The classes of compressai.models. The zoo's own table misses one of them.
-_CLASSES = {
+CLASSES = {
     "bmshj2018-factorized": "FactorizedPrior",
     "bmshj2018-factorized-relu": "FactorizedPriorReLU",
     "bmshj2018-hyperprior": "ScaleHyperprior",
@@ -98,20 +106,46 @@ class FileName:
         return cls(architecture, metric, None if variable else int(found["quality"]))
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A network of CompressAI with its weights and tables, on the CPU, and what it is."""
+
+    architecture: str
+    network: Any
+
+
+def read(path: Path, architecture: str = "") -> Trained:
+    """The network whose weights a file holds; architecture: the one that is expected, if any is.
+
+    Raises ModelError if CompressAI is missing, or the weights are damaged or another's.
+    """
+    state = read_state(path)
+    try:
+        found = architecture_of(state)
+        if architecture not in ("", found):
+            raise ModelError(f"these are of {found}, expected {architecture}")
+        return Trained(found, build(found, state))
+    except ModelError as error:
+        raise ModelError(f"the weights {path} can't be taken: {error}") from error
+
+
 def read_state(path: Path) -> State:
     """The tensors of a .safetensors, .pth or .pth.tar file; no code in it is run.
 
     Raises ModelError for a file that can't be read, or that holds no named tensors.
     """
     try:
-        if path.suffix == ".safetensors":
-            found: Any = safetensors.torch.load_file(path)
-        else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise _unreadable(path, error) from error
-    except (pickle.UnpicklingError, safetensors.SafetensorError) as error:
-        raise _unreadable(path, error) from error
+        with quiet():
+            if path.suffix == ".safetensors":
+                found: Any = load_file(path)
+            else:
+                found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can raise anything
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"the weights {path} can't be read ({reason}); "
+            "expected a .safetensors, .pth or .pth.tar file of tensors"
+        ) from error
     for key in _INSIDE:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
@@ -124,19 +158,11 @@ def read_state(path: Path) -> State:
     return renamed
 
 
-def _unreadable(path: Path, error: Exception) -> ModelError:
-    reason = " ".join(str(error).split())[:200]
-    return ModelError(
-        f"the weights {path} can't be read ({reason}); "
-        "expected a .safetensors, .pth or .pth.tar file of tensors"
-    )
-
-
 def architecture_of(state: State) -> str:
     """The architecture that the names and shapes of tensors tell."""
     if "g_a.0.weight" not in state and "g_a.0.conv1.weight" not in state:
         raise ModelError(
-            "the weights are of no picture architecture of CompressAI's zoo; "
+            "these are of no picture architecture of CompressAI's zoo; "
             f"there are: {', '.join(ARCHITECTURES)}"
         )
     if "h_a.0.weight" not in state:
@@ -156,11 +182,8 @@ def architecture_of(state: State) -> str:
 
 
 def build(architecture: str, state: State) -> Any:
-    """A network of CompressAI with these weights, ready to code; on the CPU.
-
-    Raises ModelError if the weights are not of the architecture.
-    """
-    kind = getattr(_compressai("models"), _CLASSES[architecture], None)
+    """A network with these weights and all tables; ModelError if they don't fit together."""
+    kind = getattr(_compressai("models"), CLASSES[architecture], None)
     if kind is None:
         raise ModelError(
             f"this CompressAI has no {architecture}; pip install --upgrade 'quantal[compressai]'"
@@ -171,21 +194,19 @@ def build(architecture: str, state: State) -> Any:
         # Tables by gain, of which a file can hold none; and the class can't load any.
         options["vr_entbttlnck"] = True
         state |= {f"entropy_bottleneck.{name}": torch.IntTensor() for name in _BUFFERS}
-    for module in ("entropy_bottleneck", "gaussian_conditional"):
-        if any(key.startswith(f"{module}.") for key in state) or "h_a.0.weight" in state:
-            for name in _BUFFERS:
-                state.setdefault(f"{module}.{name}", torch.IntTensor())
+    # What a model that was never updated says of its tables; some files say nothing of them.
+    untold: State = {f"entropy_bottleneck.{name}": torch.IntTensor() for name in _BUFFERS}
     if "h_a.0.weight" in state:
-        state.setdefault("gaussian_conditional.scale_table", torch.Tensor())
+        untold |= {f"gaussian_conditional.{name}": torch.IntTensor() for name in _BUFFERS}
+        untold["gaussian_conditional.scale_table"] = torch.Tensor()
+    state = untold | state
     try:
         with quiet():
             network = kind.from_state_dict(state, **options).eval()
             _refresh_tables(network)
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ModelError(
-            f"the weights are not those of CompressAI's {architecture}: {reason}"
-        ) from error
+        raise ModelError(f"they don't fit {architecture}: {reason}") from error
     return network
 
 
