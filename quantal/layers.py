@@ -37,6 +37,11 @@ class GatedBlock(nn.Module):
             if last.bias is not None:
                 nn.init.zeros_(last.bias)
 
+    def start_as_identity(self) -> None:
+        """Silence both branches, for a block that joins a trained network."""
+        for last in (self.leave, self.project):
+            nn.init.zeros_(last.weight)
+
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.leave(self.spatial(self.activation(self.enter(x))))
         value, gate = self.expand(x).chunk(2, dim=1)

@@ -6,28 +6,64 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from quantal.codecs._hyperprior_net import HyperpriorConfig, HyperpriorNet, pad_to
-from quantal.codecs._hyperprior_weights import read_weights
+import torch
+from torch import Tensor
+
+from quantal.codecs._context_net import ContextNet
+from quantal.codecs._hyperprior_net import HyperpriorNet
+from quantal.codecs._net import CodecNet, pad_to
+from quantal.codecs._weights import read_weights
 from quantal.errors import ArgumentError, ModelError
+from quantal.layers import GatedBlock
 
-__all__ = ["Trainable", "pad_to", "start_from_weights", "trainable"]
+__all__ = ["Trainable", "net_type", "pad_to", "start_from_weights", "trainable"]
 
-Trainable = HyperpriorNet
+Trainable = CodecNet
+
+#: Networks by the first word of a codec's name: `context-m` is a `context`.
+_FAMILIES: dict[str, type[CodecNet]] = {"hyperprior": HyperpriorNet, "context": ContextNet}
 
 
-def trainable(name: str, model: Mapping[str, Any]) -> HyperpriorNet:
+def net_type(name: str) -> type[CodecNet]:
+    """The networks of a codec; raises ModelError if it has none that train here."""
+    family = name.partition("-")[0]
+    if family not in _FAMILIES:
+        known = ", ".join(_FAMILIES)
+        raise ModelError(f"there is no trainable codec {name!r}; there are the families {known}")
+    return _FAMILIES[family]
+
+
+def trainable(name: str, model: Mapping[str, Any]) -> CodecNet:
     """Build the untrained network of a codec; `model` overrides its sizes."""
-    if name != "hyperprior":
-        raise ModelError(f"there is no trainable codec {name!r}; there is 'hyperprior'")
+    kind = net_type(name)
     try:
-        return HyperpriorNet(HyperpriorConfig.from_dict(model))
+        return kind(kind.config_type.from_dict(model))
     except TypeError as error:
         raise ArgumentError(f"model sizes of {name!r}: {error}") from error
 
 
-def start_from_weights(net: HyperpriorNet, path: Path) -> None:
-    """Give a network the weights of a weights file of the same sizes, to train on from there."""
+def start_from_weights(net: CodecNet, path: Path, crops: Tensor) -> None:
+    """Give a network what fits of a weights file, to train on from there.
+
+    Of the same codec that is everything. Of another with the same channels, transforms and gains
+    fit: gated blocks that the file lacks begin as the identity, the rest begins untrained, told by
+    crops [B, 3, H, W] how large the latents are.
+    """
     found = read_weights(path).net
-    if found.config != net.config:
-        raise ModelError(f"weights {path.name} have sizes {found.config}, the recipe {net.config}")
-    net.load_state_dict(found.state_dict())
+    if found.config.channels != net.config.channels:
+        raise ModelError(
+            f"weights {path.name} have sizes {found.config}, the recipe {net.config}; "
+            "their channels have to be the same"
+        )
+    known = found.state_dict()
+    for transform in ("analysis", "synthesis"):
+        for name, block in getattr(net, transform).named_modules(prefix=transform):
+            if isinstance(block, GatedBlock) and f"{name}.leave.weight" not in known:
+                block.start_as_identity()
+    own = net.state_dict()
+    fitting = {n: v for n, v in known.items() if n in own and own[n].shape == v.shape}
+    net.load_state_dict(fitting, strict=False)
+    if len(fitting) < len(own):
+        with torch.no_grad():
+            rms = net.analysis(crops).square().mean((0, 2, 3)).sqrt()
+        net.set_spread(rms.clamp_min(1e-3))

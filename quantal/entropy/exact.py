@@ -12,7 +12,7 @@ rounding, for training, and export() into an ExactNet of integers, for coding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +24,7 @@ from quantal.errors import ModelError
 
 __all__ = ["ExactLayer", "ExactNet"]
 
+_FIELDS = ("shift", "low", "high", "groups", "shuffle")
 #: Whole numbers up to here are exact.
 _LIMITS = {torch.float32: 2**24, torch.float64: 2**53}
 
@@ -81,6 +82,37 @@ class ExactNet:
                 "export it with fewer fractional bits"
             )
         self._prepared: dict[torch.dtype, list[tuple[Tensor, Tensor]]] = {}
+
+    @property
+    def inputs(self) -> int:
+        """Channels in."""
+        return self.layers[0].weight.shape[1] * self.layers[0].groups
+
+    @property
+    def outputs(self) -> int:
+        """Channels out."""
+        last = self.layers[-1]
+        return last.weight.shape[0] // last.shuffle**2
+
+    def tensors(self, prefix: str) -> dict[str, Tensor]:
+        """All integers by name, as a weights file holds them."""
+        found = {}
+        for place, layer in enumerate(self.layers):
+            found[f"{prefix}.{place}.weight"] = layer.weight
+            found[f"{prefix}.{place}.bias"] = layer.bias
+            fields = [getattr(layer, name) for name in _FIELDS]
+            found[f"{prefix}.{place}.fields"] = torch.tensor(fields, dtype=torch.int32)
+        return found
+
+    @classmethod
+    def from_tensors(cls, found: Mapping[str, Tensor], prefix: str, largest_input: int) -> ExactNet:
+        """The reverse of tensors(); raises KeyError, ValueError or ModelError for anything else."""
+        layers: list[ExactLayer] = []
+        while f"{prefix}.{len(layers)}.weight" in found:
+            name = f"{prefix}.{len(layers)}"
+            values = dict(zip(_FIELDS, found[f"{name}.fields"].tolist(), strict=True))
+            layers.append(ExactLayer(found[f"{name}.weight"], found[f"{name}.bias"], **values))
+        return cls(layers, largest_input)
 
     def _weights(self, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
         if dtype not in self._prepared:
@@ -181,3 +213,8 @@ class FixedPoint(nn.Module):
             groups=self.conv.groups,
             shuffle=self.shuffle,
         )
+
+    @torch.no_grad()
+    def restore(self, layer: ExactLayer) -> None:
+        """Take the weights of an exported layer over: the reverse of export(), but for the bias."""
+        self.conv.weight.copy_(layer.weight * 2.0**-self.weight_bits)

@@ -18,11 +18,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from quantal.codecs._hyperprior_net import HyperpriorNet
-from quantal.codecs._hyperprior_weights import Z_TABLE_STEP, write_weights
-from quantal.codecs.training import trainable
-from quantal.entropy.exact import ExactNet
-from quantal.entropy.hyperprior import Z_BITS, Z_LIMIT
+from quantal.codecs._weights import Z_TABLE_STEP, write_weights
+from quantal.codecs.training import Trainable, trainable
+from quantal.entropy.hyperprior import Z_LIMIT
 from quantal.entropy.rates import RATE_INDICES
 from quantal.entropy.scales import SCALES, index_to_scale, logistic_bits
 from quantal.entropy.tables import TableSet, freeze
@@ -47,7 +45,7 @@ _AGREEMENT = 0.002
 _CROP = 256
 
 
-def _load(checkpoint: Path) -> tuple[HyperpriorNet, dict[str, Any], int]:
+def _load(checkpoint: Path) -> tuple[Trainable, dict[str, Any], int]:
     try:
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         recipe = json.loads(saved["recipe"])
@@ -57,20 +55,19 @@ def _load(checkpoint: Path) -> tuple[HyperpriorNet, dict[str, Any], int]:
         raise ModelError(f"checkpoint {checkpoint} can't be read: {error}") from error
     # What is exported is what will run: float16 weights, and the scale net rounded.
     for value in (*net.parameters(), *net.buffers()):
-        value.data = value.data.half().float()
+        if value.is_floating_point():
+            value.data = value.data.half().float()
     net.scale.quantise(True)
     return net.eval(), recipe, int(saved["step"])
 
 
 @torch.no_grad()
-def _symbols(net: HyperpriorNet, pixels: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _symbols(net: Trainable, pixels: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """z's symbols, y's symbols and y's scale indices of crops, as a file would hold them."""
     y = net.analysis(pixels)
-    z = (net.hyper_analysis(y, position) * net.z_gain(position)).round().clamp(-Z_LIMIT, Z_LIMIT)
-    z_hat = z * net.z_unit(position) * 2.0**-Z_BITS
-    index = net.scale(z_hat, position).round()
-    gain = net.gain(position)
-    return z, (y * gain - net.mean(z_hat, position) * gain).round(), index
+    z = net.quantise_z(y, position).round().clamp(-Z_LIMIT, Z_LIMIT)
+    coded = net.code(y, net.dequantise_z(z, position), position)
+    return z, coded.residual.round(), coded.index.round()
 
 
 def _law(index: int) -> tuple[int, FloatArray]:
@@ -104,7 +101,7 @@ def _y_tables(counts: list[FloatArray], sure: int = SURE) -> TableSet:
 
 
 @torch.no_grad()
-def _z_tables(net: HyperpriorNet) -> tuple[TableSet, ...]:
+def _z_tables(net: Trainable) -> tuple[TableSet, ...]:
     """z's tables from its trained prior, at the middle of every four rate indices."""
     values = torch.arange(-Z_LIMIT, Z_LIMIT + 1, dtype=torch.float32)
     grid = values.expand(1, net.config.z_channels, -1)
@@ -123,7 +120,7 @@ def _z_tables(net: HyperpriorNet) -> tuple[TableSet, ...]:
     return tuple(sets)
 
 
-def _count(net: HyperpriorNet, sampler: CropSampler, crop: int, batches: int) -> list[FloatArray]:
+def _count(net: Trainable, sampler: CropSampler, crop: int, batches: int) -> list[FloatArray]:
     """Count y's symbols at each scale index over random crops at all rates."""
     # One wider than the widest table, so that what is clamped here counts as beyond it.
     half = int(_SPAN * index_to_scale(torch.tensor(SCALES - 1.0))) + 4
@@ -140,24 +137,24 @@ def _count(net: HyperpriorNet, sampler: CropSampler, crop: int, batches: int) ->
 
 
 @torch.no_grad()
-def _check_agreement(net: HyperpriorNet, exact: ExactNet, sampler: CropSampler, crop: int) -> None:
-    """Raise ModelError if the integer network would cost more bits than the trained one."""
+def _check_agreement(net: Trainable, exact: Any, sampler: CropSampler, crop: int) -> None:
+    """Raise ModelError if the integer networks would cost more bits than the trained ones."""
     trained = exported = 0.0
     for rate in (0, 31, 63):
         position = torch.full((4,), float(rate))
         z, symbols, index = _symbols(net, sampler.batch(4, crop), position)
         units = (z * net.z_unit(position)).to(torch.int32)
-        other = exact(units, rate).float()
+        other = net.exact_index(exact, units, symbols.to(torch.int32), rate).float()
         trained += float(logistic_bits(symbols, index_to_scale(index)).sum())
         exported += float(logistic_bits(symbols, index_to_scale(other)).sum())
     if abs(exported / trained - 1) > _AGREEMENT:
         raise ModelError(
-            f"the integer network needs {exported / trained - 1:+.2%} bits against the trained "
-            f"one; more than {_AGREEMENT:.1%} means that it was not trained rounded"
+            f"the integer networks need {exported / trained - 1:+.2%} bits against the trained "
+            f"ones; more than {_AGREEMENT:.1%} means that they were not trained rounded"
         )
 
 
-def _kmac(net: HyperpriorNet) -> dict[str, float]:
+def _kmac(net: Trainable) -> dict[str, float]:
     """Thousand multiplications per pixel, both ways, counted on a 256x256 picture."""
     position = torch.zeros(1)
     pixels = torch.zeros(1, 3, 256, 256)
@@ -169,7 +166,7 @@ def _kmac(net: HyperpriorNet) -> dict[str, float]:
             run()
         return float(counter.get_total_flops()) / 2 / 256**2 / 1000
 
-    side = count(lambda: (net.mean(z, position), net.scale(z, position)))
+    side = count(lambda: net.code(y, z, position))
     ahead = count(lambda: (net.analysis(pixels), net.hyper_analysis(y, position)))
     return {
         "encode_kmac_per_pixel": round(ahead + side, 2),
@@ -194,6 +191,6 @@ def export(checkpoint: str | Path, out: str | Path, pictures: Sequence[Tensor] =
         **_kmac(net),
     }
     largest = int(net.z_unit(torch.arange(RATE_INDICES)).max()) * Z_LIMIT
-    _check_agreement(net, net.scale.export(largest), sampler, crop)
+    _check_agreement(net, net.export_exact(largest), sampler, crop)
     tables = _y_tables(_count(net, sampler, crop, recipe["export_batches"]))
     return write_weights(Path(out), net, tables, _z_tables(net), told)

@@ -128,6 +128,8 @@ class _Run:
         phase = recipe.phase(done)
         for net in (state.net, state.ema):
             net.scale.quantise(done >= recipe.quantise_from)
+        for name, part in state.net.named_children():
+            part.requires_grad_(name not in phase.hold)
         rate = _learning_rate(recipe, state.step, done)
         for group in state.optimiser.param_groups:
             group["lr"] = rate * group["pace"]
@@ -169,12 +171,17 @@ def _start(recipe: Recipe, sampler: CropSampler, device: torch.device, path: Pat
     """A fresh state, or the one of the checkpoint if there is one."""
     torch.manual_seed(recipe.seed)
     net, ema = trainable(recipe.codec, recipe.model), trainable(recipe.codec, recipe.model)
+    size = min(_KLT_SIZE, max(phase.crop for phase in recipe.phases))
+    crops = sampler.batch(_KLT_CROPS, size).cpu()
     if recipe.start_from:
-        start_from_weights(net, Path(recipe.start_from))
+        start_from_weights(net, Path(recipe.start_from), crops)
     else:
-        size = min(_KLT_SIZE, max(phase.crop for phase in recipe.phases))
-        net.initialise(sampler.batch(_KLT_CROPS, size).cpu())
+        net.initialise(crops)
     ema.load_state_dict(net.state_dict())
+    parts = [name for name, _ in net.named_children()]
+    for name in (name for phase in recipe.phases for name in phase.hold):
+        if name not in parts:
+            raise ArgumentError(f"a phase holds {name!r}, which is none of {', '.join(parts)}")
     for each in (net, ema):
         each.to(device).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(

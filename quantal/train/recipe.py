@@ -16,11 +16,15 @@ __all__ = ["Phase", "Recipe", "read_recipe"]
 
 @dataclass(frozen=True)
 class Phase:
-    """Crops of `crop` pixels in batches of `batch`, until this fraction of the run is done."""
+    """Crops of `crop` pixels in batches of `batch`, until this fraction of the run is done.
+
+    hold: parts of the network that stand still meanwhile, as `analysis`.
+    """
 
     until: float
     crop: int
     batch: int
+    hold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,9 @@ def _build(values: Mapping[str, Any], where: str) -> Recipe:
             if name in cleaned:
                 cleaned[name] = tuple(cleaned[name])
         if "phases" in cleaned:
-            cleaned["phases"] = tuple(Phase(**p) for p in cleaned["phases"])
+            cleaned["phases"] = tuple(
+                Phase(**{**p, "hold": tuple(p.get("hold", ()))}) for p in cleaned["phases"]
+            )
         for name in _NUMBERS & set(cleaned):
             # YAML takes 1e-3 for a text; people don't.
             cleaned[name] = None if cleaned[name] is None else float(cleaned[name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from quantal.transforms.klt import principal_components
 from quantal.transforms.pyramid import PyramidAnalysis, PyramidSynthesis, initialise_with_klt
 from quantal.transforms.regions import region_labels
+from quantal.transforms.saliency import rank_channels
 from quantal.transforms.stages import KINDS, Kind
 from quantal.transforms.windows import apply_in_windows
 
@@ -16,5 +17,6 @@ __all__ = [
     "apply_in_windows",
     "initialise_with_klt",
     "principal_components",
+    "rank_channels",
     "region_labels",
 ]

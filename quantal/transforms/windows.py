@@ -8,7 +8,7 @@ halo must be multiples of its alignment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
 import torch
@@ -31,25 +31,27 @@ def _scaled(span: slice, scale: Fraction) -> slice:
 
 @torch.inference_mode()
 def apply_in_windows(
-    network: Callable[[Tensor], Tensor],
+    network: Callable[..., Tensor],
     x: Tensor,
     core: int,
     halo: int,
     scale: Fraction | int = 1,
+    beside: Sequence[Tensor] = (),
 ) -> Tensor:
     """Apply a network to x [B, C, H, W]; returns [B, C', H * scale, W * scale].
 
     core, halo: in positions of x; core, halo, H and W times scale must be whole numbers. Memory is
-    that of the result and of one window. The result's type is the network's.
+    that of the result and of one window. The result's type is the network's. beside: further planes
+    of the size of x, of which the network is given the same windows.
     """
     scale = Fraction(scale)
     height, width = x.shape[-2:]
     if height <= core and width <= core:
-        return network(x)
+        return network(x, *beside)
     result: Tensor | None = None
     for outer_y, inner_y, place_y in _spans(height, core, halo):
         for outer_x, inner_x, place_x in _spans(width, core, halo):
-            part = network(x[..., outer_y, outer_x])
+            part = network(*(plane[..., outer_y, outer_x] for plane in (x, *beside)))
             if result is None:
                 shape = (*part.shape[:2], int(height * scale), int(width * scale))
                 result = torch.empty(shape, dtype=part.dtype, device=part.device)
@@ -57,5 +59,5 @@ def apply_in_windows(
                 ..., _scaled(inner_y, scale), _scaled(inner_x, scale)
             ]
     if result is None:  # no window at all: an empty plane
-        return network(x)
+        return network(x, *beside)
     return result

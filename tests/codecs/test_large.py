@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import quantal
-from quantal.codecs import hyperprior
+from quantal.codecs._pyramid import STRIDE, PyramidCodec
 from quantal.codecs.hyperprior import Hyperprior, bands
 
 pytestmark = pytest.mark.slow
@@ -35,13 +35,13 @@ def codec() -> Hyperprior:
 
 @pytest.fixture(scope="module")
 def latents(codec: Hyperprior, pixels: np.ndarray) -> torch.Tensor:
-    assert max(pixels.shape) > hyperprior._CORE * hyperprior.STRIDE
+    assert max(pixels.shape) > PyramidCodec.core * STRIDE
     return codec.analyse(pixels)
 
 
 @pytest.fixture
 def one_window(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(hyperprior, "_CORE", 1 << 20)
+    monkeypatch.setattr(PyramidCodec, "core", 1 << 20)
     yield
 
 
@@ -63,7 +63,7 @@ def test_every_symbol_comes_back_and_windows_leave_no_seam_in_the_picture(
         assert torch.equal(y[:, slice(*band)].flatten(), symbols)
 
     drawn = codec.synthesise(codec.dequantise([z, y], WIDTH, HEIGHT, RATE))
-    monkeypatch.setattr(hyperprior, "_CORE", 1 << 20)
+    monkeypatch.setattr(PyramidCodec, "core", 1 << 20)
     whole = codec.synthesise(codec.dequantise([z, y], WIDTH, HEIGHT, RATE))
     assert drawn.shape == (HEIGHT, WIDTH, 3)
     difference = np.abs(drawn.astype(np.int16) - whole)

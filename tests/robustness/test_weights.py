@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from quantal.codecs import available, load
 from quantal.codecs._hyperprior_net import HyperpriorConfig, HyperpriorNet
-from quantal.codecs._hyperprior_weights import Z_TABLE_STEP, read_weights, write_weights
+from quantal.codecs._weights import Z_TABLE_STEP, read_weights, write_weights
 from quantal.entropy import RATE_INDICES, SCALES, TableSet, freeze
 from quantal.errors import ModelError
 

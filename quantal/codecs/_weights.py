@@ -1,4 +1,4 @@
-"""The weights file of codec `hyperprior`: written at export, read and checked at load.
+"""The weights file of a codec: written at export, read and checked at load.
 
 Floating-point networks are float16. Everything that decides how bits are read is integers: the
 probability tables, the integer network, z's units; their hash stands in every coded file. A hash
@@ -20,33 +20,33 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from quantal.codecs._hyperprior_net import HyperpriorConfig, HyperpriorNet
-from quantal.entropy.exact import ExactLayer, ExactNet
+from quantal.codecs._context_net import ContextNet
+from quantal.codecs._hyperprior_net import HyperpriorNet
+from quantal.codecs._net import CodecNet, NetConfig
 from quantal.entropy.hyperprior import Z_LIMIT
 from quantal.entropy.rates import RATE_INDICES
 from quantal.entropy.scales import SCALES
 from quantal.entropy.tables import TableSet
 from quantal.errors import ModelError
 
-__all__ = ["HyperpriorWeights", "read_weights", "write_weights"]
+__all__ = ["Weights", "Z_TABLE_STEP", "read_weights", "write_weights"]
 
-#: Changes whenever the same integers would be used in another way.
-_LAYOUT = "hyperprior layout 1"
+_LAYOUTS: dict[str, type[CodecNet]] = {net.layout: net for net in (HyperpriorNet, ContextNet)}
 #: z's tables follow the rate index in steps of this many.
 Z_TABLE_STEP = 4
-_EXACT_FIELDS = ("shift", "low", "high", "groups", "shuffle")
 
 
 @dataclass(frozen=True)
-class HyperpriorWeights:
-    """The codec's networks and integers, checked.
+class Weights:
+    """A codec's networks and integers, checked.
 
-    z_units: int32 [64, N], what a step of z is worth at each rate index. z_tables: one set of N
-    tables for every four rate indices. hash: 4 bytes over all integers.
+    exact: the integer networks, of the type that the networks name. z_units: int32 [64, N], what a
+    step of z is worth at each rate index. z_tables: one set of N tables for every four rate
+    indices. hash: 4 bytes over all integers.
     """
 
-    net: HyperpriorNet
-    exact: ExactNet
+    net: CodecNet
+    exact: Any
     z_units: Tensor
     y_tables: TableSet
     z_tables: tuple[TableSet, ...]
@@ -61,23 +61,18 @@ def _table_tensors(prefix: str, tables: TableSet) -> dict[str, Tensor]:
 
 
 def _integers(
-    exact: ExactNet, z_units: Tensor, y_tables: TableSet, z_tables: tuple[TableSet, ...]
+    exact: Any, z_units: Tensor, y_tables: TableSet, z_tables: tuple[TableSet, ...]
 ) -> dict[str, Tensor]:
     """Everything that decides how bits are read, by name."""
     tensors = {"exact.z_units": z_units, **_table_tensors("tables.y", y_tables)}
     for place, tables in enumerate(z_tables):
         tensors |= _table_tensors(f"tables.z.{place}", tables)
-    for place, layer in enumerate(exact.layers):
-        tensors[f"exact.{place}.weight"] = layer.weight
-        tensors[f"exact.{place}.bias"] = layer.bias
-        fields = [getattr(layer, name) for name in _EXACT_FIELDS]
-        tensors[f"exact.{place}.fields"] = torch.tensor(fields, dtype=torch.int32)
-    return tensors
+    return tensors | exact.tensors("exact")
 
 
-def _hash(tensors: dict[str, Tensor]) -> bytes:
+def _hash(layout: str, tensors: dict[str, Tensor]) -> bytes:
     """First 4 bytes of a SHA-256 over names, types, shapes and values (little endian)."""
-    digest = hashlib.sha256(_LAYOUT.encode())
+    digest = hashlib.sha256(layout.encode())
     for name in sorted(tensors):
         array = tensors[name].numpy()
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -87,7 +82,7 @@ def _hash(tensors: dict[str, Tensor]) -> bytes:
 
 def write_weights(
     path: Path,
-    net: HyperpriorNet,
+    net: CodecNet,
     y_tables: TableSet,
     z_tables: tuple[TableSet, ...],
     card: dict[str, Any],
@@ -99,54 +94,48 @@ def write_weights(
     with torch.no_grad():
         rates = torch.arange(RATE_INDICES, dtype=torch.float32)
         z_units = net.z_unit(rates)[:, :, 0, 0].to(torch.int32)
-    exact = net.scale.export(int(z_units.max()) * Z_LIMIT)
+    exact = net.export_exact(int(z_units.max()) * Z_LIMIT)
     integers = _integers(exact, z_units, y_tables, z_tables)
     floats = {
         f"net.{name}": value.detach().to(torch.float16).contiguous()
         for name, value in net.state_dict().items()
+        if name not in net.derived
     }
     metadata = {
-        "format": _LAYOUT,
+        "format": net.layout,
         "model": json.dumps(net.config.to_dict()),
         "card": json.dumps(card),
-        "hash": _hash(integers).hex(),
-        "floats": _hash(floats).hex(),
+        "hash": _hash(net.layout, integers).hex(),
+        "floats": _hash(net.layout, floats).hex(),
     }
     tensors = {name: value.contiguous() for name, value in {**floats, **integers}.items()}
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, metadata)
     os.replace(partial, path)
-    return _hash(integers)
+    return _hash(net.layout, integers)
 
 
 def _read_tables(tensors: dict[str, Tensor], prefix: str) -> TableSet:
     return TableSet(*(tensors[f"{prefix}.{n}"].numpy() for n in ("first", "offsets", "cumulative")))
 
 
-def _read_exact(tensors: dict[str, Tensor], largest_input: int) -> ExactNet:
-    layers: list[ExactLayer] = []
-    while f"exact.{len(layers)}.weight" in tensors:
-        prefix = f"exact.{len(layers)}"
-        values = dict(zip(_EXACT_FIELDS, tensors[f"{prefix}.fields"].tolist(), strict=True))
-        weight, bias = tensors[f"{prefix}.weight"], tensors[f"{prefix}.bias"]
-        layers.append(ExactLayer(weight=weight, bias=bias, **values))
-    return ExactNet(layers, largest_input)
-
-
-def _load_net(tensors: dict[str, Tensor], model: str) -> HyperpriorNet:
+def _load_net(kind: type[CodecNet], tensors: dict[str, Tensor], model: str) -> CodecNet:
     sizes = json.loads(model)
     if not isinstance(sizes, dict):
         raise ValueError(f"the network's sizes are {model[:80]!r}, expected names with numbers")
     with torch.random.fork_rng(devices=[]):  # building a network must not move the user's seed
-        net = HyperpriorNet(HyperpriorConfig.from_dict(sizes))
+        net = kind(kind.config_type.from_dict(sizes))
     state = {n[4:]: v.float() for n, v in tensors.items() if n.startswith("net.")}
-    net.load_state_dict(state)
+    missing, unknown = net.load_state_dict(state, strict=False)
+    if unknown or set(missing) != net.derived:
+        names = ", ".join([*unknown, *sorted(set(missing) ^ net.derived)][:3])
+        raise ValueError(f"its tensors are not those of its sizes: {names}")
     net.requires_grad_(False)
     return net.eval()
 
 
 def _check_fit(
-    config: HyperpriorConfig, z_units: Tensor, y_tables: TableSet, z_tables: tuple[TableSet, ...]
+    config: NetConfig, z_units: Tensor, y_tables: TableSet, z_tables: tuple[TableSet, ...]
 ) -> None:
     """Raise ValueError for integers that are sound in themselves but not those of the networks."""
     channels = config.z_channels
@@ -156,7 +145,7 @@ def _check_fit(
         raise ValueError(f"there are not {SCALES} tables for y and {channels} for each set of z")
 
 
-def read_weights(path: Path) -> HyperpriorWeights:
+def read_weights(path: Path) -> Weights:
     """Read and check a weights file; raises ModelError if it is missing, damaged or another's."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -166,14 +155,15 @@ def read_weights(path: Path) -> HyperpriorWeights:
         raise ModelError(
             f"weights {path.name} can't be read: {error}; install them anew"
         ) from error
-    if metadata.get("format") != _LAYOUT:
-        raise ModelError(
-            f"weights {path.name} say format {metadata.get('format')!r}, expected {_LAYOUT!r}"
-        )
+    layout = metadata.get("format", "")
+    if layout not in _LAYOUTS:
+        known = ", ".join(map(repr, _LAYOUTS))
+        raise ModelError(f"weights {path.name} say format {layout!r}, expected one of {known}")
     try:
-        net = _load_net(tensors, metadata["model"])
+        net = _load_net(_LAYOUTS[layout], tensors, metadata["model"])
         z_units = tensors["exact.z_units"]
-        exact = _read_exact(tensors, int(z_units.max()) * Z_LIMIT)
+        exact = net.exact_type.from_tensors(tensors, "exact", int(z_units.max()) * Z_LIMIT)
+        net.restore(exact)
         y_tables = _read_tables(tensors, "tables.y")
         sets = range(RATE_INDICES // Z_TABLE_STEP)
         z_tables = tuple(_read_tables(tensors, f"tables.z.{place}") for place in sets)
@@ -183,8 +173,8 @@ def read_weights(path: Path) -> HyperpriorWeights:
     integers = _integers(exact, z_units, y_tables, z_tables)
     floats = {name: value for name, value in tensors.items() if name.startswith("net.")}
     for kind, stated in ((integers, metadata.get("hash")), (floats, metadata.get("floats"))):
-        if _hash(kind).hex() != stated:
+        if _hash(layout, kind).hex() != stated:
             raise ModelError(
                 f"weights {path.name} do not have the hash they state; install them anew"
             )
-    return HyperpriorWeights(net, exact, z_units, y_tables, z_tables, _hash(integers))
+    return Weights(net, exact, z_units, y_tables, z_tables, _hash(layout, integers))

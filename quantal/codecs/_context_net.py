@@ -1,0 +1,113 @@
+"""The networks of the `context` codecs: what is coded of y tells means and scales of the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from quantal.codecs._net import CodecNet, Coded, NetConfig
+from quantal.entropy.context import (
+    Cells,
+    ContextMean,
+    ContextScale,
+    ExactContext,
+    Order,
+    magnitudes,
+)
+from quantal.entropy.quantise import round_through
+from quantal.entropy.scales import SCALES
+from quantal.transforms import rank_channels
+
+__all__ = ["ContextConfig", "ContextNet"]
+
+
+@dataclass(frozen=True)
+class ContextConfig(NetConfig):
+    """Sizes, and how y is coded: see entropy/context.py for `order` and `adaptive`."""
+
+    blocks: tuple[int, int, int] = (4, 5, 1)
+    hyper_width: int = 128
+    mean_width: int = 256
+    order: str = "places"
+    adaptive: bool = True
+
+
+class ContextNet(CodecNet):
+    """All networks of a `context` codec, whatever its size."""
+
+    layout = "context layout 1"
+    config_type = ContextConfig
+    exact_type = ExactContext
+
+    def __init__(self, config: ContextConfig) -> None:
+        super().__init__(config)
+        self.cells = Cells(Order.named(config.order, config.channels[-1]))
+        spans = self.cells.spans
+        self.mean = ContextMean(config.z_channels, config.mean_width, spans)
+        self.scale = ContextScale(config.z_channels, config.scale_width, spans, config.adaptive)
+        #: How much nearer to zero than itself a symbol is drawn, for each scale index.
+        self.lean = nn.Parameter(torch.zeros(SCALES))
+
+    def set_spread(self, rms: Tensor) -> None:
+        self.hyper_analysis.normaliser.copy_(1 / rms)
+        self.cells.set_rank(rank_channels(self.synthesis, rms))
+        self.mean.spread.copy_(self.cells.per_element(rms[None, :, None, None])[0, :, 0, 0])
+
+    @property
+    def derived(self) -> frozenset[str]:
+        return frozenset(
+            name
+            for name in self.state_dict()
+            if name.startswith("cells.")
+            or (name.startswith("scale.") and name.endswith("conv.weight"))
+        )
+
+    def export_exact(self, largest_input: int) -> ExactContext:
+        return self.scale.export(largest_input, self.cells.elements)
+
+    def restore(self, exact: ExactContext) -> None:
+        self.cells.set_elements(exact.elements)
+        self.scale.restore(exact)
+
+    def drawn(self, symbols: Tensor, index: Tensor) -> Tensor:
+        """Where symbols are reconstructed: a likely value of their cell, not its middle.
+
+        The density falls away from zero, so the mean of a cell lies on its near side, most of all
+        where scales are small. index: whole numbers 0..63, of any type.
+        """
+        return symbols - symbols.sign() * self.lean[index.long()]
+
+    def code(self, y: Tensor, z_hat: Tensor, position: Tensor) -> Coded:
+        cells = self.cells.gather(y)
+        gain = self.cells.per_element(self.gain(position))
+        ungain = self.cells.per_element(self.ungain(position))
+        features = self.mean.features(z_hat, position)
+        with torch.autocast(y.device.type, enabled=False):
+            scale_features = self.scale.features(z_hat, position)
+        known, told = cells[:, :0], cells[:, :0]
+        residuals, indices = [], []
+        for step, span in enumerate(self.cells.spans):
+            mean = self.mean(step, features, known, position) * gain[:, span]
+            with torch.autocast(y.device.type, enabled=False):
+                index = self.scale(step, scale_features, told, position)
+            residual = cells[:, span] * gain[:, span] - mean
+            symbols = round_through(residual)
+            y_hat = (self.drawn(symbols, index.detach().round()) + mean) * ungain[:, span]
+            known = torch.cat((known, y_hat), dim=1)
+            told = torch.cat((told, magnitudes(symbols)), dim=1)
+            residuals.append(residual)
+            indices.append(index)
+        y_hat = self.cells.scatter(known)
+        return Coded(y_hat, torch.cat(residuals, dim=1), torch.cat(indices, dim=1))
+
+    def exact_index(
+        self, exact: ExactContext, z: Tensor, symbols: Tensor, rate_index: int
+    ) -> Tensor:
+        features = exact.features(z, rate_index)
+        steps = [
+            exact.index(step, features, symbols[:, : span.start], rate_index)
+            for step, span in enumerate(self.cells.spans)
+        ]
+        return torch.cat(steps, dim=1)

@@ -1,0 +1,177 @@
+"""What our codecs share: pixels through pyramid transforms, windows for large pictures, and z.
+
+A subclass says how y is coded: in which order, under which scales, with which means.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from quantal.codecs._net import CodecNet, pad_to
+from quantal.codecs._weights import Z_TABLE_STEP, read_weights
+from quantal.codecs.base import Codec, Latents, Pixels, UnroundedPixels
+from quantal.entropy.coder import Decoder, Encoder, IndexArray, IntArray, estimate_bits
+from quantal.entropy.hyperprior import Z_BITS, Z_LIMIT, Z_STRIDE, HyperAnalysis
+from quantal.entropy.tables import TableSet
+from quantal.errors import CorruptError, ModelError
+from quantal.transforms import PyramidAnalysis, PyramidSynthesis, apply_in_windows
+
+__all__ = ["QUARTERS", "STRIDE", "Batch", "PyramidCodec"]
+
+STRIDE = 16
+#: A rate of a file counts quarters of a rate index.
+QUARTERS = 4
+#: Symbols, their table indices, and the tables: what the coder is given at a time.
+Batch = tuple[IntArray, IndexArray, TableSet]
+
+
+def _multiple(pixels: int, unit: int) -> int:
+    """The smallest multiple of `unit` that is at least `pixels`."""
+    return -(-pixels // unit) * unit
+
+
+class PyramidCodec(Codec):
+    """A codec with its weights loaded; device: where the floating-point networks run."""
+
+    net_type: ClassVar[type[CodecNet]]
+    #: A window's core, in latents: 2.4 megapixels keep the networks below a gigabyte.
+    core = 96
+
+    def __init__(self, weights: Path, device: torch.device) -> None:
+        loaded = read_weights(weights)
+        if not isinstance(loaded.net, self.net_type):
+            raise ModelError(
+                f"weights {weights.name} are of another codec: {loaded.net.layout!r}, expected "
+                f"{self.net_type.layout!r}"
+            )
+        super().__init__(device, loaded.hash)
+        self._net = loaded.net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._exact = loaded.exact
+        self._z_units = loaded.z_units
+        self._y_tables = loaded.y_tables
+        self._z_tables = loaded.z_tables
+        self._channels = loaded.net.config.channels[-1]
+        self._z_channels = loaded.net.config.z_channels
+
+    # -- pixels and latents ------------------------------------------------------------------
+
+    def analyse(self, pixels: Pixels) -> Tensor:
+        """pixels: uint8 [H, W, 3]; returns y [1, M, ceil(H / 16), ceil(W / 16)] on the CPU."""
+        height, width = pixels.shape[:2]
+        edges = ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))
+        padded = np.pad(pixels, edges, mode="edge") if edges[0][1] or edges[1][1] else pixels
+        plane = torch.from_numpy(np.require(padded, requirements=["C", "W"])).permute(2, 0, 1)[None]
+        core, reach = self._window(self._net.analysis)
+
+        def network(part: Tensor) -> Tensor:
+            scaled = part.to(self.device).float().div_(255)
+            return self._net.analysis(scaled).cpu()
+
+        return apply_in_windows(network, plane, core, reach, Fraction(1, STRIDE))
+
+    def synthesise(self, latents: Latents) -> Pixels:
+        """Returns uint8 [H, W, 3]."""
+        return self._draw(latents, lambda drawn: drawn.round_().to(torch.uint8)).numpy()
+
+    def synthesise_unrounded(self, latents: Latents) -> UnroundedPixels:
+        """Returns float32 [H, W, 3], 0..255."""
+        return self._draw(latents, lambda drawn: drawn).numpy()
+
+    def _draw(self, latents: Latents, finish: Callable[[Tensor], Tensor]) -> Tensor:
+        """Draw, window by window, what `finish` makes of samples in 0..255: [H, W, 3]."""
+        core, reach = (pixels // STRIDE for pixels in self._window(self._net.synthesis))
+
+        def network(part: Tensor) -> Tensor:
+            drawn = self._net.synthesis(part.to(self.device))
+            return finish(drawn.mul_(255).clamp_(0, 255)).cpu()
+
+        plane = apply_in_windows(network, latents.y_hat[None], core, reach, STRIDE)
+        cropped = plane[0, :, : latents.height, : latents.width].permute(1, 2, 0)
+        return cropped.contiguous()
+
+    def _window(self, transform: PyramidAnalysis | PyramidSynthesis) -> tuple[int, int]:
+        """Core and halo, in pixels, with which a transform runs over a large picture."""
+        unit = transform.alignment
+        return _multiple(self.core * STRIDE, unit), _multiple(transform.reach, unit)
+
+    # -- latents and bytes -------------------------------------------------------------------
+
+    @abstractmethod
+    def _coded(self, latents: Tensor, rate: int) -> Iterator[Batch]:
+        """All symbols in coding order; z's come first."""
+
+    def encode(self, latents: Tensor, rate: int) -> bytes:
+        encoder = Encoder()
+        for symbols, index, tables in self._coded(latents, rate):
+            encoder.put(symbols, index, tables)
+        return encoder.finish()
+
+    def estimate_bits(self, latents: Tensor, rate: int) -> float:
+        """Bits that encode() would spend, by the tables; it should be right to a few bytes."""
+        coded = self._coded(latents, rate)
+        return sum(estimate_bits(symbols, index, tables) for symbols, index, tables in coded)
+
+    # -- the side information ----------------------------------------------------------------
+
+    def _position(self, rate: int) -> Tensor:
+        return torch.tensor([rate / QUARTERS], device=self.device)
+
+    def _gains(self, rate: int) -> tuple[Tensor, Tensor]:
+        """Multipliers before rounding and after parsing [M, 1, 1], on the CPU."""
+        position = self._position(rate)
+        return self._net.gain(position)[0].cpu(), self._net.ungain(position)[0].cpu()
+
+    def _z_tables_at(self, rate: int) -> TableSet:
+        return self._z_tables[rate // (QUARTERS * Z_TABLE_STEP)]
+
+    def _z_index(self, positions: int) -> IndexArray:
+        """z's table index: its channel, [N * positions]."""
+        return np.repeat(np.arange(self._z_channels, dtype=np.uint8), positions)
+
+    def _quantise_z(self, latents: Tensor, rate: int) -> Tensor:
+        """Latents [1, M, h, w] to z's symbols, int32 [N, ceil(h / 4), ceil(w / 4)]."""
+        position = self._position(rate)
+
+        def network(part: Tensor) -> Tensor:
+            z = self._net.quantise_z(part.to(self.device), position)
+            return z.round().clamp(-Z_LIMIT, Z_LIMIT).to(torch.int32).cpu()
+
+        halo = _multiple(HyperAnalysis.reach, Z_STRIDE)
+        padded = pad_to(latents, Z_STRIDE)
+        return apply_in_windows(network, padded, self.core, halo, Fraction(1, Z_STRIDE))[0]
+
+    def _z_batch(self, z: Tensor, rate: int) -> Batch:
+        return z.numpy().reshape(-1), self._z_index(z[0].numel()), self._z_tables_at(rate)
+
+    def _take_z(self, decoder: Decoder, size: int, width: int, height: int, rate: int) -> Tensor:
+        """Read z [N, h', w'] of a picture, whose image part has `size` bytes."""
+        rows, columns = (-(-pixels // (STRIDE * Z_STRIDE)) for pixels in (height, width))
+        tables = self._z_tables_at(rate)
+        # No symbol of z is free, so that a size which the bytes can't hold is known at once.
+        least = tables.least_bits.sum() * rows * columns / 8
+        if size + 8 < least:
+            raise CorruptError(
+                f"a picture of {width}x{height} needs at least {int(least)} bytes of image part, "
+                f"this one has {size}: its header is wrong"
+            )
+        flat = decoder.take(self._z_index(rows * columns), tables)
+        # Not by magnitude: the lowest int32 has none.
+        if flat.min() < -Z_LIMIT or flat.max() > Z_LIMIT:
+            raise CorruptError(f"a symbol of z is beyond {Z_LIMIT}: the image part is damaged")
+        return torch.from_numpy(flat).view(self._z_channels, rows, columns)
+
+    def _z_values(self, z: Tensor, rate: int) -> Tensor:
+        """z's symbols [..., N, h', w'] as whole numbers of 2^-Z_BITS, int32."""
+        return z * self._z_units[rate // QUARTERS][:, None, None]
+
+    def _z_hat(self, z: Tensor, rate: int) -> Tensor:
+        """z's values [..., N, h', w'], float32."""
+        return self._z_values(z, rate).float() * 2.0**-Z_BITS
