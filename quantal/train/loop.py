@@ -23,6 +23,7 @@ from quantal.errors import ArgumentError
 from quantal.train.data import CropSampler, read_pictures
 from quantal.train.evaluate import evaluate
 from quantal.train.exporter import export
+from quantal.train.losses import distortion
 from quantal.train.recipe import Recipe, read_recipe
 from quantal.train.state import State
 
@@ -85,6 +86,7 @@ class _Run:
         self.held_out = read_pictures(recipe.evaluation) if recipe.evaluation else []
         self.sampler = CropSampler(pictures, self.device, recipe.seed)
         self.state = _start(recipe, self.sampler, self.device, path)
+        self.distortion = distortion(recipe.distortion)
         self.net: Any = torch.compile(self.state.net) if recipe.compile else self.state.net
         # A resumed run must not see its first crops and rates again.
         self.sampler.reseed(recipe.seed + self.state.step)
@@ -136,7 +138,7 @@ class _Run:
         pixels = self.sampler.batch(phase.batch, phase.crop)
         position = _positions(phase.batch, self.generator).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            losses = _losses(self.net, pixels, position)
+            losses = _losses(self.net, pixels, position, self.distortion)
         norm = state.follow(losses["loss"], recipe)
         if state.step % _LOG_EVERY == 0:
             left = state.seconds / done * (1 - done) / 60 if done else 0.0
@@ -219,12 +221,18 @@ def _positions(count: int, generator: torch.Generator) -> Tensor:
     return drawn * (RATE_INDICES - 1)
 
 
-def _losses(net: nn.Module, pixels: Tensor, position: Tensor) -> dict[str, Tensor]:
+def _losses(
+    net: nn.Module,
+    pixels: Tensor,
+    position: Tensor,
+    distortion: Callable[[Tensor, Tensor], Tensor],
+) -> dict[str, Tensor]:
     """The loss and what it consists of, means over the batch."""
     estimate = net(pixels, position)
     area = pixels.shape[-1] * pixels.shape[-2]
-    error = (estimate.pixels.float() - pixels).square().flatten(1).mean(1)
+    with torch.autocast(pixels.device.type, enabled=False):
+        error = distortion(estimate.pixels.float(), pixels)
     lam = rate_lambda(position)
     y_bpp, z_bpp = estimate.y_bits / area, estimate.z_bits / area
     loss = ((lam * 255**2 * error + y_bpp + z_bpp) * (_LAMBDA_MIDDLE / lam).sqrt()).mean()
-    return {"loss": loss, "mse": error.mean(), "y_bpp": y_bpp.mean(), "z_bpp": z_bpp.mean()}
+    return {"loss": loss, "distortion": error.mean(), "y_bpp": y_bpp.mean(), "z_bpp": z_bpp.mean()}

@@ -46,6 +46,7 @@ class Recipe:
     clip: float = 2.0
     ema: float = 0.999
     phases: tuple[Phase, ...] = (Phase(1.0, 128, 16),)
+    distortion: str = "rgb"
     quantise_from: float = 0.7
     evaluation: tuple[str, ...] = ()
     evaluation_rates: tuple[int, ...] = (0, 16, 32, 48, 63)
