@@ -97,9 +97,11 @@ def main() -> None:
     latents = latents.contiguous(memory_format=torch.channels_last)
     crops = torch.rand(CROPS)
     with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
-        forth = seconds([lambda p=p: apply(p.analysis, pixels) for p in pairs], options.repeats)
-        back = seconds([lambda p=p: apply(p.synthesis, latents) for p in pairs], options.repeats)
-        steps = seconds([lambda p=p: p.step(crops) for p in pairs], options.repeats)
+        runs: list[Callable[[], object]] = []
+        runs += [lambda p=p: apply(p.analysis, pixels) for p in pairs]
+        runs += [lambda p=p: apply(p.synthesis, latents) for p in pairs]
+        runs += [lambda p=p: p.step(crops) for p in pairs]
+        taken = seconds(runs, options.repeats)
 
     table = Table(
         title=f"{'-'.join(map(str, options.channels))} channels, {options.size}, "
@@ -117,7 +119,7 @@ def main() -> None:
         "reach\npixels",
     ):
         table.add_column(column, justify="right")
-    for pair, *times in zip(pairs, forth, back, steps, strict=True):
+    for i, pair in enumerate(pairs):
         counted = (
             multiplications(network, x) / (1000 * width * height)
             for network, x in ((pair.analysis, pixels), (pair.synthesis, latents))
@@ -126,7 +128,7 @@ def main() -> None:
             pair.name,
             f"{parameters(pair.analysis, pair.synthesis):,}",
             *(f"{thousands:.2f}" for thousands in counted),
-            *(f"{taken:.3f}" for taken in times),
+            *(f"{median:.3f}" for median in taken[i :: len(pairs)]),
             str(pair.analysis.reach),
         )
     Console(width=120).print(table)
