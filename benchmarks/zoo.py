@@ -1,11 +1,12 @@
 """CompressAI's models as .qtl files beside CompressAI's own streams: bytes and seconds.
 
-    python benchmarks/zoo.py [--picture FILE] [--quality 3] [--weights FOLDER] [--threads 2]
+    python benchmarks/zoo.py [--picture FILE] [--quality 3] [--weights FOLDER]
 
 Weights are looked for in FOLDER under the zoo's names. An architecture that has none there gets
 random ones of the zoo's sizes, whose last layers are enlarged so that symbols are not all zero:
 good for seconds and for comparing coders, but not for what the architecture can do. Bytes of
-CompressAI are those of its strings alone, ours those of the whole file; both are warm, in process.
+CompressAI are those of its strings alone, ours those of the whole file. Seconds are of processor
+time, one thread, warm, in process.
 """
 
 from __future__ import annotations
@@ -71,12 +72,12 @@ def weights_for(architecture: str, quality: int, folder: Path | None, spare: Pat
 
 
 def best(work: Callable[[], Any], repeats: int) -> tuple[Any, float]:
-    """What some work returns, and its least seconds."""
+    """What some work returns, and its least seconds of processor time."""
     seconds = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         result = work()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return result, min(seconds)
 
 
@@ -103,16 +104,15 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--quality", type=int, default=3)
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--only", nargs="*", default=ARCHITECTURES)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     warnings.simplefilter("ignore", QuantalWarning)
     source = Image.open(options.picture) if options.picture else Image.fromarray(data.chelsea())
     picture = media.from_image(source.convert("RGB"))
     width, height = source.size
-    table = Table(title=f"{width}x{height}, quality {options.quality}, {options.threads} threads")
+    table = Table(title=f"{width}x{height}, quality {options.quality}, one thread")
     for heading in ("architecture", "bytes", "theirs", "encode", "theirs", "decode", "theirs"):
         table.add_column(heading, justify="left" if heading == "architecture" else "right")
     with tempfile.TemporaryDirectory() as spare:

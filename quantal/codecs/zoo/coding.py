@@ -17,6 +17,7 @@ from torch import Tensor
 
 from quantal.entropy.coder import Decoder, Encoder, IndexArray, IntArray
 from quantal.entropy.tables import TableSet
+from quantal.errors import ModelError
 
 __all__ = ["Batch", "Coding", "Known", "Reading", "Writing"]
 
@@ -70,6 +71,8 @@ class Writing(Coding):
 
     def _symbols(self, batch: Batch, index: IndexArray) -> IntArray:
         exact = (self._latents[batch.part][batch.where] - batch.mean) * batch.gain
+        if not exact.isfinite().all():
+            raise ModelError("these weights make values that are not finite; they are damaged")
         rounded = exact.round().clamp(-_LARGEST, _LARGEST).to(torch.int32)
         symbols: IntArray = rounded.contiguous().numpy().reshape(-1)
         self._encoder.put(symbols, index, batch.tables)
