@@ -49,6 +49,14 @@ def decompress(
         Format | None,
         typer.Option(help="What to write; default: by the suffix of OUT, else png."),
     ] = None,
+    max_parts: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="Draw the picture from the first K parts of its stream, also of a cut file.",
+        ),
+    ] = None,
     weights: Weights = None,
     jobs: Jobs = 1,
     device: DeviceOption = Device.auto,
@@ -66,7 +74,13 @@ def decompress(
     return convert(
         "decompressing",
         Request(inputs, {".qtl"}, recursive, out, f".{kind.value}", force),
-        partial(decompress_one, format=kind.value, device=device.value, weights=weights),
+        partial(
+            decompress_one,
+            format=kind.value,
+            device=device.value,
+            weights=weights,
+            max_parts=max_parts,
+        ),
         prepare=partial(_check_device, device.value),
         jobs=jobs,
         as_json=as_json,
@@ -91,16 +105,19 @@ def _format(out: str | None, asked: Format | None, to_folder: bool) -> Format:
     return asked or named or Format.png
 
 
-def decompress_one(source: Source, format: str, device: str, weights: str | None) -> Outcome:
+def decompress_one(
+    source: Source, format: str, device: str, weights: str | None, max_parts: int | None
+) -> Outcome:
     """Decompress one file; stands at module level so that a worker process can find it."""
     from quantal import codecs, container, media
     from quantal.codecs.files import decode_picture
 
     # The header first: whatever is no .qtl file is refused before it is read as a whole.
     size = source.size()
-    info = container.probe(source.bytes(container.HEADER_LIMIT), size)
+    start = source.bytes(container.HEADER_LIMIT)
+    info = container.probe(start, size, cut=max_parts is not None)
     codec = None if weights is None else codecs.load(info.header.codec, device, weights)
-    picture = decode_picture(source.bytes(), device, codec)
+    picture = decode_picture(source.bytes(), device, codec, max_parts)
     return Outcome(
         data=media.write(picture, format),
         codec=info.header.codec,

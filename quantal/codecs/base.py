@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from quantal import container
-from quantal.errors import ModelError
+from quantal.errors import ArgumentError, ModelError
 
 __all__ = ["Codec", "Latents", "Pixels", "UnroundedPixels"]
 
@@ -93,6 +93,16 @@ class Codec(ABC):
     def read(self, payload: bytes, width: int, height: int, rate: int) -> Latents:
         """Parse an image part and dequantise its symbols."""
         return self.dequantise(self.parse(payload, width, height, rate), width, height, rate)
+
+    def read_start(
+        self, payload: bytes, missing: int, width: int, height: int, rate: int, parts: int
+    ) -> Latents:
+        """Latents from the first parts of a stream; the rest of it is as the codec expects it.
+
+        missing: bytes that the payload lacks at its end. Raises TruncatedError if so many parts
+        are not there, ArgumentError if this codec's streams have no parts.
+        """
+        raise ArgumentError(f"streams of codec {self.name!r} have no parts: leave max_parts out")
 
     @abstractmethod
     def synthesise(self, latents: Latents) -> Pixels:

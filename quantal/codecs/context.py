@@ -171,24 +171,33 @@ class Context(PyramidCodec):
         shape = (self._channels * CELL * CELL, scales.height, scales.width)
         return Symbols(torch.zeros(shape, dtype=torch.int32), torch.zeros(shape, dtype=torch.uint8))
 
-    def _read(self, payload: bytes, width: int, height: int, rate: int) -> tuple[Tensor, Symbols]:
-        decoder = Decoder(payload[::-1])
-        z = self._take_z(decoder, len(payload), width, height, rate)
+    def _read(
+        self, decoder: Decoder, size: int, width: int, height: int, rate: int, steps: int
+    ) -> tuple[Tensor, Symbols]:
+        """z and the symbols of the first `steps` steps; those of the others are zero."""
+        z = self._take_z(decoder, size, width, height, rate)
         sides = (-(-side // STRIDE) for side in (height, width))
         scales = _Scales(self._exact, self._z_values(z, rate), rate, *sides)
         found = self._empty(scales)
-        for step, span in enumerate(self._spans):
+        for step, span in enumerate(self._spans[:steps]):
             for band in bands(scales.height, scales.width):
                 index = scales.index(step, span, band, found.values)
                 taken = decoder.take(index.numpy().reshape(-1), self._y_tables)
                 found.values[span, band] = torch.from_numpy(taken).view(index.shape)
                 found.index[span, band] = index
-        decoder.finish()
         return z, found
+
+    def _read_all(
+        self, payload: bytes, width: int, height: int, rate: int
+    ) -> tuple[Tensor, Symbols]:
+        decoder = Decoder(payload[::-1])
+        read = self._read(decoder, len(payload), width, height, rate, len(self._spans))
+        decoder.finish()
+        return read
 
     def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
         """Returns z int32 [N, h', w'] and, for each step, its elements int32 [n, h/2, w/2]."""
-        z, found = self._read(payload, width, height, rate)
+        z, found = self._read_all(payload, width, height, rate)
         return [z, *(found.values[span] for span in self._spans)]
 
     def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
@@ -203,7 +212,16 @@ class Context(PyramidCodec):
 
     def read(self, payload: bytes, width: int, height: int, rate: int) -> Latents:
         # At once, because parsing has found the scale indices already.
-        return self._latents(*self._read(payload, width, height, rate), width, height, rate)
+        return self._latents(*self._read_all(payload, width, height, rate), width, height, rate)
+
+    def read_start(
+        self, payload: bytes, missing: int, width: int, height: int, rate: int, parts: int
+    ) -> Latents:
+        """The first part is z, the others are the steps."""
+        decoder = Decoder(payload[::-1], missing)
+        size = len(payload) + missing
+        read = self._read(decoder, size, width, height, rate, parts - 1)
+        return self._latents(*read, width, height, rate)
 
     def _latents(self, z: Tensor, found: Symbols, width: int, height: int, rate: int) -> Latents:
         with torch.inference_mode():

@@ -17,6 +17,7 @@ from quantal.errors import BitstreamError, ModelError
 
 __all__ = ["Encoded", "Target", "decode_picture", "encode_picture", "read_latents", "verify"]
 
+_CUT = "the file was cut: what is shown could not be checked, and metadata may be lost"
 #: What works on whole pictures takes about so many pixels at a time, to need little memory.
 _STRIP_PIXELS = 1 << 20
 
@@ -164,12 +165,21 @@ def _draw(latents: Latents, grey: bool, codec: Codec) -> Pixels:
     return _without_colour(pixels) if grey else pixels
 
 
-def decode_picture(data: bytes, device: str = "auto", codec: Codec | None = None) -> media.Picture:
-    """Draw the picture in a .qtl file; raises BitstreamError or ModelError before any pixel."""
-    file = container.read(data)
+def decode_picture(
+    data: bytes, device: str = "auto", codec: Codec | None = None, max_parts: int | None = None
+) -> media.Picture:
+    """Draw the picture in a .qtl file; raises BitstreamError or ModelError before any pixel.
+
+    max_parts: draw it from so many parts of its stream alone, which may be all that a cut file has.
+    """
+    file = container.read(data, cut=max_parts is not None)
     codec = _codec_for(file, device, codec)
     # First of all, because only a size that the coded picture fills justifies any memory.
-    latents = codec.read(*_coded(file))
+    if max_parts is None:
+        latents = codec.read(*_coded(file))
+    else:
+        payload, width, height, rate = _coded(file)
+        latents = codec.read_start(payload, file.missing, width, height, rate, max_parts)
     alpha = file.part("alpha")
     plane = (
         None if alpha is None else media.decode_alpha(alpha, file.header.width, file.header.height)
@@ -181,7 +191,7 @@ def decode_picture(data: bytes, device: str = "auto", codec: Codec | None = None
         icc=file.part("icc"),
         exif=file.part("exif"),
         xmp=file.part("xmp"),
-        warnings=codec.warnings,
+        warnings=(*codec.warnings, _CUT) if file.cut else codec.warnings,
     )
 
 

@@ -53,12 +53,22 @@ def compress(
     return encoded.data
 
 
-def decompress(data: bytes, *, device: str = "auto", codec: Codec | None = None) -> Image.Image:
+def decompress(
+    data: bytes,
+    *,
+    device: str = "auto",
+    codec: Codec | None = None,
+    max_parts: int | None = None,
+) -> Image.Image:
     """The picture in the bytes of a .qtl file, as a PIL image of mode L, LA, RGB or RGBA.
 
-    `codec`: by default the one that the file names, with the weights that ship.
+    `codec`: by default the one that the file names, with the weights that ship. `max_parts`: draw
+    a coarser picture from so many parts of its stream, of a `context` codec from 1 to 5; `data`
+    may then be the first bytes of a file alone.
     """
-    picture = decode_picture(data, device, codec)
+    if max_parts is not None and max_parts < 1:
+        raise ArgumentError(f"max_parts has to be 1 or more, not {max_parts}")
+    picture = decode_picture(data, device, codec, max_parts)
     for message in picture.warnings:
         warnings.warn(message, QuantalWarning, stacklevel=2)
     return media.to_image(picture)

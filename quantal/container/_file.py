@@ -62,11 +62,11 @@ def write(header: Header, parts: Sequence[Part]) -> bytes:
     return b"".join(pieces)
 
 
-def probe(data: bytes, size: int | None = None) -> Info:
+def probe(data: bytes, size: int | None = None, cut: bool = False) -> Info:
     """What a file says of itself, from its first bytes; `HEADER_LIMIT` of them always suffice.
 
     `size` is the size of the whole file in bytes, by default that of `data`. Checksums are not
-    looked at: `read` does that.
+    looked at: `read` does that. `cut` accepts a file that ends too early.
 
     >>> header = Header("hyperprior", bytes(4), width=640, height=480, rate=150)
     >>> info = probe(write(header, [Part("image", b"coded")]))
@@ -81,7 +81,7 @@ def probe(data: bytes, size: int | None = None) -> Info:
     for kind, length in lengths:
         parts.append(PartInfo(kind, position, length))
         position += length + CHECKSUM_BYTES
-    if position > size:
+    if position > size and not cut:
         raise TruncatedError(
             f"the file has {size} bytes, its header announces {position}; it was cut, "
             "fetch it again"
@@ -94,22 +94,35 @@ def probe(data: bytes, size: int | None = None) -> Info:
     return Info(header, cursor.position, tuple(parts), size)
 
 
-def read(data: bytes) -> File:
-    """A whole file, its structure and every checksum verified."""
-    info = probe(data)
+def read(data: bytes, cut: bool = False) -> File:
+    """A whole file, its structure and every checksum verified.
+
+    `cut` accepts a file that ends too early: its image part then may be shorter, `missing` says by
+    how many bytes, and unchecked; parts behind it that are not whole are left out.
+    """
+    info = probe(data, cut=cut)
     head = data[: info.header_bytes]
-    parts = []
+    parts, missing = [], 0
     for part in info.parts:
         end = part.offset + part.bytes
         content = data[part.offset : end]
-        stored, expected = data[end : end + CHECKSUM_BYTES], _checksum(head, content)
-        if stored != expected:
-            raise CorruptError(
-                f"the {part.name} part has the checksum {stored.hex()}, expected {expected.hex()}; "
-                "it or the header is damaged, fetch the file again"
-            )
+        if end + CHECKSUM_BYTES <= len(data):
+            _check(part, content, head, data[end : end + CHECKSUM_BYTES])
+        elif part.name == "image":
+            missing = part.bytes - len(content)
+        else:
+            continue
         parts.append(Part(part.name, content))
-    return File(info.header, tuple(parts))
+    return File(info.header, tuple(parts), missing, cut=end + CHECKSUM_BYTES > len(data))
+
+
+def _check(part: PartInfo, content: bytes, head: bytes, stored: bytes) -> None:
+    expected = _checksum(head, content)
+    if stored != expected:
+        raise CorruptError(
+            f"the {part.name} part has the checksum {stored.hex()}, expected {expected.hex()}; "
+            "it or the header is damaged, fetch the file again"
+        )
 
 
 def _checksum(head: bytes, content: bytes) -> bytes:

@@ -65,10 +65,16 @@ class Info:
 
 @dataclass(frozen=True)
 class File:
-    """A file whose structure and checksums were found whole."""
+    """A file whose structure and checksums were found whole.
+
+    cut: it ends too early, which `read` accepts if told so; missing: bytes that its image part
+    lacks at the end, and whatever of it is there is unchecked.
+    """
 
     header: Header
     parts: tuple[Part, ...]
+    missing: int = 0
+    cut: bool = False
 
     def part(self, kind: str) -> bytes | None:
         """The bytes of the part of this kind; None if the file has no such part."""

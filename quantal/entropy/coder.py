@@ -255,13 +255,20 @@ class Decoder:
     tell that a stream was altered only at its end.
     """
 
-    def __init__(self, data: bytes) -> None:
-        """Raises CorruptError for bytes that no Encoder writes."""
+    def __init__(self, data: bytes, missing: int = 0) -> None:
+        """missing: bytes that are not there before `data`: what is put first is still readable.
+
+        Raises CorruptError for bytes that no Encoder writes.
+        """
         if data.endswith(b"\0"):
             raise CorruptError("an entropy-coded stream never ends in a zero byte; this one does")
         if data == _NOTHING:
             raise CorruptError("an entropy-coded stream of nothing is empty; this one is not")
+        # Whole words are counted from the stream's own start.
+        data = data[-missing % 4 :]
         padded = (data or _NOTHING) + b"\0" * (-len(data) % 4)
+        #: With no words left, a smaller state has read too far.
+        self._least = _START if missing == 0 else 1 << 32
         self._coder = _Ans(np.frombuffer(padded, dtype="<u4").astype(np.uint32))
 
     def take(self, index: IndexArray, tables: TableSet) -> IntArray:
@@ -300,7 +307,7 @@ class Decoder:
 
     def _check_end(self) -> None:
         words, state = self._coder.pos()
-        if words == 0 and state < _START:
+        if words == 0 and state < self._least:
             raise TruncatedError("an entropy-coded stream ends before its symbols do: it was cut")
 
     def _unescape(

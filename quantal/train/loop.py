@@ -88,6 +88,8 @@ class _Run:
         self.state = _start(recipe, self.sampler, self.device, path)
         self.distortion = distortion(recipe.distortion)
         self.net: Any = torch.compile(self.state.net) if recipe.compile else self.state.net
+        self.held: tuple[str, ...] = ()
+        self.moving_since = 0
         # A resumed run must not see its first crops and rates again.
         self.sampler.reseed(recipe.seed + self.state.step)
         self.generator = torch.Generator().manual_seed(recipe.seed + self.state.step)
@@ -130,9 +132,13 @@ class _Run:
         phase = recipe.phase(done)
         for net in (state.net, state.ema):
             net.scale.quantise(done >= recipe.quantise_from)
-        for name, part in state.net.named_children():
-            part.requires_grad_(name not in phase.hold)
-        rate = _learning_rate(recipe, state.step, done)
+        if phase.hold != self.held:
+            # The optimiser knows nothing yet of what begins to move: its first steps are blind.
+            self.held, self.moving_since = phase.hold, state.step
+            state.expect_more()
+            for name, part in state.net.named_children():
+                part.requires_grad_(name not in phase.hold)
+        rate = _learning_rate(recipe, state.step - self.moving_since, done)
         for group in state.optimiser.param_groups:
             group["lr"] = rate * group["pace"]
         pixels = self.sampler.batch(phase.batch, phase.crop)
@@ -209,7 +215,7 @@ def _groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def _learning_rate(recipe: Recipe, step: int, done: float) -> float:
-    """Linear warm-up, then a cosine from 1 to final_fraction."""
+    """Linear warm-up over the first steps, then a cosine from 1 to final_fraction."""
     warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
     low = recipe.final_fraction
     return recipe.learning_rate * warm * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done)))

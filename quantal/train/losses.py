@@ -65,10 +65,9 @@ def ms_ssim(one: Tensor, other: Tensor) -> Tensor:
     for scale, weight in enumerate(_SCALE_WEIGHTS):
         if scale:
             one, other = F.avg_pool2d(one, 2), F.avg_pool2d(other, 2)
-        count = one.shape[0]
         # One call for all five moments.
         stacked = torch.cat((one, other, one * one, other * other, one * other))
-        mean_a, mean_b, aa, bb, ab = _blurred(stacked).split(count)
+        mean_a, mean_b, aa, bb, ab = _blurred(stacked).chunk(5)
         covariance = ab - mean_a * mean_b
         variances = aa - mean_a.square() + bb - mean_b.square()
         part = (2 * covariance + _C2) / (variances + _C2)
@@ -90,5 +89,7 @@ _DISTORTIONS = {"rgb": _rgb, "ycbcr": _ycbcr, "ms-ssim": _structure}
 def distortion(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     """The error of drawn against true pixels, both [B, 3, H, W] float32 in 0..1; returns [B]."""
     if name not in _DISTORTIONS:
-        raise ArgumentError(f"there is no distortion {name!r}; there are: {', '.join(_DISTORTIONS)}")
+        raise ArgumentError(
+            f"there is no distortion {name!r}; there are: {', '.join(_DISTORTIONS)}"
+        )
     return _DISTORTIONS[name]

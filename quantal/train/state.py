@@ -20,6 +20,8 @@ __all__ = ["State"]
 
 #: A gradient so many times larger than the running mean of its norm is not followed.
 _SPIKE = 8.0
+#: What the running mean starts from: more than it will be.
+_FIRST_NORM = 10.0
 
 
 @dataclass
@@ -32,7 +34,11 @@ class State:
     step: int = 0
     seconds: float = 0.0
     skipped: int = 0
-    norm: float = 10.0
+    norm: float = _FIRST_NORM
+
+    def expect_more(self) -> None:
+        """Forget how large gradients were: more of the network has begun to move."""
+        self.norm = max(self.norm, _FIRST_NORM)
 
     def follow(self, loss: Tensor, recipe: Recipe) -> float:
         """Take one step down the loss; returns the gradient's norm.

@@ -1,0 +1,237 @@
+"""Context codecs: orders, steps, parts; on small untrained networks, which exercise more."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import quantal
+from quantal import container
+from quantal.codecs import context
+from quantal.codecs._context_net import ContextConfig, ContextNet
+from quantal.codecs._net import pad_to
+from quantal.codecs._weights import read_weights, write_weights
+from quantal.codecs.context import Context
+from quantal.entropy.context import Cells, Order
+from quantal.entropy.scales import SCALES
+from quantal.errors import ArgumentError, BitstreamError, ModelError, TruncatedError
+from quantal.train.exporter import _y_tables, _z_tables
+
+ORDERS = ("places", "slices")
+#: How far symbols are drawn from the middle of their cell.
+LEAN = 0.1
+
+
+def write_small(path: Path, order: str, adaptive: bool, lean: float = LEAN) -> Path:
+    """Weights of an untrained codec whose symbols, means and scales are all lively."""
+    torch.manual_seed(7)
+    sizes = {"z_channels": 6, "hyper_width": 8, "mean_width": 8, "scale_width": 8}
+    config = ContextConfig((8, 12, 20), (1, 1, 1), **sizes, order=order, adaptive=adaptive)  # type: ignore[arg-type]
+    net = ContextNet(config)
+    net.initialise(torch.rand(4, 3, 64, 64))
+    with torch.no_grad():
+        for leave in net.mean.leaves:
+            leave.conv.weight.mul_(20)  # type: ignore[union-attr, operator]
+        for step in net.scale.steps:
+            step.leave.conv.weight.mul_(20)  # type: ignore[union-attr, operator]
+        net.hyper_analysis.leave.weight.mul_(10)
+        net.lean.fill_(lean)
+        for value in (*net.parameters(), *net.buffers()):
+            if value.is_floating_point():
+                value.copy_(value.half().float())
+    net.scale.quantise(True)
+    counts = [np.zeros(2001)] * SCALES
+    write_weights(path, net, _y_tables(counts), _z_tables(net), {})
+    return path
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Context]:
+    folder = tmp_path_factory.mktemp("context")
+
+    def load(order: str = "places", adaptive: bool = True) -> Context:
+        path = folder / f"{order}-{adaptive}.safetensors"
+        if not path.exists():
+            write_small(path, order, adaptive)
+        codec = quantal.load("context-s", "cpu", weights=path)
+        assert isinstance(codec, Context)
+        return codec
+
+    return load
+
+
+def mse(one: Image.Image | np.ndarray, other: Image.Image | np.ndarray) -> float:
+    return float(np.square(np.asarray(one, np.float64) - np.asarray(other)).mean())
+
+
+@pytest.mark.parametrize("adaptive", [True, False])
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_picture_comes_back(order, adaptive, small, small_photograph) -> None:
+    codec = small(order, adaptive)
+    pixels = np.asarray(small_photograph)
+    latents = codec.analyse(pixels)
+    for rate in (0, 121, 252):
+        put = [torch.from_numpy(s.copy()) for s, _, _ in codec._coded(latents, rate)]
+        payload = codec.encode(latents, rate)
+        taken = codec.parse(payload, pixels.shape[1], pixels.shape[0], rate)
+        assert torch.equal(torch.cat(put), torch.cat([t.flatten() for t in taken]))
+        assert abs(codec.estimate_bits(latents, rate) / 8 - len(payload)) < 8
+        # What is read at once is what is parsed first and dequantised then.
+        whole = codec.read(payload, pixels.shape[1], pixels.shape[0], rate)
+        apart = codec.dequantise(taken, pixels.shape[1], pixels.shape[0], rate)
+        assert torch.equal(whole.y_hat, apart.y_hat) and torch.equal(whole.z_hat, apart.z_hat)
+    high, low = (codec.compress(small_photograph, quality=q) for q in (95, 20))
+    assert mse(codec.decompress(high), small_photograph) < mse(
+        codec.decompress(low), small_photograph
+    )
+
+
+@settings(max_examples=25)
+@given(width=st.integers(1, 90), height=st.integers(1, 90), quality=st.integers(1, 100))
+def test_any_size_comes_back(small, width, height, quality) -> None:
+    noise = np.random.default_rng(width * height).integers(0, 256, (height, width, 3), np.uint8)
+    codec = small()
+    data = codec.compress(noise, quality=quality)
+    assert codec.decompress(data).size == (width, height)
+    y, x = -(-height // 16), -(-width // 16)
+    elements = sum(part.numel() for part in codec.latents(data).symbols[1:])
+    assert elements == 20 * 4 * -(-y // 2) * -(-x // 2)
+
+
+def test_the_latents_that_a_decoder_draws_are_those_the_encoder_meant(small) -> None:
+    """Means and scales follow from what is coded, so an error in one step would grow in the next.
+
+    At the finest rate every latent comes back within about half a step of its own.
+    """
+    pixels = np.random.default_rng(1).integers(0, 256, (96, 80, 3), np.uint8)
+    codec = small()
+    y = codec.analyse(pixels)
+    payload = codec.encode(y, 252)
+    _, found = codec._read_all(payload, 80, 96, 252)
+    gain = codec._cells.per_element(codec._gains(252)[0][None])[0]
+    y_hat = codec.read(payload, 80, 96, 252).y_hat[None]
+    meant, drawn = (codec._cells.gather(pad_to(each, 2))[0] * gain for each in (y, y_hat))
+    coded = ~torch.from_numpy(codec._y_tables.certain)[found.index.int()]
+    coded[:, :, -1] = False  # 5 columns of latents: the last cells reach beyond them
+    assert coded.float().mean() > 0.5
+    assert float((drawn - meant)[coded].abs().max()) < 0.5 + LEAN + 1e-2
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_bands_and_windows_leave_no_seam(order, small, monkeypatch) -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (330, 250, 3), np.uint8)
+    codec = small(order)
+    latents = codec.analyse(pixels)
+    z, *steps = codec.parse(codec.encode(latents, 190), 250, 330, 190)
+    drawn = codec.dequantise([z, *steps], 250, 330, 190).y_hat
+    monkeypatch.setattr(context, "BAND_CELLS", 24)
+    monkeypatch.setattr(Context, "core", 8)
+    assert len(list(context.bands(11, 8))) > 2
+    # Indices are whole numbers and the same; means may differ in their last bits.
+    banded = codec.dequantise([z, *steps], 250, 330, 190).y_hat
+    torch.testing.assert_close(banded, drawn, rtol=0, atol=1e-3)
+    again = codec.parse(codec.encode(latents, 190), 250, 330, 190)
+    same = sum(int((a == b).sum()) for a, b in zip(again[1:], steps, strict=True))
+    assert same > 0.999 * sum(step.numel() for step in steps)
+
+
+def test_more_parts_are_a_better_picture(small, photograph) -> None:
+    codec = small()
+    data = codec.compress(photograph, quality=90)
+    errors = [
+        mse(quantal.decompress(data, codec=codec, max_parts=parts), photograph)
+        for parts in range(1, 6)
+    ]
+    assert errors == sorted(errors, reverse=True)
+    whole = codec.decompress(data)
+    for parts in (5, 6, 1000):
+        assert mse(quantal.decompress(data, codec=codec, max_parts=parts), whole) == 0
+    with pytest.raises(ArgumentError, match="max_parts"):
+        quantal.decompress(data, codec=codec, max_parts=0)
+
+
+def test_a_cut_file_shows_the_parts_that_it_has(small, photograph) -> None:
+    codec = small()
+    data = codec.compress(photograph, quality=60)
+    whole = {p: quantal.decompress(data, codec=codec, max_parts=p) for p in range(1, 6)}
+    shown = set()
+    for length in range(len(data) // 8, len(data), len(data) // 23):
+        with pytest.raises(TruncatedError):
+            codec.decompress(data[:length])
+        for parts in range(1, 6):
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                try:
+                    picture = quantal.decompress(data[:length], codec=codec, max_parts=parts)
+                except TruncatedError:
+                    break
+            assert ["cut" in str(warning.message) for warning in told] == [True]
+            assert mse(picture, whole[parts]) == 0
+            shown.add(parts)
+    assert {1, 2, 3, 4} <= shown
+
+
+def test_a_damaged_stream_is_an_error(small, small_photograph) -> None:
+    codec = small()
+    payload = container.read(codec.compress(small_photograph, quality=60)).part("image") or b""
+    rng = np.random.default_rng(3)
+    width, height = small_photograph.size
+    for _ in range(60):
+        damaged = bytearray(payload)
+        damaged[rng.integers(len(payload))] ^= 1 << int(rng.integers(8))
+        with pytest.raises(BitstreamError):
+            codec.parse(bytes(damaged), width, height, 150)
+        with pytest.raises(BitstreamError):
+            codec.parse(payload[: rng.integers(len(payload))], width, height, 150)
+
+
+def test_weights_of_another_codec_are_named(small, tmp_path) -> None:
+    path = write_small(tmp_path / "w.safetensors", "places", True)
+    with pytest.raises(ModelError, match="another codec"):
+        quantal.load("hyperprior", "cpu", weights=path)
+    with pytest.raises(ModelError, match="another codec"):
+        quantal.load("context-m", "cpu", weights=quantal.codecs.registry._OWN[0].weights)
+
+
+def test_weights_hold_what_training_needs(tmp_path) -> None:
+    """Integers are stored once; the network that trains on gets them back from there."""
+    path = write_small(tmp_path / "w.safetensors", "places", True)
+    first = read_weights(path)
+    again = tmp_path / "again.safetensors"
+    assert write_weights(again, first.net, first.y_tables, first.z_tables, {}) == first.hash
+    assert read_weights(again).hash == first.hash
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_cells_are_a_permutation(order) -> None:
+    cells = Cells(Order.named(order, 20))
+    cells.set_rank(torch.randperm(20).tolist())
+    y = torch.randn(2, 20, 6, 8)
+    assert torch.equal(cells.scatter(cells.gather(y)), y)
+    assert [s.start for s in cells.spans[1:]] == [s.stop for s in cells.spans[:-1]]
+    with pytest.raises(ValueError, match="twice"):
+        cells.set_elements(torch.zeros(80, dtype=torch.int32))
+
+
+def test_every_step_of_places_covers_all_channels_and_places() -> None:
+    order = Order.named("places", 8)
+    for elements in order.elements(range(8)):
+        assert sorted(e // 4 for e in elements) == list(range(8))
+        assert {e % 4 for e in elements} == {0, 1, 2, 3}
+
+
+def test_wrong_orders_are_named() -> None:
+    with pytest.raises(ArgumentError, match="places, slices"):
+        Order.named("spiral", 20)
+    with pytest.raises(ArgumentError, match="multiple of 4"):
+        Order.named("places", 18)
+    with pytest.raises(ArgumentError, match="without a gap"):
+        Order((4,), ((0, 1, 1, 3),))
