@@ -21,7 +21,7 @@ from quantal.entropy.quantise import add_noise, round_through
 from quantal.entropy.rates import ANCHORS, RATE_INDICES, RateCurve, rate_lambda
 from quantal.entropy.scales import index_to_scale, logistic_bits
 from quantal.errors import ArgumentError
-from quantal.transforms import PyramidAnalysis, PyramidSynthesis, initialise_with_klt
+from quantal.transforms import Kind, PyramidAnalysis, PyramidSynthesis, initialise_with_klt
 
 __all__ = ["Coded", "CodecNet", "Estimate", "NetConfig", "pad_to"]
 
@@ -33,7 +33,10 @@ Config = TypeVar("Config", bound="NetConfig")
 
 @dataclass(frozen=True)
 class NetConfig:
-    """Sizes of the networks: widths and gated blocks at 1/4, 1/8, 1/16, then the entropy model."""
+    """Sizes of the networks: widths and gated blocks at 1/4, 1/8, 1/16, then the entropy model.
+
+    kind, extras: what follows the gated blocks at each level (transforms/stages.py).
+    """
 
     channels: tuple[int, int, int] = (64, 128, 320)
     blocks: tuple[int, int, int] = (2, 3, 1)
@@ -41,6 +44,8 @@ class NetConfig:
     hyper_width: int = 192
     mean_width: int = 192
     scale_width: int = 192
+    kind: Kind = "gated"
+    extras: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         widths = (self.z_channels, self.hyper_width, self.mean_width, self.scale_width)
@@ -96,8 +101,9 @@ class CodecNet(nn.Module, ABC):
         super().__init__()
         self.config = config
         latents = config.channels[-1]
-        self.analysis = PyramidAnalysis(config.channels, config.blocks)
-        self.synthesis = PyramidSynthesis(config.channels, config.blocks)
+        transform = (config.channels, config.blocks, config.kind, config.extras)
+        self.analysis = PyramidAnalysis(*transform)
+        self.synthesis = PyramidSynthesis(*transform)
         self.hyper_analysis = HyperAnalysis(latents, config.hyper_width, config.z_channels)
         self.prior = FactorizedPrior(config.z_channels)
         places = torch.linspace(0, RATE_INDICES - 1, ANCHORS)
@@ -171,16 +177,19 @@ class CodecNet(nn.Module, ABC):
         """
         return add_noise(values) if self.training else values.round()
 
-    def forward(self, pixels: Tensor, position: Tensor) -> Estimate:
-        """Code pixels [B, 3, H, W] (0..1, H and W multiples of 64) at rate positions [B]."""
-        y = self.analysis(pixels).float()
+    def forward(self, pixels: Tensor, position: Tensor, regions: Tensor | None = None) -> Estimate:
+        """Code pixels [B, 3, H, W] (0..1, H and W multiples of 64) at rate positions [B].
+
+        regions: labels int64 [B, H, W], in training, for transforms of kind "region".
+        """
+        y = self.analysis(pixels, regions).float()
         z = self.quantise_z(y, position)
         z_bits = self.prior.bits(self.blur(z), position)
         z_hat = self.dequantise_z(round_through(z).clamp(-Z_LIMIT, Z_LIMIT), position)
         coded = self.code(y, z_hat, position)
         y_bits = logistic_bits(self.blur(coded.residual), index_to_scale(coded.index))
-        pixels = self.synthesis(coded.y_hat)
-        return Estimate(pixels, y_bits.flatten(1).sum(1), z_bits.flatten(1).sum(1))
+        drawn = self.synthesis(coded.y_hat, regions)
+        return Estimate(drawn, y_bits.flatten(1).sum(1), z_bits.flatten(1).sum(1))
 
 
 def pad_to(x: Tensor, multiple: int) -> Tensor:

@@ -15,6 +15,7 @@ from quantal.codecs._net import CodecNet, pad_to
 from quantal.codecs._weights import read_weights
 from quantal.errors import ArgumentError, ModelError
 from quantal.layers import GatedBlock
+from quantal.transforms.attention import WindowAttentionBlock
 
 __all__ = ["Trainable", "net_type", "pad_to", "start_from_weights", "trainable"]
 
@@ -46,8 +47,8 @@ def start_from_weights(net: CodecNet, path: Path, crops: Tensor) -> None:
     """Give a network what fits of a weights file, to train on from there.
 
     Of the same codec that is everything. Of another with the same channels, transforms and gains
-    fit: gated blocks that the file lacks begin as the identity, the rest begins untrained, told by
-    crops [B, 3, H, W] how large the latents are.
+    fit: blocks that the file lacks begin as the identity, the rest begins untrained, told by crops
+    [B, 3, H, W] how large the latents are.
     """
     found = read_weights(path).net
     if found.config.channels != net.config.channels:
@@ -58,7 +59,8 @@ def start_from_weights(net: CodecNet, path: Path, crops: Tensor) -> None:
     known = found.state_dict()
     for transform in ("analysis", "synthesis"):
         for name, block in getattr(net, transform).named_modules(prefix=transform):
-            if isinstance(block, GatedBlock) and f"{name}.leave.weight" not in known:
+            joins = isinstance(block, GatedBlock | WindowAttentionBlock)
+            if joins and f"{name}.leave.weight" not in known:
                 block.start_as_identity()
     own = net.state_dict()
     fitting = {n: v for n, v in known.items() if n in own and own[n].shape == v.shape}

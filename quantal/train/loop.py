@@ -26,6 +26,7 @@ from quantal.train.exporter import export
 from quantal.train.losses import distortion
 from quantal.train.recipe import Recipe, read_recipe
 from quantal.train.state import State
+from quantal.transforms import region_labels
 
 __all__ = ["Tell", "run", "train"]
 
@@ -35,6 +36,8 @@ Tell = Callable[[Mapping[str, Any]], None]
 #: Crops that the KLT of the start is taken of: 4 megapixels determine it.
 _KLT_CROPS, _KLT_SIZE = 256, 128
 _LOG_EVERY = 50
+#: Regions that a crop is cut into, for transforms that learn from them.
+_REGIONS = 16
 #: The loss is scaled so that a sample in the middle of the range has weight 1.
 _LAMBDA_MIDDLE = math.sqrt(LAMBDA_RANGE[0] * LAMBDA_RANGE[1])
 
@@ -227,6 +230,14 @@ def _positions(count: int, generator: torch.Generator) -> Tensor:
     return drawn * (RATE_INDICES - 1)
 
 
+def _regions(net: nn.Module, pixels: Tensor) -> Tensor | None:
+    """Regions for transforms that use them, in every second batch: coding knows only their grid."""
+    kind = getattr(getattr(net, "config", None), "kind", "gated")
+    if kind != "region" or not net.training or torch.rand(()) < 0.5:
+        return None
+    return region_labels(pixels, _REGIONS)
+
+
 def _losses(
     net: nn.Module,
     pixels: Tensor,
@@ -234,7 +245,7 @@ def _losses(
     distortion: Callable[[Tensor, Tensor], Tensor],
 ) -> dict[str, Tensor]:
     """The loss and what it consists of, means over the batch."""
-    estimate = net(pixels, position)
+    estimate = net(pixels, position, _regions(net, pixels))
     area = pixels.shape[-1] * pixels.shape[-2]
     with torch.autocast(pixels.device.type, enabled=False):
         error = distortion(estimate.pixels.float(), pixels)

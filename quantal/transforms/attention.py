@@ -98,6 +98,11 @@ class WindowAttentionBlock(nn.Module):
         for norm in (self.leave_norm, self.project_norm):
             norm.weight.copy_(NORM_START * rms)
 
+    def start_as_identity(self) -> None:
+        """Silence both branches, for a block that joins a trained network."""
+        for norm in (self.leave_norm, self.project_norm):
+            nn.init.zeros_(norm.weight)
+
     def forward(self, x: Tensor) -> Tensor:
         rows = x.permute(0, 2, 3, 1)
         rows = rows + self.leave_norm(self.leave(self._attend(self.enter(rows))))
