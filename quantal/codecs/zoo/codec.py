@@ -206,7 +206,9 @@ def _warnings(prior: Prior) -> list[str]:
             "may be unable to read them, and will say so"
         )
     if isinstance(prior, Sequential):
-        said.append("this is a sequential model, which codes latent after latent: it is slow")
+        said.append(
+            "this is a sequential model, which goes latent by latent: it takes seconds a megapixel"
+        )
     return said
 
 
