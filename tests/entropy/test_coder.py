@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from quantal.entropy import Decoder, Encoder, TableSet, decode, encode, freeze
+from quantal.entropy import Decoder, Encoder, TableSet, coder, decode, encode, freeze
 from quantal.entropy.coder import _models, estimate_bits
 from quantal.errors import ArgumentError, BitstreamError, CorruptError, TruncatedError
 
@@ -170,3 +170,14 @@ def test_wrong_arguments_are_named():
         encode(np.zeros(3, np.int32), np.zeros(3, np.int32), TABLES)
     with pytest.raises(ArgumentError, match="only 4 tables"):
         encode(np.zeros(3, np.int32), np.full(3, 4, np.uint8), TABLES)
+
+
+@pytest.mark.parametrize("worth", [0, 1 << 40])
+def test_a_helper_thread_changes_nothing(worth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    index = rng.integers(0, len(TABLES), 5000, dtype=np.uint8)
+    symbols = rng.normal(0, 8, 5000).round().astype(np.int32)
+    expected = encode(symbols, index, TABLES)
+    monkeypatch.setattr(coder, "_WORTH_A_THREAD", worth)
+    assert encode(symbols, index, TABLES) == expected
+    assert np.array_equal(decode(expected, index, TABLES), symbols)
