@@ -20,6 +20,7 @@ from quantal.cli import (
     eval_rd,
     info,
     latents,
+    onnx,
     train,
     verify,
 )
@@ -43,6 +44,7 @@ for _command in (
     verify.verify,
     codecs.codecs,
     latents.latents,
+    onnx.onnx,
     train.train,
 ):
     app.command()(guarded(_command))

@@ -61,6 +61,16 @@ class PyramidCodec(Codec):
         self._channels = loaded.net.config.channels[-1]
         self._z_channels = loaded.net.config.z_channels
 
+    @property
+    def net(self) -> CodecNet:
+        """The floating-point networks."""
+        return self._net
+
+    @property
+    def latent_channels(self) -> int:
+        """M, the channels of y."""
+        return self._channels
+
     # -- pixels and latents ------------------------------------------------------------------
 
     def analyse(self, pixels: Pixels) -> Tensor:

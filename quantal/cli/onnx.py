@@ -1,0 +1,35 @@
+"""`quantal onnx`: a codec's analysis and synthesis networks for other runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantal.cli._options import Force, Weights
+from quantal.errors import OutputError
+
+__all__ = ["onnx"]
+
+
+def onnx(
+    codec: Annotated[str, typer.Argument(metavar="CODEC", help="One of `quantal codecs`.")],
+    out: Annotated[
+        str, typer.Option("--output", "-o", metavar="DIR", help="The folder to write into.")
+    ] = ".",
+    weights: Weights = None,
+    force: Force = False,
+) -> int:
+    """Write the analysis and synthesis networks of a codec as ONNX files."""
+    folder = Path(out)
+    for part in ("analysis", "synthesis"):
+        path = folder / f"{codec}-{part}.onnx"
+        if path.exists() and not force:
+            raise OutputError(f"{path} exists already; --force overwrites it")
+    from quantal import codecs
+    from quantal.codecs.onnx import export_onnx
+
+    for path in export_onnx(codecs.load(codec, "cpu", weights), folder):
+        typer.echo(f"{path}  {path.stat().st_size:,} bytes")
+    return 0

@@ -1,0 +1,96 @@
+"""Analysis and synthesis networks of a codec as ONNX files, for runtimes other than torch.
+
+Only these two: what decides how bits are read runs as integers in our own code, which no runtime
+may re-order or fuse.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from quantal.codecs._pyramid import STRIDE, PyramidCodec
+from quantal.codecs.base import Codec
+from quantal.errors import ArgumentError, ModelError
+
+__all__ = ["export_onnx"]
+
+_OPSET = 18
+#: An example's rows and columns of latents; larger than 1, or the exporter takes them as fixed.
+_EXAMPLE = (6, 5)
+
+
+class _Plain(nn.Module):
+    """A transform that takes one argument, which is what an ONNX graph has."""
+
+    def __init__(self, transform: nn.Module) -> None:
+        super().__init__()
+        self.transform = transform
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.transform(x)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter prints its progress and warns of its own innards."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def export_onnx(codec: Codec, folder: str | Path) -> tuple[Path, Path]:
+    """Write NAME-analysis.onnx and NAME-synthesis.onnx; returns their paths.
+
+    analysis: `pixels` [batch, 3, 16 rows, 16 columns] float32 in 0..1 to `y` [batch, M, rows,
+    columns]; synthesis: `y_hat` to `pixels`, not clipped. All but the channels are free. Raises
+    ArgumentError for a codec without such networks or with window attention, ModelError if the
+    package onnx or onnxscript is missing.
+    """
+    if not isinstance(codec, PyramidCodec):
+        raise ArgumentError(f"codec {codec.name!r} has no networks that can be exported to ONNX")
+    if codec.net.analysis.kind == "window":
+        raise ArgumentError("window attention can't be exported to ONNX with free sizes")
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ModelError(
+            f'ONNX export needs the package {error.name}: pip install "quantal[onnx]"'
+        ) from error
+    rows, columns = _EXAMPLE
+    latents = torch.zeros(2, codec.latent_channels, rows, columns)
+    pixels = torch.zeros(2, 3, rows * STRIDE, columns * STRIDE)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    ways = {
+        "analysis": (codec.net.analysis, "pixels", pixels, "y", STRIDE),
+        "synthesis": (codec.net.synthesis, "y_hat", latents, "pixels", 1),
+    }
+    paths = []
+    for name, (transform, source, example, result, unit) in ways.items():
+        batch, high, wide = (torch.export.Dim(n) for n in ("batch", "rows", "columns"))
+        sizes: Any = ({0: batch, 2: unit * high, 3: unit * wide},)
+        path = folder / f"{codec.name}-{name}.onnx"
+        with _quiet():
+            torch.onnx.export(
+                _Plain(transform).cpu().eval(),
+                (example,),
+                path,
+                input_names=[source],
+                output_names=[result],
+                dynamic_shapes=sizes,
+                opset_version=_OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        paths.append(path)
+    return paths[0], paths[1]
