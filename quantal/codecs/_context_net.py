@@ -29,8 +29,9 @@ class ContextConfig(NetConfig):
 
     blocks: tuple[int, int, int] = (4, 5, 1)
     hyper_width: int = 128
-    mean_width: int = 256
-    order: str = "places"
+    mean_width: int = 208
+    scale_width: int = 144
+    order: str = "core"
     adaptive: bool = True
 
 

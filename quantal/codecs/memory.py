@@ -63,7 +63,7 @@ def decompress(
     """The picture in the bytes of a .qtl file, as a PIL image of mode L, LA, RGB or RGBA.
 
     `codec`: by default the one that the file names, with the weights that ship. `max_parts`: draw
-    a coarser picture from so many parts of its stream, of a `context` codec from 1 to 5; `data`
+    a coarser picture from so many parts of its stream, of a `context` codec from 1 to 9; `data`
     may then be the first bytes of a file alone.
     """
     if max_parts is not None and max_parts < 1:

@@ -21,6 +21,8 @@ __all__ = ["Trainable", "net_type", "pad_to", "start_from_weights", "trainable"]
 
 Trainable = CodecNet
 
+#: Parts of a network that say how y is coded.
+_CODING = ("cells", "mean", "scale", "lean")
 #: Networks by the first word of a codec's name: `context-m` is a `context`.
 _FAMILIES: dict[str, type[CodecNet]] = {"hyperprior": HyperpriorNet, "context": ContextNet}
 
@@ -64,8 +66,13 @@ def start_from_weights(net: CodecNet, path: Path, crops: Tensor) -> None:
                 block.start_as_identity()
     own = net.state_dict()
     fitting = {n: v for n, v in known.items() if n in own and own[n].shape == v.shape}
+    # How y is coded is taken as a whole or not at all: its parts mean nothing to another order.
+    coding = {n for n in own if n.partition(".")[0] in _CODING}
+    alike = getattr(found.config, "order", None) == getattr(net.config, "order", None)
+    if not alike or not coding <= fitting.keys():
+        fitting = {n: v for n, v in fitting.items() if n not in coding}
     net.load_state_dict(fitting, strict=False)
-    if len(fitting) < len(own):
+    if not coding <= fitting.keys():
         with torch.no_grad():
             rms = net.analysis(crops).square().mean((0, 2, 3)).sqrt()
         net.set_spread(rms.clamp_min(1e-3))

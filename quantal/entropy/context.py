@@ -68,20 +68,29 @@ class Order:
         """The orders that recipes name.
 
         "places": 4 groups, 4 steps; every step codes each group, each at another place, so that
-        all channels and all places contribute from the first step on. "slices": 5 groups, 10
-        steps; one group after the other, each in two checkerboard passes.
+        all channels and all places contribute from the first step on. "core": 8 steps; the most
+        salient quarter of the channels as in "places", then the others likewise, so that half
+        the steps are a whole picture. "slices": 5 groups, 10 steps; one group after the other,
+        each in two checkerboard passes.
         """
+        # Exclusive or makes the Latin square; opposite corners follow each other.
+        turn = (0, 3, 2, 1)
+        latin = tuple(tuple(turn[g ^ p] for p in range(_PLACES)) for g in range(4))
         if name == "places":
-            # Exclusive or makes the Latin square; opposite corners follow each other.
-            turn = (0, 3, 2, 1)
-            steps = tuple(tuple(turn[g ^ p] for p in range(_PLACES)) for g in range(4))
+            shares, steps = (1,) * 4, latin
+        elif name == "core":
+            second = tuple(tuple(step + 4 for step in row) for row in latin)
+            shares, steps = (1,) * 4 + (3,) * 4, (*latin, *second)
         elif name == "slices":
+            shares = (1,) * 5
             steps = tuple((2 * g, 2 * g + 1, 2 * g + 1, 2 * g) for g in range(5))
         else:
-            raise ArgumentError(f"there is no coding order {name!r}; there are: places, slices")
-        if channels % len(steps):
-            raise ArgumentError(f"order {name!r} needs a multiple of {len(steps)} channels")
-        return cls((channels // len(steps),) * len(steps), steps)
+            known = "core, places, slices"
+            raise ArgumentError(f"there is no coding order {name!r}; there are: {known}")
+        unit, rest = divmod(channels, sum(shares))
+        if rest:
+            raise ArgumentError(f"order {name!r} needs a multiple of {sum(shares)} channels")
+        return cls(tuple(unit * share for share in shares), steps)
 
     def elements(self, rank: Sequence[int]) -> list[list[int]]:
         """Cell channels (channel * 4 + place) of each step; rank: channels, first group's first."""

@@ -27,7 +27,7 @@ from quantal.entropy.tables import TableSet, freeze
 from quantal.errors import ModelError
 from quantal.train.data import CropSampler, read_pictures
 
-__all__ = ["export"]
+__all__ = ["export", "law_table"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -77,6 +77,12 @@ def _law(index: int) -> tuple[int, FloatArray]:
     symbols = torch.arange(-half, half + 1, dtype=torch.float32)
     bits = logistic_bits(symbols, scale.expand_as(symbols))
     return -half, (2.0 ** -bits.double()).numpy()
+
+
+def law_table(index: int) -> tuple[int, npt.NDArray[np.int32]]:
+    """First symbol and weights of the table that the law alone gives a scale index."""
+    low, law = _law(index)
+    return low, freeze(law / law.sum(), 1e-5)
 
 
 def _y_tables(counts: list[FloatArray], sure: int = SURE) -> TableSet:
