@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from typer.testing import CliRunner
 
 import quantal
 from quantal import container
+from quantal.cli import app
 from quantal.codecs import context
 from quantal.codecs._context_net import ContextConfig, ContextNet
 from quantal.codecs._net import pad_to
@@ -35,7 +38,9 @@ def write_small(path: Path, order: str, adaptive: bool, lean: float = LEAN) -> P
     """Weights of an untrained codec whose symbols, means and scales are all lively."""
     torch.manual_seed(7)
     sizes = {"z_channels": 6, "hyper_width": 8, "mean_width": 8, "scale_width": 8}
-    config = ContextConfig((8, 12, ORDERS[order]), (1, 1, 1), **sizes, order=order, adaptive=adaptive)  # type: ignore[arg-type]
+    config = ContextConfig(
+        (8, 12, ORDERS[order]), (1, 1, 1), **sizes, order=order, adaptive=adaptive
+    )  # type: ignore[arg-type]
     net = ContextNet(config)
     net.initialise(torch.rand(4, 3, 64, 64))
     with torch.no_grad():
@@ -244,3 +249,29 @@ def test_wrong_orders_are_named() -> None:
         Order.named("places", 18)
     with pytest.raises(ArgumentError, match="without a gap"):
         Order((4,), ((0, 1, 1, 3),))
+
+
+def test_the_command_line_draws_parts_also_of_a_cut_file(tmp_path, photo) -> None:
+    weights = write_small(tmp_path / "context-s.safetensors", "core", True)
+    call = partial(CliRunner().invoke, app, prog_name="quantal")
+    given = ["--codec", "context-s", "--weights", str(weights), "-q", "90"]
+    assert call(["compress", str(photo), *given]).exit_code == 0
+    coded = tmp_path / "photo.qtl"
+    data = coded.read_bytes()
+    cut = tmp_path / "cut.qtl"
+    cut.write_bytes(data[: 3 * len(data) // 4])
+    shared = ["--weights", str(weights), "--force"]
+    for name, options in ((coded, ["--max-parts", "5"]), (cut, ["--max-parts", "5"])):
+        result = call(["decompress", str(name), *shared, *options])
+        assert result.exit_code == 0, result.stderr
+        assert ("cut" in result.stderr) == (name is cut)
+    assert mse(Image.open(tmp_path / "photo.png"), Image.open(tmp_path / "cut.png")) == 0
+    refused = call(["decompress", str(cut), *shared])
+    assert refused.exit_code == 1 and "cut" in refused.stderr
+    assert call(["decompress", str(coded), *shared, "--max-parts", "0"]).exit_code == 2
+
+
+def test_streams_without_parts_say_so(small_photograph) -> None:
+    data = quantal.compress(small_photograph, codec="hyperprior")
+    with pytest.raises(ArgumentError, match="no parts"):
+        quantal.decompress(data, max_parts=1)

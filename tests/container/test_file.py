@@ -198,3 +198,30 @@ def test_bpp_counts_the_whole_file() -> None:
     info = container.probe(SMALL)
     assert info.bpp == 8 * len(SMALL) / (640 * 480)
     assert info.quality == 60
+
+
+def test_a_cut_file_gives_what_is_there_of_its_image_part_if_asked() -> None:
+    image, exif = bytes(range(100)), b"exif"
+    whole = container.write(HEADER, [container.Part("image", image), container.Part("exif", exif)])
+    start = container.probe(whole).parts[0].offset
+    for length in range(start, len(whole) + 1):
+        cut = whole[:length]
+        file = container.read(cut, cut=True)
+        there = min(length - start, 100)
+        assert file.part("image") == image[:there]
+        assert file.missing == 100 - there
+        assert file.part("exif") == (exif if length == len(whole) else None)
+        assert file.cut == (length < len(whole))
+        if file.cut:
+            with pytest.raises(TruncatedError):
+                container.read(cut)
+
+
+def test_what_is_whole_of_a_cut_file_is_checked() -> None:
+    parts = [container.Part("image", b"coded"), container.Part("exif", b"exif")]
+    data = bytearray(container.write(HEADER, parts)[:-2])
+    data[container.probe(bytes(data), cut=True).parts[0].offset] ^= 1
+    with pytest.raises(CorruptError, match="checksum"):
+        container.read(bytes(data), cut=True)
+    with pytest.raises(TruncatedError):
+        container.read(bytes(data)[:5], cut=True)
