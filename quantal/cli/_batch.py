@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 
 from quantal.cli._guard import describe
 from quantal.cli._report import Report
@@ -40,7 +41,8 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-Work = Callable[[Source], Outcome]
+#: Takes a source and, where that is agreed on, `tell`.
+Work = Callable[..., Outcome]
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,12 @@ def convert(
     prepare: Callable[[], object],
     jobs: int,
     as_json: bool,
+    tells: bool = False,
 ) -> int:
     """Turn files into files and say what came of it; returns the exit status.
 
     prepare: run once before the first file, for what would otherwise fail with each of them.
+    tells: work takes `tell`, by which it says how far it is, 0..1; another process can't.
     """
     if as_json and request.out == STDOUT:
         raise ArgumentError("--json and -o - both want standard output; give one of them")
@@ -83,13 +87,19 @@ def convert(
     for failure in failures:
         report.failed(failure)
     with report:
-        _run(steps, work, report, jobs=jobs, force=request.force)
+        here = partial(work, tell=report.partly) if tells else work
+        _run(steps, work, here, report, jobs=jobs, force=request.force)
     return report.finish()
 
 
-def _run(steps: Sequence[Step], work: Work, report: Report, *, jobs: int, force: bool) -> None:
-    """Do every step; what fails is reported and the rest is still done."""
-    results = _here(steps, work) if jobs == 1 or len(steps) < 2 else _in_workers(steps, work, jobs)
+def _run(
+    steps: Sequence[Step], work: Work, here: Work, report: Report, *, jobs: int, force: bool
+) -> None:
+    """Do every step; what fails is reported and the rest is still done.
+
+    here: the work as this process does it, if it is not given to others.
+    """
+    results = _here(steps, here) if jobs == 1 or len(steps) < 2 else _in_workers(steps, work, jobs)
     for step, result in results:
         if isinstance(result, Failure):
             report.failed(result)

@@ -68,6 +68,10 @@ class Report:
             self._bar.say(line, err=self._lines_to_stderr)
         self._bar.advance()
 
+    def partly(self, part: float) -> None:
+        """Of the file that is being done this part is done, 0..1."""
+        self._bar.advance_to(part)
+
     def failed(self, failure: Failure) -> None:
         """A file could not be done."""
         self.failures.append(failure)
@@ -120,6 +124,12 @@ class Bar:
             if self._progress is not None:
                 self._progress.update(self._progress.task_ids[0], completed=self._done)
 
+    def advance_to(self, part: float) -> None:
+        """Show that this part of the next step is done, 0..1."""
+        with self._lock:
+            if self._progress is not None:
+                self._progress.update(self._progress.task_ids[0], completed=self._done + part)
+
     def say(self, line: str, *, err: bool) -> None:
         """Print a line; above the bar where both share a terminal."""
         with self._lock:
@@ -137,6 +147,7 @@ class Bar:
             SpinnerColumn,
             TextColumn,
             TimeElapsedColumn,
+            TimeRemainingColumn,
         )
 
         with self._lock:
@@ -148,6 +159,8 @@ class Bar:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
                 console=Console(stderr=True),
                 transient=True,
             )

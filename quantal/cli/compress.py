@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +59,14 @@ def compress(
         int | None,
         typer.Option(min=1, metavar="N", help="The best quality that fits in N bytes instead."),
     ] = None,
+    effort: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=3,
+            help="0 (quickest, the default) to 3: how long to search for symbols that code better.",
+        ),
+    ] = 0,
     weights: Weights = None,
     jobs: Jobs = 1,
     device: DeviceOption = Device.auto,
@@ -78,33 +87,54 @@ def compress(
         if value is not None and not 0 < value < float("inf"):
             raise ArgumentError(f"{name} {value} is not a positive number")
     from quantal import codecs, media
-    from quantal.codecs.targets import Target, check_target
+    from quantal.codecs.targets import Target, check_effort, check_target
 
     known = codecs.names()
     name = codec or codecs.DEFAULT_CODEC
     if name not in known:
         raise ArgumentError(f"there is no codec {name!r}; there are: {', '.join(known)}")
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
+
+    def prepare() -> None:
+        """Missing weights, and what they can't do, are one error, not one for each file."""
+        loaded = codecs.load(name, device.value, weights)
+        check_target(target, loaded)
+        check_effort(effort, loaded)
+
+    work = partial(
+        compress_one,
+        codec=name,
+        target=target,
+        effort=effort,
+        device=device.value,
+        weights=weights,
+    )
     return convert(
         "compressing",
         Request(inputs, media.PICTURE_SUFFIXES, recursive, out, ".qtl", force),
-        partial(compress_one, codec=name, target=target, device=device.value, weights=weights),
-        # Missing weights, and a quality that they haven't, are one error, not one for each file.
-        prepare=lambda: check_target(target, codecs.load(name, device.value, weights)),
+        work,
+        prepare=prepare,
         jobs=jobs,
         as_json=as_json,
+        tells=True,
     )
 
 
 def compress_one(
-    source: Source, codec: str, target: Target, device: str, weights: str | None
+    source: Source,
+    codec: str,
+    target: Target,
+    effort: int,
+    device: str,
+    weights: str | None,
+    tell: Callable[[float], None] = lambda part: None,
 ) -> Outcome:
     """Compress one picture; stands at module level so that a worker process can find it."""
     from quantal import codecs, media
     from quantal.codecs.files import encode_picture
 
     picture = media.read(source.content())
-    encoded = encode_picture(picture, codecs.load(codec, device, weights), target)
+    encoded = encode_picture(picture, codecs.load(codec, device, weights), target, effort, tell)
     return Outcome(
         data=encoded.data,
         codec=encoded.codec,

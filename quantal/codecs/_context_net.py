@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from quantal.codecs._net import CodecNet, Coded, NetConfig
+from quantal.codecs._net import CodecNet, Coded, NetConfig, Quantise
 from quantal.entropy.context import (
     Cells,
     ContextMean,
@@ -16,7 +16,6 @@ from quantal.entropy.context import (
     Order,
     magnitudes,
 )
-from quantal.entropy.quantise import round_through
 from quantal.entropy.scales import SCALES
 from quantal.transforms import rank_channels
 
@@ -76,28 +75,35 @@ class ContextNet(CodecNet):
         """Where symbols are reconstructed: a likely value of their cell, not its middle.
 
         The density falls away from zero, so the mean of a cell lies on its near side, most of all
-        where scales are small. index: whole numbers 0..63, of any type.
+        where scales are small. index: whole numbers 0..63, of any type. Symbols between two
+        whole ones are drawn between what these are.
         """
-        return symbols - symbols.sign() * self.lean[index.long()]
+        return symbols - symbols.clamp(-1, 1) * self.lean[index.long()]
 
-    def code(self, y: Tensor, z_hat: Tensor, position: Tensor) -> Coded:
+    def told(self, z_hat: Tensor, position: Tensor) -> tuple[Tensor, ...]:
+        """Features for the means and for the scale indices."""
+        features = self.mean.features(z_hat, position)
+        with torch.autocast(z_hat.device.type, enabled=False):
+            return features, self.scale.features(z_hat, position)
+
+    def code_told(
+        self, y: Tensor, told: tuple[Tensor, ...], position: Tensor, quantise: Quantise
+    ) -> Coded:
         cells = self.cells.gather(y)
         gain = self.cells.per_element(self.gain(position))
         ungain = self.cells.per_element(self.ungain(position))
-        features = self.mean.features(z_hat, position)
-        with torch.autocast(y.device.type, enabled=False):
-            scale_features = self.scale.features(z_hat, position)
-        known, told = cells[:, :0], cells[:, :0]
+        features, scale_features = told
+        known, sizes = cells[:, :0], cells[:, :0]
         residuals, indices = [], []
         for step, span in enumerate(self.cells.spans):
             mean = self.mean(step, features, known, position) * gain[:, span]
             with torch.autocast(y.device.type, enabled=False):
-                index = self.scale(step, scale_features, told, position)
+                index = self.scale(step, scale_features, sizes, position)
             residual = cells[:, span] * gain[:, span] - mean
-            symbols = round_through(residual)
+            symbols = quantise(residual, index)
             y_hat = (self.drawn(symbols, index.detach().round()) + mean) * ungain[:, span]
             known = torch.cat((known, y_hat), dim=1)
-            told = torch.cat((told, magnitudes(symbols)), dim=1)
+            sizes = torch.cat((sizes, magnitudes(symbols)), dim=1)
             residuals.append(residual)
             indices.append(index)
         y_hat = self.cells.scatter(known)

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from quantal.codecs._net import CodecNet, Coded, NetConfig
+from quantal.codecs._net import CodecNet, Coded, NetConfig, Quantise
 from quantal.entropy.exact import ExactNet
 from quantal.entropy.hyperprior import MeanNet, ScaleNet
-from quantal.entropy.quantise import round_through
 
 __all__ = ["HyperpriorConfig", "HyperpriorNet"]
 
@@ -38,13 +37,19 @@ class HyperpriorNet(CodecNet):
         self.hyper_analysis.normaliser.copy_(1 / rms)
         self.mean.spread.copy_(rms)
 
-    def code(self, y: Tensor, z_hat: Tensor, position: Tensor) -> Coded:
-        with torch.autocast(y.device.type, enabled=False):
+    def told(self, z_hat: Tensor, position: Tensor) -> tuple[Tensor, ...]:
+        """Means, in units of symbols, and scale indices."""
+        with torch.autocast(z_hat.device.type, enabled=False):
             index = self.scale(z_hat, position)
-        gain = self.gain(position)
-        mean = self.mean(z_hat, position).float() * gain
-        residual = y * gain - mean
-        y_hat = (round_through(residual) + mean) * self.ungain(position)
+        mean = self.mean(z_hat, position).float() * self.gain(position)
+        return mean, index
+
+    def code_told(
+        self, y: Tensor, told: tuple[Tensor, ...], position: Tensor, quantise: Quantise
+    ) -> Coded:
+        mean, index = told
+        residual = y * self.gain(position) - mean
+        y_hat = (quantise(residual, index) + mean) * self.ungain(position)
         return Coded(y_hat, residual, index)
 
     def exact_index(self, exact: Any, z: Tensor, symbols: Tensor, rate_index: int) -> Tensor:

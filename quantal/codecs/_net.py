@@ -7,7 +7,7 @@ another after it; both follow the rate position 0..63. How y is coded is each co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -23,10 +23,13 @@ from quantal.entropy.scales import index_to_scale, logistic_bits
 from quantal.errors import ArgumentError
 from quantal.transforms import Kind, PyramidAnalysis, PyramidSynthesis, initialise_with_klt
 
-__all__ = ["Coded", "CodecNet", "Estimate", "NetConfig", "pad_to"]
+__all__ = ["Coded", "CodecNet", "Estimate", "NetConfig", "Quantise", "pad_to"]
 
 #: Quantiser step in 0..255 units at lambda 1: the step of best trade is near 3 / sqrt(lambda).
 _STEP_AT_LAMBDA_ONE = 3.0
+
+#: Residuals and their scale indices, of one shape, to symbols that gradients can pass.
+Quantise = Callable[[Tensor, Tensor], Tensor]
 
 Config = TypeVar("Config", bound="NetConfig")
 
@@ -123,9 +126,20 @@ class CodecNet(nn.Module, ABC):
     def set_spread(self, rms: Tensor) -> None:
         """Be told the root mean square of each latent [M], to work on numbers near 1."""
 
-    @abstractmethod
     def code(self, y: Tensor, z_hat: Tensor, position: Tensor) -> Coded:
         """Code latents [B, M, h, w], given dequantised z [B, N, h/4, w/4]."""
+        told = self.told(z_hat, position)
+        return self.code_told(y, told, position, lambda residual, _: round_through(residual))
+
+    @abstractmethod
+    def told(self, z_hat: Tensor, position: Tensor) -> tuple[Tensor, ...]:
+        """What z tells of y before anything of y is known: for code_told() alone."""
+
+    @abstractmethod
+    def code_told(
+        self, y: Tensor, told: tuple[Tensor, ...], position: Tensor, quantise: Quantise
+    ) -> Coded:
+        """Code latents [B, M, h, w], given what z tells; quantise: how residuals are rounded."""
 
     @abstractmethod
     def exact_index(self, exact: Any, z: Tensor, symbols: Tensor, rate_index: int) -> Tensor:

@@ -5,9 +5,12 @@ A subclass says how y is coded: in which order, under which scales, with which m
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,10 +19,21 @@ import torch
 from torch import Tensor
 
 from quantal.codecs._net import CodecNet, pad_to
+from quantal.codecs._prices import Choose, Prices
+from quantal.codecs._search import (
+    ITERATIONS,
+    WORTH,
+    Method,
+    Scene,
+    anneal,
+    improved,
+    step_once,
+)
 from quantal.codecs._weights import Z_TABLE_STEP, read_weights
-from quantal.codecs.base import Codec, Latents, Pixels, UnroundedPixels
+from quantal.codecs.base import Codec, Latents, Pixels, Tell, UnroundedPixels
 from quantal.entropy.coder import Decoder, Encoder, IndexArray, IntArray, estimate_bits
 from quantal.entropy.hyperprior import Z_BITS, Z_LIMIT, Z_STRIDE, HyperAnalysis
+from quantal.entropy.scales import SCALES
 from quantal.entropy.tables import TableSet
 from quantal.errors import CorruptError, ModelError
 from quantal.transforms import PyramidAnalysis, PyramidSynthesis, apply_in_windows
@@ -44,6 +58,9 @@ class PyramidCodec(Codec):
     net_type: ClassVar[type[CodecNet]]
     #: A window's core, in latents: 2.4 megapixels keep the networks below a gigabyte.
     core = 96
+    #: The same for a search, which has to remember what the networks did.
+    search_core = 48
+    efforts = (0, *ITERATIONS)
 
     def __init__(self, weights: Path, device: torch.device) -> None:
         loaded = read_weights(weights)
@@ -54,10 +71,12 @@ class PyramidCodec(Codec):
             )
         super().__init__(device, loaded.hash)
         self._net = loaded.net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._net.requires_grad_(False)
         self._exact = loaded.exact
         self._z_units = loaded.z_units
         self._y_tables = loaded.y_tables
         self._z_tables = loaded.z_tables
+        self._prices = Prices(loaded.y_tables, self._lean())
         self._channels = loaded.net.config.channels[-1]
         self._z_channels = loaded.net.config.z_channels
 
@@ -70,6 +89,10 @@ class PyramidCodec(Codec):
     def latent_channels(self) -> int:
         """M, the channels of y."""
         return self._channels
+
+    def _lean(self) -> Tensor:
+        """How much nearer to zero than itself a symbol is drawn, for each scale index [64]."""
+        return torch.zeros(SCALES)
 
     # -- pixels and latents ------------------------------------------------------------------
 
@@ -115,14 +138,64 @@ class PyramidCodec(Codec):
     # -- latents and bytes -------------------------------------------------------------------
 
     @abstractmethod
-    def _coded(self, latents: Tensor, rate: int) -> Iterator[Batch]:
-        """All symbols in coding order; z's come first."""
+    def _coded(
+        self, latents: Tensor, rate: int, z: Tensor | None = None, choose: Choose | None = None
+    ) -> Iterator[Batch]:
+        """All symbols in coding order; z's come first.
 
-    def encode(self, latents: Tensor, rate: int) -> bytes:
+        z: its symbols, if they don't follow from these latents. choose: how y's residuals become
+        symbols, if not to the nearest.
+        """
+
+    def _write(self, coded: Iterable[Batch]) -> bytes:
         encoder = Encoder()
-        for symbols, index, tables in self._coded(latents, rate):
+        for symbols, index, tables in coded:
             encoder.put(symbols, index, tables)
         return encoder.finish()
+
+    def encode(self, latents: Tensor, rate: int) -> bytes:
+        return self._write(self._coded(latents, rate))
+
+    def search(self, latents: Tensor, pixels: Pixels, rate: int, effort: int, tell: Tell) -> bytes:
+        """1: one step of descent, then rounding by prices. 2, 3: annealing, short and long."""
+        if effort not in ITERATIONS:
+            return super().search(latents, pixels, rate, effort, tell)
+        z = self._quantise_z(latents, rate)
+        scene = Scene(
+            net=self._net,
+            prices=self._prices.to(self.device),
+            y=pad_to(latents, Z_STRIDE).clone(),
+            z_hat=self._z_hat(z, rate)[None].clone(),
+            pixels=pixels,
+            position=self._position(rate),
+        )
+        iterations = ITERATIONS[effort]
+        first = 1 / (1 + iterations)
+        y = self._improved(scene, step_once, lambda part: tell(part * first))
+        data = self._write(self._coded(y, rate, z, self._prices.chooser(WORTH)))
+        if not iterations:
+            return data
+        method = partial(anneal, iterations=iterations)
+        scene = replace(scene, y=pad_to(y, Z_STRIDE))
+        y = self._improved(scene, method, lambda part: tell(first + part * (1 - first)))
+        other = self._write(self._coded(y, rate, z))
+
+        def cost(data: bytes) -> float:
+            height, width = pixels.shape[:2]
+            return scene.cost(data, self.synthesise(self.read(data, width, height, rate)))
+
+        return min(data, other, key=cost)
+
+    def _improved(self, scene: Scene, method: Method, tell: Tell) -> Tensor:
+        """A scene's latents after a search, window by window: [1, M, h, w] of the picture."""
+        synthesis = self._net.synthesis
+        unit = math.lcm(synthesis.alignment, STRIDE * Z_STRIDE)
+        core, halo = (
+            _multiple(pixels, unit) // STRIDE
+            for pixels in (self.search_core * STRIDE, synthesis.reach)
+        )
+        rows, columns = (-(-side // STRIDE) for side in scene.pixels.shape[:2])
+        return improved(scene, core, halo, method, tell)[..., :rows, :columns]
 
     def estimate_bits(self, latents: Tensor, rate: int) -> float:
         """Bits that encode() would spend, by the tables; it should be right to a few bytes."""

@@ -7,7 +7,7 @@ A codec knows nothing of files, metadata or rate targets (files.py does), and no
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from quantal import container
 from quantal.errors import ArgumentError, ModelError
 
-__all__ = ["Codec", "Latents", "Pixels", "UnroundedPixels"]
+__all__ = ["Codec", "Latents", "Pixels", "Tell", "UnroundedPixels"]
 
 USUAL_QUALITY = 60
 
@@ -29,6 +29,9 @@ Pixels = npt.NDArray[np.uint8]
 
 #: float32 [H, W, 3], RGB, 0..255.
 UnroundedPixels = npt.NDArray[np.float32]
+
+#: Is told again and again, ever more, which part of a work is done: 0..1.
+Tell = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Codec(ABC):
     #: The rates that are tried when a size or a PSNR is aimed at, smallest files first; none: the
     #: codec has a single rate.
     rates: Sequence[int] = container.RATES
+    #: How hard an encoder can try; 0 is plain coding.
+    efforts: Sequence[int] = (0,)
     #: What is told to whoever codes or decodes a picture with it, a sentence each.
     warnings: tuple[str, ...] = ()
 
@@ -77,6 +82,10 @@ class Codec(ABC):
     @abstractmethod
     def encode(self, latents: Tensor, rate: int) -> bytes:
         """Quantise and code latents at a rate; returns the image part of a file."""
+
+    def search(self, latents: Tensor, pixels: Pixels, rate: int, effort: int, tell: Tell) -> bytes:
+        """Encode as encode() does, but with symbols that a search found; effort: of `efforts`."""
+        raise ArgumentError(f"codec {self.name!r} has no effort {effort}: leave it out")
 
     @abstractmethod
     def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
@@ -120,11 +129,13 @@ class Codec(ABC):
         bpp: float | None = None,
         psnr: float | None = None,
         max_bytes: int | None = None,
+        effort: int = 0,
     ) -> bytes:
         """Compress a picture to the bytes of a .qtl file; see quantal.compress."""
         from quantal.codecs.memory import compress
 
-        return compress(image, self, quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
+        target = {"quality": quality, "bpp": bpp, "psnr": psnr, "max_bytes": max_bytes}
+        return compress(image, self, **target, effort=effort)  # type: ignore[arg-type]
 
     def decompress(self, data: bytes) -> Image.Image:
         """The picture in the bytes of a .qtl file that this codec wrote."""

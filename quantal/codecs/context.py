@@ -7,7 +7,7 @@ prefix of the bytes is a coarser picture. docs/codecs/context.md specifies it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from quantal.codecs._context_net import ContextNet
 from quantal.codecs._net import pad_to
+from quantal.codecs._prices import Choose
 from quantal.codecs._pyramid import QUARTERS, STRIDE, Batch, PyramidCodec
 from quantal.codecs.base import Latents
 from quantal.entropy.coder import Decoder
@@ -143,13 +144,18 @@ class Context(PyramidCodec):
 
     # -- latents and bytes -------------------------------------------------------------------
 
-    def encode(self, latents: Tensor, rate: int) -> bytes:
-        return super().encode(latents, rate)[::-1]
+    def _lean(self) -> Tensor:
+        return self._net.lean.detach().cpu()
 
-    def _coded(self, latents: Tensor, rate: int) -> Iterator[Batch]:
-        z = self._quantise_z(latents, rate)
+    def _write(self, coded: Iterable[Batch]) -> bytes:
+        return super()._write(coded)[::-1]
+
+    def _coded(
+        self, latents: Tensor, rate: int, z: Tensor | None = None, choose: Choose | None = None
+    ) -> Iterator[Batch]:
+        z = self._quantise_z(latents, rate) if z is None else z
+        choose = choose or self._prices.nearest
         yield self._z_batch(z, rate)
-        certain = torch.from_numpy(self._y_tables.certain)
         with torch.inference_mode():
             scales = _Scales(self._exact, self._z_values(z, rate), rate, *latents.shape[-2:])
             means = _Means(self, self._z_hat(z, rate), rate, scales.height, scales.width)
@@ -157,12 +163,11 @@ class Context(PyramidCodec):
             found = self._empty(scales)
             for step, span in enumerate(self._spans):
                 mean = means.mean(step, span)
-                found.values[span] = (cells[span] * means.gain[span] - mean).round_().int()
+                residual = cells[span] * means.gain[span] - mean
                 for band in bands(scales.height, scales.width):
                     index = scales.index(step, span, band, found.values)
-                    found.index[span, band] = index
-                    symbols = found.values[span, band]
-                    symbols[certain[index.int()]] = 0
+                    symbols = choose(residual[:, band], index)
+                    found.values[span, band], found.index[span, band] = symbols, index
                     flat = symbols.contiguous().numpy().reshape(-1)
                     yield flat, index.numpy().reshape(-1), self._y_tables
                 means.tell(span, mean, found)
@@ -219,8 +224,8 @@ class Context(PyramidCodec):
     ) -> Latents:
         """The first part is z, the others are the steps."""
         decoder = Decoder(payload[::-1], missing)
-        size = len(payload) + missing
-        read = self._read(decoder, size, width, height, rate, parts - 1)
+        # z is the first part: what isn't there of the payload doesn't justify any of it.
+        read = self._read(decoder, len(payload), width, height, rate, parts - 1)
         return self._latents(*read, width, height, rate)
 
     def _latents(self, z: Tensor, found: Symbols, width: int, height: int, rate: int) -> Latents:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from quantal import container, media
 from quantal.codecs import zoo
-from quantal.codecs.base import Codec, Latents, Pixels
+from quantal.codecs.base import Codec, Latents, Pixels, Tell
 from quantal.codecs.registry import load
-from quantal.codecs.targets import Target, choose_rate
+from quantal.codecs.targets import Target, check_effort, choose_rate, choose_searched
 from quantal.errors import BitstreamError, ModelError
 
 __all__ = ["Encoded", "Target", "decode_picture", "encode_picture", "read_latents", "verify"]
@@ -36,10 +37,26 @@ class Encoded:
 
 
 class _Job:
-    """One picture being coded: its latents serve every rate that is tried."""
+    """One picture being coded: its latents serve every rate that is tried.
 
-    def __init__(self, picture: media.Picture, codec: Codec) -> None:
-        self.picture, self.codec = picture, codec
+    after: the same picture at no effort, if this is to be one with effort.
+    """
+
+    def __init__(
+        self,
+        picture: media.Picture,
+        codec: Codec,
+        effort: int = 0,
+        tell: Tell = lambda part: None,
+        after: _Job | None = None,
+    ) -> None:
+        self.picture, self.codec, self.effort, self.tell = picture, codec, effort, tell
+        self._files: dict[int, bytes] = {}
+        self.latents: Tensor
+        self.extra: list[container.Part]
+        if after is not None:
+            self.latents, self.extra = after.latents, after.extra
+            return
         self.latents = codec.analyse(picture.pixels)
         carried = {
             "alpha": None if picture.alpha is None else media.encode_alpha(picture.alpha),
@@ -48,7 +65,6 @@ class _Job:
             "xmp": picture.xmp,
         }
         self.extra = [container.Part(kind, data) for kind, data in carried.items() if data]
-        self._files: dict[int, bytes] = {}
 
     def file(self, rate: int) -> bytes:
         """The whole file at a rate 0..252."""
@@ -61,9 +77,15 @@ class _Job:
                 rate=rate,
                 grey=self.picture.grey,
             )
-            image = container.Part("image", self.codec.encode(self.latents, rate))
+            image = container.Part("image", self._image(rate))
             self._files[rate] = container.write(header, [image, *self.extra])
         return self._files[rate]
+
+    def _image(self, rate: int) -> bytes:
+        if not self.effort:
+            return self.codec.encode(self.latents, rate)
+        pixels = self.picture.pixels
+        return self.codec.search(self.latents, pixels, rate, self.effort, self.tell)
 
     def size(self, rate: int) -> int:
         """Bytes of the whole file."""
@@ -84,14 +106,49 @@ class _Job:
         return 10 * math.log10(255**2 * drawn.size / squares) if squares else math.inf
 
 
-def encode_picture(picture: media.Picture, codec: Codec, target: Target | None = None) -> Encoded:
+class _Steady:
+    """Tells one way through searches that each come from 0 to 1; how many, nobody knows before.
+
+    once: there is just one. Else each gets half of what is left.
+    """
+
+    def __init__(self, tell: Tell, once: bool) -> None:
+        self._tell, self._once = tell, once
+        self._done, self._part = 0.0, 0.0
+
+    def __call__(self, part: float) -> None:
+        if self._once:
+            self._tell(part)
+            return
+        if part < self._part:
+            self._done += (1 - self._done) / 2
+        self._part = part
+        self._tell(self._done + part * (1 - self._done) / 2)
+
+
+def encode_picture(
+    picture: media.Picture,
+    codec: Codec,
+    target: Target | None = None,
+    effort: int = 0,
+    tell: Tell = lambda part: None,
+) -> Encoded:
     """Code a picture at a target, or at the usual quality.
 
+    effort: of the codec's `efforts`; tell: is told how far a search has come, from 0 to 1.
     Raises TargetError if max_bytes can't be kept to; where bpp or psnr can't be reached, the
     nearest is given and a warning says so.
     """
+    check_effort(effort, codec)
+    target = target or Target()
     job = _Job(picture, codec)
-    rate, warning = choose_rate(job, target or Target(), codec)
+    if effort:
+        steady = _Steady(tell, once=target.bpp is target.psnr is target.max_bytes is None)
+        searched = _Job(picture, codec, effort, steady, after=job)
+        job, rate, warning = choose_searched(job, searched, target, codec)
+        tell(1.0)
+    else:
+        rate, warning = choose_rate(job, target, codec)
     return Encoded(
         data=job.file(rate),
         codec=codec.name,

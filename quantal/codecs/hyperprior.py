@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from quantal.codecs._hyperprior_net import HyperpriorNet
+from quantal.codecs._prices import Choose
 from quantal.codecs._pyramid import QUARTERS, STRIDE, Batch, PyramidCodec
 from quantal.codecs.base import Latents
 from quantal.entropy.coder import Decoder
@@ -37,19 +38,19 @@ class Hyperprior(PyramidCodec):
     name = "hyperprior"
     net_type = HyperpriorNet
 
-    def _coded(self, latents: Tensor, rate: int) -> Iterator[Batch]:
+    def _coded(
+        self, latents: Tensor, rate: int, z: Tensor | None = None, choose: Choose | None = None
+    ) -> Iterator[Batch]:
+        z = self._quantise_z(latents, rate) if z is None else z
+        choose = choose or self._prices.nearest
         height, width = latents.shape[-2:]
-        z = self._quantise_z(latents, rate)
         yield self._z_batch(z, rate)
-        certain_tables = torch.from_numpy(self._y_tables.certain)
         with torch.inference_mode():
             gain, _ = self._gains(rate)
             for start, end in bands(height, width):
                 index = self._scale_index(z, rate, start, end, width)
                 mean = self._means(z, rate, start, end, width) * gain
-                residual = latents[0, :, start:end] * gain - mean
-                symbols = residual.round_().to(torch.int32)
-                symbols[certain_tables[index.int()]] = 0
+                symbols = choose(latents[0, :, start:end] * gain - mean, index)
                 yield symbols.numpy().reshape(-1), index.numpy().reshape(-1), self._y_tables
 
     def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:

@@ -32,6 +32,7 @@ def compress(
     bpp: float | None = None,
     psnr: float | None = None,
     max_bytes: int | None = None,
+    effort: int = 0,
     device: str = "auto",
 ) -> bytes:
     """Compress a picture to the bytes of a .qtl file.
@@ -41,13 +42,14 @@ def compress(
     4 (RGB and alpha).
 
     At most one of `quality` (1..100, default 60), `bpp` (bits per pixel to aim at), `psnr` (dB over
-    RGB, to aim at) and `max_bytes` (never exceeded: TargetError if it would be) is given. What had
-    to be changed about the picture is told as a QuantalWarning.
+    RGB, to aim at) and `max_bytes` (never exceeded: TargetError if it would be) is given. `effort`
+    (0..3, default 0) is how hard to search for symbols that code better; see docs/search.md. What
+    had to be changed about the picture is told as a QuantalWarning.
     """
     picture = _picture(image)
     coder = load(codec, device) if isinstance(codec, str) else codec
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
-    encoded = encode_picture(picture, coder, target)
+    encoded = encode_picture(picture, coder, target, effort)
     for message in (*picture.warnings, *encoded.warnings):
         warnings.warn(message, QuantalWarning, stacklevel=2)
     return encoded.data

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from quantal.errors import ArgumentError, TargetError
 
 if TYPE_CHECKING:
     from quantal.codecs.base import Codec
 
-__all__ = ["Target", "Trial", "check_target", "choose_rate"]
+__all__ = ["Target", "Trial", "check_effort", "check_target", "choose_rate", "choose_searched"]
 
+#: With effort, so many rates are tried with the search itself; the rest is forecast from them.
+_SEARCHES = 3
 #: A target of bits per pixel or PSNR counts as met within this fraction.
 _TOLERANCE = 0.02
 
@@ -107,3 +110,60 @@ def choose_rate(trial: Trial, target: Target, codec: Codec) -> tuple[int, str | 
     if target.max_bytes is not None:
         return _largest_within(codec.rates, trial, target.max_bytes), None
     return codec.rate_of(target.quality), None
+
+
+def check_effort(effort: int, codec: Codec) -> None:
+    """Raise ArgumentError for an effort that a codec can't make."""
+    if effort not in codec.efforts:
+        known = ", ".join(map(str, codec.efforts))
+        raise ArgumentError(f"codec {codec.name!r} has no effort {effort}; it has: {known}")
+
+
+class _Forecast:
+    """A trial of plain files, corrected by what a search made of one of them."""
+
+    def __init__(self, plain: Trial, searched: Trial, rate: int) -> None:
+        self._plain, self._searched, self._rate = plain, searched, rate
+
+    def _growth(self) -> float:
+        return self._searched.size(self._rate) / self._plain.size(self._rate)
+
+    def size(self, rate: int) -> int:
+        return math.ceil(self._plain.size(rate) * self._growth())
+
+    def bpp(self, rate: int) -> float:
+        return self._plain.bpp(rate) * self._growth()
+
+    def psnr(self, rate: int) -> float:
+        if rate == self._rate:
+            return self._searched.psnr(rate)
+        gained = self._searched.psnr(self._rate) - self._plain.psnr(self._rate)
+        return self._plain.psnr(rate) + gained
+
+
+AnyTrial = TypeVar("AnyTrial", bound=Trial)
+
+
+def choose_searched(
+    plain: AnyTrial, searched: AnyTrial, target: Target, codec: Codec
+) -> tuple[AnyTrial, int, str | None]:
+    """As choose_rate, where every look at `searched` is dear; returns which trial to take as well.
+
+    That is the plain one only if max_bytes leaves no other.
+    """
+    rate, warning = choose_rate(plain, target, codec)
+    start, tried = rate, list[int]()
+    if target.bpp is target.psnr is target.max_bytes is None:
+        return searched, rate, warning
+    while rate not in tried and len(tried) < _SEARCHES:
+        tried.append(rate)
+        with suppress(TargetError):  # what was forecast not to fit may fit all the same
+            forecast = _Forecast(plain, searched, rate)
+            rate, warning = choose_rate(forecast, target, codec)
+    if target.max_bytes is not None:
+        limit = target.max_bytes
+        fitting = [rate for rate in tried if searched.size(rate) <= limit]
+        return (searched, max(fitting), None) if fitting else (plain, start, None)
+    value, wanted = (searched.bpp, target.bpp) if target.bpp else (searched.psnr, target.psnr)
+    distance = {rate: abs(value(rate) - float(wanted or 0)) for rate in tried}
+    return searched, min(tried, key=distance.__getitem__), warning

@@ -10,6 +10,7 @@ import numpy as np
 import quantal
 from quantal.codecs import load
 from quantal.codecs.base import Pixels
+from quantal.codecs.targets import check_effort
 from quantal.eval.codecs import ROUNDED, Decoded, ImageCodec, Option
 
 __all__ = ["LearnedCodec"]
@@ -22,6 +23,7 @@ class LearnedCodec(ImageCodec):
     options: ClassVar = {
         "weights": Option(""),
         "device": Option("cpu", ("cpu", "cuda", "auto")),
+        "effort": Option.whole(0, 0, 3),
         "rounded": ROUNDED,
     }
     qualities = (1, 8, 15, 22, 30, 38, 46, 54, 62, 70, 78, 86, 93, 100)
@@ -30,13 +32,16 @@ class LearnedCodec(ImageCodec):
     def __init__(self, name: str, values: Mapping[str, str]) -> None:
         super().__init__(name, values)
         self._codec = load(name, values["device"], values["weights"] or None)
+        self._effort = int(values["effort"])
+        check_effort(self._effort, self._codec)
 
     @property
     def version(self) -> str:
-        return f"quantal {quantal.__version__}, model {self._codec.model_hash.hex()}"
+        effort = f", effort {self._effort}" if self._effort else ""
+        return f"quantal {quantal.__version__}, model {self._codec.model_hash.hex()}{effort}"
 
     def encode(self, image: Pixels, quality: float) -> bytes:
-        return quantal.compress(image, self._codec, quality=round(quality))
+        return quantal.compress(image, self._codec, quality=round(quality), effort=self._effort)
 
     def decode(self, data: bytes) -> Decoded:
         if self.values["rounded"] == "no":

@@ -20,6 +20,7 @@ from quantal.codecs.registry import device_name
 from quantal.codecs.training import start_from_weights, trainable
 from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES, rate_lambda
 from quantal.errors import ArgumentError
+from quantal.layers import half_pays
 from quantal.train.data import CropSampler, read_pictures
 from quantal.train.evaluate import evaluate
 from quantal.train.exporter import export
@@ -83,7 +84,7 @@ class _Run:
         if recipe.threads:
             torch.set_num_threads(recipe.threads)
         self.device = torch.device(device_name(recipe.device))
-        self.half = _half_pays(self.device) if recipe.bfloat16 is None else recipe.bfloat16
+        self.half = half_pays(self.device) if recipe.bfloat16 is None else recipe.bfloat16
         largest = max(phase.crop for phase in recipe.phases)
         pictures = read_pictures(recipe.data, largest)
         self.held_out = read_pictures(recipe.evaluation) if recipe.evaluation else []
@@ -167,15 +168,6 @@ class _Run:
         if self.held_out:
             points = evaluate(self.state.ema.eval(), self.held_out, self.recipe.evaluation_rates)
             self.note({"event": "evaluation", "step": self.state.step, "points": points})
-
-
-def _half_pays(device: torch.device) -> bool:
-    """Whether bfloat16 is quicker here: on GPUs, and on CPUs whose oneDNN has it."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False  # as on a Mac, where torch lacks even the question below
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _start(recipe: Recipe, sampler: CropSampler, device: torch.device, path: Path) -> State:

@@ -14,10 +14,10 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-__all__ = ["apply_in_windows"]
+__all__ = ["apply_in_windows", "spans"]
 
 
-def _spans(length: int, core: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:
+def spans(length: int, core: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:
     """Along one axis: (outer, where its core lies in it, where its core lies in the plane)."""
     for start in range(0, length, core):
         end = min(start + core, length)
@@ -49,8 +49,8 @@ def apply_in_windows(
     if height <= core and width <= core:
         return network(x, *beside)
     result: Tensor | None = None
-    for outer_y, inner_y, place_y in _spans(height, core, halo):
-        for outer_x, inner_x, place_x in _spans(width, core, halo):
+    for outer_y, inner_y, place_y in spans(height, core, halo):
+        for outer_x, inner_x, place_x in spans(width, core, halo):
             part = network(*(plane[..., outer_y, outer_x] for plane in (x, *beside)))
             if result is None:
                 shape = (*part.shape[:2], int(height * scale), int(width * scale))

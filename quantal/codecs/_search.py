@@ -1,0 +1,207 @@
+"""A search for latents that code better than those of the analysis; the encoder's business alone.
+
+The analysis gives good latents for pictures at large. For one picture, at one rate, others cost
+fewer bits for the same error, and a decoder never knows where symbols came from. They are found by
+gradients through the synthesis of what training minimised, lambda * 255^2 * MSE + bpp:
+
+- `step_once`: one step down that slope, for rounding that minds prices to follow;
+- `anneal`: many, with the rounding itself made soft (stochastic Gumbel annealing: Yang, Bamler and
+  Mandt, "Improving inference for neural image compression", 2020).
+
+Side information z stays what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from quantal.codecs._net import CodecNet
+from quantal.codecs._prices import Prices
+from quantal.codecs.base import Pixels, Tell
+from quantal.entropy.hyperprior import Z_STRIDE
+from quantal.entropy.rates import rate_lambda
+from quantal.layers import half_pays
+from quantal.transforms.windows import spans
+
+__all__ = ["ITERATIONS", "WORTH", "Method", "Scene", "Window", "anneal", "improved", "step_once"]
+
+#: Of the annealing, by effort.
+ITERATIONS = {1: 0, 2: 40, 3: 200}
+#: How many times lambda an error is worth: between neighbouring rates of trained codecs, files grow
+#: by that much more for what error they save. At lambda itself, files would be those of a lower
+#: rate, only less good than that rate's own.
+SLOPE = 1.3
+#: What a squared error of a symbol is worth, in bits; at high rates theory says 4 pi e^... (see
+#: docs/search.md for how it was measured).
+WORTH = 15.6
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a search is about: a picture at one rate, and the codec's networks.
+
+    y: [1, M, h, w], latents of the analysis, h and w multiples of 4; z_hat: [1, N, h / 4, w / 4];
+    pixels: uint8 [H, W, 3], at most 16 times as large as y; position: [1]. y, z_hat and pixels are
+    on the CPU, the networks and prices anywhere.
+    """
+
+    net: CodecNet
+    prices: Prices
+    y: Tensor
+    z_hat: Tensor
+    pixels: Pixels
+    position: Tensor
+
+    def cost(self, data: bytes, drawn: Pixels) -> float:
+        """Bits of the coded picture, and of its error, as many as that is worth."""
+        squares = 0
+        for row, other in zip(self.pixels, drawn, strict=True):
+            difference = row.astype(np.int32) - other
+            squares += int(np.square(difference).sum())
+        return 8 * len(data) + squares / 255**2 * float(_error_price(self.position))
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a scene where the networks run; pixels: [1, 3, H, W] in 0..1."""
+
+    net: CodecNet
+    prices: Prices
+    y: Tensor
+    z_hat: Tensor
+    pixels: Tensor
+    position: Tensor
+
+    def told(self) -> tuple[Tensor, ...]:
+        """What z tells, once for all iterations."""
+        with torch.no_grad():
+            return self.net.told(self.z_hat, self.position)
+
+    def error(self, y_hat: Tensor) -> Tensor:
+        """What the error of the picture drawn from y_hat is worth, in bits."""
+        device = y_hat.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=half_pays(device)):
+            drawn = self.net.synthesis(y_hat)
+        height, width = self.pixels.shape[-2:]
+        squares = (drawn[..., :height, :width].float() - self.pixels).square().sum()
+        return squares * _error_price(self.position)[0]
+
+
+def _error_price(position: Tensor) -> Tensor:
+    """Bits that a squared error of one sample in 0..1 is worth [B]."""
+    # lambda * 255^2 * MSE + bpp, times the pixels; the MSE is a mean over three samples a pixel.
+    return SLOPE * rate_lambda(position.cpu()).to(position.device) * (255**2 / 3)
+
+
+#: Finds better latents [1, M, h, w] for a window, and tells how far it has come.
+Method = Callable[[Window, Tell], Tensor]
+
+
+def improved(scene: Scene, core: int, halo: int, method: Method, tell: Tell) -> Tensor:
+    """Improve a scene's latents window by window; returns [1, M, h, w], on the CPU.
+
+    core, halo: in latents, multiples of 4 and of what the transforms are aligned to. A window sees
+    what was found in those before it.
+    """
+    device, stride = scene.position.device, scene.net.synthesis.stride
+    y = scene.y.clone()
+    places = [
+        (*rows, *columns)
+        for rows in spans(y.shape[-2], core, halo)
+        for columns in spans(y.shape[-1], core, halo)
+    ]
+    for count, (outer_y, inner_y, place_y, outer_x, inner_x, place_x) in enumerate(places):
+
+        def told(part: float, before: int = count) -> None:
+            tell((before + part) / len(places))
+
+        z_y, z_x = (slice(s.start // Z_STRIDE, s.stop // Z_STRIDE) for s in (outer_y, outer_x))
+        fine = tuple(slice(s.start * stride, s.stop * stride) for s in (outer_y, outer_x))
+        pixels = torch.from_numpy(np.ascontiguousarray(scene.pixels[fine]))
+        window = Window(
+            scene.net,
+            scene.prices,
+            y[..., outer_y, outer_x].to(device),
+            scene.z_hat[..., z_y, z_x].to(device),
+            pixels.permute(2, 0, 1)[None].to(device).float().div_(255),
+            scene.position,
+        )
+        found = method(window, told).cpu()
+        y[..., place_y, place_x] = found[..., inner_y, inner_x]
+    return y
+
+
+def step_once(window: Window, tell: Tell) -> Tensor:
+    """Latents whose quantisation errors make the smaller error in the picture: [1, M, h, w].
+
+    One step of Newton's from the picture as it would be coded, with the same curvature for all
+    symbols.
+    """
+    net, position = window.net, window.position
+    with torch.no_grad():
+        coded = net.code_told(window.y, window.told(), position, window.prices.rounded)
+    y_hat = coded.y_hat.detach().requires_grad_()
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(window.error(y_hat), y_hat)
+    gain, ungain = net.gain(position), net.ungain(position)
+    with torch.no_grad():
+        moved = y_hat / ungain - slope * ungain / (2 * WORTH)
+        tell(1.0)
+        return moved / gain
+
+
+class _Relaxed:
+    """Rounding made soft: down or up by chance, more by distance the lower the temperature.
+
+    The chances are a softmax of -atanh(distance) / temperature; Gumbel noise makes a choice of
+    them that still has a gradient (Yang et al. 2020). Collects what the symbols cost.
+    """
+
+    def __init__(self, prices: Prices, temperature: float, generator: torch.Generator) -> None:
+        self.prices, self.temperature, self.generator = prices, temperature, generator
+        self.bits: list[Tensor] = []
+
+    def __call__(self, residual: Tensor, index: Tensor) -> Tensor:
+        index = index.detach().round().int()
+        down = residual.detach().floor()
+        part = (residual - down).clamp(1e-4, 1 - 1e-4)
+        chance = torch.rand(part.shape, generator=self.generator, device=part.device)
+        # The difference of two Gumbel variables is logistic.
+        noise = torch.logit(chance, eps=1e-6)
+        leaning = torch.atanh(part) - torch.atanh(1 - part)
+        up = torch.sigmoid((leaning / self.temperature + noise) / self.temperature)
+        up = up.masked_fill(self.prices.certain(index), 0.0)
+        down = down.masked_fill(self.prices.certain(index), 0.0)
+        low, high = (self.prices.bits(symbols, index) for symbols in (down, down + 1))
+        self.bits.append((low + (high - low) * up).sum())
+        return down + up
+
+
+#: Of the annealing: temperatures, and how far symbols may come in all, if they went at random.
+_HOT, _COLD = 0.5, 0.2
+_REACH = 0.3
+
+
+def anneal(window: Window, tell: Tell, iterations: int) -> Tensor:
+    """Latents [1, M, h, w] whose rounding, more and more decided, codes the picture best."""
+    net, position = window.net, window.position
+    generator = torch.Generator(position.device).manual_seed(0)
+    gain = net.gain(position).detach()
+    told = window.told()
+    moved = torch.zeros_like(window.y, requires_grad=True)
+    optimiser = torch.optim.Adam([moved], lr=_REACH / iterations**0.5, betas=(0.9, 0.99))
+    for count in range(iterations):
+        temperature = _HOT * (_COLD / _HOT) ** (count / max(iterations - 1, 1))
+        relaxed = _Relaxed(window.prices, temperature, generator)
+        with torch.enable_grad():
+            coded = net.code_told(window.y + moved / gain, told, position, relaxed)
+            cost = window.error(coded.y_hat) + torch.stack(relaxed.bits).sum()
+            (moved.grad,) = torch.autograd.grad(cost, moved)
+        optimiser.step()
+        tell((count + 1) / iterations)
+    return (window.y + moved / gain).detach()
