@@ -12,6 +12,7 @@ import torch
 from skimage import data
 
 import quantal
+from quantal.codecs import available
 
 WORKER = Path(__file__).with_name("symbols.py")
 ROOT = Path(quantal.__file__).parents[1]
@@ -30,10 +31,14 @@ CONDITIONS = {
 }
 
 
-@pytest.fixture(scope="module")
-def coded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("exactness") / "astronaut.qtl"
-    path.write_bytes(quantal.compress(data.astronaut()[:300, :420], quality=70))
+#: Every codec of ours whose weights ship.
+SHIPPED = [info.name for info in available() if info.weights and info.media == "picture"]
+
+
+@pytest.fixture(scope="module", params=SHIPPED)
+def coded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("exactness") / f"{request.param}.qtl"
+    path.write_bytes(quantal.compress(data.astronaut()[:300, :420], request.param, quality=70))
     return path
 
 
@@ -61,9 +66,10 @@ def test_symbols_are_the_same(condition: str, coded: Path, expected: str) -> Non
     assert result.stdout.strip() == expected
 
 
-def test_symbols_are_those_that_were_encoded() -> None:
+@pytest.mark.parametrize("name", SHIPPED)
+def test_symbols_are_those_that_were_encoded(name: str) -> None:
     """Decoding returns what the encoder quantised, not merely always the same."""
-    codec = quantal.load("hyperprior", "cpu")
+    codec = quantal.load(name, "cpu")
     pixels = data.astronaut()[40:200, 100:333]
     latents = codec.analyse(pixels)
     for rate in (0, 97, 252):
@@ -73,10 +79,10 @@ def test_symbols_are_those_that_were_encoded() -> None:
         assert torch.equal(torch.cat(put), torch.cat([t.flatten() for t in taken]))
 
 
-def test_a_float_network_would_not_pass(coded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_float_network_would_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """The conditions above do change floating-point results, so passing them means something."""
     codec = quantal.load("hyperprior", "cpu")
-    latents = codec.latents(coded.read_bytes())
+    latents = codec.latents(codec.compress(data.astronaut()[:300, :420], quality=70))
     net = codec._net.mean  # type: ignore[attr-defined]
     position = torch.tensor([40.0])
     with torch.inference_mode():
