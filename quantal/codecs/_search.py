@@ -1,14 +1,11 @@
 """A search for latents that code better than those of the analysis; the encoder's business alone.
 
-The analysis gives good latents for pictures at large. For one picture, at one rate, others cost
-fewer bits for the same error, and a decoder never knows where symbols came from. They are found by
-gradients through the synthesis of what training minimised, lambda * 255^2 * MSE + bpp:
-
-- `step_once`: one step down that slope, for rounding that minds prices to follow;
-- `anneal`: many, with the rounding itself made soft (stochastic Gumbel annealing: Yang, Bamler and
-  Mandt, "Improving inference for neural image compression", 2020).
-
-Side information z stays what it was.
+The analysis gives latents that are good for pictures at large. For one picture at one rate, others
+need fewer bits for the same error, and no decoder asks where symbols come from. They are found by
+following the gradient, through the synthesis, of what training minimised (lambda * 255^2 * MSE +
+bpp): by one step of it, or by many while rounding is made soft and then hard (stochastic Gumbel
+annealing: Yang, Bamler and Mandt, "Improving inference for neural image compression", 2020). z
+stays what it is.
 """
 
 from __future__ import annotations
@@ -32,12 +29,13 @@ __all__ = ["ITERATIONS", "WORTH", "Method", "Scene", "Window", "anneal", "improv
 
 #: Of the annealing, by effort.
 ITERATIONS = {1: 0, 2: 40, 3: 200}
-#: How many times lambda an error is worth: between neighbouring rates of trained codecs, files grow
-#: by that much more for what error they save. At lambda itself, files would be those of a lower
-#: rate, only less good than that rate's own.
+#: How many times lambda an error is worth. From one rate of a trained codec to the next, files grow
+#: by about that much more than lambda says for the error that they save; a search at lambda itself
+#: would mostly move along that curve.
 SLOPE = 1.3
-#: What a squared error of a symbol is worth, in bits; at high rates theory says 4 pi e^... (see
-#: docs/search.md for how it was measured).
+#: Bits that a squared error of one symbol is worth where nothing more is known of it. Theory says
+#: 6 / ln 2 = 8.7 for fine steps; but symbols decided one by one change the picture together, and
+#: with less the step overshoots.
 WORTH = 15.6
 
 
@@ -122,7 +120,7 @@ def improved(scene: Scene, core: int, halo: int, method: Method, tell: Tell) -> 
 
         z_y, z_x = (slice(s.start // Z_STRIDE, s.stop // Z_STRIDE) for s in (outer_y, outer_x))
         fine = tuple(slice(s.start * stride, s.stop * stride) for s in (outer_y, outer_x))
-        pixels = torch.from_numpy(np.ascontiguousarray(scene.pixels[fine]))
+        pixels = torch.from_numpy(np.require(scene.pixels[fine], requirements=["C", "W"]))
         window = Window(
             scene.net,
             scene.prices,
@@ -137,9 +135,9 @@ def improved(scene: Scene, core: int, halo: int, method: Method, tell: Tell) -> 
 
 
 def step_once(window: Window, tell: Tell) -> Tensor:
-    """Latents whose quantisation errors make the smaller error in the picture: [1, M, h, w].
+    """Latents [1, M, h, w] to round instead of the analysis's: the errors of rounding add up less.
 
-    One step of Newton's from the picture as it would be coded, with the same curvature for all
+    One step of Newton's method from the picture as it would be coded, with one curvature for all
     symbols.
     """
     net, position = window.net, window.position
@@ -156,10 +154,10 @@ def step_once(window: Window, tell: Tell) -> Tensor:
 
 
 class _Relaxed:
-    """Rounding made soft: down or up by chance, more by distance the lower the temperature.
+    """Rounding made soft: down or up by chance; the lower the temperature, the nearer is likelier.
 
-    The chances are a softmax of -atanh(distance) / temperature; Gumbel noise makes a choice of
-    them that still has a gradient (Yang et al. 2020). Collects what the symbols cost.
+    The chances are a softmax of -atanh(distance) / temperature, from which Gumbel noise draws so
+    that there is a gradient (Yang et al. 2020). `bits` collects what the symbols cost.
     """
 
     def __init__(self, prices: Prices, temperature: float, generator: torch.Generator) -> None:
@@ -182,9 +180,9 @@ class _Relaxed:
         return down + up
 
 
-#: Of the annealing: temperatures, and how far symbols may come in all, if they went at random.
+#: Of the annealing: temperatures, and how far a symbol comes if its steps go either way at random.
 _HOT, _COLD = 0.5, 0.2
-_REACH = 0.3
+_REACH = 0.2
 
 
 def anneal(window: Window, tell: Tell, iterations: int) -> Tensor:

@@ -146,6 +146,7 @@ def encode_picture(
         steady = _Steady(tell, once=target.bpp is target.psnr is target.max_bytes is None)
         searched = _Job(picture, codec, effort, steady, after=job)
         job, rate, warning = choose_searched(job, searched, target, codec)
+        job.file(rate)
         tell(1.0)
     else:
         rate, warning = choose_rate(job, target, codec)

@@ -1,0 +1,244 @@
+"""Effort: symbols that a search found are ordinary ones, and cost less for the same error."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import quantal
+from quantal import container, media
+from quantal.codecs import _pyramid
+from quantal.codecs._context_net import ContextConfig, ContextNet
+from quantal.codecs._prices import Prices
+from quantal.codecs._pyramid import PyramidCodec
+from quantal.codecs._search import SLOPE
+from quantal.codecs._weights import write_weights
+from quantal.codecs.files import Target, encode_picture
+from quantal.entropy.coder import encode, estimate_bits
+from quantal.entropy.rates import rate_lambda
+from quantal.entropy.scales import SCALES
+from quantal.errors import ArgumentError, QuantalWarning, TargetError
+from quantal.train.exporter import _y_tables, _z_tables
+
+EFFORTS = (1, 2, 3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> object:
+    """Fewer iterations than are usual: a test is about what holds, not about how much is won."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_pyramid.ITERATIONS, 2, 4)
+        patch.setitem(_pyramid.ITERATIONS, 3, 24)
+        yield
+
+
+@pytest.fixture(scope="module")
+def codecs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PyramidCodec]:
+    """The codec that ships, and a small untrained one whose later steps depend on its earlier."""
+    torch.manual_seed(3)
+    sizes = {"z_channels": 6, "hyper_width": 8, "mean_width": 8, "scale_width": 8}
+    net = ContextNet(ContextConfig((8, 12, 20), (1, 1, 1), **sizes, order="places"))  # type: ignore[arg-type]
+    net.initialise(torch.rand(4, 3, 64, 64))
+    with torch.no_grad():
+        net.lean.fill_(0.1)
+        for leave in net.mean.leaves:
+            leave.conv.weight.mul_(20)  # type: ignore[union-attr, operator]
+    net.scale.quantise(True)
+    path = tmp_path_factory.mktemp("search") / "context-s.safetensors"
+    write_weights(path, net, _y_tables([np.zeros(2001)] * SCALES), _z_tables(net), {})
+    found = {
+        "hyperprior": quantal.load("hyperprior", "cpu"),
+        "context-s": quantal.load("context-s", "cpu", weights=path),
+    }
+    return {name: codec for name, codec in found.items() if isinstance(codec, PyramidCodec)}
+
+
+@pytest.fixture(params=["hyperprior", "context-s"])
+def codec(request: pytest.FixtureRequest, codecs: dict[str, PyramidCodec]) -> PyramidCodec:
+    return codecs[request.param]
+
+
+def cost(image: Image.Image, data: bytes, codec: PyramidCodec) -> float:
+    """What a search makes small: bits of the real file and of the error that is really seen."""
+    difference = np.asarray(image, np.float64) - np.asarray(codec.decompress(data))
+    position = torch.tensor(container.probe(data).header.rate / 4)
+    return 8 * len(data) + SLOPE * float(rate_lambda(position) / 3 * np.square(difference).sum())
+
+
+def test_no_effort_is_plain_coding(codec, small_photograph) -> None:
+    assert codec.compress(small_photograph, effort=0) == codec.compress(small_photograph)
+
+
+@pytest.mark.parametrize("quality", [15, 80])
+def test_more_effort_costs_less(quality, small_photograph, codecs) -> None:
+    codec = codecs["hyperprior"]
+    costs = [
+        cost(small_photograph, codec.compress(small_photograph, quality=quality, effort=e), codec)
+        for e in (0, *EFFORTS)
+    ]
+    assert costs[1] <= costs[0]
+    assert costs[2] <= costs[1]
+    assert costs[3] < costs[1]
+
+
+def test_a_long_search_is_never_worse_than_a_step(codec, small_photograph) -> None:
+    # The untrained codec's tables are nothing that its networks were made for.
+    step, *longer = (
+        cost(small_photograph, codec.compress(small_photograph, effort=effort), codec)
+        for effort in EFFORTS
+    )
+    assert all(value <= step for value in longer)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_its_files_are_ordinary(effort, codec, photo, small_photograph) -> None:
+    data = codec.compress(small_photograph, effort=effort)
+    plain = codec.compress(small_photograph)
+    assert container.probe(data).header == container.probe(plain).header
+    latents, before = codec.latents(data), codec.latents(plain)
+    assert torch.equal(latents.symbols[0], before.symbols[0])  # z is left alone
+    assert any(
+        not torch.equal(one, other)
+        for one, other in zip(latents.symbols, before.symbols, strict=True)
+    )
+    assert codec.decompress(data).size == small_photograph.size
+
+
+def test_the_same_call_gives_the_same_bytes_and_moves_no_seed(codec, small_photograph) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    one, other = (codec.compress(small_photograph, effort=2) for _ in range(2))
+    assert one == other
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 3), (70, 130)])
+def test_sizes(size, codec, photograph) -> None:
+    picture = photograph.crop((0, 0, *size))
+    data = codec.compress(picture, effort=2)
+    assert codec.decompress(data).size == size
+
+
+def test_a_picture_larger_than_a_window(codec, photograph, monkeypatch) -> None:
+    picture = photograph.crop((100, 50, 260, 180))
+    plain = cost(picture, codec.compress(picture), codec)
+    whole = codec.compress(picture, effort=2)
+    monkeypatch.setattr(codec, "search_core", 4, raising=False)
+    parts = codec.compress(picture, effort=2)
+    assert parts != whole
+    if codec.name == "hyperprior":
+        gain = plain - cost(picture, whole, codec)
+        assert plain - cost(picture, parts, codec) > 0.7 * gain > 0
+
+
+def test_grey_pictures_and_alpha(codec, small_photograph) -> None:
+    assert codec.decompress(codec.compress(small_photograph.convert("L"), effort=2)).mode == "L"
+    clear = small_photograph.convert("RGBA")
+    assert codec.decompress(codec.compress(clear, effort=1)).mode == "RGBA"
+
+
+@pytest.mark.parametrize("effort", [1, 2])
+@pytest.mark.parametrize("limit", [700, 2500])
+def test_max_bytes_is_kept(limit, effort, small_photograph, codecs) -> None:
+    codec = codecs["hyperprior"]
+    data = codec.compress(small_photograph, max_bytes=limit, effort=effort)
+    assert 0.9 * limit < len(data) <= limit
+
+
+def test_max_bytes_that_only_a_plain_file_keeps(small_photograph, codecs) -> None:
+    codec = codecs["hyperprior"]
+    for limit in range(150, 300, 25):
+        try:
+            plain = codec.compress(small_photograph, max_bytes=limit)
+        except TargetError:
+            continue
+        assert len(codec.compress(small_photograph, max_bytes=limit, effort=1)) <= limit
+        assert len(plain) <= limit
+
+
+def test_bpp_and_psnr_are_met(small_photograph, codecs) -> None:
+    codec, picture = codecs["hyperprior"], media.from_image(small_photograph)
+    encoded = encode_picture(picture, codec, Target(bpp=1.5), effort=2)
+    assert encoded.bpp == pytest.approx(1.5, rel=0.02)
+    assert not encoded.warnings
+    drawn = np.asarray(codec.decompress(codec.compress(small_photograph, psnr=33, effort=2)))
+    mse = np.square(np.asarray(small_photograph, np.float64) - drawn).mean()
+    assert 10 * np.log10(255**2 / mse) == pytest.approx(33, rel=0.02)
+
+
+def test_a_target_out_of_reach_is_told(small_photograph, codecs) -> None:
+    with pytest.warns(QuantalWarning, match="99 dB can't be reached"):
+        codecs["hyperprior"].compress(small_photograph, psnr=99, effort=1)
+
+
+@pytest.mark.parametrize("target", [Target(), Target(max_bytes=1500), Target(psnr=33)])
+def test_progress_rises_to_one(target, codecs, small_photograph) -> None:
+    told: list[float] = []
+    picture = media.from_image(small_photograph)
+    encode_picture(picture, codecs["hyperprior"], target, effort=2, tell=told.append)
+    assert len(told) > 5
+    assert told == sorted(told)
+    assert 0 < told[0] < 0.5
+    assert told[-1] == 1
+
+
+def test_an_effort_that_there_is_not(codec, small_photograph) -> None:
+    with pytest.raises(ArgumentError, match="has no effort 4; it has: 0, 1, 2, 3"):
+        codec.compress(small_photograph, effort=4)
+
+
+def test_codecs_of_the_zoo_make_none(zoo_weights: Callable[[str], Path], small_photograph) -> None:
+    path = zoo_weights("bmshj2018-factorized")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", QuantalWarning)
+        codec = quantal.load("compressai", "cpu", weights=path)
+        with pytest.raises(ArgumentError, match="has no effort 1; it has: 0"):
+            codec.compress(small_photograph, effort=1)
+
+
+def test_prices_are_those_of_the_coder(codecs) -> None:
+    codec = codecs["hyperprior"]
+    tables = codec._y_tables
+    index = np.repeat(np.flatnonzero(~tables.certain), 41).astype(np.uint8)
+    symbols = np.tile(np.arange(-20, 21, dtype=np.int32), len(index) // 41)
+    inside = [
+        tables.first[t] <= s < tables.first[t] + tables.slots[t] - 1
+        for s, t in zip(symbols, index, strict=True)
+    ]
+    symbols, index = symbols[inside], index[inside]
+    prices = Prices(tables, torch.zeros(SCALES))
+    bits = prices.bits(torch.from_numpy(symbols), torch.from_numpy(index)).sum()
+    assert float(bits) == pytest.approx(estimate_bits(symbols, index, tables), rel=1e-4)
+    assert float(bits) / 8 == pytest.approx(len(encode(symbols, index, tables)), rel=1e-2)
+
+
+def test_what_no_table_lists_has_a_price_too(codecs) -> None:
+    tables = codecs["hyperprior"]._y_tables
+    index = np.full(1, np.flatnonzero(~tables.certain)[0], np.uint8)
+    prices = Prices(tables, torch.zeros(SCALES))
+    for symbol in (-200, 90, 255):
+        symbols = np.full(1, symbol, np.int32)
+        price = float(prices.bits(torch.from_numpy(symbols), torch.from_numpy(index)))
+        assert price == pytest.approx(estimate_bits(symbols, index, tables), abs=2)
+
+
+def test_rounding_by_price_only_goes_towards_zero(codecs) -> None:
+    tables = codecs["hyperprior"]._y_tables
+    prices = Prices(tables, torch.zeros(SCALES))
+    generator = torch.Generator().manual_seed(1)
+    residual = torch.randn(5000, generator=generator) * 3
+    index = torch.randint(0, SCALES, (5000,), generator=generator).to(torch.uint8)
+    plain = prices.nearest(residual.clone(), index)
+    for worth in (0.0, 4.0, 1e6):
+        chosen = prices.chooser(worth)(residual.clone(), index)
+        assert chosen.dtype == torch.int32
+        assert ((plain - chosen) * plain.sign() >= 0).all()
+        assert ((plain - chosen).abs() <= 1).all()
+        assert torch.equal(chosen, plain) == (worth == 1e6)
