@@ -21,6 +21,7 @@ from quantal.codecs._net import CodecNet
 from quantal.codecs._prices import Prices
 from quantal.codecs.base import Pixels, Tell
 from quantal.entropy.hyperprior import Z_STRIDE
+from quantal.entropy.quantise import clamp_through
 from quantal.entropy.rates import rate_lambda
 from quantal.layers import half_pays
 from quantal.transforms.windows import spans
@@ -86,7 +87,9 @@ class Window:
         with torch.autocast(device.type, torch.bfloat16, enabled=half_pays(device)):
             drawn = self.net.synthesis(y_hat)
         height, width = self.pixels.shape[-2:]
-        squares = (drawn[..., :height, :width].float() - self.pixels).square().sum()
+        # A decoder clips: what it clips to may be far from what was drawn, and exact.
+        seen = clamp_through(drawn[..., :height, :width].float(), 0.0, 1.0)
+        squares = (seen - self.pixels).square().sum()
         return squares * _error_price(self.position)[0]
 
 
