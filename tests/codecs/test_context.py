@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -19,44 +20,15 @@ import quantal
 from quantal import container
 from quantal.cli import app
 from quantal.codecs import context
-from quantal.codecs._context_net import ContextConfig, ContextNet
 from quantal.codecs._net import pad_to
 from quantal.codecs._weights import read_weights, write_weights
 from quantal.codecs.context import Context
 from quantal.entropy.context import Cells, Order
-from quantal.entropy.scales import SCALES
 from quantal.errors import ArgumentError, BitstreamError, ModelError, TruncatedError
-from quantal.train.exporter import _y_tables, _z_tables
 
-#: Orders, and channels that suit them.
-ORDERS = {"core": 32, "places": 20, "slices": 20}
-#: How far symbols are drawn from the middle of their cell.
-LEAN = 0.1
+sys.path.insert(0, str(Path(__file__).parent))
 
-
-def write_small(path: Path, order: str, adaptive: bool, lean: float = LEAN) -> Path:
-    """Weights of an untrained codec whose symbols, means and scales are all lively."""
-    torch.manual_seed(7)
-    sizes = {"z_channels": 6, "hyper_width": 8, "mean_width": 8, "scale_width": 8}
-    config = ContextConfig(
-        (8, 12, ORDERS[order]), (1, 1, 1), **sizes, order=order, adaptive=adaptive
-    )  # type: ignore[arg-type]
-    net = ContextNet(config)
-    net.initialise(torch.rand(4, 3, 64, 64))
-    with torch.no_grad():
-        for leave in net.mean.leaves:
-            leave.conv.weight.mul_(20)  # type: ignore[union-attr, operator]
-        for step in net.scale.steps:
-            step.leave.conv.weight.mul_(20)  # type: ignore[union-attr, operator]
-        net.hyper_analysis.leave.weight.mul_(10)
-        net.lean.fill_(lean)
-        for value in (*net.parameters(), *net.buffers()):
-            if value.is_floating_point():
-                value.copy_(value.half().float())
-    net.scale.quantise(True)
-    counts = [np.zeros(2001)] * SCALES
-    write_weights(path, net, _y_tables(counts), _z_tables(net), {})
-    return path
+from small import LEAN, ORDERS, write_small
 
 
 @pytest.fixture(scope="module")
