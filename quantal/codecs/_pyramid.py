@@ -123,7 +123,7 @@ class PyramidCodec(Codec):
         core, reach = (pixels // STRIDE for pixels in self._window(self._net.synthesis))
 
         def network(part: Tensor) -> Tensor:
-            drawn = self._net.synthesis(part.to(self.device))
+            drawn = self._net.synthesis(part.to(self.device, memory_format=torch.channels_last))
             return finish(drawn.mul_(255).clamp_(0, 255)).cpu()
 
         plane = apply_in_windows(network, latents.y_hat[None], core, reach, STRIDE)

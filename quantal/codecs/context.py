@@ -123,7 +123,8 @@ class _Means:
     def tell(self, span: slice, mean: Tensor, symbols: Symbols) -> None:
         """Draw the latents of a step, for the steps after it."""
         values = symbols.values[span].float()
-        values -= values.sign() * self.lean[symbols.index[span].int()]
+        lean = self.lean.index_select(0, symbols.index[span].int().flatten())
+        values.addcmul_(values.sign(), lean.view(values.shape), value=-1)
         self.known[span] = values.add_(mean).mul_(self.ungain[span])
 
 

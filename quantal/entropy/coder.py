@@ -111,8 +111,8 @@ def _positions(index: IndexArray, tables: TableSet) -> npt.NDArray[np.int64]:
     # A stable sort of uint8 is a radix sort: this is what makes grouping cheap.
     if not tables.certain.any():
         return np.argsort(index, kind="stable")
-    places = np.flatnonzero(~tables.certain[index])
-    return places[np.argsort(index[places], kind="stable")]
+    places = np.flatnonzero(~tables.certain.take(index))
+    return places.take(np.argsort(index.take(places), kind="stable"))
 
 
 #: From so many elements on a helper thread saves more than starting it costs.
@@ -285,7 +285,7 @@ class Decoder:
         if len(positions) == len(index):
             symbols = np.empty(len(index), np.int32)
         else:
-            symbols = tables.first[index]
+            symbols = tables.first.take(index)
         symbols[positions] = slots
         self._check_end()
         return symbols

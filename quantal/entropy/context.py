@@ -361,5 +361,6 @@ class ExactContext:
             return self.steps[step](features, rate_index)
         # Clamped before the magnitude is taken: the lowest int32 has none.
         top = len(self.table) - 1
-        told = self.table[known.clamp(-top, top).abs().long()]
+        sizes = known.clamp(-top, top).abs_()
+        told = self.table.index_select(0, sizes.flatten()).view(sizes.shape)
         return self.steps[step](torch.cat((features, told), dim=1), rate_index)
