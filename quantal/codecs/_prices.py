@@ -10,6 +10,7 @@ from collections.abc import Callable
 from copy import copy
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -88,7 +89,9 @@ class Prices:
         return choose
 
 
-def _prices(tables: TableSet, table: int, symbols: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _prices(
+    tables: TableSet, table: int, symbols: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
     """Bits of each symbol under one table."""
     if tables.certain[table]:
         return np.zeros(len(symbols))
