@@ -1,171 +1,226 @@
-"""Seconds to encode and decode one picture, warm and in process, beside CompressAI's hyperpriors.
+"""What codecs cost: seconds to encode and decode, work and memory, by size of picture and cores.
 
-    python benchmarks/codec.py [--picture FILE | --size 768x512] [--threads 2] [--repeats 10]
+    python benchmarks/codec.py [--codecs hyperprior,context-m,mbt2018-mean,elic,avif-6]
+                               [--sizes 768x512,1920x1080,4000x3000] [--threads 1,2]
+                               [--rounds 3] [--repeats 3] [--limit 150] [--picture FILE]
+                               [--json FILE] [--markdown FILE]
 
-Ours goes from pixels to the bytes of a .qtl file and back. CompressAI's models have random weights
-(their speed does not depend on them much) and go to strings and back; they run in turns with ours.
-Peak memory is of a process that does nothing else.
+Ours goes from pixels to the bytes of a .qtl file and back; a size without weights runs untrained,
+from its recipe, and is marked so; QUANTAL_WEIGHTS names a folder with more. CompressAI's models go
+to strings and back, at the width of their upper qualities and untrained as well: what they cost
+hardly depends on their weights. AVIF (libaom, speeds 4 and 6) and WebP (method 6) are Pillow's.
+
+Every measurement is a process of its own on as many cores as it has threads: it codes the picture
+once to warm up, then `repeats` times. Processes of all codecs take turns, `rounds` times, so that a
+disturbance falls on all alike. Seconds are the best and, in brackets, the median. Memory is the
+process's largest, libraries and weights included, which are told in brackets. kMAC/pixel are the
+multiplications of convolutions and matrix products while 256x256 pixels are really coded. A codec
+is left out of a size where, by a smaller one, one way there and back would exceed `limit` seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
+import platform
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from PIL import Image
+# Nothing heavy is imported here: a child's peak of memory begins at the size of its parent.
+from coders import CLASSICAL, CODECS, OURS, ZOO
 from rich.console import Console
 from rich.table import Table
 
-from quantal import codecs, media
-from quantal.codecs.files import Target, decode_picture, encode_picture
-
-OTHERS = ("bmshj2018_hyperprior", "mbt2018_mean")
-CODECS = ("quantal hyperprior", *OTHERS)
+from quantal import codecs
 
 
-class Coder(NamedTuple):
-    """encode: pixels uint8 [H, W, 3] to something; decode: that to pixels."""
+@dataclass
+class Row:
+    """What was found of one codec at one size with so many threads."""
 
-    encode: Callable[[np.ndarray], Any]
-    decode: Callable[[Any], np.ndarray]
-    size: Callable[[Any], int]
-
-
-def ours(quality: int) -> Coder:
-    codec = codecs.load(device="cpu")
-    return Coder(
-        lambda pixels: encode_picture(
-            media.from_array(pixels), codec, Target(quality=quality)
-        ).data,
-        lambda data: decode_picture(data, codec=codec).pixels,
-        len,
-    )
-
-
-def compressai(name: str) -> Coder:
-    """The model of its lowest quality: N = 128, M = 192, the size of the lower five or so."""
-    from compressai import zoo
-
-    model = getattr(zoo, name)(quality=1, pretrained=False).eval()
-    model.update(force=True)
-
-    def encode(pixels: np.ndarray) -> Any:
-        height, width = pixels.shape[:2]
-        x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float().div_(255)
-        x = F.pad(x, (0, -width % 64, 0, -height % 64), mode="replicate")
-        return {**model.compress(x), "crop": (height, width)}
-
-    def decode(coded: Any) -> np.ndarray:
-        height, width = coded["crop"]
-        x = model.decompress(coded["strings"], coded["shape"])["x_hat"][0, :, :height, :width]
-        return x.mul_(255).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
-
-    return Coder(encode, decode, lambda coded: sum(len(s[0]) for s in coded["strings"]))
+    codec: str
+    size: str
+    threads: int
+    untrained: bool = False
+    failed: bool = False
+    encode: list[float] = field(default_factory=list)
+    decode: list[float] = field(default_factory=list)
+    bpp: float = 0.0
+    peak_gb: float = 0.0
+    loaded_gb: float = 0.0
+    encode_kmac: float | None = None
+    decode_kmac: float | None = None
 
 
-def build(name: str, quality: int) -> Coder:
-    return compressai(name) if name in OTHERS else ours(quality)
+def child(*arguments: str, threads: int = 1) -> str:
+    """The last line that coders.py prints when it runs with these arguments."""
+    command = [sys.executable, str(Path(__file__).with_name("coders.py")), *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    return done.stdout.strip().rpartition("\n")[2]
 
 
-def picture(options: argparse.Namespace) -> np.ndarray:
-    if options.picture:
-        return media.read(options.picture).pixels
-    width, height = map(int, options.size.split("x"))
-    try:
-        from skimage import data
+class Bench:
+    """All measurements that the options ask for."""
 
-        image = Image.fromarray(data.astronaut())
-    except ImportError:
-        noise = np.random.default_rng(1).integers(0, 256, (height // 16, width // 16, 3), np.uint8)
-        image = Image.fromarray(noise)
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options, self.folder = options, folder
+        self.notes = ["* with weights that were never trained"]
+        self.weights: dict[str, str] = {}
+        self.codecs = list(self._present(options.codecs.split(",")))
+        sizes = options.sizes.split(",")
+        self.sizes = sorted(sizes, key=self._pixels)
+
+    @staticmethod
+    def _pixels(size: str) -> int:
+        width, height = map(int, size.split("x"))
+        return width * height
+
+    def _present(self, names: list[str]) -> Iterator[str]:
+        """Those that can run here; untrained weights are made where there are none."""
+        trained = {info.name for info in codecs.available() if info.weights}
+        for name in names:
+            if name not in CODECS:
+                raise SystemExit(f"there is no codec {name!r} here; there are: {', '.join(CODECS)}")
+            if name in ZOO and find_spec("compressai") is None:
+                self.notes.append(f"{name} is left out: pip install 'quantal[compressai]'")
+                continue
+            if name in OURS and name not in trained:
+                self.weights[name] = str(self.folder / f"{name}.safetensors")
+                child("untrained", name, self.weights[name])
+                self.notes.append(
+                    f"{name} has no weights here: untrained, its files are larger than they should "
+                    "be, and its coder's part of the time is as well"
+                )
+            yield name
+
+    def _ask(self, codec: str, size: str, threads: int, count: bool = False) -> dict[str, Any]:
+        names = ("quality", "picture", "repeats", "limit")
+        task = {name: getattr(self.options, name) for name in names}
+        task |= {"codec": codec, "size": size, "threads": threads, "count": count}
+        task["weights"] = self.weights.get(codec)
+        found: dict[str, Any] = json.loads(child("work", json.dumps(task), threads=threads))
+        return found
+
+    def rows(self) -> Iterator[list[Row]]:
+        """The rows of each size and number of threads, in that order."""
+        work = {c: self._ask(c, "", 1, count=True) for c in self.codecs if c not in CLASSICAL}
+        for threads in map(int, self.options.threads.split(",")):
+            slowest: dict[str, float] = {}
+            for size in self.sizes:
+                rows = [
+                    Row(name, size, threads, self._untrained(name), **work.get(name, {}))
+                    for name in self.codecs
+                    if self._bearable(name, size, threads, slowest)
+                ]
+                for _ in range(self.options.rounds):
+                    for row in rows:
+                        self._measure(row)
+                rows = [row for row in rows if row.encode]
+                for row in rows:
+                    both = statistics.median(row.encode) + statistics.median(row.decode)
+                    slowest[row.codec] = both / self._pixels(size)
+                yield rows
+
+    def _untrained(self, name: str) -> bool:
+        return name in ZOO or name in self.weights
+
+    def _bearable(self, name: str, size: str, threads: int, slowest: dict[str, float]) -> bool:
+        expected = slowest.get(name, 0.0) * self._pixels(size)
+        if expected > self.options.limit:
+            self.notes.append(
+                f"{name} is left out at {size} with {threads} threads: about {expected:.0f} s"
+            )
+        return expected <= self.options.limit
+
+    def _measure(self, row: Row) -> None:
+        if row.encode and min(row.encode) + min(row.decode) > self.options.limit / 2:
+            return  # once is enough
+        if row.failed:
+            return
+        try:
+            found = self._ask(row.codec, row.size, row.threads)
+        except subprocess.CalledProcessError as error:
+            row.failed = True
+            reason = "was killed, for want of memory" if error.returncode < 0 else "failed"
+            self.notes.append(f"{row.codec} {reason} at {row.size} with {row.threads} threads")
+            return
+        row.encode += found["encode"]
+        row.decode += found["decode"]
+        row.bpp = found["bpp"]
+        row.peak_gb = max(row.peak_gb, found["peak_gb"])
+        row.loaded_gb = found["loaded_gb"]
 
 
-def seconds(run: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.perf_counter()
-    result = run()
-    return time.perf_counter() - start, result
+COLUMNS = ("codec", "encode s", "decode s", "kMAC/pixel", "peak GB", "bpp")
 
 
-@torch.inference_mode()
-def alone(options: argparse.Namespace) -> float:
-    """Peak gigabytes of this process after one codec has gone both ways once."""
-    coder = build(options.alone, options.quality)
-    coder.decode(coder.encode(picture(options)))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
+def cells(row: Row) -> list[str]:
+    def seconds(times: list[float]) -> str:
+        return f"{min(times):.3f} ({statistics.median(times):.3f})"
+
+    counted = row.encode_kmac is not None and row.decode_kmac is not None
+    return [
+        row.codec + " *" * row.untrained,
+        seconds(row.encode),
+        seconds(row.decode),
+        f"{row.encode_kmac:.1f} / {row.decode_kmac:.1f}" if counted else "",
+        f"{row.peak_gb:.2f} ({row.loaded_gb:.2f})",
+        f"{row.bpp:.2f}",
+    ]
 
 
-def peak(name: str) -> float:
-    """The same of a process with this one's options."""
-    command = [sys.executable, *sys.argv, "--alone", name]
-    return float(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
-
-
-@torch.inference_mode()
-def race(
-    options: argparse.Namespace, names: list[str]
-) -> tuple[dict[str, list[list[float]]], dict[str, int]]:
-    """Seconds of every encode and every decode, by codec, taken in turns; and coded bytes."""
-    pixels = picture(options)
-    coders = {name: build(name, options.quality) for name in names}
-    times: dict[str, list[list[float]]] = {name: [[], []] for name in names}
-    sizes = {}
-    for repeat in range(options.repeats + 1):
-        for name, coder in coders.items():
-            encoding, coded = seconds(lambda coder=coder: coder.encode(pixels))
-            decoding, _ = seconds(lambda coder=coder, coded=coded: coder.decode(coded))
-            sizes[name] = coder.size(coded)
-            if repeat:  # the first time warms up
-                times[name][0].append(encoding)
-                times[name][1].append(decoding)
-    return times, sizes
+def markdown(title: str, rows: list[Row]) -> str:
+    head = f"{title}\n\n| {' | '.join(COLUMNS)} |\n|---{'|---:' * (len(COLUMNS) - 1)}|\n"
+    return head + "".join(f"| {' | '.join(cells(row))} |\n" for row in rows)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--picture", type=Path, help="a file; one that is synthesised if not given")
-    parser.add_argument("--size", default="768x512", help="of the synthesised one, WIDTHxHEIGHT")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--codecs", default=",".join(CODECS))
+    parser.add_argument("--sizes", default="768x512,1920x1080,4000x3000", help="WIDTHxHEIGHT,...")
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--limit", type=float, default=150, help="seconds there and back")
+    parser.add_argument("--picture", help="a file; scikit-image's astronaut if not given")
     parser.add_argument("--quality", type=int, default=60, help="of ours")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--alone", help=argparse.SUPPRESS)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    if options.alone:
-        print(json.dumps(alone(options)))
-        return
 
-    names = list(CODECS)
-    try:
-        import compressai  # noqa: F401
-    except ImportError:
-        print("compressai is not installed, so ours runs alone: pip install 'quantal[compressai]'")
-        names = names[:1]
-    # First, while this process is small: a child's peak begins at the size of its parent.
-    peaks = {name: peak(name) for name in names}
-    times, sizes = race(options, names)
-    height, width = picture(options).shape[:2]
-    title = f"{width}x{height}, {options.threads} threads: seconds, best (median)"
-    table = Table(title=title)
-    table.add_column("codec", no_wrap=True)
-    for column in ("encode", "decode", "bytes", "peak GB"):
-        table.add_column(column, justify="right")
-    for name in names:
-        cells = [f"{min(t):.3f} ({statistics.median(t):.3f})" for t in times[name]]
-        table.add_row(name, *cells, f"{sizes[name]:,}", f"{peaks[name]:.2f}")
-    Console().print(table)
+    all_rows, texts = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(options, Path(folder))
+        for rows in bench.rows():
+            if not rows:
+                continue
+            title = f"{rows[0].size}, {rows[0].threads} thread{'s' * (rows[0].threads > 1)}"
+            table = Table(title=title)
+            for column in COLUMNS:
+                table.add_column(column, no_wrap=True)
+            for row in rows:
+                table.add_row(*cells(row))
+            Console(width=100).print(table)
+            all_rows += rows
+            texts.append(markdown(f"**{title}**", rows))
+    print(*bench.notes, sep="\n")
+    if options.markdown:
+        notes = "".join(f"- {note}\n" for note in bench.notes)
+        options.markdown.write_text("\n".join([*texts, notes]))
+    if options.json:
+        found = {"machine": platform.platform(), "rows": [asdict(row) for row in all_rows]}
+        options.json.write_text(json.dumps({**found, "notes": bench.notes}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
