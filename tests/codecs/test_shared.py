@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from small import write_small
 
 import quantal
 from quantal.codecs.base import Codec
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small import write_small
 
 SIZES = ((96, 80), (33, 130), (1, 1), (200, 64), (96, 80), (17, 16))
 
