@@ -94,19 +94,23 @@ class ContextNet(CodecNet):
         ungain = self.cells.per_element(self.ungain(position))
         features, scale_features = told
         known, sizes = cells[:, :0], cells[:, :0]
-        residuals, indices = [], []
+        residuals, indices, parts = [], [], []
         for step, span in enumerate(self.cells.spans):
             mean = self.mean(step, features, known, position) * gain[:, span]
             with torch.autocast(y.device.type, enabled=False):
                 index = self.scale(step, scale_features, sizes, position)
             residual = cells[:, span] * gain[:, span] - mean
-            symbols = quantise(residual, index)
-            y_hat = (self.drawn(symbols, index.detach().round()) + mean) * ungain[:, span]
-            known = torch.cat((known, y_hat), dim=1)
-            sizes = torch.cat((sizes, magnitudes(symbols)), dim=1)
+            symbols, later = quantise(residual, index)
+            y_hat, seen = (
+                (self.drawn(each, index.detach().round()) + mean) * ungain[:, span]
+                for each in (symbols, later)
+            )
+            known = torch.cat((known, seen), dim=1)
+            sizes = torch.cat((sizes, magnitudes(later)), dim=1)
+            parts.append(y_hat)
             residuals.append(residual)
             indices.append(index)
-        y_hat = self.cells.scatter(known)
+        y_hat = self.cells.scatter(torch.cat(parts, dim=1))
         return Coded(y_hat, torch.cat(residuals, dim=1), torch.cat(indices, dim=1))
 
     def exact_index(

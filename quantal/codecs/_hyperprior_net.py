@@ -49,7 +49,8 @@ class HyperpriorNet(CodecNet):
     ) -> Coded:
         mean, index = told
         residual = y * self.gain(position) - mean
-        y_hat = (quantise(residual, index) + mean) * self.ungain(position)
+        symbols, _ = quantise(residual, index)
+        y_hat = (symbols + mean) * self.ungain(position)
         return Coded(y_hat, residual, index)
 
     def exact_index(self, exact: Any, z: Tensor, symbols: Tensor, rate_index: int) -> Tensor:

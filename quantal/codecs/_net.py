@@ -28,8 +28,9 @@ __all__ = ["Coded", "CodecNet", "Estimate", "NetConfig", "Quantise", "pad_to"]
 #: Quantiser step in 0..255 units at lambda 1: the step of best trade is near 3 / sqrt(lambda).
 _STEP_AT_LAMBDA_ONE = 3.0
 
-#: Residuals and their scale indices, of one shape, to symbols that gradients can pass.
-Quantise = Callable[[Tensor, Tensor], Tensor]
+#: Residuals and their scale indices, of one shape, to symbols: as the picture is drawn from them,
+#: and as what is coded later is told of them.
+Quantise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 Config = TypeVar("Config", bound="NetConfig")
 
@@ -128,8 +129,7 @@ class CodecNet(nn.Module, ABC):
 
     def code(self, y: Tensor, z_hat: Tensor, position: Tensor) -> Coded:
         """Code latents [B, M, h, w], given dequantised z [B, N, h/4, w/4]."""
-        told = self.told(z_hat, position)
-        return self.code_told(y, told, position, lambda residual, _: round_through(residual))
+        return self.code_told(y, self.told(z_hat, position), position, _round)
 
     @abstractmethod
     def told(self, z_hat: Tensor, position: Tensor) -> tuple[Tensor, ...]:
@@ -204,6 +204,11 @@ class CodecNet(nn.Module, ABC):
         y_bits = logistic_bits(self.blur(coded.residual), index_to_scale(coded.index))
         drawn = self.synthesis(coded.y_hat, regions)
         return Estimate(drawn, y_bits.flatten(1).sum(1), z_bits.flatten(1).sum(1))
+
+
+def _round(residual: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+    symbols = round_through(residual)
+    return symbols, symbols
 
 
 def pad_to(x: Tensor, multiple: int) -> Tensor:

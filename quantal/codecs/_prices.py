@@ -60,9 +60,10 @@ class Prices:
         symbols[self.certain(index)] = 0
         return symbols
 
-    def rounded(self, residual: Tensor, index: Tensor) -> Tensor:
-        """Plain rounding of what networks in floating point give, to whole floats."""
-        return self.nearest(residual.clone(), index.round()).float()
+    def rounded(self, residual: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Plain rounding of what networks in floating point give; see _net.Quantise."""
+        symbols = self.nearest(residual.detach().clone(), index.round()).float()
+        return symbols, symbols
 
     def chooser(self, worth: float) -> Choose:
         """Rounding to the cheaper of a residual's neighbours; worth: bits per squared error.

@@ -167,7 +167,7 @@ class _Relaxed:
         self.prices, self.temperature, self.generator = prices, temperature, generator
         self.bits: list[Tensor] = []
 
-    def __call__(self, residual: Tensor, index: Tensor) -> Tensor:
+    def __call__(self, residual: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         index = index.detach().round().int()
         down = residual.detach().floor()
         part = (residual - down).clamp(1e-4, 1 - 1e-4)
@@ -180,7 +180,8 @@ class _Relaxed:
         down = down.masked_fill(self.prices.certain(index), 0.0)
         low, high = (self.prices.bits(symbols, index) for symbols in (down, down + 1))
         self.bits.append((low + (high - low) * up).sum())
-        return down + up
+        # Means that follow chances would be noise to the steps after this one.
+        return down + up, self.prices.rounded(residual, index)[0]
 
 
 #: Of the annealing: temperatures, and how far a symbol comes if its steps go either way at random.
