@@ -76,6 +76,8 @@ class Order:
         # Exclusive or makes the Latin square; opposite corners follow each other.
         turn = (0, 3, 2, 1)
         latin = tuple(tuple(turn[g ^ p] for p in range(_PLACES)) for g in range(4))
+        shares: tuple[int, ...]
+        steps: tuple[tuple[int, ...], ...]
         if name == "places":
             shares, steps = (1,) * 4, latin
         elif name == "core":
