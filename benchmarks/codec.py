@@ -73,9 +73,11 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder = options, folder
-        self.notes = ["* with weights that were never trained"]
+        self.notes: list[str] = []
         self.weights: dict[str, str] = {}
         self.codecs = list(self._present(options.codecs.split(",")))
+        if any(map(self._untrained, self.codecs)):
+            self.notes.insert(0, "* with weights that were never trained")
         sizes = options.sizes.split(",")
         self.sizes = sorted(sizes, key=self._pixels)
 
@@ -137,7 +139,7 @@ class Bench:
         expected = slowest.get(name, 0.0) * self._pixels(size)
         if expected > self.options.limit:
             self.notes.append(
-                f"{name} is left out at {size} with {threads} threads: about {expected:.0f} s"
+                f"{name} is left out at {size}, threads: {threads}: about {expected:.0f} s"
             )
         return expected <= self.options.limit
 
@@ -151,7 +153,7 @@ class Bench:
         except subprocess.CalledProcessError as error:
             row.failed = True
             reason = "was killed, for want of memory" if error.returncode < 0 else "failed"
-            self.notes.append(f"{row.codec} {reason} at {row.size} with {row.threads} threads")
+            self.notes.append(f"{row.codec} {reason} at {row.size}, threads: {row.threads}")
             return
         row.encode += found["encode"]
         row.decode += found["decode"]
