@@ -104,6 +104,8 @@ class CodecNet(nn.Module, ABC):
     def __init__(self, config: NetConfig) -> None:
         super().__init__()
         self.config = config
+        #: Whether training prices rounded symbols, as files do, instead of noisy ones.
+        self.rounded = False
         latents = config.channels[-1]
         transform = (config.channels, config.blocks, config.kind, config.extras)
         self.analysis = PyramidAnalysis(*transform)
@@ -185,11 +187,11 @@ class CodecNet(nn.Module, ABC):
         return self.hyper_analysis(y, position).float() * self.z_gain(position)
 
     def blur(self, values: Tensor) -> Tensor:
-        """Rounding or, in training mode, noise in its place.
+        """What is priced: rounded values or, in training mode, noisy ones unless `rounded` says so.
 
         Noise has a gradient, but costs more where symbols are nearly always zero.
         """
-        return add_noise(values) if self.training else values.round()
+        return add_noise(values) if self.training and not self.rounded else round_through(values)
 
     def forward(self, pixels: Tensor, position: Tensor, regions: Tensor | None = None) -> Estimate:
         """Code pixels [B, 3, H, W] (0..1, H and W multiples of 64) at rate positions [B].

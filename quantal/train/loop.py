@@ -136,6 +136,7 @@ class _Run:
         phase = recipe.phase(done)
         for net in (state.net, state.ema):
             net.scale.quantise(done >= recipe.quantise_from)
+            net.rounded = phase.rounded
         if phase.hold != self.held:
             # The optimiser knows nothing yet of what begins to move: its first steps are blind.
             self.held, self.moving_since = phase.hold, state.step

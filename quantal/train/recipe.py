@@ -18,13 +18,15 @@ __all__ = ["Phase", "Recipe", "read_recipe"]
 class Phase:
     """Crops of `crop` pixels in batches of `batch`, until this fraction of the run is done.
 
-    hold: parts of the network that stand still meanwhile, as `analysis`.
+    hold: parts of the network that stand still meanwhile, as `analysis`; rounded: whether rounded
+    symbols are priced, as in files, instead of noisy ones, whose price has a smoother gradient.
     """
 
     until: float
     crop: int
     batch: int
     hold: tuple[str, ...] = ()
+    rounded: bool = False
 
 
 @dataclass(frozen=True)

@@ -173,3 +173,35 @@ def test_overrides_reach_into_sections(recipe):
     changed = read_recipe(recipe, ["model.z_channels=12", "learning_rate=1e-3"])
     assert changed.model["z_channels"] == 12
     assert changed.learning_rate == pytest.approx(1e-3)
+
+
+def test_a_phase_holds_parts_and_prices_rounded_symbols(recipe, tmp_path):
+    first = {"until": 0.5, "crop": 64, "batch": 2}
+    last = {"until": 1.0, "crop": 64, "batch": 2, "hold": ["analysis"], "rounded": True}
+    run(recipe, ["steps=10", f"phases={json.dumps([first, last])}"])
+    half = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    run(recipe, ["steps=20", f"phases={json.dumps([first, last])}"], resume=True)
+    whole = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    for part, stands in (("analysis", True), ("synthesis", False)):
+        names = [n for n in half["net"] if n.startswith(part) and n.endswith("weight")]
+        assert all(torch.equal(half["net"][n], whole["net"][n]) for n in names) == stands
+    with pytest.raises(ArgumentError, match="'analyses'"):
+        other = json.dumps([{**last, "hold": ["analyses"]}])
+        run(recipe, [f"phases={other}", f"out={tmp_path / 'other'}"])
+
+
+def test_a_context_codec_goes_on_from_another_codec_s_transforms(recipe, tmp_path):
+    weights = run(recipe, ["steps=20"])
+    changes = {"codec": "context-s", "start_from": str(weights), "steps": 6, "out": "x"}
+    changes["out"] = str(tmp_path / "context")
+    sizes = {**SIZES, "blocks": [2, 1, 1], "order": "places"}
+    options = [f"{key}={value}" for key, value in changes.items()]
+    hold = json.dumps([{"until": 1.0, "crop": 64, "batch": 2, "hold": ["analysis", "synthesis"]}])
+    grown = run(recipe, [*options, f"model={json.dumps(sizes)}", f"phases={hold}"])
+    codec = quantal.load("context-s", "cpu", weights=grown)
+    other = quantal.load("hyperprior", "cpu", weights=weights)
+    # One block more, which began as the identity and stood still: the transforms are the same.
+    pixels = data.astronaut()[:64, :64]
+    torch.testing.assert_close(codec.analyse(pixels), other.analyse(pixels), rtol=0, atol=1e-3)
+    drawn = np.asarray(codec.decompress(codec.compress(pixels, quality=90)))
+    assert np.square(drawn.astype(float) - pixels).mean() < 2000
