@@ -122,7 +122,8 @@ def detect(tmp_path: Path) -> Kit:
     """Two pictures with a box each; the model always sees the first one's box."""
     pytest.importorskip("onnxruntime")
     pytest.importorskip("pycocotools")
-    data = tmp_path / "boxes"
+    # Pictures are looked for up to two folders above: other tests' folders must not be among them.
+    data = tmp_path / "sets" / "boxes"
     (data / "images").mkdir(parents=True)
     for i in range(2):
         speckled(COLOURS["red"], (32, 32), i).save(data / "images" / f"{i}.png")
