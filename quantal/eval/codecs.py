@@ -128,7 +128,7 @@ def names() -> tuple[str, ...]:
     """Every name that a spec may start with, except those of CompressAI's zoo."""
     from quantal.codecs import available
 
-    return (*(info.name for info in available()), *_CLASSICAL)
+    return (*(info.name for info in available() if info.weights), *_CLASSICAL)
 
 
 def _class_of(name: str) -> type[ImageCodec]:
