@@ -36,7 +36,7 @@ def compress(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="One of `quantal codecs`, or compressai/ARCHITECTURE; default hyperprior.",
+            help="One of `quantal codecs`, or compressai/ARCHITECTURE; default context-m.",
         ),
     ] = None,
     quality: Annotated[

@@ -25,11 +25,11 @@ __all__ = ["Hyperprior"]
 BAND_POSITIONS = 16384
 
 
-def bands(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """Rows of latents (start, end) of each band; starts are multiples of Z_STRIDE."""
+def bands(height: int, width: int) -> Iterator[slice]:
+    """Rows of latents of each band; they start at multiples of Z_STRIDE."""
     rows = max(BAND_POSITIONS // width // Z_STRIDE, 1) * Z_STRIDE
     for start in range(0, height, rows):
-        yield start, min(start + rows, height)
+        yield slice(start, min(start + rows, height))
 
 
 class Hyperprior(PyramidCodec):
@@ -47,10 +47,10 @@ class Hyperprior(PyramidCodec):
         yield self._z_batch(z, rate)
         with torch.inference_mode():
             gain, _ = self._gains(rate)
-            for start, end in bands(height, width):
-                index = self._scale_index(z, rate, start, end, width)
-                mean = self._means(z, rate, start, end, width) * gain
-                symbols = choose(latents[0, :, start:end] * gain - mean, index)
+            for band in bands(height, width):
+                index = self._scale_index(z, rate, band, width)
+                mean = self._means(z, rate, band, width) * gain
+                symbols = choose(latents[0, :, band] * gain - mean, index)
                 yield symbols.numpy().reshape(-1), index.numpy().reshape(-1), self._y_tables
 
     def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
@@ -59,10 +59,10 @@ class Hyperprior(PyramidCodec):
         decoder = Decoder(payload)
         z = self._take_z(decoder, len(payload), width, height, rate)
         y = torch.empty(self._channels, rows, columns, dtype=torch.int32)
-        for start, end in bands(rows, columns):
-            index = self._scale_index(z, rate, start, end, columns)
+        for band in bands(rows, columns):
+            index = self._scale_index(z, rate, band, columns)
             taken = decoder.take(index.numpy().reshape(-1), self._y_tables)
-            y[:, start:end] = torch.from_numpy(taken).view(self._channels, end - start, columns)
+            y[:, band] = torch.from_numpy(taken).view(self._channels, -1, columns)
         decoder.finish()
         return [z, y]
 
@@ -72,32 +72,32 @@ class Hyperprior(PyramidCodec):
         with torch.inference_mode():
             gain, ungain = self._gains(rate)
             y_hat = torch.empty(y.shape, dtype=torch.float32)
-            for start, end in bands(*y.shape[1:]):
-                mean = self._means(z, rate, start, end, columns) * gain
-                y_hat[:, start:end] = (y[:, start:end] + mean) * ungain
+            for band in bands(*y.shape[1:]):
+                mean = self._means(z, rate, band, columns) * gain
+                y_hat[:, band] = (y[:, band] + mean) * ungain
             z_hat = self._z_hat(z, rate)
         return Latents(self.name, width, height, rate, STRIDE, symbols, y_hat, z_hat)
 
     def _around(
-        self, z: Tensor, start: int, end: int, reach: int, apply: Callable[[Tensor], Tensor]
+        self, z: Tensor, band: slice, reach: int, apply: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Apply a 4x upsampling network to the rows of z around the rows start..end of y."""
-        low = max(start // Z_STRIDE - reach, 0)
-        high = min(-(-end // Z_STRIDE) + reach, z.shape[-2])
+        """Apply a 4x upsampling network to the rows of z around a band of rows of y."""
+        low = max(band.start // Z_STRIDE - reach, 0)
+        high = min(-(-band.stop // Z_STRIDE) + reach, z.shape[-2])
         fine = apply(z[None, :, low:high])[0]
-        return fine[:, start - low * Z_STRIDE : end - low * Z_STRIDE]
+        return fine[:, band.start - low * Z_STRIDE : band.stop - low * Z_STRIDE]
 
-    def _scale_index(self, z: Tensor, rate: int, start: int, end: int, width: int) -> Tensor:
-        """Table index of rows start..end of y, uint8 [M, rows, width]: integers alone."""
+    def _scale_index(self, z: Tensor, rate: int, band: slice, width: int) -> Tensor:
+        """Table index of a band of y, uint8 [M, rows, width]: integers alone."""
 
         def network(part: Tensor) -> Tensor:
             return self._exact(self._z_values(part, rate), rate // QUARTERS)
 
-        index = self._around(z, start, end, 2, network)
+        index = self._around(z, band, 2, network)
         return index[..., :width].to(torch.uint8).contiguous()
 
-    def _means(self, z: Tensor, rate: int, start: int, end: int, width: int) -> Tensor:
-        """Means of rows start..end of y [M, rows, width], in the latents' own units."""
+    def _means(self, z: Tensor, rate: int, band: slice, width: int) -> Tensor:
+        """Means of a band of y [M, rows, width], in the latents' own units."""
         position = self._position(rate)
 
         def network(part: Tensor) -> Tensor:
@@ -106,4 +106,4 @@ class Hyperprior(PyramidCodec):
         def windowed(part: Tensor) -> Tensor:
             return apply_in_windows(network, part, self.core // 2, MeanNet.reach, Z_STRIDE)
 
-        return self._around(z, start, end, MeanNet.reach, windowed)[..., :width]
+        return self._around(z, band, MeanNet.reach, windowed)[..., :width]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_CODEC", "CodecEntry", "available", "device_name", "load", "names"]
 
-DEFAULT_CODEC = "hyperprior"
+DEFAULT_CODEC = "context-m"
 _GROUP = "quantal.codecs"
 _WEIGHTS = Path(__file__).parents[1] / "weights"
 #: A folder that is looked into first: weights trained at home, tried from the command line.

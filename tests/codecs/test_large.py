@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
 import quantal
+from quantal.codecs import context, hyperprior
 from quantal.codecs._pyramid import STRIDE, PyramidCodec
-from quantal.codecs.hyperprior import Hyperprior, bands
+from quantal.codecs.hyperprior import Hyperprior
 
 pytestmark = pytest.mark.slow
 
@@ -26,45 +27,54 @@ def pixels() -> np.ndarray:
     return np.stack([plane, 255 - plane, 40 + plane / 2], axis=-1).clip(0, 255).astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def codec() -> Hyperprior:
-    loaded = quantal.load(device="cpu")
-    assert isinstance(loaded, Hyperprior)
+@pytest.fixture(scope="module", params=["hyperprior", "context-m"])
+def codec(request: pytest.FixtureRequest) -> PyramidCodec:
+    loaded = quantal.load(request.param, "cpu")
+    assert isinstance(loaded, PyramidCodec)
     return loaded
 
 
 @pytest.fixture(scope="module")
-def latents(codec: Hyperprior, pixels: np.ndarray) -> torch.Tensor:
+def latents(codec: PyramidCodec, pixels: np.ndarray) -> torch.Tensor:
     assert max(pixels.shape) > PyramidCodec.core * STRIDE
     return codec.analyse(pixels)
 
 
 @pytest.fixture
-def one_window(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(PyramidCodec, "core", 1 << 20)
-    yield
+def one_window(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From the call on, a picture is one window."""
+    return lambda: monkeypatch.setattr(PyramidCodec, "core", 1 << 20)
 
 
-def test_windows_leave_no_seam_in_the_latents(
-    codec: Hyperprior, pixels: np.ndarray, latents: torch.Tensor, one_window: None
-) -> None:
+def test_windows_leave_no_seam_in_the_latents(codec, pixels, latents, one_window) -> None:
+    one_window()
     whole = codec.analyse(pixels)
     assert torch.allclose(latents, whole, rtol=0, atol=1e-4 * float(whole.abs().max()))
 
 
-def test_every_symbol_comes_back_and_windows_leave_no_seam_in_the_picture(
-    codec: Hyperprior, latents: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert len(list(bands(*latents.shape[-2:]))) > 1
+def test_every_symbol_comes_back(codec, latents) -> None:
+    """They are written band by band, for each step of a context codec anew."""
     written = [torch.from_numpy(symbols.copy()) for symbols, _, _ in codec._coded(latents, RATE)]
-    z, y = codec.parse(codec.encode(latents, RATE), WIDTH, HEIGHT, RATE)
-    assert torch.equal(z.flatten(), written[0])
-    for band, symbols in zip(bands(*y.shape[1:]), written[1:], strict=True):
-        assert torch.equal(y[:, slice(*band)].flatten(), symbols)
+    symbols = codec.parse(codec.encode(latents, RATE), WIDTH, HEIGHT, RATE)
+    assert torch.equal(symbols[0].flatten(), written[0])
+    if isinstance(codec, Hyperprior):
+        cuts = [hyperprior.bands(*latents.shape[-2:])]
+    else:
+        cuts = [context.bands(*part.shape[1:]) for part in symbols[1:]]
+    taken = [
+        part[:, band].flatten()
+        for part, bands in zip(symbols[1:], cuts, strict=True)
+        for band in bands
+    ]
+    assert len(taken) > len(cuts)
+    assert all(torch.equal(a, b) for a, b in zip(taken, written[1:], strict=True))
 
-    drawn = codec.synthesise(codec.dequantise([z, y], WIDTH, HEIGHT, RATE))
-    monkeypatch.setattr(PyramidCodec, "core", 1 << 20)
-    whole = codec.synthesise(codec.dequantise([z, y], WIDTH, HEIGHT, RATE))
+
+def test_windows_leave_no_seam_in_the_picture(codec, latents, one_window) -> None:
+    symbols = codec.parse(codec.encode(latents, RATE), WIDTH, HEIGHT, RATE)
+    drawn = codec.synthesise(codec.dequantise(symbols, WIDTH, HEIGHT, RATE))
+    one_window()
+    whole = codec.synthesise(codec.dequantise(symbols, WIDTH, HEIGHT, RATE))
     assert drawn.shape == (HEIGHT, WIDTH, 3)
     difference = np.abs(drawn.astype(np.int16) - whole)
     # Sums taken in another order round another way now and then; a seam would be more.

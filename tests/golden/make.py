@@ -1,13 +1,14 @@
-"""Make the golden files anew: coded pictures and the hashes of their symbols.
+"""Make a codec's golden files anew: coded pictures and the hashes of their symbols.
 
-    python tests/golden/make.py
+    python tests/golden/make.py CODEC
 
-Only when the weights or the format change on purpose: the point of golden files is that what was
+Only when its weights or the format change on purpose: the point of golden files is that what was
 written once decodes to the same symbols ever after, on every machine.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -41,14 +42,20 @@ def pictures() -> dict[str, tuple[Image.Image, int]]:
 
 
 def main() -> None:
-    hashes = {}
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("codec")
+    codec = quantal.load(parser.parse_args().codec, "cpu")
+    folder, table = HERE / codec.name, HERE / "golden.json"
+    folder.mkdir(exist_ok=True)
+    hashes = json.loads(table.read_text(encoding="utf-8"))
     for name, (image, quality) in pictures().items():
-        coded = quantal.compress(image, quality=quality)
-        (HERE / f"{name}.qtl").write_bytes(coded)
+        coded = quantal.compress(image, quality=quality, codec=codec)
+        (folder / f"{name}.qtl").write_bytes(coded)
         latents = quantal.latents(coded)
-        hashes[name] = {"symbols": digest(latents), "size": [latents.width, latents.height]}
-    (HERE / "golden.json").write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
-    print(f"{len(hashes)} golden files written")
+        size = [latents.width, latents.height]
+        hashes[f"{codec.name}/{name}"] = {"symbols": digest(latents), "size": size}
+    table.write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
+    print(f"{len(pictures())} golden files of {codec.name} written")
 
 
 if __name__ == "__main__":
