@@ -60,9 +60,7 @@ def test_every_single_bit_counts(full: bytes) -> None:
 
 def test_5000_copies_with_flipped_bits_are_refused(files: list[bytes]) -> None:
     rng = Random(5000)
-    outcomes = Counter(
-        fuzz.outcome(fuzz.flip_bits(rng, rng.choice(files))) for _ in range(5000)
-    )
+    outcomes = Counter(fuzz.outcome(fuzz.flip_bits(rng, rng.choice(files))) for _ in range(5000))
     assert set(outcomes) <= {"CorruptError", "TruncatedError", "UnsupportedVersionError"}
 
 
@@ -95,7 +93,7 @@ def test_a_future_version_is_told_as_such(colour: bytes) -> None:
 
 
 def test_a_wrong_hash_names_both_models(colour: bytes) -> None:
-    wanted = quantal.load().model_hash.hex()
+    wanted = container.probe(colour).header.model_hash.hex()
     with pytest.raises(ModelError, match=f"00c0ffee.*{wanted}"):
         quantal.decompress(fuzz.forged(colour, model_hash=bytes.fromhex("00c0ffee")))
 

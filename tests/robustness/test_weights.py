@@ -147,7 +147,7 @@ def test_a_header_that_says_something_else_is_refused(
 def test_codecs_are_listed_without_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     from quantal.codecs import registry
 
-    entry = registry._OWN[0]
+    (entry,) = (e for e in registry._OWN if e.name == registry.DEFAULT_CODEC)
     absent = registry.CodecEntry(entry.name, entry.description, entry.target, Path("absent"))
     monkeypatch.setattr(registry, "_OWN", (absent,))
     assert [info.weights for info in available()] == [False]
