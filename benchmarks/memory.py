@@ -1,6 +1,7 @@
 """How much memory a large picture takes, from pixels to a file and back, each in a process alone.
 
     python benchmarks/memory.py [--size 4000x3000] [--size 10000x10000] [--quality 60]
+                                [--codec context-m]
 
 Peak resident memory of the whole process, torch and the picture included, and wall seconds.
 """
@@ -37,12 +38,12 @@ def synthesise(width: int, height: int) -> np.ndarray:
     return pixels
 
 
-def measure(way: str, file: Path, size: str, quality: int) -> dict[str, float]:
+def measure(name: str, way: str, file: Path, size: str, quality: int) -> dict[str, float]:
     """Run in a process of its own: encode a picture into a file, or decode that."""
     from quantal import codecs, media
     from quantal.codecs.files import Target, decode_picture, encode_picture
 
-    codec = codecs.load(device="cpu")
+    codec = codecs.load(name, "cpu")
     if way == "encode":
         picture = media.from_array(synthesise(*map(int, size.split("x"))))
         start = time.perf_counter()
@@ -60,14 +61,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", action="append", help="WIDTHxHEIGHT; may be given again")
     parser.add_argument("--quality", type=int, default=60)
+    parser.add_argument("--codec", default="context-m")
     parser.add_argument("--measure", nargs=2, metavar=("WAY", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         way, file = options.measure
-        print(json.dumps(measure(way, Path(file), options.size[0], options.quality)))
+        print(json.dumps(measure(options.codec, way, Path(file), options.size[0], options.quality)))
         return
 
-    table = Table(title=f"hyperprior at quality {options.quality}, peak memory of the process")
+    table = Table(title=f"{options.codec} at quality {options.quality}, peak memory of the process")
     for column in ("megapixels", "way", "GB", "seconds", "file bytes"):
         table.add_column(column, justify="left" if column == "way" else "right")
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +78,7 @@ def main() -> None:
             width, height = map(int, size.split("x"))
             for way in ("encode", "decode"):
                 command = [sys.executable, __file__, "--size", size, "--measure", way, str(file)]
-                command += ["--quality", str(options.quality)]
+                command += ["--quality", str(options.quality), "--codec", options.codec]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 found = json.loads(done.stdout)
                 figures = f"{found['gigabytes']:.2f}", f"{found['seconds']:.1f}"

@@ -32,6 +32,8 @@ from quantal.eval.summary import comparisons, document
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
 LOSSLESS = ("png", "webp-lossless", "jxl-lossless")
 CODECS = (
+    "context-m",
+    "context-s",
     "hyperprior",
     "jpeg",
     "webp",
