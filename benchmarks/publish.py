@@ -4,13 +4,16 @@
 
 KODAK: the 24 photographs as PNG. CID22: validation pictures of CID22, lossless. PUBLISHED: result
 files of CompressAI for Kodak (its results/image/kodak). PERCEPTUAL: a folder with LPIPS' weights.
-What is measured stays in --work, so that a stopped run goes on. Costs are measured apart, by one
-process on a few pictures, and mean something only while the machine does nothing else.
+What is measured stays in --work, so that a stopped run goes on, and stands packed beside the pages,
+so that a codec of the same version on the same pictures is not measured again anywhere. Costs are
+measured apart, by one process on a few pictures, and mean something only while the machine does
+nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import shutil
 from collections.abc import Iterable, Sequence
@@ -24,7 +27,7 @@ from quantal.eval.bdrate import BD
 from quantal.eval.codecs import codecs
 from quantal.eval.curves import Curve
 from quantal.eval.provenance import Provenance, provenance
-from quantal.eval.rd import Plan, RDResult, find_pictures, measure_rd
+from quantal.eval.rd import JOURNAL, Plan, RDResult, find_pictures, measure_rd
 from quantal.eval.report import write_report
 from quantal.eval.rows import Row
 from quantal.eval.summary import comparisons, document
@@ -114,8 +117,13 @@ def _tell(done: int, total: int, row: Row) -> None:
 
 
 def publish(name: str, title: str, plan: Plan, costs: RDResult | None, made: Provenance) -> None:
-    """Measure, and write NAME.md, NAME.svg and NAME.json."""
+    """Measure what isn't known yet, and write NAME.md, NAME.svg, NAME.json and NAME.jsonl.gz."""
+    journal, packed = plan.out / JOURNAL, DOCS / f"{name}.jsonl.gz"
+    if packed.exists() and not journal.exists():
+        plan.out.mkdir(parents=True, exist_ok=True)
+        journal.write_bytes(gzip.decompress(packed.read_bytes()))
     result = replace(measure_rd(plan, _tell), provenance=made)
+    packed.write_bytes(gzip.compress(journal.read_bytes(), mtime=0))
     deltas = comparisons(result)
     write_report(result, deltas, plan.out)
     shutil.copy(plan.out / "rd.svg", DOCS / f"{name}.svg")
@@ -136,7 +144,8 @@ def _page(name: str, title: str, result: RDResult, costs: RDResult | None) -> st
         f"# {title}: rate and distortion",
         f"{len(result.pictures)} pictures, {sum(megapixels.values()):.1f} megapixels; Quantal "
         f"{made.quantal}, commit {made.commit}, {made.date}; {made.machine}; {made.system}. Made "
-        f"by `make benchmark`; every mean and interval is in [{name}.json]({name}.json). What "
+        f"by `make benchmark`; every mean and interval is in [{name}.json]({name}.json), every "
+        f"measurement in [{name}.jsonl.gz]({name}.jsonl.gz). What "
         "counts as bytes and how a mean is taken: [Measuring codecs](../evaluation.md); the "
         "metrics: [Metrics](../metrics.md).",
         f"![Curves of all codecs]({name}.svg)",
