@@ -22,9 +22,11 @@ def codecs(as_json: JsonFlag = False) -> int:
         return 0
     for entry in entries:
         default = " (default)" if entry.name == DEFAULT_CODEC else ""
-        weights = "here" if entry.weights else "missing"
         typer.echo(f"{entry.name}{default}: {entry.media}. {entry.description}")
-        typer.echo(f"  parameters  {entry.parameters:,}; weights {weights}")
+        if not entry.weights:
+            typer.echo("  weights     missing; name yours with --weights FILE")
+            continue
+        typer.echo(f"  parameters  {entry.parameters:,}; weights here")
         typer.echo(
             f"  work        {entry.encode_kmac_per_pixel:.1f} kMAC/pixel to encode, "
             f"{entry.decode_kmac_per_pixel:.1f} to decode"

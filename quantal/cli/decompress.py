@@ -54,7 +54,8 @@ def decompress(
         typer.Option(
             min=1,
             metavar="K",
-            help="Draw the picture from the first K parts of its stream, also of a cut file.",
+            help="Draw the picture from the first K parts of a context codec's stream, also of a "
+            "cut file.",
         ),
     ] = None,
     weights: Weights = None,

@@ -35,7 +35,7 @@ from quantal.entropy.coder import Decoder, Encoder, IndexArray, IntArray, estima
 from quantal.entropy.hyperprior import Z_BITS, Z_LIMIT, Z_STRIDE, HyperAnalysis
 from quantal.entropy.scales import SCALES
 from quantal.entropy.tables import TableSet
-from quantal.errors import CorruptError, ModelError
+from quantal.errors import CorruptError, ModelError, TruncatedError
 from quantal.transforms import PyramidAnalysis, PyramidSynthesis, apply_in_windows
 
 __all__ = ["QUARTERS", "STRIDE", "Batch", "PyramidCodec"]
@@ -241,10 +241,13 @@ class PyramidCodec(Codec):
         # No symbol of z is free, so that a size which the bytes can't hold is known at once.
         least = tables.least_bits.sum() * rows * columns / 8
         if size + 8 < least:
-            raise CorruptError(
+            lack = (
                 f"a picture of {width}x{height} needs at least {int(least)} bytes of image part, "
-                f"this one has {size}: its header is wrong"
+                f"this one has {size}"
             )
+            if decoder.cut:
+                raise TruncatedError(f"{lack}: it was cut")
+            raise CorruptError(f"{lack}: its header is wrong")
         flat = decoder.take(self._z_index(rows * columns), tables)
         # Not by magnitude: the lowest int32 has none.
         if flat.min() < -Z_LIMIT or flat.max() > Z_LIMIT:

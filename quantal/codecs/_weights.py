@@ -153,7 +153,7 @@ def read_weights(path: Path) -> Weights:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ModelError(
-            f"weights {path.name} can't be read: {error}; install them anew"
+            f"weights {path.name} can't be read: {error}; install them anew, or name others"
         ) from error
     layout = metadata.get("format", "")
     if layout not in _LAYOUTS:

@@ -111,7 +111,10 @@ class Codec(ABC):
         missing: bytes that the payload lacks at its end. Raises TruncatedError if so many parts
         are not there, ArgumentError if this codec's streams have no parts.
         """
-        raise ArgumentError(f"streams of codec {self.name!r} have no parts: leave max_parts out")
+        raise ArgumentError(
+            f"streams of codec {self.name!r} have no parts, those of context codecs have: "
+            "leave --max-parts (in Python max_parts) out"
+        )
 
     @abstractmethod
     def synthesise(self, latents: Latents) -> Pixels:

@@ -23,7 +23,7 @@ from quantal.codecs.base import Latents
 from quantal.entropy.coder import Decoder
 from quantal.entropy.context import CELL, ContextMean, ContextScale, ExactContext
 from quantal.entropy.hyperprior import Z_STRIDE
-from quantal.errors import ModelError
+from quantal.errors import ModelError, TruncatedError
 from quantal.transforms import apply_in_windows
 
 __all__ = ["Context", "ContextL", "ContextM", "ContextS"]
@@ -181,16 +181,25 @@ class Context(PyramidCodec):
         self, decoder: Decoder, size: int, width: int, height: int, rate: int, steps: int
     ) -> tuple[Tensor, Symbols]:
         """z and the symbols of the first `steps` steps; those of the others are zero."""
-        z = self._take_z(decoder, size, width, height, rate)
-        sides = (-(-side // STRIDE) for side in (height, width))
-        scales = _Scales(self._exact, self._z_values(z, rate), rate, *sides)
-        found = self._empty(scales)
-        for step, span in enumerate(self._spans[:steps]):
-            for band in bands(scales.height, scales.width):
-                index = scales.index(step, span, band, found.values)
-                taken = decoder.take(index.numpy().reshape(-1), self._y_tables)
-                found.values[span, band] = torch.from_numpy(taken).view(index.shape)
-                found.index[span, band] = index
+        whole = 0
+        try:
+            z = self._take_z(decoder, size, width, height, rate)
+            sides = (-(-side // STRIDE) for side in (height, width))
+            scales = _Scales(self._exact, self._z_values(z, rate), rate, *sides)
+            found = self._empty(scales)
+            for step, span in enumerate(self._spans[:steps]):
+                whole = step + 1
+                for band in bands(scales.height, scales.width):
+                    index = scales.index(step, span, band, found.values)
+                    taken = decoder.take(index.numpy().reshape(-1), self._y_tables)
+                    found.values[span, band] = torch.from_numpy(taken).view(index.shape)
+                    found.index[span, band] = index
+        except TruncatedError as error:
+            advice = f", or draw what is there: --max-parts {whole} (in Python max_parts={whole})"
+            raise TruncatedError(
+                f"the stream was cut inside part {whole + 1} of its {1 + len(self._spans)}; "
+                f"fetch it again{advice if whole else ''}"
+            ) from error
         return z, found
 
     def _read_all(

@@ -14,7 +14,13 @@ from types import MappingProxyType
 from quantal.container._model import Header
 from quantal.container._rate import RATES
 from quantal.container._wire import Choice, Cursor, Raw, Sink, Symbols40, UInt, Wire
-from quantal.errors import ArgumentError, BitstreamError, CorruptError, UnsupportedVersionError
+from quantal.errors import (
+    ArgumentError,
+    BitstreamError,
+    CorruptError,
+    TruncatedError,
+    UnsupportedVersionError,
+)
 
 __all__ = [
     "FIELDS",
@@ -134,9 +140,14 @@ def pack_header(header: Header) -> bytes:
 
 def unpack_header(cursor: Cursor) -> Header:
     """The header that starts at the cursor, every field checked against its allowed values."""
+    if not cursor.data:
+        raise TruncatedError("the file is empty; fetch it again")
     if not MAGIC.startswith(cursor.data[: len(MAGIC)]):
         found = cursor.data[: len(MAGIC)].hex(" ")
-        raise CorruptError(f"not a .qtl file: starts with {found}, expected {MAGIC.hex(' ')}")
+        raise CorruptError(
+            f"not a .qtl file: starts with {found}, expected {MAGIC.hex(' ')}; "
+            "name one that `quantal compress` wrote"
+        )
     values = {field.name: field.read(cursor) for field in FIELDS}
     return Header(**{name: values[name] for name in Header.__dataclass_fields__})  # type: ignore[arg-type]
 

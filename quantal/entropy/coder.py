@@ -264,6 +264,8 @@ class Decoder:
             raise CorruptError("an entropy-coded stream never ends in a zero byte; this one does")
         if data == _NOTHING:
             raise CorruptError("an entropy-coded stream of nothing is empty; this one is not")
+        #: Whether the stream is known not to be whole.
+        self.cut = missing > 0
         # Whole words are counted from the stream's own start.
         data = data[-missing % 4 :]
         padded = (data or _NOTHING) + b"\0" * (-len(data) % 4)

@@ -157,5 +157,3 @@ class ScaleNet(nn.Module):
             top.weight, top.bias, top.shift, 0, SCALES - 1, top.groups, top.shuffle
         )
         return ExactNet(layers, largest_input)
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,16 @@ def test_codecs_are_listed(quantal) -> None:
     assert entry["weights"] is True
     assert entry["parameters"] > 0
     assert "hyperprior" in quantal("codecs").out
+
+
+def test_nothing_is_made_up_of_a_codec_without_weights(quantal, monkeypatch, tmp_path) -> None:
+    from quantal.codecs import registry
+
+    (entry, *_) = registry._OWN
+    monkeypatch.setattr(registry, "_OWN", (replace(entry, weights=tmp_path / "none"),))
+    out = quantal("codecs").out
+    assert "missing; name yours with --weights" in out
+    assert "parameters" not in out and "training" not in out
 
 
 def test_latents_are_written_as_safetensors(quantal, photo) -> None:

@@ -1,6 +1,6 @@
 """Print a hash of every symbol in a .qtl file; run by test_exactness.py under many conditions.
 
-    python symbols.py FILE [--threads N] [--no-onednn] [--channels-last] [--batched]
+python symbols.py FILE [--threads N] [--no-onednn] [--channels-last] [--batched]
 """
 
 from __future__ import annotations

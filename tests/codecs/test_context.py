@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -157,6 +158,25 @@ def test_a_cut_file_shows_the_parts_that_it_has(small, photograph) -> None:
     assert shown >= set(range(1, 9))
 
 
+@pytest.mark.filterwarnings("ignore:the file was cut")
+def test_a_cut_file_says_which_parts_it_has(small, photograph) -> None:
+    codec = small()
+    data = codec.compress(photograph, quality=60)
+    advised = set()
+    for length in range(container.probe(data).header_bytes, len(data) - 1, len(data) // 23):
+        draw = partial(quantal.decompress, data[:length], codec=codec)
+        with pytest.raises(TruncatedError, match="of its 9; fetch it again") as refused:
+            draw(max_parts=9)
+        advice = re.search(r"--max-parts (\d+)", str(refused.value))
+        parts = int(advice[1]) if advice else 0
+        if parts:
+            draw(max_parts=parts)
+        with pytest.raises(TruncatedError, match=f"inside part {parts + 1} of"):
+            draw(max_parts=parts + 1)
+        advised.add(parts)
+    assert advised >= {0, *range(4, 9)}
+
+
 def test_a_damaged_stream_is_an_error(small, small_photograph) -> None:
     codec = small()
     payload = container.read(codec.compress(small_photograph, quality=60)).part("image") or b""
@@ -245,5 +265,5 @@ def test_the_command_line_draws_parts_also_of_a_cut_file(tmp_path, photo) -> Non
 
 def test_streams_without_parts_say_so(small_photograph) -> None:
     data = quantal.compress(small_photograph, codec="hyperprior")
-    with pytest.raises(ArgumentError, match="no parts"):
+    with pytest.raises(ArgumentError, match=r"no parts.*leave --max-parts"):
         quantal.decompress(data, max_parts=1)

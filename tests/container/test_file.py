@@ -106,8 +106,13 @@ def test_trailing_bytes_are_corrupt() -> None:
         container.read(SMALL + b"\0")
 
 
+def test_an_empty_file_is_said_to_be_empty() -> None:
+    with pytest.raises(TruncatedError, match="the file is empty"):
+        container.probe(b"")
+
+
 def test_something_else_is_not_a_qtl_file() -> None:
-    with pytest.raises(CorruptError, match=r"not a \.qtl file: starts with 89 50 4e 47"):
+    with pytest.raises(CorruptError, match=r"starts with 89 50 4e 47, .*; name one that"):
         container.read(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(CorruptError, match=r"not a \.qtl file"):
         container.read(b"\x89P")

@@ -47,7 +47,7 @@ def rewritten(source: Path, target: Path, tensors: dict[str, object], **metadata
 def test_missing_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"absent\.safetensors"):
         load(weights=tmp_path / "absent.safetensors")
-    with pytest.raises(ModelError, match="missing"):
+    with pytest.raises(ModelError, match="is no file of weights"):
         load(weights=tmp_path)
 
 
@@ -55,7 +55,7 @@ def test_cut_weights_are_refused(small: Path, tmp_path: Path) -> None:
     whole, path = small.read_bytes(), tmp_path / "cut.safetensors"
     for length in (0, 1, 7, 8, 9, 500, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(ModelError, match="cut"):
+        with pytest.raises(ModelError, match=r"can't be read: .*, or name others"):
             load(weights=path)
 
 

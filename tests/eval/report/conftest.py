@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quantal.eval import bdrate
+from quantal.eval import bdrate, summary
 from quantal.eval.bdrate import BD
 from quantal.eval.classical.still import WebP
 from quantal.eval.rd import Plan, RDResult, measure_rd
@@ -38,21 +38,12 @@ class Report:
         return self.folder / "report.html"
 
 
-def deltas_of(result: RDResult, resamples: int = 50) -> dict[str, dict[str, BD | str]]:
+def deltas_of(result: RDResult) -> dict[str, dict[str, BD | str]]:
     """As quantal.eval.summary.comparisons, but quicker."""
-    anchor = result.anchor
-    if anchor is None:
-        return {metric: {} for metric in result.plan.metrics}
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(summary, "RESAMPLES", 50)
         patch.setattr(bdrate, "_LEAST_PICTURES", 2)  # intervals are to be seen in small reports too
-        return {
-            metric: {
-                name: result.compare(name, anchor, metric, resamples)
-                for name in result.curves
-                if name != anchor
-            }
-            for metric in result.plan.metrics
-        }
+        return summary.comparisons(result)
 
 
 def run(data: Path, out: Path, **settings: Any) -> RDResult:
