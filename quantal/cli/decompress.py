@@ -82,16 +82,19 @@ def decompress(
             weights=weights,
             max_parts=max_parts,
         ),
-        prepare=partial(_check_device, device.value),
+        prepare=partial(_check, device.value, weights),
         jobs=jobs,
         as_json=as_json,
     )
 
 
-def _check_device(name: str) -> None:
-    from quantal.codecs.registry import device_name
+def _check(device: str, weights: str | None) -> None:
+    """What is wrong for every input is one error, not one for each."""
+    from quantal.codecs.registry import device_name, weights_file
 
-    device_name(name)
+    device_name(device)
+    if weights is not None:
+        weights_file(weights)
 
 
 def _format(out: str | None, asked: Format | None, to_folder: bool) -> Format:

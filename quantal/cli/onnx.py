@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,14 +21,13 @@ def onnx(
     force: Force = False,
 ) -> int:
     """Write the analysis and synthesis networks of a codec as ONNX files."""
-    folder = Path(out)
-    for part in ("analysis", "synthesis"):
-        path = folder / f"{codec}-{part}.onnx"
+    from quantal import codecs
+    from quantal.codecs.onnx import export_onnx, onnx_paths
+
+    loaded = codecs.load(codec, "cpu", weights)
+    for path in onnx_paths(loaded.name, out):
         if path.exists() and not force:
             raise OutputError(f"{path} exists already; --force overwrites it")
-    from quantal import codecs
-    from quantal.codecs.onnx import export_onnx
-
-    for path in export_onnx(codecs.load(codec, "cpu", weights), folder):
+    for path in export_onnx(loaded, out):
         typer.echo(f"{path}  {path.stat().st_size:,} bytes")
     return 0

@@ -156,6 +156,7 @@ class PyramidCodec(Codec):
     def encode(self, latents: Tensor, rate: int) -> bytes:
         return self._write(self._coded(latents, rate))
 
+    @torch.inference_mode(False)  # or a caller's would keep gradients from being taken
     def search(self, latents: Tensor, pixels: Pixels, rate: int, effort: int, tell: Tell) -> bytes:
         """1: one step of descent, then rounding by prices. 2, 3: annealing, short and long."""
         if effort not in ITERATIONS:

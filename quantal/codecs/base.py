@@ -140,11 +140,11 @@ class Codec(ABC):
         target = {"quality": quality, "bpp": bpp, "psnr": psnr, "max_bytes": max_bytes}
         return compress(image, self, **target, effort=effort)  # type: ignore[arg-type]
 
-    def decompress(self, data: bytes) -> Image.Image:
-        """The picture in the bytes of a .qtl file that this codec wrote."""
+    def decompress(self, data: bytes, *, max_parts: int | None = None) -> Image.Image:
+        """The picture in the bytes of a .qtl file that this codec wrote; see quantal.decompress."""
         from quantal.codecs.memory import decompress
 
-        return decompress(data, codec=self)
+        return decompress(data, codec=self, max_parts=max_parts)
 
     def latents(self, data: bytes) -> Latents:
         """The compressed latents of a .qtl file that this codec wrote, without drawing it."""

@@ -151,27 +151,27 @@ class Context(PyramidCodec):
     def _write(self, coded: Iterable[Batch]) -> bytes:
         return super()._write(coded)[::-1]
 
+    @torch.inference_mode()
     def _coded(
         self, latents: Tensor, rate: int, z: Tensor | None = None, choose: Choose | None = None
     ) -> Iterator[Batch]:
         z = self._quantise_z(latents, rate) if z is None else z
         choose = choose or self._prices.nearest
         yield self._z_batch(z, rate)
-        with torch.inference_mode():
-            scales = _Scales(self._exact, self._z_values(z, rate), rate, *latents.shape[-2:])
-            means = _Means(self, self._z_hat(z, rate), rate, scales.height, scales.width)
-            cells = self._cells.gather(pad_to(latents, CELL))[0]
-            found = self._empty(scales)
-            for step, span in enumerate(self._spans):
-                mean = means.mean(step, span)
-                residual = cells[span] * means.gain[span] - mean
-                for band in bands(scales.height, scales.width):
-                    index = scales.index(step, span, band, found.values)
-                    symbols = choose(residual[:, band], index)
-                    found.values[span, band], found.index[span, band] = symbols, index
-                    flat = symbols.contiguous().numpy().reshape(-1)
-                    yield flat, index.numpy().reshape(-1), self._y_tables
-                means.tell(span, mean, found)
+        scales = _Scales(self._exact, self._z_values(z, rate), rate, *latents.shape[-2:])
+        means = _Means(self, self._z_hat(z, rate), rate, scales.height, scales.width)
+        cells = self._cells.gather(pad_to(latents, CELL))[0]
+        found = self._empty(scales)
+        for step, span in enumerate(self._spans):
+            mean = means.mean(step, span)
+            residual = cells[span] * means.gain[span] - mean
+            for band in bands(scales.height, scales.width):
+                index = scales.index(step, span, band, found.values)
+                symbols = choose(residual[:, band], index)
+                found.values[span, band], found.index[span, band] = symbols, index
+                flat = symbols.contiguous().numpy().reshape(-1)
+                yield flat, index.numpy().reshape(-1), self._y_tables
+            means.tell(span, mean, found)
 
     def _empty(self, scales: _Scales) -> Symbols:
         shape = (self._channels * CELL * CELL, scales.height, scales.width)
@@ -239,13 +239,14 @@ class Context(PyramidCodec):
         return self._latents(*read, width, height, rate)
 
     def _latents(self, z: Tensor, found: Symbols, width: int, height: int, rate: int) -> Latents:
+        # What is returned is made outside: a model may be trained on latents.
+        z_hat = self._z_hat(z, rate)
+        means = _Means(self, z_hat, rate, *found.values.shape[-2:])
         with torch.inference_mode():
-            z_hat = self._z_hat(z, rate)
-            means = _Means(self, z_hat, rate, *found.values.shape[-2:])
             for step, span in enumerate(self._spans):
                 means.tell(span, means.mean(step, span), found)
-            rows, columns = (-(-side // STRIDE) for side in (height, width))
-            y_hat = self._cells.scatter(means.known[None])[0, :, :rows, :columns]
+        rows, columns = (-(-side // STRIDE) for side in (height, width))
+        y_hat = self._cells.scatter(means.known[None])[0, :, :rows, :columns]
         symbols = [z, *(found.values[span] for span in self._spans)]
         return Latents(self.name, width, height, rate, STRIDE, symbols, y_hat.contiguous(), z_hat)
 

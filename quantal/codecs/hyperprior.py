@@ -38,6 +38,7 @@ class Hyperprior(PyramidCodec):
     name = "hyperprior"
     net_type = HyperpriorNet
 
+    @torch.inference_mode()
     def _coded(
         self, latents: Tensor, rate: int, z: Tensor | None = None, choose: Choose | None = None
     ) -> Iterator[Batch]:
@@ -45,13 +46,12 @@ class Hyperprior(PyramidCodec):
         choose = choose or self._prices.nearest
         height, width = latents.shape[-2:]
         yield self._z_batch(z, rate)
-        with torch.inference_mode():
-            gain, _ = self._gains(rate)
-            for band in bands(height, width):
-                index = self._scale_index(z, rate, band, width)
-                mean = self._means(z, rate, band, width) * gain
-                symbols = choose(latents[0, :, band] * gain - mean, index)
-                yield symbols.numpy().reshape(-1), index.numpy().reshape(-1), self._y_tables
+        gain, _ = self._gains(rate)
+        for band in bands(height, width):
+            index = self._scale_index(z, rate, band, width)
+            mean = self._means(z, rate, band, width) * gain
+            symbols = choose(latents[0, :, band] * gain - mean, index)
+            yield symbols.numpy().reshape(-1), index.numpy().reshape(-1), self._y_tables
 
     def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
         """Returns [z int32 [N, h', w'], y int32 [M, h, w]]."""
@@ -69,13 +69,13 @@ class Hyperprior(PyramidCodec):
     def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
         z, y = symbols
         columns = y.shape[-1]
+        # What is returned is made outside: a model may be trained on latents.
+        y_hat, z_hat = torch.empty(y.shape, dtype=torch.float32), self._z_hat(z, rate)
         with torch.inference_mode():
             gain, ungain = self._gains(rate)
-            y_hat = torch.empty(y.shape, dtype=torch.float32)
             for band in bands(*y.shape[1:]):
                 mean = self._means(z, rate, band, columns) * gain
                 y_hat[:, band] = (y[:, band] + mean) * ungain
-            z_hat = self._z_hat(z, rate)
         return Latents(self.name, width, height, rate, STRIDE, symbols, y_hat, z_hat)
 
     def _around(

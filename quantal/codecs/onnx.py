@@ -7,6 +7,7 @@ may re-order or fuse.
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import warnings
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from quantal.codecs._pyramid import STRIDE, PyramidCodec
 from quantal.codecs.base import Codec
 from quantal.errors import ArgumentError, ModelError
 
-__all__ = ["export_onnx"]
+__all__ = ["export_onnx", "onnx_paths"]
 
 _OPSET = 18
 #: An example's rows and columns of latents; larger than 1, or the exporter takes them as fixed.
@@ -46,18 +47,26 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+def onnx_paths(name: str, folder: str | Path) -> tuple[Path, Path]:
+    """Where export_onnx writes the analysis and the synthesis of a codec of this name."""
+    return Path(folder) / f"{name}-analysis.onnx", Path(folder) / f"{name}-synthesis.onnx"
+
+
 def export_onnx(codec: Codec, folder: str | Path) -> tuple[Path, Path]:
     """Write NAME-analysis.onnx and NAME-synthesis.onnx; returns their paths.
 
     analysis: `pixels` [batch, 3, 16 rows, 16 columns] float32 in 0..1 to `y` [batch, M, rows,
     columns]; synthesis: `y_hat` to `pixels`, not clipped. All but the channels are free. Raises
-    ArgumentError for a codec without such networks or with window attention, ModelError if the
-    package onnx or onnxscript is missing.
+    ArgumentError for a codec without such networks or with windows or regions, whose grids keep
+    sizes from being free, ModelError if the package onnx or onnxscript is missing.
     """
     if not isinstance(codec, PyramidCodec):
         raise ArgumentError(f"codec {codec.name!r} has no networks that can be exported to ONNX")
-    if codec.net.analysis.kind == "window":
-        raise ArgumentError("window attention can't be exported to ONNX with free sizes")
+    kind = codec.net.analysis.kind
+    if kind != "gated":
+        raise ArgumentError(
+            f"transforms of kind {kind!r} can't be exported to ONNX with free sizes; `gated` can"
+        )
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
@@ -68,20 +77,18 @@ def export_onnx(codec: Codec, folder: str | Path) -> tuple[Path, Path]:
     rows, columns = _EXAMPLE
     latents = torch.zeros(2, codec.latent_channels, rows, columns)
     pixels = torch.zeros(2, 3, rows * STRIDE, columns * STRIDE)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    ways = {
-        "analysis": (codec.net.analysis, "pixels", pixels, "y", STRIDE),
-        "synthesis": (codec.net.synthesis, "y_hat", latents, "pixels", 1),
-    }
-    paths = []
-    for name, (transform, source, example, result, unit) in ways.items():
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    paths = onnx_paths(codec.name, folder)
+    ways = (
+        (codec.net.analysis, "pixels", pixels, "y", STRIDE),
+        (codec.net.synthesis, "y_hat", latents, "pixels", 1),
+    )
+    for path, (transform, source, example, result, unit) in zip(paths, ways, strict=True):
         batch, high, wide = (torch.export.Dim(n) for n in ("batch", "rows", "columns"))
         sizes: Any = ({0: batch, 2: unit * high, 3: unit * wide},)
-        path = folder / f"{codec.name}-{name}.onnx"
         with _quiet():
             torch.onnx.export(
-                _Plain(transform).cpu().eval(),
+                _Plain(copy.deepcopy(transform)).cpu().eval(),  # the codec may be on a GPU
                 (example,),
                 path,
                 input_names=[source],
@@ -92,5 +99,4 @@ def export_onnx(codec: Codec, folder: str | Path) -> tuple[Path, Path]:
                 external_data=False,
                 verbose=False,
             )
-        paths.append(path)
-    return paths[0], paths[1]
+    return paths

@@ -10,6 +10,7 @@ import json
 import os
 import struct
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -133,7 +134,11 @@ _NO_CARD = {
 
 def names() -> tuple[str, ...]:
     """What `load` can be asked for; the models of CompressAI's zoo need weights of the user's."""
-    return (*_entries(), zoo.FAMILY, *zoo.NAMES)
+    return _names(_entries())
+
+
+def _names(entries: Iterable[str]) -> tuple[str, ...]:
+    return (*entries, zoo.FAMILY, *zoo.NAMES)
 
 
 def available() -> tuple[CodecInfo, ...]:
@@ -165,18 +170,28 @@ def device_name(name: str) -> str:
     return "cuda" if here and name != "cpu" else "cpu"
 
 
+def weights_file(path: str | Path) -> Path:
+    """A file of weights that a user named; ModelError if it isn't there."""
+    found = Path(path).expanduser()
+    if not found.is_file():
+        raise ModelError(f"{found} is no file of weights; name a file that is there")
+    return found
+
+
 @lru_cache(maxsize=4)
 def _load(name: str, device: str, weights: Path, _modified: int) -> Codec:
     import torch
 
-    if name in (zoo.FAMILY, *zoo.NAMES):
-        return zoo.load(name, weights, torch.device(device))
-    entry = _entries()[name]
-    module, _, attribute = entry.target.partition(":")
-    codec: Codec = getattr(importlib.import_module(module), attribute)(
-        weights, torch.device(device)
-    )
-    return codec
+    # The codec is kept: whoever asks next may want gradients.
+    with torch.inference_mode(False):
+        if name in (zoo.FAMILY, *zoo.NAMES):
+            return zoo.load(name, weights, torch.device(device))
+        entry = _entries()[name]
+        module, _, attribute = entry.target.partition(":")
+        codec: Codec = getattr(importlib.import_module(module), attribute)(
+            weights, torch.device(device)
+        )
+        return codec
 
 
 def load(
@@ -189,18 +204,17 @@ def load(
     and the file. Raises ModelError for an unknown codec, and for missing or damaged weights.
     """
     entries = _entries()
-    if name not in names():
-        raise ModelError(f"there is no codec {name!r}; there are: {', '.join(names())}")
+    known = _names(entries)
+    if name not in known:
+        raise ModelError(f"there is no codec {name!r}; there are: {', '.join(known)}")
     if weights is not None:
-        path = Path(weights).expanduser()
-        if not path.is_file():
-            raise ModelError(f"{path} is no file of weights; name a file that is there")
+        path = weights_file(weights)
     elif name in entries:
         path = _weights(entries[name])
         if not path.is_file():
             raise ModelError(
                 f"the weights of codec {name!r} are missing: {path.name} is not there; "
-                "install quantal anew, or name a weights file"
+                "install quantal anew, or name yours with --weights FILE (in Python weights=FILE)"
             )
     else:
         raise ModelError(

@@ -21,6 +21,7 @@ __all__ = ["Target", "Trial", "check_effort", "check_target", "choose_rate", "ch
 _SEARCHES = 3
 #: A target of bits per pixel or PSNR counts as met within this fraction.
 _TOLERANCE = 0.02
+_BPP, _PSNR = "bits per pixel", "dB"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,13 @@ def _first(rates: Sequence[int], reached: Callable[[int], bool]) -> int:
     return bisect_left(rates, True, key=reached)
 
 
+def _missed(found: float, wanted: float, unit: str) -> str | None:
+    """A warning if what was found isn't near what was wanted."""
+    if abs(found - wanted) <= _TOLERANCE * wanted:
+        return None
+    return f"{wanted:g} {unit} can't be reached for this picture; {found:.3g} is the nearest"
+
+
 def _nearest(
     rates: Sequence[int], value: Callable[[int], float], wanted: float, unit: str
 ) -> tuple[int, str | None]:
@@ -66,10 +74,7 @@ def _nearest(
     place = min(_first(rates, lambda rate: value(rate) >= wanted), len(rates) - 1)
     near = rates[max(place - 1, 0) : place + 1]
     rate = min(reversed(near), key=lambda rate: abs(value(rate) - wanted))
-    found = value(rate)
-    if abs(found - wanted) <= _TOLERANCE * wanted:
-        return rate, None
-    return rate, f"{wanted:g} {unit} can't be reached for this picture; {found:.3g} is the nearest"
+    return rate, _missed(value(rate), wanted, unit)
 
 
 def _largest_within(rates: Sequence[int], trial: Trial, limit: int) -> int:
@@ -103,10 +108,10 @@ def choose_rate(trial: Trial, target: Target, codec: Codec) -> tuple[int, str | 
     """
     check_target(target, codec)
     if target.bpp is not None:
-        return _nearest(codec.rates, trial.bpp, target.bpp, "bits per pixel")
+        return _nearest(codec.rates, trial.bpp, target.bpp, _BPP)
     if target.psnr is not None:
         # Every look at a PSNR draws the picture; the search looks at some rates again.
-        return _nearest(codec.rates, cache(trial.psnr), target.psnr, "dB")
+        return _nearest(codec.rates, cache(trial.psnr), target.psnr, _PSNR)
     if target.max_bytes is not None:
         return _largest_within(codec.rates, trial, target.max_bytes), None
     return codec.rate_of(target.quality), None
@@ -159,11 +164,14 @@ def choose_searched(
         tried.append(rate)
         with suppress(TargetError):  # what was forecast not to fit may fit all the same
             forecast = _Forecast(plain, searched, rate)
-            rate, warning = choose_rate(forecast, target, codec)
+            rate, _ = choose_rate(forecast, target, codec)
     if target.max_bytes is not None:
         limit = target.max_bytes
         fitting = [rate for rate in tried if searched.size(rate) <= limit]
         return (searched, max(fitting), None) if fitting else (plain, start, None)
-    value, wanted = (searched.bpp, target.bpp) if target.bpp else (searched.psnr, target.psnr)
-    distance = {rate: abs(value(rate) - float(wanted or 0)) for rate in tried}
-    return searched, min(tried, key=distance.__getitem__), warning
+    if target.bpp is not None:
+        found, wanted, unit = {rate: searched.bpp(rate) for rate in tried}, target.bpp, _BPP
+    else:
+        found, wanted, unit = {r: searched.psnr(r) for r in tried}, float(target.psnr or 0), _PSNR
+    best = min(tried, key=lambda rate: abs(found[rate] - wanted))
+    return searched, best, _missed(found[best], wanted, unit)

@@ -296,7 +296,7 @@ class ContextScale(nn.Module):
         chain: list[Any] = list(self.trunk)
         layers = [chain[0].export(self.offset(rates).cpu()), *(e.export() for e in chain[1:])]
         trunk = ExactNet(layers, largest_input)
-        largest = layers[-1].high
+        largest = trunk.largest_output
         table = (magnitudes(torch.arange(_MAGNITUDE_LIMIT + 1.0)) * _MAGNITUDE_UNIT).int()
         # What the steps see: features of the trunk, and magnitudes, which are smaller.
         steps = [step.export(largest) for step in self.steps]  # type: ignore[operator]
@@ -347,7 +347,7 @@ class ExactContext:
             if each.dtype != torch.int32 or each.ndim != 1 or not len(each):
                 raise ValueError("magnitudes or elements are not int32 in one dimension")
         trunk = ExactNet.from_tensors(found, f"{prefix}.trunk", largest_input)
-        largest = max(trunk.layers[-1].high, int(table.max()), -int(table.min()))
+        largest = max(trunk.largest_output, int(table.max()), -int(table.min()))
         steps: list[ExactNet] = []
         while f"{prefix}.step.{len(steps)}.0.weight" in found:
             steps.append(ExactNet.from_tensors(found, f"{prefix}.step.{len(steps)}", largest))

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quantal.entropy.quantise import round_through
+from quantal.entropy.rates import RATE_INDICES
 from quantal.errors import ModelError
 
 __all__ = ["ExactLayer", "ExactNet"]
@@ -46,6 +47,36 @@ class ExactLayer:
     groups: int = 1
     shuffle: int = 1
 
+    @property
+    def inputs(self) -> int:
+        """Channels in."""
+        return self.weight.shape[1] * self.groups
+
+    @property
+    def outputs(self) -> int:
+        """Channels out."""
+        return self.weight.shape[0] // self.shuffle**2
+
+    @property
+    def largest_output(self) -> int:
+        """The largest magnitude of an output element."""
+        return max(-self.low, self.high)
+
+    def check(self, inputs: int) -> None:
+        """Raise ModelError unless this is a layer of integers that takes so many channels."""
+        weight, bias = self.weight, self.bias
+        integers = not (weight.is_floating_point() or bias.is_floating_point())
+        if not integers or weight.ndim != 4 or bias.ndim != 2 or self.groups < 1:
+            raise ModelError("an integer layer's tensors are not whole numbers in 4 and 2 axes")
+        if self.inputs != inputs or bias.shape[1] != len(weight) or len(weight) % self.groups:
+            raise ModelError(f"an integer layer does not take the {inputs} channels before it")
+        if self.shuffle < 1 or len(weight) % self.shuffle**2:
+            raise ModelError(f"an integer layer can't shuffle by {self.shuffle}")
+        if bias.shape[0] not in (1, RATE_INDICES):
+            raise ModelError(f"an integer layer has {bias.shape[0]} biases, not 1 or one a rate")
+        if not (self.low <= 0 <= self.high and 0 <= self.shift < 48):
+            raise ModelError("an integer layer's clamp or shift is out of range")
+
     def bound(self, largest: int) -> int:
         """The largest magnitude that any partial sum can take for inputs up to `largest`."""
         # In Python's integers: what proves that nothing overflows must not overflow itself.
@@ -67,13 +98,12 @@ class ExactNet:
             raise ModelError("an integer network needs at least one layer; the weights are damaged")
         self.layers = tuple(layers)
         self.largest_input = largest_input
-        worst, largest = 0, largest_input
+        worst = largest = largest_input
+        inputs = self.inputs
         for layer in self.layers:
-            if not (layer.low <= 0 <= layer.high and 0 <= layer.shift < 48):
-                raise ModelError("an integer layer's clamp or shift is out of range")
+            layer.check(inputs)
             worst = max(worst, layer.bound(largest))
-            largest = max(-layer.low, layer.high)
-        worst = max(worst, largest_input)
+            largest, inputs = layer.largest_output, layer.outputs
         #: The types in which this network is exact.
         self.proven = frozenset(dtype for dtype, limit in _LIMITS.items() if worst < limit)
         if not self.proven:
@@ -86,13 +116,17 @@ class ExactNet:
     @property
     def inputs(self) -> int:
         """Channels in."""
-        return self.layers[0].weight.shape[1] * self.layers[0].groups
+        return self.layers[0].inputs
 
     @property
     def outputs(self) -> int:
         """Channels out."""
-        last = self.layers[-1]
-        return last.weight.shape[0] // last.shuffle**2
+        return self.layers[-1].outputs
+
+    @property
+    def largest_output(self) -> int:
+        """The largest magnitude of an output element."""
+        return self.layers[-1].largest_output
 
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """All integers by name, as a weights file holds them."""

@@ -85,12 +85,12 @@ class _Run:
             torch.set_num_threads(recipe.threads)
         self.device = torch.device(device_name(recipe.device))
         self.half = half_pays(self.device) if recipe.bfloat16 is None else recipe.bfloat16
-        largest = max(phase.crop for phase in recipe.phases)
-        pictures = read_pictures(recipe.data, largest)
+        sides = [phase.crop for phase in recipe.phases]
+        self.distortion = distortion(recipe.distortion, min(sides))
+        pictures = read_pictures(recipe.data, max(sides))
         self.held_out = read_pictures(recipe.evaluation) if recipe.evaluation else []
         self.sampler = CropSampler(pictures, self.device, recipe.seed)
         self.state = _start(recipe, self.sampler, self.device, path)
-        self.distortion = distortion(recipe.distortion)
         self.net: Any = torch.compile(self.state.net) if recipe.compile else self.state.net
         self.held: tuple[str, ...] = ()
         self.moving_since = 0
@@ -141,8 +141,8 @@ class _Run:
             # The optimiser knows nothing yet of what begins to move: its first steps are blind.
             self.held, self.moving_since = phase.hold, state.step
             state.expect_more()
-            for name, part in state.net.named_children():
-                part.requires_grad_(name not in phase.hold)
+            for name, parameter in state.net.named_parameters():
+                parameter.requires_grad_(_part(name) not in phase.hold)
         rate = _learning_rate(recipe, state.step - self.moving_since, done)
         for group in state.optimiser.param_groups:
             group["lr"] = rate * group["pace"]
@@ -182,7 +182,7 @@ def _start(recipe: Recipe, sampler: CropSampler, device: torch.device, path: Pat
     else:
         net.initialise(crops)
     ema.load_state_dict(net.state_dict())
-    parts = [name for name, _ in net.named_children()]
+    parts = list(dict.fromkeys(_part(name) for name, _ in net.named_parameters()))
     for name in (name for phase in recipe.phases for name in phase.hold):
         if name not in parts:
             raise ArgumentError(f"a phase holds {name!r}, which is none of {', '.join(parts)}")
@@ -199,6 +199,11 @@ def _start(recipe: Recipe, sampler: CropSampler, device: torch.device, path: Pat
     if path.exists():
         state.load(path)
     return state
+
+
+def _part(parameter: str) -> str:
+    """Which part of the networks a parameter belongs to: the first word of its name."""
+    return parameter.partition(".")[0]
 
 
 def _groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

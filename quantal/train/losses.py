@@ -26,6 +26,8 @@ _YCBCR_WEIGHTS = (10 / 12, 1 / 12, 1 / 12)
 #: Exponents of the five scales (Wang et al., "Multiscale structural similarity", 2003).
 _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WINDOW, _SIGMA = 11, 1.5
+#: Below so many pixels a side the window doesn't fit the coarsest scale.
+_LEAST = _WINDOW * 2 ** (len(_SCALE_WEIGHTS) - 1)
 _C1, _C2 = 0.01**2, 0.03**2
 #: At equal rates a codec trained on MSE has about so much MSE for 1 - MS-SSIM: the ratio of the
 #: lambdas that CompressAI pairs is 1222 to 1333 for errors of 0..255.
@@ -54,13 +56,9 @@ def _blurred(x: Tensor) -> Tensor:
 def ms_ssim(one: Tensor, other: Tensor) -> Tensor:
     """MS-SSIM of pictures [B, C, H, W] in 0..1, mean over channels [B]; has a gradient.
 
-    Raises ArgumentError below 176 pixels a side, where the window doesn't fit the coarsest scale.
+    Raises ArgumentError below 176 pixels a side.
     """
-    least = _WINDOW * 2 ** (len(_SCALE_WEIGHTS) - 1)
-    if min(one.shape[-2:]) < least:
-        raise ArgumentError(
-            f"MS-SSIM needs crops of {least} pixels or more, not {one.shape[-1]}x{one.shape[-2]}"
-        )
+    _check_side(min(one.shape[-2:]))
     result = torch.ones(one.shape[:2], device=one.device)
     for scale, weight in enumerate(_SCALE_WEIGHTS):
         if scale:
@@ -79,6 +77,11 @@ def ms_ssim(one: Tensor, other: Tensor) -> Tensor:
     return result.mean(1)
 
 
+def _check_side(pixels: int) -> None:
+    if pixels < _LEAST:
+        raise ArgumentError(f"MS-SSIM needs crops of {_LEAST} pixels a side or more, not {pixels}")
+
+
 def _structure(drawn: Tensor, pixels: Tensor) -> Tensor:
     return (1 - ms_ssim(drawn, pixels)) * _MS_SSIM_TO_MSE
 
@@ -86,10 +89,16 @@ def _structure(drawn: Tensor, pixels: Tensor) -> Tensor:
 _DISTORTIONS = {"rgb": _rgb, "ycbcr": _ycbcr, "ms-ssim": _structure}
 
 
-def distortion(name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """The error of drawn against true pixels, both [B, 3, H, W] float32 in 0..1; returns [B]."""
+def distortion(name: str, smallest: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """The error of drawn against true pixels, both [B, 3, H, W] float32 in 0..1; returns [B].
+
+    Raises ArgumentError if there is none of that name, or none for crops of `smallest` pixels a
+    side.
+    """
     if name not in _DISTORTIONS:
         raise ArgumentError(
             f"there is no distortion {name!r}; there are: {', '.join(_DISTORTIONS)}"
         )
+    if name == "ms-ssim":
+        _check_side(smallest)
     return _DISTORTIONS[name]

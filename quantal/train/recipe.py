@@ -92,6 +92,11 @@ def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
     values[last] = value
 
 
+def _texts(value: Any) -> tuple[Any, ...]:
+    """A list of YAML's; one text stands for a list of one."""
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
 def _build(values: Mapping[str, Any], where: str) -> Recipe:
     known = {f.name for f in fields(Recipe)}
     unknown = sorted(set(values) - known)
@@ -104,15 +109,12 @@ def _build(values: Mapping[str, Any], where: str) -> Recipe:
     if not isinstance(cleaned.get("model", {}), dict):
         raise ArgumentError(f"{where}: `model` is not a mapping of names to sizes")
     try:
-        for name in ("data", "evaluation"):
-            if isinstance(cleaned.get(name), str):
-                cleaned[name] = [cleaned[name]]
         for name in ("data", "evaluation", "evaluation_rates", "betas"):
             if name in cleaned:
-                cleaned[name] = tuple(cleaned[name])
+                cleaned[name] = _texts(cleaned[name])
         if "phases" in cleaned:
             cleaned["phases"] = tuple(
-                Phase(**{**p, "hold": tuple(p.get("hold", ()))}) for p in cleaned["phases"]
+                Phase(**{**p, "hold": _texts(p.get("hold", ()))}) for p in cleaned["phases"]
             )
         for name in _NUMBERS & set(cleaned):
             # YAML takes 1e-3 for a text; people don't.

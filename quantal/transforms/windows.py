@@ -8,6 +8,7 @@ halo must be multiples of its alignment.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
@@ -29,7 +30,17 @@ def _scaled(span: slice, scale: Fraction) -> slice:
     return slice(int(span.start * scale), int(span.stop * scale))
 
 
-@torch.inference_mode()
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No gradients, and the networks' own precision whatever autocast the caller is in."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+            stack.enter_context(torch.autocast(device, enabled=False))
+        yield
+
+
+@_undisturbed()
 def apply_in_windows(
     network: Callable[..., Tensor],
     x: Tensor,

@@ -21,7 +21,7 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("name", ["rgb", "ycbcr", "ms-ssim"])
 def test_the_same_picture_has_none_and_a_worse_one_more(name, pair):
     pixels, drawn = pair
-    measure = distortion(name)
+    measure = distortion(name, 192)
     assert measure(pixels, pixels).abs().max() < 1e-6
     near, far = measure(drawn, pixels)
     assert 0 < near < far
@@ -37,7 +37,7 @@ def test_chroma_counts_less_than_luma():
     grey = torch.full((1, 3, 8, 8), 0.5)
     brighter = grey + 0.1
     bluer = grey + torch.tensor([0.0, 0.0, 0.1])[:, None, None] * 3**0.5
-    measure, plain = distortion("ycbcr"), distortion("rgb")
+    measure, plain = distortion("ycbcr", 64), distortion("rgb", 64)
     torch.testing.assert_close(plain(brighter, grey), plain(bluer, grey))
     assert measure(bluer, grey) < 0.3 * measure(brighter, grey)
 
@@ -46,4 +46,4 @@ def test_what_is_too_small_or_unknown_is_named():
     with pytest.raises(ArgumentError, match="176"):
         ms_ssim(torch.rand(1, 3, 128, 256), torch.rand(1, 3, 128, 256))
     with pytest.raises(ArgumentError, match="ms-ssim"):
-        distortion("lpips")
+        distortion("lpips", 64)

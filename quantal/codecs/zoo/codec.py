@@ -57,7 +57,9 @@ class ZooCodec(Codec):
         super().__init__(device, _model_hash(self.architecture, network, self._prior))
         self.warnings = tuple(_warnings(self._prior))
         named = FileName.of(weights)
-        self._weights, self._named = weights.name, None if named is None else named.quality
+        # Any name may end in a number: only one of this architecture tells a quality.
+        told = named is not None and named.architecture == self.architecture
+        self._weights, self._named = weights.name, named.quality if named and told else None
         self._qualities = qualities_of(self.architecture, network)
         if self._variable:
             self.rates: Sequence[int] = [container.quality_to_rate(q) for q in self._qualities]
