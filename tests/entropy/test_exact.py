@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -58,7 +60,7 @@ def layer(rng, inputs, outputs, kernel=1, groups=1, shuffle=1, rates=1, size=200
 def test_equals_integer_arithmetic(seed, height, width, rate_index):
     rng = np.random.default_rng(seed)
     layers = [
-        layer(rng, 6, 8, rates=4),
+        layer(rng, 6, 8, rates=64),
         layer(rng, 8, 8, kernel=3, groups=8),
         layer(rng, 8, 12, shuffle=2),
         layer(rng, 3, 5, shift=10),
@@ -118,3 +120,24 @@ def test_the_exported_network_does_what_was_trained():
         assert exported.min() >= 0 and exported.max() <= 63
         assert (trained - exported).abs().max() <= 1
         assert (trained != exported).float().mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"weight": torch.full((8, 8, 1, 1), 0.1)}, "whole numbers"),
+        ({"weight": torch.ones(8, 7, 1, 1, dtype=torch.int32)}, "channels"),
+        ({"bias": torch.zeros(3, 8, dtype=torch.int64)}, "3 biases"),
+        ({"shuffle": 3}, "shuffle"),
+        ({"low": 1}, "out of range"),
+    ],
+)
+def test_what_the_proof_takes_for_granted_is_checked(change, reason):
+    whole = layer(np.random.default_rng(1), 8, 8)
+    with pytest.raises(ModelError, match=reason):
+        ExactNet([whole, replace(whole, **change)], 300)
+
+
+def test_a_negative_clamp_counts_as_its_magnitude():
+    net = ExactNet([replace(layer(np.random.default_rng(1), 8, 8), low=-5000, high=0)], 300)
+    assert net.largest_output == 5000
