@@ -129,13 +129,13 @@ def test_sizes(size, codec, photograph) -> None:
 def test_a_picture_larger_than_a_window(codec, photograph, monkeypatch) -> None:
     picture = photograph.crop((100, 50, 260, 180))
     plain = cost(picture, codec.compress(picture), codec)
-    whole = codec.compress(picture, effort=2)
+    whole = codec.compress(picture, effort=3)
     monkeypatch.setattr(codec, "search_core", 4, raising=False)
-    parts = codec.compress(picture, effort=2)
+    parts = codec.compress(picture, effort=3)
     assert parts != whole
     if codec.name == "hyperprior":
         gain = plain - cost(picture, whole, codec)
-        assert plain - cost(picture, parts, codec) > 0.7 * gain > 0
+        assert plain - cost(picture, parts, codec) > 0.5 * gain > 0
 
 
 def test_grey_pictures_and_alpha(codec, small_photograph) -> None:
