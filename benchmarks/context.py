@@ -22,6 +22,7 @@ from rich.table import Table
 
 import quantal
 from quantal import container
+from quantal.codecs._prices import Prices
 from quantal.codecs.base import Latents
 from quantal.codecs.context import Context
 from quantal.entropy.coder import estimate_bits
@@ -51,6 +52,7 @@ def with_sure(codec: Context, sure: int) -> Context:
             weights.append(tables.weights(index).astype(np.int32))
     other = copy.copy(codec)
     other._y_tables = TableSet.from_weights(first, weights)
+    other._prices = Prices(other._y_tables, other._lean())
     return other
 
 
