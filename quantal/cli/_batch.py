@@ -16,7 +16,6 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
 
-from quantal.cli._guard import describe
 from quantal.cli._report import Report
 from quantal.cli._sources import Failure, Source, expand
 from quantal.cli._targets import STDOUT, Step, plan, write_file, write_stdout
@@ -143,7 +142,7 @@ def _attempt(work: Work, source: Source) -> Outcome | Failure:
             warnings.simplefilter("always", QuantalWarning)
             outcome = work(source)
     except Exception as error:
-        return Failure(source.name, describe(error))
+        return source.failure(error)
     said = dict.fromkeys((*outcome.warnings, *(str(warning.message) for warning in caught)))
     return replace(outcome, seconds=time.perf_counter() - start, warnings=tuple(said))
 

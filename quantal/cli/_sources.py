@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quantal.cli._guard import describe
 from quantal.errors import MediaError, QuantalError
 
 __all__ = ["Failure", "Source", "expand"]
@@ -55,6 +56,11 @@ class Source:
         """Its length in bytes."""
         content = self.content()
         return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+    def failure(self, error: Exception) -> Failure:
+        """Why it was not done; the name stands before the reason, which need not repeat it."""
+        reason = describe(error).removeprefix(f"{self.path} ").removesuffix(f": {self.path}")
+        return Failure(self.name, reason)
 
 
 def expand(

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from quantal.cli._guard import describe
 from quantal.cli._options import Inputs, JsonFlag, Recursive
 from quantal.cli._report import print_json
-from quantal.cli._sources import Failure, Source, expand
+from quantal.cli._sources import Source, expand
 
 if TYPE_CHECKING:
     from quantal.container import Info
@@ -28,7 +27,7 @@ def info(inputs: Inputs, recursive: Recursive = False, as_json: JsonFlag = False
         try:
             found.append((source, _probe(source)))
         except Exception as error:
-            failures.append(Failure(source.name, describe(error)))
+            failures.append(source.failure(error))
     if as_json:
         entries = [_document(source, entry) for source, entry in found]
         single = len(inputs) == 1 and [source.name for source in sources] == list(inputs)

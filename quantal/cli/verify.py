@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from quantal.cli._guard import describe
 from quantal.cli._options import Inputs, JsonFlag, Recursive, Weights
 from quantal.cli._report import Bar, print_json
 from quantal.cli._sources import Source, expand
@@ -39,7 +38,7 @@ def verify(
                 notes[source.name] = _verify(source, not checksums, weights)
                 reasons[source.name] = None
             except Exception as error:
-                reasons[source.name] = describe(error)
+                reasons[source.name] = source.failure(error).reason
             if not as_json and reasons[source.name] is None:
                 bar.say(f"{source.name}: {_praise(notes[source.name])}", err=False)
             bar.advance()

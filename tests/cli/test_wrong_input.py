@@ -38,6 +38,21 @@ def test_what_is_no_picture_is_refused(quantal, tmp_path, content) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("command", ["compress", "decompress", "info", "verify"])
+@pytest.mark.parametrize("content", [None, b"", b"no file of ours"])
+@pytest.mark.parametrize("before", ["", "./"])
+def test_a_file_that_fails_is_named_once(
+    quantal, tmp_path, monkeypatch, command, content, before
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "odd.bin").write_bytes(content)
+    call = quantal(command, f"{before}odd.bin")
+    assert call.err.startswith(f"{before}odd.bin: ")
+    assert call.err.count("odd.bin") == 1
+    assert (call.status, call.err.count("\n")) == (1, 1)
+
+
 def test_a_truncated_png_is_refused(quantal, photo) -> None:
     photo.write_bytes(photo.read_bytes()[:-2000])
     fails(quantal("compress", photo), str(photo))
