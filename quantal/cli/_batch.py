@@ -46,13 +46,17 @@ Work = Callable[..., Outcome]
 
 @dataclass(frozen=True)
 class Request:
-    """What a call asked for: its inputs, which suffixes count in folders, and where results go."""
+    """What a call asked for: its inputs, which suffixes count in folders, and where results go.
+
+    suffix: what results get; suffixes: all that the command writes, which name files, not folders.
+    """
 
     inputs: Sequence[str]
     accepted: Collection[str]
     recursive: bool
     out: str | None
     suffix: str
+    suffixes: Collection[str]
     force: bool
 
 
@@ -74,7 +78,9 @@ def convert(
     if as_json and request.out == STDOUT:
         raise ArgumentError("--json and -o - both want standard output; give one of them")
     sources, missing = expand(request.inputs, request.accepted, request.recursive)
-    steps, refused = plan(sources, request.inputs, request.out, request.suffix, request.force)
+    steps, refused = plan(
+        sources, request.inputs, request.out, request.suffix, request.force, request.suffixes
+    )
     on_stdout = any(step.target is None for step in steps)
     if as_json and on_stdout:
         raise ArgumentError("--json needs an output by -o: the result would go to standard output")

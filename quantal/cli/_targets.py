@@ -7,7 +7,7 @@ import errno
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,16 +32,22 @@ class Step:
 
 
 def plan(
-    sources: Sequence[Source], names: Sequence[str], out: str | None, suffix: str, force: bool
+    sources: Sequence[Source],
+    names: Sequence[str],
+    out: str | None,
+    suffix: str,
+    force: bool,
+    suffixes: Collection[str] = (),
 ) -> tuple[list[Step], list[Failure]]:
     """Give each source its target, before any work is done.
 
     `names` are the inputs as they were given: a folder among them, or several, make `out` a folder.
+    A folder that is still to be made may not end in one of `suffixes`, which name files.
     A target that exists (without `force`), that is an input, or that two inputs would share is a
     failure of that input alone.
     """
     into_folder = len(names) > 1 or any(name != STDIN and os.path.isdir(name) for name in names)
-    place = _place(sources, out, into_folder)
+    place = _place(sources, out, into_folder, suffixes)
     inputs = {os.path.realpath(s.path): s.name for s in sources if s.path is not None}
     taken: dict[str, str] = {}
     steps: list[Step] = []
@@ -87,7 +93,9 @@ class _Place:
         return None if source.path is None else source.path.with_suffix(suffix)
 
 
-def _place(sources: Sequence[Source], out: str | None, into_folder: bool) -> _Place:
+def _place(
+    sources: Sequence[Source], out: str | None, into_folder: bool, suffixes: Collection[str]
+) -> _Place:
     if out is None:
         return _Place()
     if out == STDOUT:
@@ -101,6 +109,11 @@ def _place(sources: Sequence[Source], out: str | None, into_folder: bool) -> _Pl
         return _Place(file=path)
     if path.exists():
         raise ArgumentError(f"{out} is a file: several inputs need a folder for their outputs")
+    if path.suffix.lower() in suffixes:
+        raise ArgumentError(
+            f"{out} is the name of a file: several inputs need a folder for their outputs; "
+            f"name one, or write {out}/ for a folder of that name"
+        )
     return _Place(folder=path)
 
 

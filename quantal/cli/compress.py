@@ -111,7 +111,7 @@ def compress(
     )
     return convert(
         "compressing",
-        Request(inputs, media.PICTURE_SUFFIXES, recursive, out, ".qtl", force),
+        Request(inputs, media.PICTURE_SUFFIXES, recursive, out, ".qtl", {".qtl"}, force),
         work,
         prepare=prepare,
         jobs=jobs,

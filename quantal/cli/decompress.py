@@ -74,7 +74,7 @@ def decompress(
         raise ArgumentError(f"{kind.value} is for video, this is for pictures: png, jpg or webp")
     return convert(
         "decompressing",
-        Request(inputs, {".qtl"}, recursive, out, f".{kind.value}", force),
+        Request(inputs, {".qtl"}, recursive, out, f".{kind.value}", SUFFIXES, force),
         partial(
             decompress_one,
             format=kind.value,

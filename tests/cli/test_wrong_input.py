@@ -151,6 +151,32 @@ def test_several_results_need_a_folder(quantal, photo, tmp_path) -> None:
     assert quantal("compress", photo, other, "-o", "-").status == 2
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("compress", "one.qtl"), ("compress", "ONE.QTL"), ("decompress", "one.png"),
+     ("decompress", "one.jpeg")],
+)  # fmt: skip
+def test_a_name_of_one_file_is_no_folder_for_several(
+    quantal, photo, made, tmp_path, command, name
+) -> None:
+    inputs = [photo, photo.parent] if command == "compress" else [made, made.parent]
+    out = tmp_path / "new" / name
+    call = quantal(command, *inputs, "-o", out)
+    assert call.status == 2
+    for words in (f"{out} is the name of a file", "need a folder", f"{out}/"):
+        assert words in call.err
+    assert quantal(command, inputs[1], "-o", out).status == 2
+    assert not out.parent.exists()
+
+
+def test_a_folder_may_be_called_like_a_file(quantal, photo, tmp_path) -> None:
+    for out in (f"{tmp_path / 'asked.qtl'}/", tmp_path / "there.qtl", tmp_path / "kodak.2024"):
+        if "there" in str(out):
+            out.mkdir()
+        assert quantal("compress", photo.parent, "-o", out, "--json").status == 0
+        assert os.listdir(out) == [photo.with_suffix(".qtl").name]
+
+
 @pytest.mark.parametrize("arguments", [["absent.yaml"], [__file__, "no-equals-sign"], []])
 def test_train_checks_its_call_first(quantal, arguments) -> None:
     assert quantal("train", *arguments).status == 2
