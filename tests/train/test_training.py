@@ -169,6 +169,20 @@ def test_wrong_recipes_are_named(recipe, override, message):
         run(recipe, [override])
 
 
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("distortion=lpips", "no distortion 'lpips'; there are: rgb, ycbcr, ms-ssim"),
+        ("distortion=ms-ssim", "crops of 176 pixels a side or more, not 64"),
+        ("phases=[{until: 1.0, crop: 64, batch: 2, hold: 3}]", "recipe.yaml"),
+        ("phases=[{until: 1.0, crop: 64, batch: 2, held: [mean]}]", "recipe.yaml: .*'held'"),
+    ],
+)
+def test_what_needs_no_picture_is_checked_before_any_is_read(recipe, override, message):
+    with pytest.raises(ArgumentError, match=message):
+        run(recipe, [override, "data=[nowhere]"])
+
+
 def test_overrides_reach_into_sections(recipe):
     changed = read_recipe(recipe, ["model.z_channels=12", "learning_rate=1e-3"])
     assert changed.model["z_channels"] == 12
