@@ -91,6 +91,7 @@ def test_a_folder_of_the_whole_zoo(weights: Path, tmp_path: Path) -> None:
         "bmshj2018-hyperprior-ms-ssim-3-92dd7878.pth.tar",
         "mbt2018-mean-3-723404a8.pth.tar",
         "mbt2018-mean-mse-vbr-45d095e9.pth.tar",
+        "epoch-5.pth",
     )
     for name in names:
         (tmp_path / name).touch()

@@ -47,6 +47,18 @@ def test_quality_says_which_weights_these_are(
     assert encode_picture(picture, codec, Target(quality=7)).quality == 7
 
 
+@pytest.mark.parametrize("name", ["epoch-3.pth", "mine-3.pth", "mbt2018-3-723404a8.pth.tar"])
+def test_a_number_in_any_other_name_is_no_quality(
+    name: str, zoo_weights: Weights, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(zoo_weights(HYPER).read_bytes())
+    codec = quantal.load(f"compressai/{HYPER}", "cpu", path)
+    assert codec.rate_of(7) == container.quality_to_rate(7)
+    with pytest.raises(ArgumentError, match=f"the name {name} doesn't tell"):
+        codec.rate_of(None)
+
+
 def test_sizes_of_the_zoo_exclude_qualities(zoo_weights: Weights, tmp_path: Path) -> None:
     zoo_weights(HYPER)
     from compressai.zoo import models
