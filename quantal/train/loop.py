@@ -10,6 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from quantal.codecs.registry import device_name
-from quantal.codecs.training import start_from_weights, trainable
+from quantal.codecs.training import Trainable, start_from_weights, trainable
 from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES, rate_lambda
 from quantal.errors import ArgumentError
 from quantal.layers import half_pays
@@ -86,11 +87,15 @@ class _Run:
         self.device = torch.device(device_name(recipe.device))
         self.half = half_pays(self.device) if recipe.bfloat16 is None else recipe.bfloat16
         sides = [phase.crop for phase in recipe.phases]
+        # What is wrong with a recipe is said before pictures are read, which takes long.
         self.distortion = distortion(recipe.distortion, min(sides))
+        torch.manual_seed(recipe.seed)
+        net = trainable(recipe.codec, recipe.model)
+        _check_parts(recipe, net)
         pictures = read_pictures(recipe.data, max(sides))
         self.held_out = read_pictures(recipe.evaluation) if recipe.evaluation else []
         self.sampler = CropSampler(pictures, self.device, recipe.seed)
-        self.state = _start(recipe, self.sampler, self.device, path)
+        self.state = _start(recipe, net, self.sampler, self.device, path)
         self.net: Any = torch.compile(self.state.net) if recipe.compile else self.state.net
         self.held: tuple[str, ...] = ()
         self.moving_since = 0
@@ -171,21 +176,25 @@ class _Run:
             self.note({"event": "evaluation", "step": self.state.step, "points": points})
 
 
-def _start(recipe: Recipe, sampler: CropSampler, device: torch.device, path: Path) -> State:
-    """A fresh state, or the one of the checkpoint if there is one."""
-    torch.manual_seed(recipe.seed)
-    net, ema = trainable(recipe.codec, recipe.model), trainable(recipe.codec, recipe.model)
+def _check_parts(recipe: Recipe, net: Trainable) -> None:
+    """That every part which a phase holds is one of the networks."""
+    parts = list(dict.fromkeys(_part(name) for name, _ in net.named_parameters()))
+    for name in (name for phase in recipe.phases for name in phase.hold):
+        if name not in parts:
+            raise ArgumentError(f"a phase holds {name!r}, which is none of {', '.join(parts)}")
+
+
+def _start(
+    recipe: Recipe, net: Trainable, sampler: CropSampler, device: torch.device, path: Path
+) -> State:
+    """A fresh state of an untrained network, or the one of the checkpoint if there is one."""
     size = min(_KLT_SIZE, max(phase.crop for phase in recipe.phases))
     crops = sampler.batch(_KLT_CROPS, size).cpu()
     if recipe.start_from:
         start_from_weights(net, Path(recipe.start_from), crops)
     else:
         net.initialise(crops)
-    ema.load_state_dict(net.state_dict())
-    parts = list(dict.fromkeys(_part(name) for name, _ in net.named_parameters()))
-    for name in (name for phase in recipe.phases for name in phase.hold):
-        if name not in parts:
-            raise ArgumentError(f"a phase holds {name!r}, which is none of {', '.join(parts)}")
+    ema = deepcopy(net)
     for each in (net, ema):
         each.to(device).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(

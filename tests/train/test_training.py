@@ -156,8 +156,6 @@ def test_crops_are_parts_of_pictures(pictures):
         ("nonsense", "key=value"),
         ("data=[]", "no picture"),
         ("data=[nowhere]", "does not exist"),
-        ("model.channels=[8]", "three channels"),
-        ("codec=nonesuch", "nonesuch"),
         ("device=abacus", "abacus"),
         ("model=3", "mapping"),
         ("steps.most=3", "not a section"),
@@ -175,11 +173,14 @@ def test_wrong_recipes_are_named(recipe, override, message):
         ("distortion=lpips", "no distortion 'lpips'; there are: rgb, ycbcr, ms-ssim"),
         ("distortion=ms-ssim", "crops of 176 pixels a side or more, not 64"),
         ("phases=[{until: 1.0, crop: 64, batch: 2, hold: 3}]", "recipe.yaml"),
+        ("phases=[{until: 1.0, crop: 64, batch: 2, hold: [analyses]}]", "'analyses'"),
+        ("model.channels=[8]", "three channels"),
+        ("codec=nonesuch", "nonesuch"),
         ("phases=[{until: 1.0, crop: 64, batch: 2, held: [mean]}]", "recipe.yaml: .*'held'"),
     ],
 )
 def test_what_needs_no_picture_is_checked_before_any_is_read(recipe, override, message):
-    with pytest.raises(ArgumentError, match=message):
+    with pytest.raises((ArgumentError, ModelError), match=message):
         run(recipe, [override, "data=[nowhere]"])
 
 
