@@ -58,7 +58,7 @@ PUBLISHED = (
     "compressai-mbt2018-mean_mse_cuda",
     "compressai-cheng2020-anchor_mse_cuda",
 )
-ANCHORS = ("webp", "published/vtm")
+ANCHORS = ("webp", "avif:speed=4", "hyperprior", "published/vtm")
 DECIBELS = (26, 28, 30, 32, 34, 36, 38, 40, 42)
 COST_PICTURES = 3
 

@@ -22,7 +22,7 @@ from quantal.eval.report import write_report
 from quantal.eval.summary import comparisons
 
 PICTURES = ("astronaut", "chelsea", "coffee")
-CODECS = ("jpeg", "webp", "avif", "hyperprior")
+CODECS = ("jpeg", "webp", "avif", "context-m")
 WIDTH, HEIGHT = 1280, 2360
 
 
