@@ -213,8 +213,8 @@ def load(
         path = _weights(entries[name])
         if not path.is_file():
             raise ModelError(
-                f"the weights of codec {name!r} are missing: {path.name} is not there; "
-                "install quantal anew, or name yours with --weights FILE (in Python weights=FILE)"
+                f"the weights of codec {name!r} are missing: {path.name} is not there; name yours "
+                "with --weights FILE (in Python weights=FILE), or train some with `quantal train`"
             )
     else:
         raise ModelError(

@@ -131,12 +131,11 @@ def _zoo(name: str) -> Any:
 
 
 def _weight_files(values: Mapping[str, str], architecture: str) -> dict[int, Path]:
-    """Quality -> file. A file that is named by itself, and one for all rates, is of quality 0."""
+    """Quality -> file; 0 for one that serves all rates, or whose name tells none."""
     where = values["weights"]
     path = Path(where).expanduser()
     if path.is_file():
-        number = re.search(r"(?:^|-)([1-8])(?=[-.])", path.name)
-        return {int(number[1]) if number and not architecture.endswith("-vbr") else 0: path}
+        return {_quality_of(path, architecture, values["metric"]) or 0: path}
     found: dict[int, Path] = {}
     for file in sorted(path.glob("*.pth*")):
         quality = _quality_of(file, architecture, values["metric"])

@@ -96,14 +96,16 @@ def test_a_folder_of_the_whole_zoo(weights: Path, tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).touch()
 
-    def found(architecture: str, metric: str = "mse") -> dict[int, str]:
-        values = {"weights": str(tmp_path), "metric": metric}
+    def found(architecture: str, metric: str = "mse", where: str = "") -> dict[int, str]:
+        values = {"weights": str(tmp_path / where), "metric": metric}
         return {q: f.name for q, f in _weight_files(values, architecture).items()}
 
     assert found("bmshj2018-hyperprior") == {3: names[0]}
     assert found("bmshj2018-hyperprior", "ms-ssim") == {3: names[1]}
     assert found("mbt2018-mean") == {3: names[2]}
     assert found("mbt2018-mean-vbr") == {0: names[3]}
+    assert found("mbt2018-mean", where=names[2]) == {3: names[2]}
+    assert found("mbt2018-mean", where=names[4]) == {0: names[4]}  # an epoch is no quality
     (tmp_path / "3.pth").touch()
     with pytest.raises(ArgumentError, match=r"two files .* are for quality 3"):
         found("mbt2018-mean")
