@@ -147,41 +147,35 @@ def test_crops_are_parts_of_pictures(pictures):
     assert torch.equal(sampler.batch(5, 64), crops)
 
 
+@pytest.mark.parametrize("data, message", [("[]", "no picture"), ("[nowhere]", "does not exist")])
+def test_missing_pictures_are_named(recipe, data, message):
+    with pytest.raises(ArgumentError, match=message):
+        run(recipe, [f"data={data}"])
+
+
 @pytest.mark.parametrize(
     "override, message",
     [
         ("stepz=3", "unknown keys"),
         ("steps=0", "steps >= 1"),
         ("phases=[{until: 1.0, crop: 100, batch: 2}]", "multiples of 64"),
+        ("phases=[{until: 1.0, crop: 64, batch: 2, hold: 3}]", "recipe.yaml"),
+        ("phases=[{until: 1.0, crop: 64, batch: 2, hold: [analyses]}]", "'analyses'"),
+        ("phases=[{until: 1.0, crop: 64, batch: 2, held: [mean]}]", "recipe.yaml: .*'held'"),
         ("nonsense", "key=value"),
-        ("data=[]", "no picture"),
-        ("data=[nowhere]", "does not exist"),
+        ("model.channels=[8]", "three channels"),
+        ("codec=nonesuch", "nonesuch"),
         ("device=abacus", "abacus"),
         ("model=3", "mapping"),
         ("steps.most=3", "not a section"),
         ("steps=[", "not YAML"),
-    ],
-)
-def test_wrong_recipes_are_named(recipe, override, message):
-    with pytest.raises((ArgumentError, ModelError), match=message):
-        run(recipe, [override])
-
-
-@pytest.mark.parametrize(
-    "override, message",
-    [
         ("distortion=lpips", "no distortion 'lpips'; there are: rgb, ycbcr, ms-ssim"),
         ("distortion=ms-ssim", "crops of 176 pixels a side or more, not 64"),
-        ("phases=[{until: 1.0, crop: 64, batch: 2, hold: 3}]", "recipe.yaml"),
-        ("phases=[{until: 1.0, crop: 64, batch: 2, hold: [analyses]}]", "'analyses'"),
-        ("model.channels=[8]", "three channels"),
-        ("codec=nonesuch", "nonesuch"),
-        ("phases=[{until: 1.0, crop: 64, batch: 2, held: [mean]}]", "recipe.yaml: .*'held'"),
     ],
 )
-def test_what_needs_no_picture_is_checked_before_any_is_read(recipe, override, message):
+def test_wrong_recipes_are_named_before_any_picture_is_read(recipe, override, message):
     with pytest.raises((ArgumentError, ModelError), match=message):
-        run(recipe, [override, "data=[nowhere]"])
+        run(recipe, ["data=[nowhere]", override])
 
 
 def test_overrides_reach_into_sections(recipe):
