@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,6 +29,16 @@ LOSSY = (
     "hevc:preset=fast,bits=10",
     "av1:preset=8",
     "hyperprior",
+)
+SCALED = (
+    "jpeg",
+    "webp",
+    "avif",
+    "jpeg2000",
+    "jxl",
+    "heic",
+    "hevc:preset=fast",
+    "av1:preset=8",
 )
 LOSSLESS = ("png", "webp-lossless", "jxl-lossless")
 
@@ -67,6 +79,61 @@ def test_any_size(spec: str, size: tuple[int, int], pixels: np.ndarray) -> None:
     assert coder.decode(coder.encode(part, coder.qualities[0])).shape == part.shape
 
 
+def scaled(spec: str, scale: int) -> ImageCodec:
+    return codec(f"{spec}{',' if ':' in spec else ':'}scale={scale}")
+
+
+def resized(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+
+
+@pytest.mark.parametrize("spec", SCALED)
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_scaled_file_is_that_of_the_small_picture_and_the_size(
+    spec: str, scale: int, pixels: np.ndarray
+) -> None:
+    """Every byte that the decoder needs is in the file, and no other."""
+    pixels = pixels[:77, :98]
+    height, width = pixels.shape[:2]
+    small = resized(pixels, -(-width // scale), -(-height // scale))
+    plain, coder = codec(spec), scaled(spec, scale)
+    quality = coder.qualities[-4]
+    data, of_small = coder.encode(pixels, quality), plain.encode(small, quality)
+    own = 4 if spec.startswith(("hevc", "av1")) else 0  # these tell the size anyway
+    assert data == struct.pack(">HH", width, height) + of_small[own:]
+    assert np.array_equal(coder.decode(data), resized(plain.decode(of_small), width, height))
+
+
+@pytest.mark.parametrize("spec", SCALED)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (63, 2), (5, 66)])
+def test_a_scaled_picture_of_any_size(spec: str, size: tuple[int, int], pixels: np.ndarray) -> None:
+    part = pixels[: size[0], : size[1]]
+    for scale in (2, 4):
+        coder = scaled(spec, scale)
+        assert coder.decode(coder.encode(part, coder.qualities[0])).shape == part.shape
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40), scale=st.sampled_from([1, 2, 4]))
+def test_a_flat_picture_stays_what_it_is_at_any_scale(height: int, width: int, scale: int) -> None:
+    flat = np.full((height, width, 3), 128, np.uint8)
+    coder = scaled("jpeg", scale)
+    assert np.array_equal(coder.decode(coder.encode(flat, 90)), flat)
+
+
+def test_a_scaled_picture_is_where_it_was(pixels: np.ndarray) -> None:
+    """It loses details and nothing else: a shift of a pixel would cost much more."""
+    fine = {scale: scaled("jxl", scale) for scale in (1, 2, 4)}
+    losses = [squared_error(c.decode(c.encode(pixels, 96)), pixels) for c in fine.values()]
+    assert losses == sorted(losses)
+    assert losses[2] < squared_error(pixels[:, 1:], pixels[:, :-1])
+
+
+def test_scaling_reaches_rates_below_the_lowest_quality(pixels: np.ndarray) -> None:
+    whole, half, quarter = (scaled("avif:speed=9", scale) for scale in (1, 2, 4))
+    sizes = [len(coder.encode(pixels, 0)) for coder in (whole, half, quarter)]
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
 @pytest.mark.parametrize("spec", LOSSY)
 def test_the_usual_qualities_rise_within_the_limits(spec: str) -> None:
     coder = codec(spec)
@@ -94,6 +161,8 @@ def test_a_label_says_no_more_than_it_must() -> None:
     assert codec("avif:speed=6").label == "avif"  # which is the default
     assert codec("avif:subsampling=4:4:4,speed=4").label == "avif:speed=4,subsampling=4:4:4"
     assert codec(codec("hevc:bits=10").label).label == "hevc:bits=10"
+    assert codec("avif:scale=2,speed=4").label == "avif:speed=4,scale=2"
+    assert codec("jpeg:scale=1").label == "jpeg"
 
 
 def test_options_change_the_bytes(pixels: np.ndarray) -> None:
@@ -130,6 +199,8 @@ def test_versions_name_the_library_or_the_model() -> None:
         ("avif:speed=11", "expected one of 0..10"),
         ("avif:speed", "no option=value"),
         ("jpeg:subsampling=4:1:1", "4:2:0, 4:2:2, 4:4:4"),
+        ("avif:scale=3", r"scale is '3', expected one of 1, 2, 4"),
+        *((f"{name}:scale=2", "'scale' is no option") for name in LOSSLESS),
         ("av1:subsampling=4:4:4", "avif:subsampling=4:4:4"),
     ],
 )

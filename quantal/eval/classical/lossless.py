@@ -31,6 +31,7 @@ class Png(StillCodec):
 
 class WebPLossless(WebP):
     description = "WebP, lossless"
+    options: ClassVar = {"method": Option.whole(6, 0, 6)}
     qualities = _ONE
 
     def save_options(self, quality: float) -> dict[str, Any]:

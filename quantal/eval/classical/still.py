@@ -1,13 +1,14 @@
 """JPEG, WebP, AVIF, JPEG 2000, JPEG XL and HEIC, through Pillow and its plugins.
 
-Bytes are those of whole files, without metadata. An encoder's defaults are those people use for
-good compression; every one is an option.
+Bytes are those of whole files, without metadata; scaled pictures' begin with their size in 4 bytes.
+An encoder's defaults are those people use for good compression; every one is an option.
 """
 
 from __future__ import annotations
 
 import io
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from PIL import __version__ as pillow_version
 from quantal.codecs.base import Pixels
 from quantal.errors import ArgumentError
 from quantal.eval._optional import require
+from quantal.eval.classical._scale import SCALE, SIZE, drawn_at, scaled_down
 from quantal.eval.codecs import ImageCodec, Option
 
 __all__ = ["Avif", "Heic", "Jpeg", "Jpeg2000", "Jxl", "StillCodec", "WebP"]
@@ -42,17 +44,28 @@ class StillCodec(ImageCodec):
     format: ClassVar[str]
     limits = _HUNDRED
 
+    def __init__(self, name: str, values: Mapping[str, str]) -> None:
+        super().__init__(name, values)
+        self._scale = int(values.get("scale", SCALE.default))  # lossless ones have no such option
+
     @abstractmethod
     def save_options(self, quality: float) -> dict[str, Any]:
         """Keyword arguments of `Image.save`."""
 
     def encode(self, image: Pixels, quality: float) -> bytes:
         file = io.BytesIO()
-        Image.fromarray(image).save(file, self.format, **self.save_options(quality))
-        return file.getvalue()
+        smaller = Image.fromarray(scaled_down(image, self._scale))
+        smaller.save(file, self.format, **self.save_options(quality))
+        height, width = image.shape[:2]
+        return (SIZE.pack(width, height) if self._scale > 1 else b"") + file.getvalue()
 
     def decode(self, data: bytes) -> Pixels:
-        with Image.open(io.BytesIO(data), formats=[self.format]) as image:
+        if self._scale == 1:
+            return self._open(data)
+        return drawn_at(self._open(data[SIZE.size :]), *SIZE.unpack_from(data))
+
+    def _open(self, file: bytes) -> Pixels:
+        with Image.open(io.BytesIO(file), formats=[self.format]) as image:
             return np.asarray(image.convert("RGB"))
 
     def chosen(self, key: str) -> bool:
@@ -66,6 +79,7 @@ class Jpeg(StillCodec):
         "subsampling": Option("4:2:0", _SUBSAMPLING),
         "progressive": Option.yes(True),
         "optimise": Option.yes(True),
+        "scale": SCALE,
     }
     qualities: tuple[float, ...] = (5, 8, 12, 18, 26, 36, 50, 65, 75, 82, 88, 92, 95, 97)
 
@@ -87,7 +101,7 @@ class Jpeg(StillCodec):
 class WebP(StillCodec):
     description = "WebP, lossy"
     format = "WEBP"
-    options: ClassVar = {"method": Option.whole(6, 0, 6)}
+    options: ClassVar = {"method": Option.whole(6, 0, 6), "scale": SCALE}
     qualities: tuple[float, ...] = (0, 2, 5, 10, 20, 35, 50, 65, 75, 82, 88, 92, 95, 97, 99, 100)
 
     @property
@@ -104,10 +118,11 @@ class Avif(StillCodec):
     options: ClassVar = {
         "speed": Option.whole(6, 0, 10),
         "subsampling": Option("4:2:0", _SUBSAMPLING),
+        "scale": SCALE,
     }
     qualities: tuple[float, ...] = (1, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 87, 93, 97)
 
-    def __init__(self, name: str, values: dict[str, str]) -> None:
+    def __init__(self, name: str, values: Mapping[str, str]) -> None:
         from PIL import AvifImagePlugin
 
         AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # of the decoder; else one a core
@@ -130,6 +145,7 @@ class Avif(StillCodec):
 class Jpeg2000(StillCodec):
     description = "JPEG 2000 by OpenJPEG, 9/7 wavelet; quality is the PSNR in dB it aims at"
     format = "JPEG2000"
+    options: ClassVar = {"scale": SCALE}
     whole = False
     qualities: tuple[float, ...] = (22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42, 44)
     limits = (10.0, 60.0)
@@ -150,10 +166,10 @@ class Jpeg2000(StillCodec):
 class Jxl(StillCodec):
     description = "JPEG XL, lossy (VarDCT)"
     format = "JXL"
-    options: ClassVar = {"effort": Option.whole(7, 1, 9)}
+    options: ClassVar = {"effort": Option.whole(7, 1, 9), "scale": SCALE}
     qualities: tuple[float, ...] = (5, 10, 16, 24, 32, 42, 52, 62, 72, 80, 86, 90, 93, 96)
 
-    def __init__(self, name: str, values: dict[str, str]) -> None:
+    def __init__(self, name: str, values: Mapping[str, str]) -> None:
         require("pillow_jxl", f"codec {name!r}", "pillow-jxl-plugin")
         require("pillow_jxl.JpegXLImagePlugin", f"codec {name!r}").DECODE_THREADS = 0
         super().__init__(name, values)
@@ -175,10 +191,10 @@ class Jxl(StillCodec):
 class Heic(StillCodec):
     description = "HEIC: HEVC intra by x265, through libheif"
     format = "HEIF"
-    options: ClassVar = {"subsampling": Option("4:2:0", _SUBSAMPLING)}
+    options: ClassVar = {"subsampling": Option("4:2:0", _SUBSAMPLING), "scale": SCALE}
     qualities: tuple[float, ...] = (1, 6, 12, 18, 25, 32, 38, 44, 50, 56, 62, 68, 75, 82)
 
-    def __init__(self, name: str, values: dict[str, str]) -> None:
+    def __init__(self, name: str, values: Mapping[str, str]) -> None:
         heif = require("pillow_heif", f"codec {name!r}", "pillow-heif")
         heif.register_heif_opener()
         heif.options.DECODE_THREADS = 1

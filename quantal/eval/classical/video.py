@@ -8,7 +8,6 @@ size the encoder takes. Quality is the largest quantiser minus the one used, so 
 from __future__ import annotations
 
 import os
-import struct
 from abc import abstractmethod
 from collections.abc import Mapping
 from fractions import Fraction
@@ -20,11 +19,11 @@ from quantal.codecs.base import Pixels
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval._optional import require
 from quantal.eval.classical._planes import from_planes, to_planes
+from quantal.eval.classical._scale import SCALE, SIZE, drawn_at, scaled_down, scaled_side
 from quantal.eval.codecs import ImageCodec, Option
 
 __all__ = ["Av1", "Hevc"]
 
-_SIZE = struct.Struct(">HH")
 #: Frames smaller than this on a side are refused by SVT-AV1.
 _LEAST = 64
 
@@ -42,6 +41,7 @@ class IntraCodec(ImageCodec):
         self._av = require("av", f"codec {name!r}")
         self._subsampled = values["subsampling"] == "4:2:0"
         self._bits = int(values["bits"])
+        self._scale = int(values["scale"])
         self.limits = (0.0, float(self.coarsest))
         for role, codec in (("w", self.encoder), ("r", self.decoder)):
             try:
@@ -63,6 +63,8 @@ class IntraCodec(ImageCodec):
         """Options of the encoder, as ffmpeg names them."""
 
     def encode(self, image: Pixels, quality: float) -> bytes:
+        size = SIZE.pack(image.shape[1], image.shape[0])
+        image = scaled_down(image, self._scale)
         height, width = image.shape[:2]
         edges = [(0, max(_LEAST - side, -side % 2)) for side in (height, width)]
         padded = np.pad(image, [*edges, (0, 0)], mode="edge")
@@ -77,7 +79,7 @@ class IntraCodec(ImageCodec):
         context.color_range = 2  # full
         context.options = self.encoder_options(self.coarsest - round(quality))
         packets = [*context.encode(self._frame(padded, context.pix_fmt)), *context.encode(None)]
-        return _SIZE.pack(width, height) + b"".join(bytes(p) for p in packets)
+        return size + b"".join(bytes(p) for p in packets)
 
     def _frame(self, image: Pixels, pixel_format: str) -> Any:
         frame = self._av.VideoFrame(image.shape[1], image.shape[0], pixel_format)
@@ -92,10 +94,10 @@ class IntraCodec(ImageCodec):
         return frame
 
     def decode(self, data: bytes) -> Pixels:
-        width, height = _SIZE.unpack_from(data)
+        width, height = SIZE.unpack_from(data)
         context = self._av.CodecContext.create(self.decoder, "r")
         context.thread_count = 1
-        packet = self._av.Packet(data[_SIZE.size :])
+        packet = self._av.Packet(data[SIZE.size :])
         frames = [*context.decode(packet), *context.decode(None)]
         if len(frames) != 1:
             raise EvaluationError(f"{self.decoder} found {len(frames)} frames, expected one")
@@ -104,7 +106,8 @@ class IntraCodec(ImageCodec):
         for plane in frames[0].planes:
             rows = np.frombuffer(plane, sample).reshape(plane.height, -1)
             planes.append(rows[:, : plane.width].astype(np.uint16))
-        return from_planes(planes, self._bits)[:height, :width]
+        coded = tuple(slice(scaled_side(side, self._scale)) for side in (height, width))
+        return drawn_at(from_planes(planes, self._bits)[coded], width, height)
 
 
 class Hevc(IntraCodec):
@@ -119,6 +122,7 @@ class Hevc(IntraCodec):
         "tune": Option("psnr", ("psnr", "ssim", "grain", "none")),
         "subsampling": Option("4:2:0", ("4:2:0", "4:4:4")),
         "bits": Option("8", ("8", "10")),
+        "scale": SCALE,
     }
     qualities = (0, 5, 10, 13, 16, 19, 22, 25, 28, 31, 34, 37, 40)
 
@@ -140,6 +144,7 @@ class Av1(IntraCodec):
         "tune": Option("psnr", ("vq", "psnr", "ssim")),
         "subsampling": Option("4:2:0", ("4:2:0", "4:4:4")),
         "bits": Option("8", ("8", "10")),
+        "scale": SCALE,
     }
     qualities = (0, 4, 8, 13, 18, 23, 28, 33, 38, 43, 48, 53, 58)
 
