@@ -1,4 +1,4 @@
-"""The residual block that every floating-point network of Quantal is made of, and its precision.
+"""The residual blocks that the floating-point networks of Quantal are made of, and their precision.
 
 Spatial reach comes from one depthwise 3x3 convolution a block; everything else is 1x1, where a
 multiplication buys most (NAFNet, Chen et al. 2022, and DCVC-FM, Li et al. 2024, argue alike).
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["GatedBlock", "half_pays"]
+__all__ = ["AttentionBlock", "GatedBlock", "half_pays"]
 
 #: Residual branches start at a tenth of their size: the network begins close to the identity,
 #: which keeps a KLT initialisation intact.
@@ -64,6 +64,32 @@ class GatedBlock(nn.Module):
             mixed = value * gate.relu_()
             piece += F.linear(mixed, self.project.weight.flatten(1), self.project.bias)
         return last.permute(0, 3, 1, 2)
+
+
+class AttentionBlock(nn.Module):
+    """Attention over all tokens, then gated mixing of channels; both residual. [B, N, C]."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before = nn.LayerNorm(channels)
+        self.ask = nn.Linear(channels, 3 * channels)
+        self.answer = nn.Linear(channels, channels)
+        self.between = nn.LayerNorm(channels)
+        self.expand = nn.Linear(channels, 4 * channels)
+        self.project = nn.Linear(2 * channels, channels)
+        for last in (self.answer, self.project):
+            last.weight.data.mul_(BRANCH_START)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, count, channels = x.shape
+        parts = self.ask(self.before(x)).view(batch, count, 3, self.heads, channels // self.heads)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(query, key, value)
+        x = x + self.answer(seen.transpose(1, 2).flatten(2))
+        value, gate = self.expand(self.between(x)).chunk(2, dim=2)
+        return x + self.project(value * gate.relu())
 
 
 def half_pays(device: torch.device) -> bool:

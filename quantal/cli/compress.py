@@ -67,6 +67,13 @@ def compress(
             help="0 (quickest, the default) to 3: how long to search for symbols that code better.",
         ),
     ] = 0,
+    resilient: Annotated[
+        bool,
+        typer.Option(
+            "--resilient",
+            help="A somewhat larger file that can be mended where it is damaged (codec vq).",
+        ),
+    ] = False,
     weights: Weights = None,
     jobs: Jobs = 1,
     device: DeviceOption = Device.auto,
@@ -87,7 +94,7 @@ def compress(
         if value is not None and not 0 < value < float("inf"):
             raise ArgumentError(f"{name} {value} is not a positive number")
     from quantal import codecs, media
-    from quantal.codecs.targets import Target, check_effort, check_target
+    from quantal.codecs.targets import Target, check_effort, check_resilient, check_target
 
     known = codecs.names()
     name = codec or codecs.DEFAULT_CODEC
@@ -100,12 +107,14 @@ def compress(
         loaded = codecs.load(name, device.value, weights)
         check_target(target, loaded)
         check_effort(effort, loaded)
+        check_resilient(resilient, effort, loaded)
 
     work = partial(
         compress_one,
         codec=name,
         target=target,
         effort=effort,
+        resilient=resilient,
         device=device.value,
         weights=weights,
     )
@@ -125,6 +134,7 @@ def compress_one(
     codec: str,
     target: Target,
     effort: int,
+    resilient: bool,
     device: str,
     weights: str | None,
     tell: Callable[[float], None] = lambda part: None,
@@ -134,7 +144,8 @@ def compress_one(
     from quantal.codecs.files import encode_picture
 
     picture = media.read(source.content())
-    encoded = encode_picture(picture, codecs.load(codec, device, weights), target, effort, tell)
+    coder = codecs.load(codec, device, weights)
+    encoded = encode_picture(picture, coder, target, effort, tell, resilient)
     return Outcome(
         data=encoded.data,
         codec=encoded.codec,

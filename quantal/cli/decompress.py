@@ -54,10 +54,18 @@ def decompress(
         typer.Option(
             min=1,
             metavar="K",
-            help="Draw the picture from the first K parts of a context codec's stream, also of a "
-            "cut file.",
+            help="Draw the picture from the first K parts of the stream (context codecs) or its "
+            "first K tokens (tokens), also of a cut file.",
         ),
     ] = None,
+    conceal: Annotated[
+        bool,
+        typer.Option(
+            "--conceal",
+            help="Draw damaged files that were written with --resilient, make up what is lost, "
+            "and say what that is.",
+        ),
+    ] = False,
     weights: Weights = None,
     jobs: Jobs = 1,
     device: DeviceOption = Device.auto,
@@ -69,6 +77,8 @@ def decompress(
 
     PNG and WebP are written losslessly, JPEG at quality 95.
     """
+    if conceal and max_parts is not None:
+        raise ArgumentError("--conceal and --max-parts ask for different things; give one of them")
     kind = _format(out, format, to_folder=len(inputs) > 1 or os.path.isdir(inputs[0]))
     if kind in VIDEO:
         raise ArgumentError(f"{kind.value} is for video, this is for pictures: png, jpg or webp")
@@ -81,6 +91,7 @@ def decompress(
             device=device.value,
             weights=weights,
             max_parts=max_parts,
+            conceal=conceal,
         ),
         prepare=partial(_check, device.value, weights),
         jobs=jobs,
@@ -110,7 +121,12 @@ def _format(out: str | None, asked: Format | None, to_folder: bool) -> Format:
 
 
 def decompress_one(
-    source: Source, format: str, device: str, weights: str | None, max_parts: int | None
+    source: Source,
+    format: str,
+    device: str,
+    weights: str | None,
+    max_parts: int | None,
+    conceal: bool,
 ) -> Outcome:
     """Decompress one file; stands at module level so that a worker process can find it."""
     from quantal import codecs, container, media
@@ -119,9 +135,9 @@ def decompress_one(
     # The header first: whatever is no .qtl file is refused before it is read as a whole.
     size = source.size()
     start = source.bytes(container.HEADER_LIMIT)
-    info = container.probe(start, size, cut=max_parts is not None)
+    info = container.probe(start, size, cut=conceal or max_parts is not None)
     codec = None if weights is None else codecs.load(info.header.codec, device, weights)
-    picture = decode_picture(source.bytes(), device, codec, max_parts)
+    picture = decode_picture(source.bytes(), device, codec, max_parts, conceal)
     return Outcome(
         data=media.write(picture, format),
         codec=info.header.codec,

@@ -94,6 +94,8 @@ class CodecNet(nn.Module, ABC):
     """All networks of a codec. A subclass adds `scale`, `mean` and how y is coded by them."""
 
     stride = 64
+    #: Pixels along a side of the crops that a start is taken of.
+    start_size = 128
     #: Of the weights file; changes whenever the same integers would be used in another way.
     layout: ClassVar[str]
     config_type: ClassVar[type[NetConfig]]

@@ -7,22 +7,19 @@ of the floats serves to notice damage alone.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from quantal.codecs._context_net import ContextNet
 from quantal.codecs._hyperprior_net import HyperpriorNet
 from quantal.codecs._net import CodecNet, NetConfig
+from quantal.codecs._tensors import check_digest, digest, load_tensors, save_tensors
 from quantal.entropy.hyperprior import Z_LIMIT
 from quantal.entropy.rates import RATE_INDICES
 from quantal.entropy.scales import SCALES
@@ -70,16 +67,6 @@ def _integers(
     return tensors | exact.tensors("exact")
 
 
-def _hash(layout: str, tensors: dict[str, Tensor]) -> bytes:
-    """First 4 bytes of a SHA-256 over names, types, shapes and values (little endian)."""
-    digest = hashlib.sha256(layout.encode())
-    for name in sorted(tensors):
-        array = tensors[name].numpy()
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
-    return digest.digest()[:4]
-
-
 def write_weights(
     path: Path,
     net: CodecNet,
@@ -105,14 +92,11 @@ def write_weights(
         "format": net.layout,
         "model": json.dumps(net.config.to_dict()),
         "card": json.dumps(card),
-        "hash": _hash(net.layout, integers).hex(),
-        "floats": _hash(net.layout, floats).hex(),
+        "hash": digest(net.layout, integers).hex(),
+        "floats": digest(net.layout, floats).hex(),
     }
-    tensors = {name: value.contiguous() for name, value in {**floats, **integers}.items()}
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(save(tensors, metadata))  # save_file()'s can be read by their owner alone
-    os.replace(partial, path)
-    return _hash(net.layout, integers)
+    save_tensors(path, {**floats, **integers}, metadata)
+    return digest(net.layout, integers)
 
 
 def _read_tables(tensors: dict[str, Tensor], prefix: str) -> TableSet:
@@ -147,15 +131,7 @@ def _check_fit(
 
 def read_weights(path: Path) -> Weights:
     """Read and check a weights file; raises ModelError if it is missing, damaged or another's."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            # Copies: the file itself may be written anew while a codec lives.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ModelError(
-            f"weights {path.name} can't be read: {error}; install them anew, or name others"
-        ) from error
+    tensors, metadata = load_tensors(path)
     layout = metadata.get("format", "")
     if layout not in _LAYOUTS:
         known = ", ".join(map(repr, _LAYOUTS))
@@ -173,9 +149,6 @@ def read_weights(path: Path) -> Weights:
         raise ModelError(f"weights {path.name} are damaged: {error}; install them anew") from error
     integers = _integers(exact, z_units, y_tables, z_tables)
     floats = {name: value for name, value in tensors.items() if name.startswith("net.")}
-    for kind, stated in ((integers, metadata.get("hash")), (floats, metadata.get("floats"))):
-        if _hash(layout, kind).hex() != stated:
-            raise ModelError(
-                f"weights {path.name} do not have the hash they state; install them anew"
-            )
-    return Weights(net, exact, z_units, y_tables, z_tables, _hash(layout, integers))
+    check_digest(path, layout, floats, metadata.get("floats"))
+    found = check_digest(path, layout, integers, metadata.get("hash"))
+    return Weights(net, exact, z_units, y_tables, z_tables, found)

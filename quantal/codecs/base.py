@@ -63,6 +63,8 @@ class Codec(ABC):
     rates: Sequence[int] = container.RATES
     #: How hard an encoder can try; 0 is plain coding.
     efforts: Sequence[int] = (0,)
+    #: Whether it can write streams that stand damage, and make up what is lost of them.
+    resilient: ClassVar[bool] = False
     #: What is told to whoever codes or decodes a picture with it, a sentence each.
     warnings: tuple[str, ...] = ()
 
@@ -82,6 +84,13 @@ class Codec(ABC):
     @abstractmethod
     def encode(self, latents: Tensor, rate: int) -> bytes:
         """Quantise and code latents at a rate; returns the image part of a file."""
+
+    def encode_resilient(self, latents: Tensor, rate: int) -> bytes:
+        """As encode(), so that damage to a part of the stream leaves the rest readable."""
+        raise ArgumentError(
+            f"codec {self.name!r} has no streams that stand damage, `vq` has: leave --resilient "
+            "(in Python resilient) out"
+        )
 
     def search(self, latents: Tensor, pixels: Pixels, rate: int, effort: int, tell: Tell) -> bytes:
         """Encode as encode() does, but with symbols that a search found; effort: of `efforts`."""
@@ -116,6 +125,18 @@ class Codec(ABC):
             "leave --max-parts (in Python max_parts) out"
         )
 
+    def read_damaged(
+        self, payload: bytes, width: int, height: int, rate: int
+    ) -> tuple[Latents, str]:
+        """Latents from a damaged stream, what is lost made up; and what that was, in a sentence.
+
+        Raises BitstreamError if too much is lost, ArgumentError if this codec can't.
+        """
+        raise ArgumentError(
+            f"what is lost of a file of codec {self.name!r} can't be made up: leave --conceal (in "
+            "Python conceal) out; files of `vq` written with --resilient can be mended"
+        )
+
     @abstractmethod
     def synthesise(self, latents: Latents) -> Pixels:
         """Draw the picture."""
@@ -133,18 +154,21 @@ class Codec(ABC):
         psnr: float | None = None,
         max_bytes: int | None = None,
         effort: int = 0,
+        resilient: bool = False,
     ) -> bytes:
         """Compress a picture to the bytes of a .qtl file; see quantal.compress."""
         from quantal.codecs.memory import compress
 
         target = {"quality": quality, "bpp": bpp, "psnr": psnr, "max_bytes": max_bytes}
-        return compress(image, self, **target, effort=effort)  # type: ignore[arg-type]
+        return compress(image, self, **target, effort=effort, resilient=resilient)  # type: ignore[arg-type]
 
-    def decompress(self, data: bytes, *, max_parts: int | None = None) -> Image.Image:
+    def decompress(
+        self, data: bytes, *, max_parts: int | None = None, conceal: bool = False
+    ) -> Image.Image:
         """The picture in the bytes of a .qtl file that this codec wrote; see quantal.decompress."""
         from quantal.codecs.memory import decompress
 
-        return decompress(data, codec=self, max_parts=max_parts)
+        return decompress(data, codec=self, max_parts=max_parts, conceal=conceal)
 
     def latents(self, data: bytes) -> Latents:
         """The compressed latents of a .qtl file that this codec wrote, without drawing it."""

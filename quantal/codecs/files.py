@@ -13,8 +13,14 @@ from quantal import container, media
 from quantal.codecs import zoo
 from quantal.codecs.base import Codec, Latents, Pixels, Tell
 from quantal.codecs.registry import load
-from quantal.codecs.targets import Target, check_effort, choose_rate, choose_searched
-from quantal.errors import BitstreamError, ModelError
+from quantal.codecs.targets import (
+    Target,
+    check_effort,
+    check_resilient,
+    choose_rate,
+    choose_searched,
+)
+from quantal.errors import ArgumentError, BitstreamError, ModelError
 
 __all__ = ["Encoded", "Target", "decode_picture", "encode_picture", "read_latents", "verify"]
 
@@ -49,8 +55,10 @@ class _Job:
         effort: int = 0,
         tell: Tell = lambda part: None,
         after: _Job | None = None,
+        resilient: bool = False,
     ) -> None:
         self.picture, self.codec, self.effort, self.tell = picture, codec, effort, tell
+        self.resilient = resilient
         self._files: dict[int, bytes] = {}
         self.latents: Tensor
         self.extra: list[container.Part]
@@ -82,6 +90,8 @@ class _Job:
         return self._files[rate]
 
     def _image(self, rate: int) -> bytes:
+        if self.resilient:
+            return self.codec.encode_resilient(self.latents, rate)
         if not self.effort:
             return self.codec.encode(self.latents, rate)
         pixels = self.picture.pixels
@@ -132,16 +142,19 @@ def encode_picture(
     target: Target | None = None,
     effort: int = 0,
     tell: Tell = lambda part: None,
+    resilient: bool = False,
 ) -> Encoded:
     """Code a picture at a target, or at the usual quality.
 
-    effort: of the codec's `efforts`; tell: is told how far a search has come, from 0 to 1.
+    effort: of the codec's `efforts`; tell: is told how far a search has come, from 0 to 1;
+    resilient: so that damage can be mended.
     Raises TargetError if max_bytes can't be kept to; where bpp or psnr can't be reached, the
     nearest is given and a warning says so.
     """
     check_effort(effort, codec)
+    check_resilient(resilient, effort, codec)
     target = target or Target()
-    job = _Job(picture, codec)
+    job = _Job(picture, codec, resilient=resilient)
     if effort:
         steady = _Steady(tell, once=target.bpp is target.psnr is target.max_bytes is None)
         searched = _Job(picture, codec, effort, steady, after=job)
@@ -224,16 +237,27 @@ def _draw(latents: Latents, grey: bool, codec: Codec) -> Pixels:
 
 
 def decode_picture(
-    data: bytes, device: str = "auto", codec: Codec | None = None, max_parts: int | None = None
+    data: bytes,
+    device: str = "auto",
+    codec: Codec | None = None,
+    max_parts: int | None = None,
+    conceal: bool = False,
 ) -> media.Picture:
     """Draw the picture in a .qtl file; raises BitstreamError or ModelError before any pixel.
 
     max_parts: draw it from so many parts of its stream alone, which may be all that a cut file has.
+    conceal: draw a damaged file too, and make up what is lost of it.
     """
-    file = container.read(data, cut=max_parts is not None)
+    if conceal and max_parts is not None:
+        raise ArgumentError("a picture is drawn from its first parts or mended, not both at once")
+    file = container.read(data, cut=conceal or max_parts is not None, damaged=conceal)
     codec = _codec_for(file, device, codec)
+    warnings = list(codec.warnings)
     # First of all, because only a size that the coded picture fills justifies any memory.
-    if max_parts is None:
+    if conceal and not file.whole:
+        latents, told = codec.read_damaged(*_coded(file))
+        warnings += [told, *_left_out(file)]
+    elif max_parts is None:
         latents = codec.read(*_coded(file))
     else:
         payload, width, height, rate = _coded(file)
@@ -249,8 +273,14 @@ def decode_picture(
         icc=file.part("icc"),
         exif=file.part("exif"),
         xmp=file.part("xmp"),
-        warnings=(*codec.warnings, _CUT) if file.cut else codec.warnings,
+        warnings=(*warnings, _CUT) if file.cut else tuple(warnings),
     )
+
+
+def _left_out(file: container.File) -> list[str]:
+    """What is told of parts that came damaged, other than the picture itself."""
+    lost = ", ".join(name for name in file.damaged if name != "image")
+    return [f"damaged and left out: {lost}"] if lost else []
 
 
 def read_latents(data: bytes, device: str = "auto", codec: Codec | None = None) -> Latents:

@@ -33,6 +33,7 @@ def compress(
     psnr: float | None = None,
     max_bytes: int | None = None,
     effort: int = 0,
+    resilient: bool = False,
     device: str = "auto",
 ) -> bytes:
     """Compress a picture to the bytes of a .qtl file.
@@ -43,13 +44,14 @@ def compress(
 
     At most one of `quality` (1..100, default 60), `bpp` (bits per pixel to aim at), `psnr` (dB over
     RGB, to aim at) and `max_bytes` (never exceeded: TargetError if it would be) is given. `effort`
-    (0..3, default 0) is how hard to search for symbols that code better; see docs/search.md. What
+    (0..3, default 0) is how hard to search for symbols that code better; see docs/search.md.
+    `resilient` (codec `vq`): a somewhat larger file that can be mended where it is damaged. What
     had to be changed about the picture is told as a QuantalWarning.
     """
     picture = _picture(image)
     coder = load(codec, device) if isinstance(codec, str) else codec
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
-    encoded = encode_picture(picture, coder, target, effort)
+    encoded = encode_picture(picture, coder, target, effort, resilient=resilient)
     for message in (*picture.warnings, *encoded.warnings):
         warnings.warn(message, QuantalWarning, stacklevel=2)
     return encoded.data
@@ -61,16 +63,18 @@ def decompress(
     device: str = "auto",
     codec: Codec | None = None,
     max_parts: int | None = None,
+    conceal: bool = False,
 ) -> Image.Image:
     """The picture in the bytes of a .qtl file, as a PIL image of mode L, LA, RGB or RGBA.
 
     `codec`: by default the one that the file names, with the weights that ship. `max_parts`: draw
-    a coarser picture from so many parts of its stream, of a `context` codec from 1 to 9; `data`
-    may then be the first bytes of a file alone.
+    a coarser picture from so many parts of its stream, of a `context` codec from 1 to 9, of
+    `tokens` from 1 to 128; `data` may then be the first bytes of a file alone. `conceal`: draw a
+    damaged or cut file that was written with `resilient`, and make up what is lost.
     """
     if max_parts is not None and max_parts < 1:
         raise ArgumentError(f"max_parts has to be 1 or more, not {max_parts}")
-    picture = decode_picture(data, device, codec, max_parts)
+    picture = decode_picture(data, device, codec, max_parts, conceal)
     for message in picture.warnings:
         warnings.warn(message, QuantalWarning, stacklevel=2)
     return media.to_image(picture)

@@ -72,6 +72,18 @@ _OWN = (
         target="quantal.codecs.context:ContextL",
         weights=_WEIGHTS / "context-l.safetensors",
     ),
+    CodecEntry(
+        name="vq",
+        description="Vector-quantised ladder, generative; for 0.01 to 0.1 bits per pixel.",
+        target="quantal.codecs.vq:Vq",
+        weights=_WEIGHTS / "vq.safetensors",
+    ),
+    CodecEntry(
+        name="tokens",
+        description="Tiles of 256x256 as up to 128 binary tokens; any prefix is a picture.",
+        target="quantal.codecs.tokens:Tokens",
+        weights=_WEIGHTS / "tokens.safetensors",
+    ),
 )
 
 

@@ -15,7 +15,15 @@ from quantal.errors import ArgumentError, TargetError
 if TYPE_CHECKING:
     from quantal.codecs.base import Codec
 
-__all__ = ["Target", "Trial", "check_effort", "check_target", "choose_rate", "choose_searched"]
+__all__ = [
+    "Target",
+    "Trial",
+    "check_effort",
+    "check_resilient",
+    "check_target",
+    "choose_rate",
+    "choose_searched",
+]
 
 #: With effort, so many rates are tried with the search itself; the rest is forecast from them.
 _SEARCHES = 3
@@ -122,6 +130,16 @@ def check_effort(effort: int, codec: Codec) -> None:
     if effort not in codec.efforts:
         known = ", ".join(map(str, codec.efforts))
         raise ArgumentError(f"codec {codec.name!r} has no effort {effort}; it has: {known}")
+
+
+def check_resilient(resilient: bool, effort: int, codec: Codec) -> None:
+    """Raise ArgumentError if files that stand damage are wanted of a codec that has none."""
+    if resilient and not codec.resilient:
+        raise ArgumentError(
+            f"codec {codec.name!r} can't write files that stand damage; --codec vq can"
+        )
+    if resilient and effort:
+        raise ArgumentError("a file that stands damage is coded without effort: leave one out")
 
 
 class _Forecast:

@@ -94,26 +94,35 @@ def probe(data: bytes, size: int | None = None, cut: bool = False) -> Info:
     return Info(header, cursor.position, tuple(parts), size)
 
 
-def read(data: bytes, cut: bool = False) -> File:
+def read(data: bytes, cut: bool = False, damaged: bool = False) -> File:
     """A whole file, its structure and every checksum verified.
 
     `cut` accepts a file that ends too early: its image part then may be shorter, `missing` says by
-    how many bytes, and unchecked; parts behind it that are not whole are left out.
+    how many bytes, and unchecked; parts behind it that are not whole are left out. `damaged`
+    accepts parts whose checksum is wrong: the image part as it is, others are left out.
     """
     info = probe(data, cut=cut)
     head = data[: info.header_bytes]
-    parts, missing = [], 0
+    parts, missing, wrong = [], 0, []
     for part in info.parts:
         end = part.offset + part.bytes
         content = data[part.offset : end]
         if end + CHECKSUM_BYTES <= len(data):
-            _check(part, content, head, data[end : end + CHECKSUM_BYTES])
+            try:
+                _check(part, content, head, data[end : end + CHECKSUM_BYTES])
+            except CorruptError:
+                if not damaged:
+                    raise
+                wrong.append(part.name)
+                if part.name != "image":
+                    continue
         elif part.name == "image":
             missing = part.bytes - len(content)
         else:
             continue
         parts.append(Part(part.name, content))
-    return File(info.header, tuple(parts), missing, cut=end + CHECKSUM_BYTES > len(data))
+    short = end + CHECKSUM_BYTES > len(data)
+    return File(info.header, tuple(parts), missing, short, tuple(wrong))
 
 
 def _check(part: PartInfo, content: bytes, head: bytes, stored: bytes) -> None:

@@ -68,13 +68,20 @@ class File:
     """A file whose structure and checksums were found whole.
 
     cut: it ends too early, which `read` accepts if told so; missing: bytes that its image part
-    lacks at the end, and whatever of it is there is unchecked.
+    lacks at the end, and whatever of it is there is unchecked. damaged: names of the parts whose
+    checksum is wrong, which `read` accepts if told so; of them only the image part is here.
     """
 
     header: Header
     parts: tuple[Part, ...]
     missing: int = 0
     cut: bool = False
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether every byte is here and as it was written."""
+        return not (self.cut or self.damaged)
 
     def part(self, kind: str) -> bytes | None:
         """The bytes of the part of this kind; None if the file has no such part."""

@@ -18,14 +18,20 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from quantal.codecs._token_net import TokenNet
+from quantal.codecs._vq_conceal import ConcealNet, write_conceal_weights
+from quantal.codecs._vq_net import VqNet
+from quantal.codecs._vq_weights import read_vq_weights
 from quantal.codecs._weights import Z_TABLE_STEP, write_weights
-from quantal.codecs.training import Trainable, trainable
+from quantal.codecs.training import CodecNet, Trainable, trainable
 from quantal.entropy.hyperprior import Z_LIMIT
 from quantal.entropy.rates import RATE_INDICES
 from quantal.entropy.scales import SCALES, index_to_scale, logistic_bits
 from quantal.entropy.tables import TableSet, freeze
 from quantal.errors import ModelError
 from quantal.train.data import CropSampler, read_pictures
+from quantal.train.token_exporter import export_tokens
+from quantal.train.vq_exporter import export_vq
 
 __all__ = ["export", "law_table"]
 
@@ -46,6 +52,7 @@ _CROP = 256
 
 
 def _load(checkpoint: Path) -> tuple[Trainable, dict[str, Any], int]:
+    """The averaged network, in half precision as it will run; the recipe; the steps."""
     try:
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         recipe = json.loads(saved["recipe"])
@@ -53,16 +60,14 @@ def _load(checkpoint: Path) -> tuple[Trainable, dict[str, Any], int]:
         net.load_state_dict(saved["ema"])
     except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
         raise ModelError(f"checkpoint {checkpoint} can't be read: {error}") from error
-    # What is exported is what will run: float16 weights, and the scale net rounded.
     for value in (*net.parameters(), *net.buffers()):
         if value.is_floating_point():
             value.data = value.data.half().float()
-    net.scale.quantise(True)
-    return net.eval(), recipe, int(saved["step"])
+    return net.eval().requires_grad_(False), recipe, int(saved["step"])
 
 
 @torch.no_grad()
-def _symbols(net: Trainable, pixels: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _symbols(net: CodecNet, pixels: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """z's symbols, y's symbols and y's scale indices of crops, as a file would hold them."""
     y = net.analysis(pixels)
     z = net.quantise_z(y, position).round().clamp(-Z_LIMIT, Z_LIMIT)
@@ -107,7 +112,7 @@ def _y_tables(counts: list[FloatArray], sure: int = SURE) -> TableSet:
 
 
 @torch.no_grad()
-def _z_tables(net: Trainable) -> tuple[TableSet, ...]:
+def _z_tables(net: CodecNet) -> tuple[TableSet, ...]:
     """z's tables from its trained prior, at the middle of every four rate indices."""
     values = torch.arange(-Z_LIMIT, Z_LIMIT + 1, dtype=torch.float32)
     grid = values.expand(1, net.config.z_channels, -1)
@@ -126,7 +131,7 @@ def _z_tables(net: Trainable) -> tuple[TableSet, ...]:
     return tuple(sets)
 
 
-def _count(net: Trainable, sampler: CropSampler, crop: int, batches: int) -> list[FloatArray]:
+def _count(net: CodecNet, sampler: CropSampler, crop: int, batches: int) -> list[FloatArray]:
     """Count y's symbols at each scale index over random crops at all rates."""
     # One wider than the widest table, so that what is clamped here counts as beyond it.
     half = int(_SPAN * index_to_scale(torch.tensor(SCALES - 1.0))) + 4
@@ -143,7 +148,7 @@ def _count(net: Trainable, sampler: CropSampler, crop: int, batches: int) -> lis
 
 
 @torch.no_grad()
-def _check_agreement(net: Trainable, exact: Any, sampler: CropSampler, crop: int) -> None:
+def _check_agreement(net: CodecNet, exact: Any, sampler: CropSampler, crop: int) -> None:
     """Raise ModelError if the integer networks would cost more bits than the trained ones."""
     trained = exported = 0.0
     for rate in (0, 31, 63):
@@ -160,7 +165,7 @@ def _check_agreement(net: Trainable, exact: Any, sampler: CropSampler, crop: int
         )
 
 
-def _kmac(net: Trainable) -> dict[str, float]:
+def _kmac(net: CodecNet) -> dict[str, float]:
     """Thousand multiplications per pixel, both ways, counted on a 256x256 picture."""
     position = torch.zeros(1)
     pixels = torch.zeros(1, 3, 256, 256)
@@ -180,6 +185,17 @@ def _kmac(net: Trainable) -> dict[str, float]:
     }
 
 
+def _export_concealment(net: ConcealNet, out: Path, recipe: dict[str, Any], steps: int) -> bytes:
+    of = read_vq_weights(Path(recipe["start_from"])).hash
+    told = {
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "training_steps": steps,
+        "training_data": recipe["training_data"],
+    }
+    write_conceal_weights(out, net, of, told)
+    return of
+
+
 def export(checkpoint: str | Path, out: str | Path, pictures: Sequence[Tensor] = ()) -> bytes:
     """Write the weights file of a checkpoint; returns the hash of its integers.
 
@@ -187,8 +203,15 @@ def export(checkpoint: str | Path, out: str | Path, pictures: Sequence[Tensor] =
     from where it says unless they are given. Raises ModelError if the checkpoint can't be exported.
     """
     net, recipe, steps = _load(Path(checkpoint))
+    if isinstance(net, ConcealNet):
+        return _export_concealment(net, Path(out), recipe, steps)
     crop = min(_CROP, max(phase["crop"] for phase in recipe["phases"]))
     pictures = pictures or read_pictures(recipe["data"], crop)
+    if isinstance(net, VqNet):
+        return export_vq(net, Path(out), pictures, steps, recipe["training_data"])
+    if isinstance(net, TokenNet):
+        return export_tokens(net, Path(out), pictures, steps, recipe["training_data"])
+    net.scale.quantise(True)
     sampler = CropSampler(pictures, torch.device("cpu"), seed=0)
     told = {
         "parameters": sum(p.numel() for p in net.parameters()),

@@ -1,7 +1,6 @@
 """The training loop: one model for all rates, resumable, on a CPU or a GPU.
 
-Each sample of a batch gets a rate of its own, spread evenly over the range (stratified), and its
-loss lambda * 255^2 * MSE + bpp is weighted by 1 / sqrt(lambda), so that no rate dominates.
+What is worked towards is an Objective's business.
 """
 
 from __future__ import annotations
@@ -17,31 +16,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from quantal.codecs._vq_conceal import ConcealNet
 from quantal.codecs.registry import device_name
-from quantal.codecs.training import Trainable, start_from_weights, trainable
-from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES, rate_lambda
+from quantal.codecs.training import CodecNet, Trainable, start_from_weights, trainable
 from quantal.errors import ArgumentError
 from quantal.layers import half_pays
+from quantal.train.concealment import Concealment
 from quantal.train.data import CropSampler, read_pictures
-from quantal.train.evaluate import evaluate
 from quantal.train.exporter import export
-from quantal.train.losses import distortion
+from quantal.train.generative import Generative
+from quantal.train.objective import Objective
+from quantal.train.rate_distortion import RateDistortion
 from quantal.train.recipe import Recipe, read_recipe
 from quantal.train.state import State
-from quantal.transforms import region_labels
 
 __all__ = ["Tell", "run", "train"]
 
 #: What is told of a run while it lasts: the entries of its log.
 Tell = Callable[[Mapping[str, Any]], None]
 
-#: Crops that the KLT of the start is taken of: 4 megapixels determine it.
-_KLT_CROPS, _KLT_SIZE = 256, 128
+#: Pixels that the KLT of the start is taken of: they determine it.
+_KLT_PIXELS = 1 << 22
 _LOG_EVERY = 50
-#: Regions that a crop is cut into, for transforms that learn from them.
-_REGIONS = 16
-#: The loss is scaled so that a sample in the middle of the range has weight 1.
-_LAMBDA_MIDDLE = math.sqrt(LAMBDA_RANGE[0] * LAMBDA_RANGE[1])
 
 
 def run(
@@ -88,20 +84,21 @@ class _Run:
         self.half = half_pays(self.device) if recipe.bfloat16 is None else recipe.bfloat16
         sides = [phase.crop for phase in recipe.phases]
         # What is wrong with a recipe is said before pictures are read, which takes long.
-        self.distortion = distortion(recipe.distortion, min(sides))
         torch.manual_seed(recipe.seed)
         net = trainable(recipe.codec, recipe.model)
         _check_parts(recipe, net)
+        ema = deepcopy(net)
+        self.objective = _objective(recipe, net, ema, self.device)
         pictures = read_pictures(recipe.data, max(sides))
         self.held_out = read_pictures(recipe.evaluation) if recipe.evaluation else []
         self.sampler = CropSampler(pictures, self.device, recipe.seed)
-        self.state = _start(recipe, net, self.sampler, self.device, path)
+        self.state = _start(recipe, net, ema, self.objective, self.sampler, path)
         self.net: Any = torch.compile(self.state.net) if recipe.compile else self.state.net
         self.held: tuple[str, ...] = ()
         self.moving_since = 0
         # A resumed run must not see its first crops and rates again.
         self.sampler.reseed(recipe.seed + self.state.step)
-        self.generator = torch.Generator().manual_seed(recipe.seed + self.state.step)
+        self.objective.reseed(recipe.seed + self.state.step)
 
     def go(self) -> None:
         """Train until the steps or the minutes of the recipe are over."""
@@ -139,9 +136,7 @@ class _Run:
     def _step(self, done: float) -> None:
         state, recipe = self.state, self.recipe
         phase = recipe.phase(done)
-        for net in (state.net, state.ema):
-            net.scale.quantise(done >= recipe.quantise_from)
-            net.rounded = phase.rounded
+        self.objective.prepare(phase, done)
         if phase.hold != self.held:
             # The optimiser knows nothing yet of what begins to move: its first steps are blind.
             self.held, self.moving_since = phase.hold, state.step
@@ -152,10 +147,10 @@ class _Run:
         for group in state.optimiser.param_groups:
             group["lr"] = rate * group["pace"]
         pixels = self.sampler.batch(phase.batch, phase.crop)
-        position = _positions(phase.batch, self.generator).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            losses = _losses(self.net, pixels, position, self.distortion)
+            losses = self.objective.losses(self.net, pixels)
         norm = state.follow(losses["loss"], recipe)
+        self.objective.learn()
         if state.step % _LOG_EVERY == 0:
             left = state.seconds / done * (1 - done) / 60 if done else 0.0
             self.note(
@@ -172,7 +167,7 @@ class _Run:
 
     def _evaluate(self) -> None:
         if self.held_out:
-            points = evaluate(self.state.ema.eval(), self.held_out, self.recipe.evaluation_rates)
+            points = self.objective.evaluate(self.held_out)
             self.note({"event": "evaluation", "step": self.state.step, "points": points})
 
 
@@ -184,19 +179,36 @@ def _check_parts(recipe: Recipe, net: Trainable) -> None:
             raise ArgumentError(f"a phase holds {name!r}, which is none of {', '.join(parts)}")
 
 
+def _objective(recipe: Recipe, net: Trainable, ema: Trainable, device: torch.device) -> Objective:
+    if isinstance(net, CodecNet) and isinstance(ema, CodecNet):
+        return RateDistortion(net, ema, recipe)
+    if isinstance(net, ConcealNet) and isinstance(ema, ConcealNet):
+        return Concealment(net, ema, recipe, device)
+    return Generative(net, ema, recipe, device)  # type: ignore[arg-type]
+
+
 def _start(
-    recipe: Recipe, net: Trainable, sampler: CropSampler, device: torch.device, path: Path
+    recipe: Recipe,
+    net: Trainable,
+    ema: Trainable,
+    objective: Objective,
+    sampler: CropSampler,
+    path: Path,
 ) -> State:
     """A fresh state of an untrained network, or the one of the checkpoint if there is one."""
-    size = min(_KLT_SIZE, max(phase.crop for phase in recipe.phases))
-    crops = sampler.batch(_KLT_CROPS, size).cpu()
-    if recipe.start_from:
+    size = min(net.start_size, max(phase.crop for phase in recipe.phases))
+    crops = sampler.batch(_KLT_PIXELS // size**2, size).cpu()
+    if path.exists():
+        pass  # everything is in the checkpoint
+    elif isinstance(net, ConcealNet):
+        pass  # its start is random; `start_from` is the codec that it serves
+    elif recipe.start_from:
         start_from_weights(net, Path(recipe.start_from), crops)
     else:
         net.initialise(crops)
-    ema = deepcopy(net)
+    ema.load_state_dict(net.state_dict())
     for each in (net, ema):
-        each.to(device).to(memory_format=torch.channels_last)
+        each.to(sampler.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(
         _groups(net, recipe),
         lr=recipe.learning_rate,
@@ -204,7 +216,7 @@ def _start(
         weight_decay=recipe.weight_decay,
         foreach=True,
     )
-    state = State(net, ema, optimiser)
+    state = State(net, ema, optimiser, objective)
     if path.exists():
         state.load(path)
     return state
@@ -229,34 +241,3 @@ def _learning_rate(recipe: Recipe, step: int, done: float) -> float:
     warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
     low = recipe.final_fraction
     return recipe.learning_rate * warm * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-def _positions(count: int, generator: torch.Generator) -> Tensor:
-    """Stratified rate positions [count]: one in each of `count` equal parts of the range."""
-    drawn = (torch.arange(count) + torch.rand(count, generator=generator)) / count
-    return drawn * (RATE_INDICES - 1)
-
-
-def _regions(net: nn.Module, pixels: Tensor) -> Tensor | None:
-    """Regions for transforms that use them, in every second batch: coding knows only their grid."""
-    kind = getattr(getattr(net, "config", None), "kind", "gated")
-    if kind != "region" or not net.training or torch.rand(()) < 0.5:
-        return None
-    return region_labels(pixels, _REGIONS)
-
-
-def _losses(
-    net: nn.Module,
-    pixels: Tensor,
-    position: Tensor,
-    distortion: Callable[[Tensor, Tensor], Tensor],
-) -> dict[str, Tensor]:
-    """The loss and what it consists of, means over the batch."""
-    estimate = net(pixels, position, _regions(net, pixels))
-    area = pixels.shape[-1] * pixels.shape[-2]
-    with torch.autocast(pixels.device.type, enabled=False):
-        error = distortion(estimate.pixels.float(), pixels)
-    lam = rate_lambda(position)
-    y_bpp, z_bpp = estimate.y_bits / area, estimate.z_bits / area
-    loss = ((lam * 255**2 * error + y_bpp + z_bpp) * (_LAMBDA_MIDDLE / lam).sqrt()).mean()
-    return {"loss": loss, "distortion": error.mean(), "y_bpp": y_bpp.mean(), "z_bpp": z_bpp.mean()}

@@ -49,6 +49,7 @@ class Recipe:
     ema: float = 0.999
     phases: tuple[Phase, ...] = (Phase(1.0, 128, 16),)
     distortion: str = "rgb"
+    generative: dict[str, Any] = field(default_factory=dict)
     quantise_from: float = 0.7
     evaluation: tuple[str, ...] = ()
     evaluation_rates: tuple[int, ...] = (0, 16, 32, 48, 63)
@@ -106,8 +107,9 @@ def _build(values: Mapping[str, Any], where: str) -> Recipe:
     if missing:
         raise ArgumentError(f"{where}: missing keys {missing}")
     cleaned = dict(values)
-    if not isinstance(cleaned.get("model", {}), dict):
-        raise ArgumentError(f"{where}: `model` is not a mapping of names to sizes")
+    for name in ("model", "generative"):
+        if not isinstance(cleaned.get(name, {}), dict):
+            raise ArgumentError(f"{where}: `{name}` is not a mapping of names to values")
     try:
         for name in ("data", "evaluation", "evaluation_rates", "betas"):
             if name in cleaned:

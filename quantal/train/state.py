@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from quantal.codecs.training import Trainable
 from quantal.errors import ModelError
+from quantal.train.objective import Objective
 from quantal.train.recipe import Recipe
 
 __all__ = ["State"]
@@ -31,6 +32,7 @@ class State:
     net: Trainable
     ema: Trainable
     optimiser: torch.optim.Optimizer
+    objective: Objective
     step: int = 0
     seconds: float = 0.0
     skipped: int = 0
@@ -67,6 +69,9 @@ class State:
         decay = min(decay, (1 + self.step) / (10 + self.step))
         averaged: list[Tensor] = [p.data for p in self.ema.parameters()]
         torch._foreach_lerp_(averaged, [p.data for p in self.net.parameters()], 1 - decay)
+        # Codebooks are averages already, and other buffers mean nothing half.
+        for own, trained in zip(self.ema.buffers(), self.net.buffers(), strict=True):
+            own.copy_(trained)
 
     def save(self, path: Path, recipe: Recipe) -> None:
         """Write a checkpoint, whole or not at all."""
@@ -80,6 +85,7 @@ class State:
                 "seconds": self.seconds,
                 "skipped": self.skipped,
                 "norm": self.norm,
+                "objective": self.objective.state(),
                 "recipe": json.dumps(recipe.to_dict()),
             },
             partial,
@@ -95,5 +101,6 @@ class State:
             self.optimiser.load_state_dict(saved["optimiser"])
             self.step, self.seconds = saved["step"], saved["seconds"]
             self.skipped, self.norm = saved["skipped"], saved["norm"]
+            self.objective.restore(saved["objective"])
         except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
             raise ModelError(f"checkpoint {path} does not fit this recipe: {error}") from error

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from quantal.transforms.klt import principal_components
-from quantal.transforms.pyramid import PyramidAnalysis, PyramidSynthesis, initialise_with_klt
+from quantal.transforms.pyramid import (
+    CENTRE,
+    PyramidAnalysis,
+    PyramidSynthesis,
+    initialise_with_klt,
+)
 from quantal.transforms.regions import region_labels
 from quantal.transforms.saliency import rank_channels
 from quantal.transforms.stages import KINDS, Kind
 from quantal.transforms.windows import apply_in_windows
 
 __all__ = [
+    "CENTRE",
     "KINDS",
     "Kind",
     "PyramidAnalysis",

@@ -1,4 +1,4 @@
-"""Analysis and synthesis transforms as a pyramid of three levels: 1/4, 1/8 and 1/16.
+"""Analysis and synthesis transforms as a pyramid: 1/4, 1/8, 1/16, and on if there are more levels.
 
 Each level gathers 4x4 or 2x2 positions into channels, mixes them by a 1x1 convolution and refines
 them in a stage of blocks (quantal.transforms.stages). Cheap, because nothing works at full
@@ -8,7 +8,9 @@ resolution; good at high rates, because the first level is fine enough to keep d
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +20,24 @@ from quantal.transforms.klt import principal_components
 from quantal.transforms.regions import check_labels
 from quantal.transforms.stages import Kind, Stage, extras_of
 
-__all__ = ["PyramidAnalysis", "PyramidSynthesis", "initialise_with_klt"]
+__all__ = ["CENTRE", "PyramidAnalysis", "PyramidSynthesis", "initialise_with_klt"]
 
-#: Positions that one step of each level gathers, per axis; their product is the latents' stride.
-STEPS = (4, 2, 2)
-#: Pixels from one position of each level to the next.
-STRIDES = (4, 8, 16)
-STRIDE = 16
+#: Positions that one step of the first level gathers, per axis, and of every further one.
+FIRST_STEP, STEP = 4, 2
 #: Pixels are centred on zero, so that the KLT's first component is not the mean of the scale.
 CENTRE = 0.5
+
+
+def _steps(levels: int) -> tuple[int, ...]:
+    """Positions that each level gathers, per axis; their product is the latents' stride."""
+    if levels < 1:
+        raise ArgumentError("a pyramid needs at least one level")
+    return (FIRST_STEP, *(STEP for _ in range(levels - 1)))
+
+
+def _strides(levels: int) -> tuple[int, ...]:
+    """Pixels from one position of each level to the next."""
+    return tuple(accumulate(_steps(levels), operator.mul))
 
 
 def _reach(stages: Iterable[Stage]) -> int:
@@ -34,9 +45,9 @@ def _reach(stages: Iterable[Stage]) -> int:
     return sum(stage.reach for stage in stages)
 
 
-def _alignment(stages: Iterable[Stage]) -> int:
-    """Pixels after which the grids of all levels repeat; a multiple of STRIDE."""
-    return math.lcm(STRIDE, *(stage.alignment for stage in stages))
+def _alignment(stride: int, stages: Iterable[Stage]) -> int:
+    """Pixels after which the grids of all levels repeat; a multiple of the stride."""
+    return math.lcm(stride, *(stage.alignment for stage in stages))
 
 
 def _check_regions(kind: Kind, regions: Tensor | None, pixels: Sequence[int]) -> None:
@@ -48,15 +59,13 @@ def _check_regions(kind: Kind, regions: Tensor | None, pixels: Sequence[int]) ->
 
 
 class PyramidAnalysis(nn.Module):
-    """Pixels [B, 3, H, W] in 0..1 to latents [B, M, H/16, W/16]; H and W multiples of 16.
+    """Pixels [B, 3, H, W] in 0..1 to latents [B, M, H/s, W/s]; H and W multiples of the stride s.
 
-    channels: widths at 1/4, 1/8 and 1/16 (the last is M); blocks: gated blocks at each level;
+    channels: widths at 1/4, 1/8, 1/16 ... (the last is M); blocks: gated blocks at each level;
     kind: what follows them, and extras: how many of it at each level (stages.EXTRAS by itself).
     reach: pixels in each direction that a latent may depend on; a window of a larger picture has
     the picture's latents there if it starts at a multiple of alignment, in pixels.
     """
-
-    stride = STRIDE
 
     def __init__(
         self,
@@ -71,33 +80,43 @@ class PyramidAnalysis(nn.Module):
         self.mixes = nn.ModuleList()
         self.refines = nn.ModuleList()
         width = 3
-        more = extras_of(kind, extras)
+        levels = len(channels)
+        more = extras_of(kind, extras, levels)
         for step, stride, out, count, extra in zip(
-            STEPS, STRIDES, channels, blocks, more, strict=True
+            _steps(levels), _strides(levels), channels, blocks, more, strict=True
         ):
             self.gathers.append(nn.PixelUnshuffle(step))
             self.mixes.append(nn.Conv2d(width * step * step, out, 1))
             self.refines.append(Stage(out, stride, count, kind, extra))
             width = out
+        self.stride = _strides(levels)[-1]
         self.reach = _reach(self.refines)  # type: ignore[arg-type]
-        self.alignment = _alignment(self.refines)  # type: ignore[arg-type]
+        self.alignment = _alignment(self.stride, self.refines)  # type: ignore[arg-type]
 
     def forward(self, pixels: Tensor, regions: Tensor | None = None) -> Tensor:
         """regions: labels int64 [B, H, W] from 0 on; only in training, only of kind "region"."""
+        return self.levels(pixels, regions)[-1]
+
+    def levels(self, pixels: Tensor, regions: Tensor | None = None) -> list[Tensor]:
+        """The features of every level, finest first: the last are what forward() returns."""
         _check_regions(self.kind, regions, pixels.shape)
-        x = pixels - CENTRE
-        for gather, mix, refine in zip(self.gathers, self.mixes, self.refines, strict=True):
-            x = refine(mix(gather(x)), regions)
-        return x
+        x, found = pixels - CENTRE, []
+        for level in range(len(self.mixes)):
+            x = self.step(level, x, regions)
+            found.append(x)
+        return found
+
+    def step(self, level: int, x: Tensor, regions: Tensor | None = None) -> Tensor:
+        """From one level to the next; level 0 takes centred pixels."""
+        mixed = self.mixes[level](self.gathers[level](x))
+        return self.refines[level](mixed, regions)  # type: ignore[no-any-return]
 
 
 class PyramidSynthesis(nn.Module):
-    """Latents [B, M, H/16, W/16] to pixels [B, 3, H, W], about 0..1 but not clipped.
+    """Latents [B, M, H/s, W/s] to pixels [B, 3, H, W], about 0..1 but not clipped.
 
     Takes the same arguments as the analysis that it mirrors; reach and alignment are pixels too.
     """
-
-    stride = STRIDE
 
     def __init__(
         self,
@@ -112,24 +131,31 @@ class PyramidSynthesis(nn.Module):
         self.mixes = nn.ModuleList()
         self.scatters = nn.ModuleList()
         below = (3, *channels[:-1])
-        more = extras_of(kind, extras)
-        for step, stride, width, out, count, extra in reversed(
-            list(zip(STEPS, STRIDES, channels, below, blocks, more, strict=True))
-        ):
+        levels = len(channels)
+        more = extras_of(kind, extras, levels)
+        sizes = zip(_steps(levels), _strides(levels), channels, below, blocks, more, strict=True)
+        for step, stride, width, out, count, extra in reversed(list(sizes)):
             self.refines.append(Stage(width, stride, count, kind, extra))
             self.mixes.append(nn.Conv2d(width, out * step * step, 1))
             self.scatters.append(nn.PixelShuffle(step))
+        self.stride = _strides(levels)[-1]
         self.reach = _reach(self.refines)  # type: ignore[arg-type]
-        self.alignment = _alignment(self.refines)  # type: ignore[arg-type]
+        self.alignment = _alignment(self.stride, self.refines)  # type: ignore[arg-type]
 
     def forward(self, latents: Tensor, regions: Tensor | None = None) -> Tensor:
         """regions: as the analysis takes them, of the picture that is to be drawn."""
         batch, _, rows, columns = latents.shape
-        _check_regions(self.kind, regions, (batch, 3, rows * STRIDE, columns * STRIDE))
+        size = (batch, 3, rows * self.stride, columns * self.stride)
+        _check_regions(self.kind, regions, size)
         x = latents
-        for refine, mix, scatter in zip(self.refines, self.mixes, self.scatters, strict=True):
-            x = scatter(mix(refine(x, regions)))
+        for level in range(len(self.mixes)):
+            x = self.step(level, x, regions)
         return x + CENTRE
+
+    def step(self, level: int, x: Tensor, regions: Tensor | None = None) -> Tensor:
+        """From one level, coarsest first, to the next finer one; the last gives centred pixels."""
+        refined = self.refines[level](x, regions)
+        return self.scatters[level](self.mixes[level](refined))  # type: ignore[no-any-return]
 
 
 @torch.no_grad()
@@ -142,7 +168,7 @@ def initialise_with_klt(
     """
     x = pictures - CENTRE
     rms = torch.zeros(0)
-    levels = len(STEPS)
+    levels = len(analysis.mixes)
     for level in range(levels):
         x = analysis.gathers[level](x)
         mix, back = analysis.mixes[level], synthesis.mixes[levels - 1 - level]

@@ -24,7 +24,8 @@ __all__ = ["KINDS", "Kind", "Stage", "extras_of"]
 
 Kind = Literal["gated", "window", "region"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-#: Blocks of its kind that follow the gated ones at 1/4, 1/8 and 1/16, unless told otherwise.
+#: Blocks of its kind that follow the gated ones at 1/4, 1/8 and 1/16, unless told otherwise; none
+#: follow at coarser levels.
 EXTRAS: dict[Kind, tuple[int, int, int]] = {
     "gated": (0, 0, 0),
     "window": (0, 2, 2),
@@ -36,13 +37,13 @@ SQUARE = 64
 HEAD_CHANNELS = 32
 
 
-def extras_of(kind: Kind, extras: Sequence[int] | None) -> tuple[int, ...]:
+def extras_of(kind: Kind, extras: Sequence[int] | None, levels: int = 3) -> tuple[int, ...]:
     """The extras asked for, or those that a kind has by itself; raises ArgumentError."""
     if kind not in KINDS:
         raise ArgumentError(f"no transform is of kind {kind!r}: there are {', '.join(KINDS)}")
     if extras is None:
-        return EXTRAS[kind]
-    if len(extras) != len(EXTRAS[kind]) or min(extras) < 0:
+        return (*EXTRAS[kind], *(0 for _ in range(levels - len(EXTRAS[kind]))))
+    if len(extras) != levels or min(extras) < 0:
         raise ArgumentError(f"extras are {extras}: give a count of 0 or more for each level")
     if kind == "gated" and any(extras):
         raise ArgumentError(f"extras are {extras}, but a gated transform has none: omit them")

@@ -102,9 +102,9 @@ def test_training_goes_on_from_a_weights_file(recipe, tmp_path):
 
 
 def test_steps_that_are_not_finite_change_nothing(recipe, tmp_path, monkeypatch):
-    from quantal.train import loop
+    from quantal.train.rate_distortion import RateDistortion
 
-    plain = loop._losses
+    plain = RateDistortion.losses
     calls = iter(range(1000))
 
     def spoiled(*arguments):
@@ -113,7 +113,7 @@ def test_steps_that_are_not_finite_change_nothing(recipe, tmp_path, monkeypatch)
             losses["loss"] = losses["loss"] * float("nan")
         return losses
 
-    monkeypatch.setattr(loop, "_losses", spoiled)
+    monkeypatch.setattr(RateDistortion, "losses", spoiled)
     run(recipe, ["steps=9"])
     checkpoint = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
     assert checkpoint["skipped"] == 3

@@ -1,0 +1,206 @@
+"""Making up lost index cells of `vq`: a transformer over cells, some of which are masked.
+
+It sees a window of 8x8 cells, each as the vectors that its indices stand for, and says of a lost
+cell how deep it was and which entries it had, by their likeness to what it expects; so one network
+serves codebooks of every size (masked tokens as in Extreme-VQGAN, Mao et al. 2023). Indices of the
+third rung are not made up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from quantal.codecs._tensors import check_digest, digest, load_tensors, save_tensors
+from quantal.codecs._vq_maps import Maps
+from quantal.codecs._vq_net import VqNet
+from quantal.entropy.indices import ABSENT
+from quantal.errors import ArgumentError, ModelError
+from quantal.layers import AttentionBlock
+
+__all__ = [
+    "COARSE",
+    "LOST",
+    "OUTSIDE",
+    "PLACES",
+    "SIDE",
+    "ConcealConfig",
+    "ConcealNet",
+    "conceal",
+    "read_conceal_weights",
+    "write_conceal_weights",
+]
+
+#: Cells along a side of a window; of each, the vectors of one coarse index and of four finer ones.
+SIDE, PLACES = 8, 5
+#: What a cell is: lost, with a coarse index alone, with finer ones too, or outside the picture.
+LOST, COARSE, FINER, OUTSIDE = range(4)
+#: Columns of a window that are believed: those in its middle.
+_MIDDLE = 4
+
+
+@dataclass(frozen=True)
+class ConcealConfig:
+    """code_channels: of the codebooks' vectors; width, blocks, heads: of the transformer."""
+
+    code_channels: int = 32
+    width: int = 192
+    blocks: int = 4
+    heads: int = 6
+
+    def __post_init__(self) -> None:
+        if min(self.code_channels, self.width, self.blocks, self.heads) < 1:
+            raise ArgumentError(f"sizes have to be 1 or more: {self}")
+        if self.width % self.heads:
+            raise ArgumentError(f"{self.heads} heads don't divide a width of {self.width}")
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ConcealConfig:
+        """The reverse of to_dict, and what recipes say; raises TypeError for unknown names."""
+        return cls(**values)
+
+
+class ConcealNet(nn.Module):
+    """vectors [B, 64, 5, D] and states int64 [B, 64] of windows to what lost cells may have been:
+    vectors alike [B, 64, 5, D], and the logits of COARSE and FINER [B, 64, 2]."""
+
+    layout = "quantal-vq-conceal-1"
+    config_type = ConcealConfig
+    start_size = 256
+
+    def __init__(self, config: ConcealConfig) -> None:
+        super().__init__()
+        self.config = config
+        flat, width = PLACES * config.code_channels, config.width
+        #: The usual size of vectors, by rung: those of the first are much larger.
+        self.unit: Tensor
+        self.register_buffer("unit", torch.ones(PLACES))
+        self.enter = nn.Linear(flat, width)
+        self.state = nn.Parameter(torch.zeros(OUTSIDE + 1, width))
+        self.place = nn.Parameter(torch.randn(SIDE * SIDE, width) * 0.02)
+        self.blocks = nn.Sequential(
+            *(AttentionBlock(width, config.heads) for _ in range(config.blocks))
+        )
+        self.norm = nn.LayerNorm(width)
+        self.leave = nn.Linear(width, flat)
+        self.depth = nn.Linear(width, 2)
+        self.log_sharpness = nn.Parameter(torch.zeros(PLACES))
+
+    def forward(self, vectors: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        scaled = (vectors / self.unit[:, None]).flatten(2)
+        x = self.enter(scaled) + self.state[states] + self.place
+        x = self.norm(self.blocks(x))
+        return self.leave(x).unflatten(2, (PLACES, -1)).float(), self.depth(x).float()
+
+    def logits(self, expected: Tensor, place: int, codebook: Tensor) -> Tensor:
+        """How likely each entry of a codebook [K, D] is, given what is expected [..., D]."""
+        entries = codebook.float() / self.unit[place]
+        likeness = expected @ entries.T - entries.square().sum(1) / 2
+        return likeness * self.log_sharpness[place].exp()
+
+
+def cell_vectors(
+    codebooks: Sequence[Tensor], coarse: Tensor, middle: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Vectors [h, w, 5, D] and states int64 [h, w] of cells, from the indices of the first rung
+    [h, w] and the second [2h, 2w], ABSENT where there are none."""
+    height, width = coarse.shape
+    four = middle.view(height, 2, width, 2).permute(0, 2, 1, 3).flatten(2)
+    first = _looked_up(codebooks[0], coarse)[:, :, None]
+    found = torch.cat((first, _looked_up(codebooks[1], four)), 2)
+    states = torch.where(four[..., 0] != ABSENT, FINER, COARSE)
+    return found, torch.where(coarse == ABSENT, LOST, states)
+
+
+def _looked_up(codebook: Tensor, indices: Tensor) -> Tensor:
+    vectors = codebook.float()[indices.clamp_min(0).long()]
+    return vectors * (indices != ABSENT)[..., None]
+
+
+@torch.inference_mode()
+def conceal(net: ConcealNet, vq: VqNet, maps: Maps, lost: Sequence[int]) -> Maps:
+    """Maps whose lost rows of cells are filled with what the network expects there."""
+    books = [vq.book(rung, maps.books[rung]).codebook.cpu() for rung in (0, 1)]
+    planes = [torch.from_numpy(plane.copy()) for plane in maps.indices]
+    depth = torch.from_numpy(maps.depth.copy())
+    vectors, states = cell_vectors(books, planes[0], planes[1])
+    rows, columns = states.shape
+    # Outside lies all around, so that every window is whole.
+    margin = SIDE
+    around = torch.full((rows + 2 * margin, columns + 2 * margin), OUTSIDE)
+    around[margin:-margin, margin:-margin] = states
+    filled = vectors.new_zeros(*around.shape, *vectors.shape[2:])
+    filled[margin:-margin, margin:-margin] = vectors
+    before = (SIDE - _MIDDLE) // 2
+    for row in lost:
+        top = max(min(row - SIDE // 2 + 1, rows - SIDE), 0) + margin
+        starts = range(0, columns, _MIDDLE)
+        boxes = [
+            (slice(top, top + SIDE), slice(left + margin - before, left + margin - before + SIDE))
+            for left in starts
+        ]
+        windows = torch.stack([filled[box].flatten(0, 1) for box in boxes])
+        kinds = torch.stack([around[box].flatten() for box in boxes])
+        expected, deep = net(windows, kinds)
+        inside = (row + margin - top, slice(before, before + _MIDDLE))
+        # Side by side, the middles of all windows are the row.
+        wanted = expected.view(-1, SIDE, SIDE, *expected.shape[2:])[:, inside[0], inside[1]]
+        wanted = wanted.flatten(0, 1)[:columns]
+        finer = deep.view(-1, SIDE, SIDE, 2)[:, inside[0], inside[1]].flatten(0, 1)[:columns]
+        finer = finer.argmax(1).bool()
+        planes[0][row] = net.logits(wanted[:, 0], 0, books[0]).argmax(1).to(torch.int32)
+        four = [net.logits(wanted[:, n], n, books[1]).argmax(1) for n in range(1, PLACES)]
+        square = torch.stack(four, 1).view(columns, 2, 2).permute(1, 0, 2).flatten(1)
+        known = finer.repeat_interleave(2).expand(2, -1)
+        fine_rows = slice(2 * row, 2 * row + 2)
+        planes[1][fine_rows] = torch.where(known, square, ABSENT).to(torch.int32)
+        depth[row] = finer.to(torch.int32)
+    arrays = tuple(np.ascontiguousarray(plane.numpy()) for plane in planes)
+    return replace(maps, depth=depth.numpy(), indices=arrays)
+
+
+def write_conceal_weights(path: Path, net: ConcealNet, of: bytes, card: Mapping[str, Any]) -> None:
+    """Write a weights file; of: the hash of the weights of `vq` whose cells it restores."""
+    floats = {f"net.{name}": v.detach().cpu().half() for name, v in net.state_dict().items()}
+    metadata = {
+        "format": net.layout,
+        "model": json.dumps(net.config.to_dict()),
+        "card": json.dumps(dict(card)),
+        "of": of.hex(),
+        "floats": digest(net.layout, floats).hex(),
+    }
+    save_tensors(path, floats, metadata)
+
+
+def read_conceal_weights(path: Path, of: bytes) -> ConcealNet:
+    """Read and check a weights file; ModelError if missing, damaged or for other codebooks."""
+    tensors, metadata = load_tensors(path)
+    layout = ConcealNet.layout
+    if metadata.get("format") != layout:
+        raise ModelError(
+            f"weights {path.name} say format {metadata.get('format', '')!r}, expected {layout!r}"
+        )
+    if metadata.get("of") != of.hex():
+        raise ModelError(
+            f"weights {path.name} are for the codebooks of {metadata.get('of')}, and {of.hex()} is "
+            "here; install them anew, or train some with `quantal train recipes/vq-conceal.yaml`"
+        )
+    try:
+        with torch.random.fork_rng(devices=[]):
+            net = ConcealNet(ConcealConfig.from_dict(json.loads(metadata["model"])))
+        net.load_state_dict({name[4:]: value.float() for name, value in tensors.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"weights {path.name} are damaged: {error}; install them anew") from error
+    check_digest(path, layout, tensors, metadata.get("floats"))
+    net.requires_grad_(False)
+    return net.eval()

@@ -1,0 +1,54 @@
+"""What a `vq` file says, as maps of numbers, and what is known of them beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quantal.codecs._vq_net import CELL
+from quantal.entropy.indices import IndexPrior, IntMap
+from quantal.errors import ModelError
+
+__all__ = ["Maps", "Priors", "Step", "cells_of"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A rate: which codebook each rung uses, and how much a cell must gain in squared error per
+    sample (0..1) to get the second rung, and then the third."""
+
+    books: tuple[int, ...]
+    slopes: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """books: which codebook each rung uses; depth: finest rung of every cell, int32 [h, w], 0..2;
+    indices: of each rung, int32 [h << rung, w << rung], ABSENT where a cell is not so deep."""
+
+    books: tuple[int, ...]
+    depth: IntMap
+    indices: tuple[IntMap, ...]
+
+
+@dataclass(frozen=True)
+class Priors:
+    """depth: of the cells' depths; rungs: of the indices, by rung and by codebook."""
+
+    depth: IndexPrior
+    rungs: tuple[tuple[IndexPrior, ...], ...]
+
+    def chosen(self, books: Sequence[int]) -> list[IndexPrior]:
+        """Those of the codebooks that a stream names; ModelError if the weights lack one."""
+        for rung, book in enumerate(books):
+            if book >= len(self.rungs[rung]):
+                raise ModelError(
+                    f"the file needs codebook {book} of rung {rung}, and these weights have "
+                    f"{len(self.rungs[rung])}; decode it with the weights that wrote it"
+                )
+        return [self.rungs[rung][book] for rung, book in enumerate(books)]
+
+
+def cells_of(width: int, height: int) -> tuple[int, int]:
+    """Rows and columns of cells that a picture is covered by."""
+    return -(-height // CELL), -(-width // CELL)

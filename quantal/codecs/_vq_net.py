@@ -1,0 +1,300 @@
+"""The networks of codec `vq`: a pyramid of features, and a ladder of codebooks that describe them.
+
+Three rungs, coarse to fine: a cell of 32x32 pixels has one index, where it pays four more (one for
+each 16x16), and where that pays sixteen more (one for each 8x8). Each rung codes what the features
+say beyond what the synthesis has drawn from the coarser ones: McQuic's cascade (Zhu et al. 2022)
+over strides, with the granularity chosen by content as in Control-GIC (Li et al. 2025).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from quantal.entropy.quantisers import VectorQuantiser
+from quantal.errors import ArgumentError
+from quantal.layers import GatedBlock
+from quantal.transforms import (
+    CENTRE,
+    PyramidAnalysis,
+    PyramidSynthesis,
+    initialise_with_klt,
+    principal_components,
+)
+
+__all__ = [
+    "CELL",
+    "RUNGS",
+    "Drawn",
+    "Request",
+    "Rung",
+    "VqConfig",
+    "VqNet",
+    "cell_energy",
+    "spread",
+]
+
+#: Pixels along a side of a cell.
+CELL = 32
+#: Rungs of the ladder, at 1/32, 1/16 and 1/8.
+RUNGS = 3
+#: Of each rung's moving averages: a batch has a sixteenth as many vectors at 1/32 as at 1/8.
+_DECAYS = (0.998, 0.994, 0.99)
+#: Vectors that a codebook's start is taken of.
+_SAMPLE = 32768
+
+
+@dataclass(frozen=True)
+class VqConfig:
+    """channels: widths at 1/4, 1/8, 1/16, 1/32; blocks of analysis and synthesis at each.
+
+    code_channels: of the vectors that codebooks hold; entries: of each rung's codebooks, largest
+    first, all there are in one file.
+    """
+
+    channels: tuple[int, ...] = (64, 128, 256, 256)
+    analysis_blocks: tuple[int, ...] = (1, 2, 1, 1)
+    synthesis_blocks: tuple[int, ...] = (3, 5, 4, 1)
+    code_channels: int = 32
+    entries: tuple[int, ...] = (1024, 512, 256, 64, 16)
+
+    def __post_init__(self) -> None:
+        levels = RUNGS + 1
+        sizes = (self.channels, self.analysis_blocks, self.synthesis_blocks)
+        if any(len(s) != levels for s in sizes) or min(*self.channels, self.code_channels) < 1:
+            raise ArgumentError(f"vq needs {levels} channels and counts of blocks: {self}")
+        if list(self.entries) != sorted(set(self.entries), reverse=True) or self.entries[-1] < 2:
+            raise ArgumentError(f"codebooks have to become smaller, none below 2: {self.entries}")
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> VqConfig:
+        """The reverse of to_dict, and what recipes say; raises TypeError for unknown names."""
+        sizes: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**sizes)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a training step asks for. books: which codebook [B, 3], by its place in `entries`;
+    shares: of the cells that have the second rung, and of those that also have the third [B, 2]."""
+
+    books: Tensor
+    shares: Tensor
+
+    def to(self, device: torch.device) -> Request:
+        return Request(self.books.to(device), self.shares.to(device))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """pixels: [B, 3, H, W]; commitment: mean square of what quantising changed, on the scale of a
+    pixel's squared error [B]; indices: of each rung, int64 [B, h, w], -1 where not coded."""
+
+    pixels: Tensor
+    commitment: Tensor
+    indices: list[Tensor]
+
+
+class Rung(nn.Module):
+    """One rung: what features [B, C, h, w] say beyond a prediction, as entries of a codebook."""
+
+    def __init__(
+        self, channels: int, code_channels: int, entries: Sequence[int], decay: float
+    ) -> None:
+        super().__init__()
+        self.meet = nn.Conv2d(2 * channels, channels, 1)
+        self.sharpen = GatedBlock(channels)
+        self.enter = nn.Conv2d(channels, code_channels, 1)
+        self.leave = nn.Conv2d(code_channels, channels, 1)
+        self.books = nn.ModuleList(VectorQuantiser(code_channels, size, decay) for size in entries)
+        #: Stands for what was not coded.
+        self.absent = nn.Parameter(torch.zeros(channels))
+
+    @torch.no_grad()
+    def start_at(self, features: Tensor, prediction: Tensor) -> None:
+        """Begin as the KLT of the difference, and codebooks as its k-means."""
+        channels = features.shape[1]
+        unit = torch.eye(channels)
+        self.meet.weight.copy_(torch.cat((unit, -unit), 1)[:, :, None, None])
+        rows, _ = principal_components(features - prediction, self.enter.out_channels)
+        self.enter.weight.copy_(rows[:, :, None, None])
+        self.leave.weight.copy_(rows.T[:, :, None, None])
+        for layer in (self.meet, self.enter, self.leave):
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        codes = self.codes(features, prediction).permute(0, 2, 3, 1).flatten(0, 2)
+        chosen = torch.randperm(len(codes))[:_SAMPLE]
+        self.books[0].start_at(codes[chosen])  # type: ignore[operator]
+        self.shrink()
+
+    def shrink(self) -> None:
+        """Begin the smaller codebooks anew as the k-means of the largest."""
+        for book in list(self.books)[1:]:
+            book.start_as(self.books[0])  # type: ignore[operator]
+
+    def codes(self, features: Tensor, prediction: Tensor) -> Tensor:
+        """The vectors that are quantised [B, D, h, w], float32."""
+        met = self.meet(torch.cat((features, prediction), 1))
+        return self.enter(self.sharpen(met)).float()
+
+    def injected(self, codes: Tensor, where: Tensor | None) -> Tensor:
+        """What a decoder adds to its features [B, C, h, w]; where: bool [B, h, w], the coded."""
+        added: Tensor = self.leave(codes)
+        if where is None:
+            return added
+        absent = self.absent[:, None, None].to(added.dtype)
+        return torch.where(where[:, None], added, absent)
+
+
+def cell_energy(codes: Tensor, rung: int) -> Tensor:
+    """What quantised codes [B, D, h, w] of a rung add to each cell [B, h', w']: squares summed."""
+    return F.avg_pool2d(codes.float().square().sum(1), 1 << rung) * 4.0**rung
+
+
+def spread(cells: Tensor, rung: int) -> Tensor:
+    """A value of every cell [..., h', w'] at every position of a rung [..., h, w]."""
+    return cells.repeat_interleave(1 << rung, -2).repeat_interleave(1 << rung, -1)
+
+
+class VqNet(nn.Module):
+    """All networks of `vq`."""
+
+    stride = CELL
+    #: Pixels along a side of the crops that a start is taken of.
+    start_size = 128
+    layout = "quantal-vq-1"
+    config_type = VqConfig
+
+    def __init__(self, config: VqConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.analysis = PyramidAnalysis(config.channels, config.analysis_blocks)
+        self.synthesis = PyramidSynthesis(config.channels, config.synthesis_blocks)
+        self.rungs = nn.ModuleList(
+            Rung(config.channels[RUNGS - rung], config.code_channels, config.entries, decay)
+            for rung, decay in enumerate(_DECAYS)
+        )
+
+    def rung(self, rung: int) -> Rung:
+        """A rung, 0 the coarsest."""
+        found = self.rungs[rung]
+        if not isinstance(found, Rung):
+            raise ArgumentError(f"there is no rung {rung}")
+        return found
+
+    def book(self, rung: int, place: int) -> VectorQuantiser:
+        """A rung's codebook, by its place in `entries`."""
+        found = self.rung(rung).books[place]
+        if not isinstance(found, VectorQuantiser):
+            raise ArgumentError(f"rung {rung} has no codebook {place}")
+        return found
+
+    @torch.no_grad()
+    def initialise(self, pictures: Tensor) -> None:
+        """Start from the KLT of pictures [B, 3, H, W] in 0..1; H, W multiples of 32."""
+        initialise_with_klt(self.analysis, self.synthesis, pictures)
+        features = self.analysis.levels(pictures)
+        drawn = torch.zeros_like(features[-1])
+        for place in range(RUNGS):
+            rung, level = self.rung(place), features[RUNGS - place]
+            rung.start_at(level, drawn)
+            codes = rung.codes(level, drawn)
+            book = rung.books[0]
+            found = book.decode(book.encode(codes))  # type: ignore[operator]
+            drawn = self.synthesis.step(place, drawn + rung.injected(found, None))
+
+    def draw_request(self, count: int, books: bool, generator: torch.Generator) -> Request:
+        """What a training step of `count` samples asks for; books: whether of smaller codebooks."""
+
+        def uniform(low: float, high: float) -> Tensor:
+            return low + (high - low) * torch.rand(count, generator=generator)
+
+        # All cells alike are part of it: a picture's crops often are.
+        shares = torch.stack((uniform(-0.3, 1.6), uniform(-0.6, 1.1)), 1).clamp(0, 1)
+        chosen = torch.zeros(count, RUNGS, dtype=torch.int64)
+        if books:
+            some = torch.randint(len(self.config.entries), (count, RUNGS), generator=generator)
+            chosen = torch.where(uniform(0, 1)[:, None] < 0.5, some, chosen)
+        return Request(chosen, shares)
+
+    def probes(self) -> dict[str, Request]:
+        """Requests of a single sample to measure a training run by."""
+        largest = torch.zeros(1, RUNGS, dtype=torch.int64)
+        shares = {"coarse": (0.0, 0.0), "medium": (1.0, 0.0), "mixed": (1.0, 0.25)}
+        return {name: Request(largest, torch.tensor([s])) for name, s in shares.items()}
+
+    def shrink(self) -> None:
+        """Begin all smaller codebooks anew as the k-means of the largest of their rung."""
+        for place in range(RUNGS):
+            self.rung(place).shrink()
+
+    def forward(self, pixels: Tensor, request: Request) -> Drawn:
+        """Code pixels [B, 3, H, W] (0..1, H and W multiples of 32) as a request says."""
+        features = self.analysis.levels(pixels)
+        x = torch.zeros_like(features[-1])
+        present: Tensor | None = None
+        loss = pixels.new_zeros(len(pixels), dtype=torch.float32)
+        found_indices = []
+        for place in range(RUNGS):
+            rung = self.rung(place)
+            codes = rung.codes(features[RUNGS - place], x)
+            found, indices = self._quantise(rung, codes, request.books[:, place])
+            cells: Tensor | None = None
+            if place:
+                cells = _most(cell_energy(found, place), request.shares[:, place - 1], present)
+                present = cells
+            where = None if cells is None else spread(cells, place)
+            error = (codes - found).square().sum(1)
+            if self.training:
+                self._learn(rung, codes, indices, request.books[:, place], where)
+            if where is not None:
+                error = error * where
+                indices = indices.masked_fill(~where, -1)
+            pixels_each = 3 * (CELL >> place) ** 2
+            loss = loss + error.flatten(1).mean(1) / pixels_each
+            found_indices.append(indices)
+            passed = codes + (found - codes).detach()
+            x = self.synthesis.step(place, x + rung.injected(passed, where))
+        drawn = self.synthesis.step(RUNGS, x) + CENTRE
+        return Drawn(drawn, loss, found_indices)
+
+    def _quantise(self, rung: Rung, codes: Tensor, books: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes [B, D, h, w] under each sample's own codebook: entries, and indices [B, h, w]."""
+        found = torch.empty_like(codes)
+        indices = torch.empty(len(codes), *codes.shape[2:], dtype=torch.int64, device=codes.device)
+        with torch.no_grad():
+            for place in torch.unique(books).tolist():
+                rows = books == place
+                book = rung.books[place]
+                chosen = book.encode(codes[rows])  # type: ignore[operator]
+                found[rows] = book.decode(chosen)  # type: ignore[operator]
+                indices[rows] = chosen[:, 0]
+        return found, indices
+
+    def _learn(
+        self, rung: Rung, codes: Tensor, indices: Tensor, books: Tensor, where: Tensor | None
+    ) -> None:
+        for place in torch.unique(books).tolist():
+            rows = books == place
+            part = None if where is None else where[rows]
+            rung.books[place].learn(codes[rows], indices[rows][:, None], part)  # type: ignore[operator]
+
+
+def _most(energy: Tensor, share: Tensor, among: Tensor | None) -> Tensor:
+    """The share [B] of cells with most energy [B, h, w], of those `among`: bool [B, h, w]."""
+    if among is not None:
+        energy = energy.masked_fill(~among, -1.0)
+    flat = energy.flatten(1)
+    allowed = flat.shape[1] if among is None else among.flatten(1).sum(1)
+    wanted = (share * allowed).round().long()
+    order = flat.argsort(1, descending=True).argsort(1)
+    return (order < wanted[:, None]).view_as(energy)

@@ -1,0 +1,235 @@
+"""The image part of a `vq` file: index maps as bytes, whole or in bands that stand alone.
+
+    head     2 bytes, little endian: which codebook each rung uses (3 x 4 bits, by its place among
+             those of the weights), then a bit that says whether there are bands; the rest is 0
+    whole    one entropy-coded stream of all maps
+    bands    a length of 2 bytes for every row of cells, a CRC-32 of head and lengths; then every
+             row: its stream and a CRC-16 of its number and its stream
+
+A stream holds the depth of every cell and then the indices of each rung, coarse to fine. Rows that
+stand alone cost more, and a damaged one takes no other with it.
+"""
+
+from __future__ import annotations
+
+import binascii
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from quantal.codecs._vq_maps import Maps, Priors, cells_of
+from quantal.codecs._vq_net import RUNGS
+from quantal.entropy.coder import Decoder, Encoder
+from quantal.entropy.indices import (
+    ABSENT,
+    BoolMap,
+    ByteMap,
+    CountedTables,
+    Exchange,
+    IntMap,
+    walk,
+)
+from quantal.entropy.tables import TableSet
+from quantal.errors import BitstreamError, CorruptError, TruncatedError
+
+__all__ = ["pack", "unpack", "unpack_damaged"]
+
+#: Of a picture's rows of cells: where more is lost, a picture would be invention.
+MOST_LOST = 0.5
+_BANDED = 1 << 12
+_HEAD_BYTES, _LENGTH_BYTES, _TABLE_CRC_BYTES, _BAND_CRC_BYTES = 2, 2, 4, 2
+
+
+def _finer(plane: ByteMap | IntMap | BoolMap, rung: int) -> ByteMap:
+    """A value of every cell or position at each of the next finer ones, `rung` halvings on."""
+    return np.repeat(np.repeat(plane, 1 << rung, 0), 1 << rung, 1)  # type: ignore[return-value]
+
+
+class _Known:
+    """Gives a walk the symbols of a map, in its order, and puts them into an encoder."""
+
+    def __init__(self, encoder: Encoder, indices: IntMap) -> None:
+        self._encoder = encoder
+        rows, columns = np.nonzero(indices != ABSENT)
+        order = np.argsort(rows + columns, kind="stable")
+        self._symbols = np.ascontiguousarray(indices[rows[order], columns[order]])
+        self._taken = 0
+
+    def __call__(self, states: ByteMap, tables: TableSet) -> IntMap:
+        symbols = self._symbols[self._taken : self._taken + len(states)]
+        self._taken += len(states)
+        self._encoder.put(symbols, states, tables)
+        return symbols
+
+
+def _walk_all(
+    priors: Priors, books: Sequence[int], rows: int, columns: int, exchange: Sequence[Exchange]
+) -> tuple[IntMap, list[IntMap]]:
+    """Depths and indices of rows x columns cells, each by its own exchange."""
+    everywhere = np.ones((rows, columns), bool)
+    depth = walk(priors.depth, everywhere, None, exchange[0])
+    found: list[IntMap] = []
+    parents: ByteMap | None = None
+    for rung, prior in enumerate(priors.chosen(books)):
+        present = _finer(depth >= rung, rung).astype(bool)
+        indices = walk(prior, present, parents, exchange[rung + 1], CountedTables(prior))
+        # Where nothing is, nothing finer is either.
+        classes = prior.around.classes[np.maximum(indices, 0)]
+        parents = _finer(classes, 1)
+        found.append(indices)
+    return depth, found
+
+
+def _stream(priors: Priors, maps: Maps) -> bytes:
+    encoder = Encoder()
+    exchange = [_Known(encoder, plane) for plane in (maps.depth, *maps.indices)]
+    _walk_all(priors, maps.books, len(maps.depth), maps.depth.shape[1], exchange)
+    return encoder.finish()
+
+
+def _unstream(priors: Priors, books: tuple[int, ...], data: bytes, rows: int, columns: int) -> Maps:
+    decoder = Decoder(data)
+    depth, indices = _walk_all(priors, books, rows, columns, [decoder.take] * (RUNGS + 1))
+    decoder.finish()
+    return Maps(books, depth, tuple(indices))
+
+
+def _band(maps: Maps, row: int) -> Maps:
+    """A single row of cells."""
+    parts = [p[row << rung : (row + 1) << rung] for rung, p in enumerate(maps.indices)]
+    return Maps(maps.books, maps.depth[row : row + 1], tuple(parts))
+
+
+def _joined(books: tuple[int, ...], bands: Sequence[Maps]) -> Maps:
+    depth = np.concatenate([band.depth for band in bands])
+    planes = zip(*(band.indices for band in bands), strict=True)
+    return Maps(books, depth, tuple(np.concatenate(rows) for rows in planes))
+
+
+def _band_crc(row: int, data: bytes) -> bytes:
+    return binascii.crc_hqx(data, binascii.crc_hqx(row.to_bytes(2, "little"), 0)).to_bytes(
+        _BAND_CRC_BYTES, "little"
+    )
+
+
+def pack(priors: Priors, maps: Maps, banded: bool = False) -> bytes:
+    """The image part; banded: every row of cells by itself, with a checksum."""
+    head = sum(book << (4 * rung) for rung, book in enumerate(maps.books))
+    if not banded:
+        return head.to_bytes(_HEAD_BYTES, "little") + _stream(priors, maps)
+    streams = [_stream(priors, _band(maps, row)) for row in range(len(maps.depth))]
+    start = (head | _BANDED).to_bytes(_HEAD_BYTES, "little")
+    start += b"".join(len(data).to_bytes(_LENGTH_BYTES, "little") for data in streams)
+    start += zlib.crc32(start).to_bytes(_TABLE_CRC_BYTES, "little")
+    return start + b"".join(data + _band_crc(row, data) for row, data in enumerate(streams))
+
+
+def _read_head(payload: bytes) -> tuple[tuple[int, ...], bool]:
+    if len(payload) < _HEAD_BYTES:
+        raise TruncatedError(
+            f"the image part has {len(payload)} bytes, its head needs {_HEAD_BYTES}; it was cut"
+        )
+    head = int.from_bytes(payload[:_HEAD_BYTES], "little")
+    if head >> 13:
+        raise CorruptError(f"the head of the image part is {head:#06x}: its upper bits must be 0")
+    return tuple((head >> (4 * rung)) & 15 for rung in range(RUNGS)), bool(head & _BANDED)
+
+
+def _check_size(priors: Priors, books: Sequence[int], size: int, rows: int, columns: int) -> None:
+    """Raise CorruptError unless `size` bytes can hold so many cells: no cell is free."""
+    # Tables that go on counting can become surer than they began; half of it is still justified.
+    least = (priors.depth.least_bits + priors.chosen(books)[0].least_bits) / 2
+    if (size + 8) * 8 < least * rows * columns:
+        raise CorruptError(
+            f"{rows * columns} cells need at least {int(least * rows * columns / 8)} bytes of "
+            f"image part, this one has {size}: its header is wrong"
+        )
+
+
+def unpack(priors: Priors, payload: bytes, width: int, height: int) -> Maps:
+    """The maps of an image part; every checksum is looked at. Raises BitstreamError, ModelError."""
+    books, banded = _read_head(payload)
+    rows, columns = cells_of(width, height)
+    _check_size(priors, books, len(payload), rows, columns)
+    if not banded:
+        return _unstream(priors, books, payload[_HEAD_BYTES:], rows, columns)
+    bands = []
+    for row, data in enumerate(_bands(payload, rows)):
+        if data is None:
+            raise CorruptError(
+                f"row {row} of cells is damaged or missing; fetch the file again, or make up what "
+                "is lost with --conceal (in Python conceal=True)"
+            )
+        bands.append(_unstream(priors, books, data, 1, columns))
+    end = _table_end(rows) + sum(_lengths(payload, rows)) + _BAND_CRC_BYTES * rows
+    if len(payload) > end:
+        raise CorruptError(f"{len(payload) - end} bytes follow the last row of the image part")
+    return _joined(books, bands)
+
+
+def _table_end(rows: int) -> int:
+    return _HEAD_BYTES + _LENGTH_BYTES * rows + _TABLE_CRC_BYTES
+
+
+def _lengths(payload: bytes, rows: int) -> list[int]:
+    """Bytes of every row's stream; raises unless head and lengths are whole."""
+    end = _table_end(rows)
+    if len(payload) < end:
+        raise TruncatedError(
+            f"the image part has {len(payload)} bytes, the table of its {rows} rows needs {end}"
+        )
+    table = payload[: end - _TABLE_CRC_BYTES]
+    if zlib.crc32(table).to_bytes(_TABLE_CRC_BYTES, "little") != payload[len(table) : end]:
+        raise CorruptError(
+            "the table of rows at the start of the image part is damaged: without it no row can be "
+            "found; fetch the file again"
+        )
+    return np.frombuffer(table[_HEAD_BYTES:], "<u2").tolist()  # type: ignore[no-any-return]
+
+
+def _bands(payload: bytes, rows: int) -> list[bytes | None]:
+    """Every row's stream; None where its checksum is wrong or it isn't there."""
+    place, found = _table_end(rows), list[bytes | None]()
+    for row, length in enumerate(_lengths(payload, rows)):
+        data = payload[place : place + length]
+        place += length + _BAND_CRC_BYTES
+        whole = payload[place - _BAND_CRC_BYTES : place] == _band_crc(row, data)
+        found.append(data if whole else None)
+    return found
+
+
+def unpack_damaged(
+    priors: Priors, payload: bytes, width: int, height: int
+) -> tuple[Maps, list[int]]:
+    """What can be read of a damaged image part, and which rows of cells are lost.
+
+    A lost row has depth 0 and ABSENT indices. Raises BitstreamError if there are no bands, if
+    their table is damaged, or if more is lost than can sensibly be made up.
+    """
+    books, banded = _read_head(payload)
+    if not banded:
+        raise BitstreamError(
+            "the image part is one stream without checksums of its rows, so a damaged one can't be "
+            "repaired; files that can are written by `quantal compress --resilient`"
+        )
+    rows, columns = cells_of(width, height)
+    streams = _bands(payload, rows)
+    announced = sum(_lengths(payload, rows)) + _table_end(rows)
+    _check_size(priors, books, announced, rows, columns)
+    bands: list[Maps | None] = []
+    for data in streams:
+        try:
+            whole = None if data is None else _unstream(priors, books, data, 1, columns)
+        except BitstreamError:
+            whole = None  # a wrong stream under a right checksum: as good as lost
+        bands.append(whole)
+    lost = [row for row, band in enumerate(bands) if band is None]
+    if len(lost) > MOST_LOST * rows:
+        raise BitstreamError(
+            f"{len(lost)} of {rows} rows of cells are damaged or missing; more than "
+            f"{MOST_LOST:.0%} can't be made up: fetch the file again"
+        )
+    blank = [np.full((1 << rung, columns << rung), ABSENT, np.int32) for rung in range(RUNGS)]
+    empty = Maps(books, np.zeros((1, columns), np.int32), tuple(blank))
+    return _joined(books, [empty if band is None else band for band in bands]), lost
