@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from quantal.codecs._vq_net import Drawn
+from quantal.entropy.quantise import clamp_through
 from quantal.entropy.rates import ANCHORS, RATE_INDICES, RateCurve
 from quantal.errors import ArgumentError
 from quantal.layers import AttentionBlock
@@ -190,6 +191,12 @@ class TokenNet(nn.Module):
         flat = worth.new_zeros(len(signs), self.unit.numel())
         return flat.index_add(1, self.coefficient, worth).view(len(signs), *self.unit.shape)
 
+    @torch.no_grad()
+    def _reach(self) -> Tensor:
+        """The largest magnitude that signs can say of each coefficient [positions, C]."""
+        flat = torch.full_like(self.unit, 1e-6).flatten()
+        return flat.index_add(0, self.coefficient, self.amplitude.abs()).view_as(self.unit)
+
     def features(self, values: Tensor, tokens: Tensor) -> Tensor:
         """Coefficients as decoded, from `tokens` [B] tokens, to features [B, C, 16, 16]."""
         position = tokens.float().clamp_min(1).log2() / 7 * (RATE_INDICES - 1)
@@ -203,6 +210,9 @@ class TokenNet(nn.Module):
         batch, _, height, width = pixels.shape
         coefficients = self.coefficients(self.tiled(self.analysis(pixels)))
         tokens = request.tokens.repeat_interleave(len(coefficients) // batch)
+        # What signs can't say must not be wished for: else coefficients run away from them.
+        reach = self._reach()
+        coefficients = clamp_through(coefficients / reach, -1.0, 1.0) * reach
         signs = self.signs(coefficients)
         values = self.valued(signs, tokens)
         there = values.detach() != 0

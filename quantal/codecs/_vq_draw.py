@@ -6,7 +6,7 @@ read or written here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from quantal.codecs._net import pad_to
 from quantal.codecs._vq_maps import Maps, Step
-from quantal.codecs._vq_net import CELL, RUNGS, VqNet, cell_energy, spread
+from quantal.codecs._vq_net import CELL, RUNGS, VqNet, cell_energy, index_bpp, spread
 from quantal.codecs.base import Pixels
 from quantal.entropy.indices import ABSENT
 from quantal.transforms import CENTRE, PyramidAnalysis, PyramidSynthesis, apply_in_windows
@@ -68,7 +68,10 @@ class Painter:
                 indices = torch.where(spread(cells, rung), indices, ABSENT)
             planes.append(np.ascontiguousarray(indices.numpy()))
             if rung < RUNGS - 1:
-                drawn = self.climbed(rung, drawn + self.added(rung, book, indices))
+                drawn = drawn + self.added(rung, book, indices)
+                if rung == 1:
+                    drawn = self._refined(drawn, step.books, depth)
+                drawn = self.climbed(rung, drawn)
         return Maps(step.books, depth.numpy(), tuple(planes))
 
     def _deeper(self, latents: Tensor) -> list[Tensor]:
@@ -117,6 +120,23 @@ class Painter:
         network = self._here(lambda part: synthesis.step(rung, part))
         halo = _reach(synthesis, rung) // STRIDES[rung]
         return apply_in_windows(network, x, _CORE << rung, halo, 2)
+
+    @torch.inference_mode()
+    def features(self, maps: Maps) -> tuple[Tensor, Tensor]:
+        """What maps say of features at 1/16, complete, and at 1/32: [1, C, h, w] each."""
+        coarse, middle, _ = (torch.from_numpy(plane) for plane in maps.indices)
+        first = self.added(0, maps.books[0], coarse)
+        x = self.climbed(0, first) + self.added(1, maps.books[1], middle)
+        return self._refined(x, maps.books, torch.from_numpy(maps.depth)), first
+
+    def _refined(self, x: Tensor, books: Sequence[int], depth: Tensor) -> Tensor:
+        """Features at 1/16 without some of quantisation's noise, where the weights can do that."""
+        refiner = self.net.refiner
+        if refiner is None:
+            return x
+        bpp = torch.tensor([index_bpp(self.net.config.entries, books, depth)], device=self.device)
+        network = self._here(lambda part: refiner(part, bpp))
+        return apply_in_windows(network, x, _CORE << 1, refiner.reach)
 
     @torch.inference_mode()
     def paint(self, y_hat: Tensor, book: int, finest: Tensor) -> Tensor:

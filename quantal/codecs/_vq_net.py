@@ -8,6 +8,7 @@ over strides, with the granularity chosen by content as in Control-GIC (Li et al
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quantal.entropy.quantisers import VectorQuantiser
+from quantal.entropy.rates import ANCHORS, RATE_INDICES, RateCurve
 from quantal.errors import ArgumentError
 from quantal.layers import GatedBlock
 from quantal.transforms import (
@@ -36,6 +38,7 @@ __all__ = [
     "VqConfig",
     "VqNet",
     "cell_energy",
+    "index_bpp",
     "spread",
 ]
 
@@ -45,6 +48,8 @@ CELL = 32
 RUNGS = 3
 #: Of each rung's moving averages: a batch has a sixteenth as many vectors at 1/32 as at 1/8.
 _DECAYS = (0.998, 0.994, 0.99)
+#: Bits per pixel that a refiner tells apart, in octaves: 0.004 to 0.25.
+_LOWEST_OCTAVE, _OCTAVES = -8.0, 6.0
 #: Vectors that a codebook's start is taken of.
 _SAMPLE = 32768
 
@@ -54,7 +59,8 @@ class VqConfig:
     """channels: widths at 1/4, 1/8, 1/16, 1/32; blocks of analysis and synthesis at each.
 
     code_channels: of the vectors that codebooks hold; entries: of each rung's codebooks, largest
-    first, all there are in one file.
+    first, all there are in one file. refine_width: of the network that takes quantisation's noise
+    out of features, 0 for none.
     """
 
     channels: tuple[int, ...] = (64, 128, 256, 256)
@@ -62,6 +68,7 @@ class VqConfig:
     synthesis_blocks: tuple[int, ...] = (3, 5, 4, 1)
     code_channels: int = 32
     entries: tuple[int, ...] = (1024, 512, 256, 64, 16)
+    refine_width: int = 0
 
     def __post_init__(self) -> None:
         levels = RUNGS + 1
@@ -155,6 +162,45 @@ class Rung(nn.Module):
         return torch.where(where[:, None], added, absent)
 
 
+class Refiner(nn.Module):
+    """Takes what quantisation did to features [B, C, h, w] partly back, in one pass, told the rate.
+
+    A small stand-in for one-step diffusion decoders such as OSCAR (Guo et al. 2025) and RDEIC (Li
+    et al. 2024), which map a rate to a noise level; it starts as the identity.
+    """
+
+    blocks = 3
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(channels, width, 1)
+        self.told = RateCurve(torch.zeros(ANCHORS, width))
+        self.denoise = nn.Sequential(*(GatedBlock(width) for _ in range(self.blocks)))
+        self.leave = nn.Conv2d(width, channels, 1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    @property
+    def reach(self) -> int:
+        """Positions that a result depends on in each direction."""
+        return self.blocks * GatedBlock.reach
+
+    def forward(self, x: Tensor, bpp: Tensor) -> Tensor:
+        """bpp: as index_bpp() tells it [B]."""
+        octave = (bpp.clamp_min(1e-6).log2() - _LOWEST_OCTAVE) / _OCTAVES
+        told = self.told(octave.clamp(0, 1) * (RATE_INDICES - 1))
+        inside = self.enter(x) + told[:, :, None, None]
+        return x + self.leave(self.denoise(inside))  # type: ignore[no-any-return]
+
+
+def index_bpp(entries: Sequence[int], books: Sequence[int], depth: Tensor) -> float:
+    """Bits per pixel of the first two rungs' indices for cells of such depths, were all entries
+    equally likely."""
+    bits = [math.log2(entries[book]) * 4**rung for rung, book in enumerate(books[:2])]
+    there = [1.0, float((depth >= 1).float().mean())]
+    return sum(b * part for b, part in zip(bits, there, strict=True)) / CELL**2
+
+
 def cell_energy(codes: Tensor, rung: int) -> Tensor:
     """What quantised codes [B, D, h, w] of a rung add to each cell [B, h', w']: squares summed."""
     return F.avg_pool2d(codes.float().square().sum(1), 1 << rung) * 4.0**rung
@@ -183,6 +229,8 @@ class VqNet(nn.Module):
             Rung(config.channels[RUNGS - rung], config.code_channels, config.entries, decay)
             for rung, decay in enumerate(_DECAYS)
         )
+        width = config.refine_width
+        self.refiner = Refiner(config.channels[2], width) if width else None
 
     def rung(self, rung: int) -> Rung:
         """A rung, 0 the coarsest."""
@@ -254,7 +302,7 @@ class VqNet(nn.Module):
                 present = cells
             where = None if cells is None else spread(cells, place)
             error = (codes - found).square().sum(1)
-            if self.training:
+            if self.training and rung.enter.weight.requires_grad:
                 self._learn(rung, codes, indices, request.books[:, place], where)
             if where is not None:
                 error = error * where
@@ -263,9 +311,18 @@ class VqNet(nn.Module):
             loss = loss + error.flatten(1).mean(1) / pixels_each
             found_indices.append(indices)
             passed = codes + (found - codes).detach()
-            x = self.synthesis.step(place, x + rung.injected(passed, where))
+            x = x + rung.injected(passed, where)
+            if place == 1 and self.refiner is not None:
+                x = self.refiner(x, self._bpp(request))
+            x = self.synthesis.step(place, x)
         drawn = self.synthesis.step(RUNGS, x) + CENTRE
         return Drawn(drawn, loss, found_indices)
+
+    def _bpp(self, request: Request) -> Tensor:
+        """index_bpp() of what samples ask for [B]."""
+        sizes = torch.tensor(self.config.entries, device=request.books.device).float().log2()
+        first, second = sizes[request.books[:, 0]], sizes[request.books[:, 1]]
+        return (first + 4 * second * request.shares[:, 0]) / CELL**2
 
     def _quantise(self, rung: Rung, codes: Tensor, books: Tensor) -> tuple[Tensor, Tensor]:
         """Codes [B, D, h, w] under each sample's own codebook: entries, and indices [B, h, w]."""

@@ -77,9 +77,11 @@ def start_from_weights(net: Trainable, path: Path, crops: Tensor) -> None:
         _start_from_codec(net, path, crops)
         return
     found = read_vq_weights(path).net if isinstance(net, VqNet) else read_token_weights(path).net
-    if found.config != net.config:
+    own, known = net.config.to_dict(), found.config.to_dict()
+    own.pop("refine_width", None)  # what refines can join later: it starts as the identity
+    if own != {name: known[name] for name in own}:
         raise ModelError(f"weights {path.name} have sizes {found.config}, the recipe {net.config}")
-    net.load_state_dict(found.state_dict())
+    net.load_state_dict({**net.state_dict(), **found.state_dict()})
 
 
 def _start_from_codec(net: CodecNet, path: Path, crops: Tensor) -> None:

@@ -68,10 +68,7 @@ class Vq(Codec):
 
     def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
         """y_hat: features at 1/16 with all that two rungs say; z_hat: what the first one says."""
-        books, _, coarse, middle, _ = symbols
-        z_hat = self.painter.added(0, int(books[0]), coarse)
-        y_hat = self.painter.climbed(0, z_hat)
-        y_hat = y_hat + self.painter.added(1, int(books[1]), middle)
+        y_hat, z_hat = self.painter.features(_maps(symbols))
         # What is returned may be trained on, so it is no inference tensor.
         with torch.inference_mode(False):
             y_hat, z_hat = y_hat.clone(), z_hat.clone()
@@ -109,6 +106,11 @@ def _told(lost: list[int], rows: int, height: int) -> str:
         f"{len(lost)} of {rows} rows of cells were damaged: lines {lines} of the picture are made "
         "up, they were never in the original"
     )
+
+
+def _maps(symbols: list[Tensor]) -> Maps:
+    books, depth, *indices = (plane.numpy() for plane in symbols)
+    return Maps(tuple(int(book) for book in books), depth, tuple(indices))
 
 
 def _symbols(maps: Maps) -> list[Tensor]:
