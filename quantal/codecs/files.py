@@ -25,6 +25,7 @@ from quantal.errors import ArgumentError, BitstreamError, ModelError
 __all__ = ["Encoded", "Target", "decode_picture", "encode_picture", "read_latents", "verify"]
 
 _CUT = "the file was cut: what is shown could not be checked, and metadata may be lost"
+_CUT_BEHIND = "the file was cut: metadata may be lost"
 #: What works on whole pictures takes about so many pixels at a time, to need little memory.
 _STRIP_PIXELS = 1 << 20
 
@@ -273,7 +274,7 @@ def decode_picture(
         icc=file.part("icc"),
         exif=file.part("exif"),
         xmp=file.part("xmp"),
-        warnings=(*warnings, _CUT) if file.cut else tuple(warnings),
+        warnings=(*warnings, _CUT_BEHIND if conceal else _CUT) if file.cut else tuple(warnings),
     )
 
 

@@ -97,6 +97,15 @@ def training_maps(
     return found
 
 
+def _within(ladder: Ladder, books: int) -> Ladder:
+    """A ladder that asks for none but the codebooks there are."""
+    kept = [
+        Step(tuple(min(book, books - 1) for book in step.books), step.slopes)
+        for step in ladder.steps
+    ]
+    return Ladder(tuple(kept))
+
+
 def _kmac(net: VqNet) -> dict[str, float]:
     """Thousand multiplications per pixel, both ways, counted on a 256x256 picture."""
     side = 256
@@ -138,6 +147,7 @@ def export_vq(
     each: int = 4,
 ) -> bytes:
     """Write the weights file of a network in evaluation mode, half precision already."""
+    ladder = _within(ladder, len(net.config.entries))
     maps = training_maps(net, pictures, ladder, each)
     told = {
         "parameters": sum(p.numel() for p in net.parameters()),

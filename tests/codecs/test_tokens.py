@@ -1,0 +1,103 @@
+"""Codec `tokens`: tiles as binary tokens, of which any prefix is a picture."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import quantal
+from quantal.codecs._token_net import indices_of, signs_of
+from quantal.codecs.tokens import Tokens
+from quantal.errors import ArgumentError, BitstreamError, CorruptError, TruncatedError
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small_vq import scene, write_small_tokens
+
+
+@pytest.fixture(scope="module")
+def codec(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
+    path = write_small_tokens(tmp_path_factory.mktemp("tokens") / "tokens.safetensors")
+    loaded = quantal.load("tokens", "cpu", weights=path)
+    assert isinstance(loaded, Tokens)
+    return loaded
+
+
+def test_signs_and_indices_are_one() -> None:
+    signs = torch.rand(5, 64) > 0.5
+    indices = indices_of(signs)
+    assert indices.shape == (5, 4, 2) and int(indices.max()) < 256
+    assert torch.equal(signs_of(indices), signs)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (256, 256), (300, 100), (257, 513)])
+def test_a_picture_of_any_size_comes_back(size, codec) -> None:
+    width, height = size
+    latents = codec.analyse(scene(width, height))
+    for rate in (0, 130, 252):
+        payload = codec.encode(latents, rate)
+        (indices,) = codec.parse(payload, width, height, rate)
+        put = indices_of(latents).permute(1, 2, 0)[: codec.tokens_of(rate)]
+        assert torch.equal(indices, put.to(torch.int32))
+        drawn = codec.synthesise(codec.read(payload, width, height, rate))
+        assert drawn.shape == (height, width, 3)
+
+
+def test_more_tokens_make_a_larger_file_and_a_nearer_picture(codec) -> None:
+    pixels = scene(256, 256)
+    sizes, errors = [], []
+    for quality in (1, 50, 100):
+        data = codec.compress(pixels, quality=quality)
+        sizes.append(len(data))
+        error = np.asarray(codec.decompress(data), float) - pixels
+        errors.append(float(np.square(error).mean()))
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
+    assert errors[2] < errors[0]
+
+
+def test_a_prefix_of_tokens_is_the_picture_of_so_many(codec) -> None:
+    pixels = scene(300, 200)
+    whole = codec.compress(pixels, quality=100)
+    rates = {codec.tokens_of(rate): rate for rate in range(253)}
+    for tokens in (1, 5, 12):
+        short = codec.encode(codec.analyse(pixels), rates[tokens])
+        drawn = codec.synthesise(codec.read(short, 300, 200, rates[tokens]))
+        prefix = np.asarray(codec.decompress(whole, max_parts=tokens))
+        assert (drawn == prefix).all()
+    assert (
+        np.asarray(codec.decompress(whole, max_parts=99)) == np.asarray(codec.decompress(whole))
+    ).all()
+
+
+def test_the_first_bytes_of_a_file_are_a_coarser_picture(codec) -> None:
+    whole = codec.compress(scene(300, 200), quality=100)
+    with pytest.warns(UserWarning, match="cut"):
+        part = codec.decompress(whole[: len(whole) * 2 // 3], max_parts=5)
+    assert (np.asarray(part) == np.asarray(codec.decompress(whole, max_parts=5))).all()
+    with pytest.raises(TruncatedError, match="was cut"):
+        codec.decompress(whole[: len(whole) * 2 // 3], max_parts=12)
+    with pytest.raises(TruncatedError):
+        codec.decompress(whole[: len(whole) * 2 // 3])
+
+
+def test_latents_hold_every_tiles_signs(codec) -> None:
+    latents = codec.latents(codec.compress(scene(300, 200), quality=100))
+    assert latents.z_hat.shape == (12 * 16, 1, 2)
+    assert set(latents.z_hat.unique().tolist()) == {-1.0, 1.0}
+    assert latents.y_hat.shape == (8, 13, 19)
+
+
+def test_wrong_streams_are_refused(codec) -> None:
+    payload = codec.encode(codec.analyse(scene(256, 256)), 252)
+    with pytest.raises(BitstreamError):
+        codec.parse(payload[:-3], 256, 256, 252)
+    with pytest.raises(CorruptError, match="header is wrong"):
+        codec.parse(payload, 65535, 16000, 252)
+    with pytest.raises(BitstreamError):
+        codec.parse(payload + b"\1\1", 256, 256, 252)
+    with pytest.raises(ArgumentError, match="made up"):
+        codec.decompress(codec.compress(scene(50, 50))[:-2], conceal=True)

@@ -1,0 +1,324 @@
+"""Codec `vq`: maps of indices, rows that stand alone, and what is made up where some are lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import quantal
+from quantal import container
+from quantal.codecs import _vq_draw, _vq_stream
+from quantal.codecs._vq_maps import Step, cells_of
+from quantal.codecs._vq_stream import pack, unpack, unpack_damaged
+from quantal.codecs._vq_weights import read_vq_weights
+from quantal.codecs.vq import Vq, concealment_file
+from quantal.entropy.coder import Encoder
+from quantal.entropy.indices import ABSENT
+from quantal.errors import (
+    ArgumentError,
+    BitstreamError,
+    CorruptError,
+    ModelError,
+    QuantalWarning,
+    TruncatedError,
+)
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small_vq import scene, write_small_vq
+
+DEEP = Step((0, 0, 0), (1e-12, 1e-12))
+MIXED = Step((0, 0, 0), (2.0e-2, 1.0e-2))
+
+
+@pytest.fixture(scope="module")
+def codec(tmp_path_factory: pytest.TempPathFactory) -> Vq:
+    path = write_small_vq(tmp_path_factory.mktemp("vq") / "vq.safetensors")
+    loaded = quantal.load("vq", "cpu", weights=path)
+    assert isinstance(loaded, Vq)
+    return loaded
+
+
+@pytest.fixture
+def described(codec: Vq) -> Callable[..., _vq_stream.Maps]:
+    def describe(width: int, height: int, step: Step = MIXED) -> _vq_stream.Maps:
+        return codec.painter.describe(codec.analyse(scene(width, height)), step)
+
+    return describe
+
+
+def same(one: _vq_stream.Maps, other: _vq_stream.Maps) -> bool:
+    planes = zip((one.depth, *one.indices), (other.depth, *other.indices), strict=True)
+    return one.books == other.books and all((a == b).all() for a, b in planes)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (31, 33), (32, 32), (97, 70), (200, 5), (3, 130)])
+def test_a_picture_of_any_size_comes_back_as_it_was_described(size, codec) -> None:
+    width, height = size
+    latents = codec.analyse(scene(width, height))
+    for rate in (0, 84, 168, 252):
+        maps = codec.painter.describe(latents, codec.ladder.at(rate))
+        payload = codec.encode(latents, rate)
+        books, depth, *indices = codec.parse(payload, width, height, rate)
+        assert tuple(books.tolist()) == maps.books
+        assert (depth.numpy() == maps.depth).all()
+        assert all((a.numpy() == b).all() for a, b in zip(indices, maps.indices, strict=True))
+        drawn = codec.synthesise(codec.read(payload, width, height, rate))
+        assert drawn.shape == (height, width, 3)
+
+
+def test_cells_have_as_many_indices_as_their_depth_says(described) -> None:
+    maps = described(200, 140)
+    assert set(np.unique(maps.depth)) == {0, 1, 2}
+    for rung, plane in enumerate(maps.indices):
+        deep = np.kron(maps.depth >= rung, np.ones((1 << rung, 1 << rung))).astype(bool)
+        assert ((plane != ABSENT) == deep).all()
+
+
+def test_a_higher_rate_makes_a_larger_file_and_a_nearer_picture(codec) -> None:
+    pixels = scene(192, 128)
+    latents = codec.analyse(pixels)
+    sizes, errors = [], []
+    for rate in (0, 126, 252):
+        payload = codec.encode(latents, rate)
+        drawn = codec.synthesise(codec.read(payload, 192, 128, rate)).astype(float)
+        sizes.append(len(payload))
+        errors.append(float(np.square(drawn - pixels).mean()))
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
+    assert errors[2] < errors[0]
+
+
+def test_windows_leave_no_trace(codec, monkeypatch) -> None:
+    pixels = scene(420, 330)
+    whole = codec.painter.describe(codec.analyse(pixels), MIXED)
+    data = pack(codec.priors, whole)
+    drawn = codec.synthesise_unrounded(codec.read(data, 420, 330, 0))
+    monkeypatch.setattr(_vq_draw, "_CORE", 4)
+    features = codec.analyse(pixels)
+    parts = codec.painter.describe(features, MIXED)
+    assert np.mean(parts.indices[0] == whole.indices[0]) > 0.98  # ties may fall otherwise
+    again = codec.synthesise_unrounded(codec.read(data, 420, 330, 0))
+    np.testing.assert_allclose(again, drawn, atol=2e-2)
+
+
+def test_latents_are_what_a_picture_is_drawn_from(codec) -> None:
+    data = codec.compress(scene(100, 60), quality=70)
+    latents = codec.latents(data)
+    assert latents.codec == "vq" and (latents.width, latents.height) == (100, 60)
+    assert latents.y_hat.shape == (8, 4, 8) and latents.stride == 16
+    assert [s.dtype for s in latents.symbols] == [torch.int32] * 5
+    latents.y_hat.requires_grad_(True).square().sum().backward()
+
+
+@settings(max_examples=15, deadline=None)
+@given(width=st.integers(1, 150), height=st.integers(1, 150), banded=st.booleans())
+def test_maps_survive_the_stream(width, height, banded, codec) -> None:
+    rng = np.random.default_rng(width * 151 + height)
+    rows, columns = cells_of(width, height)
+    depth = rng.integers(0, 3, (rows, columns)).astype(np.int32)
+    books = tuple(int(n) for n in rng.integers(0, 3, 3))
+    planes = []
+    for rung, book in enumerate(books):
+        there = np.kron(depth >= rung, np.ones((1 << rung, 1 << rung))).astype(bool)
+        drawn = rng.integers(0, (16, 8, 4)[book], there.shape)
+        planes.append(np.where(there, drawn, ABSENT).astype(np.int32))
+    maps = _vq_stream.Maps(books, depth, tuple(planes))
+    assert same(unpack(codec.priors, pack(codec.priors, maps, banded), width, height), maps)
+
+
+# -- damage ----------------------------------------------------------------------------------
+
+
+def test_a_resilient_file_decodes_to_the_same_picture(codec) -> None:
+    pixels = scene(200, 150)
+    plain = codec.compress(pixels, quality=80)
+    sturdy = codec.compress(pixels, quality=80, resilient=True)
+    assert len(plain) < len(sturdy)
+    assert codec.decompress(plain).tobytes() == codec.decompress(sturdy).tobytes()
+    assert codec.decompress(sturdy, conceal=True).tobytes() == codec.decompress(plain).tobytes()
+
+
+def test_only_rows_that_were_hit_are_lost(codec, described) -> None:
+    maps = described(200, 320)
+    payload = bytearray(pack(codec.priors, maps, banded=True))
+    lengths = _vq_stream._lengths(bytes(payload), 10)
+    start = _vq_stream._table_end(10)
+    hit = start + sum(lengths[:3]) + 3 * 2  # the first byte of row 3
+    payload[hit] ^= 0x10
+    found, lost = unpack_damaged(codec.priors, bytes(payload), 200, 320)
+    assert lost == [3]
+    assert (found.indices[0][3] == ABSENT).all() and (found.depth[3] == 0).all()
+    others = [row for row in range(10) if row != 3]
+    assert (found.indices[0][others] == maps.indices[0][others]).all()
+    assert (found.depth[others] == maps.depth[others]).all()
+
+
+def test_lost_rows_are_made_up_and_named(codec) -> None:
+    data = codec.compress(scene(200, 320), quality=60, resilient=True)
+    info = container.probe(data)
+    damaged = bytearray(data)
+    damaged[info.parts[0].offset + info.parts[0].bytes - 5] ^= 1
+    with pytest.raises(CorruptError):
+        codec.decompress(bytes(damaged))
+    with pytest.warns(QuantalWarning, match=r"1 of 10 rows .* lines 288 to 319 .* made up"):
+        image = codec.decompress(bytes(damaged), conceal=True)
+    assert image.size == (200, 320)
+    with pytest.warns(QuantalWarning) as told:
+        codec.decompress(data[:-40], conceal=True)
+    said = [str(warning.message) for warning in told]
+    assert any("rows of cells were damaged" in one for one in said)
+    assert any("the file was cut: metadata" in one for one in said)
+
+
+def test_what_was_not_lost_is_not_changed_far_from_it(codec) -> None:
+    data = codec.compress(scene(96, 480), quality=60, resilient=True)
+    damaged = bytearray(data)
+    damaged[-7] ^= 1  # the last row
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one, other = codec.decompress(data), codec.decompress(bytes(damaged), conceal=True)
+    differ = np.flatnonzero((np.asarray(one) != np.asarray(other)).any((1, 2)))
+    assert len(differ) and differ.min() >= 300
+
+
+def test_damage_to_a_plain_file_can_not_be_mended(codec) -> None:
+    damaged = bytearray(codec.compress(scene(200, 320), quality=60))
+    damaged[-9] ^= 1
+    with pytest.raises(BitstreamError, match="--resilient"):
+        codec.decompress(bytes(damaged), conceal=True)
+
+
+def test_a_picture_of_which_most_is_lost_is_refused(codec, described) -> None:
+    payload = pack(codec.priors, described(64, 320), banded=True)
+    with pytest.raises(BitstreamError, match="more than 50%"):
+        unpack_damaged(codec.priors, payload[: _vq_stream._table_end(10) + 4], 64, 320)
+    with pytest.raises(TruncatedError, match="table of its 10 rows"):
+        unpack_damaged(codec.priors, payload[:9], 64, 320)
+    spoiled = bytearray(payload)
+    spoiled[3] ^= 1
+    with pytest.raises(CorruptError, match="table of rows"):
+        unpack_damaged(codec.priors, bytes(spoiled), 64, 320)
+
+
+def test_concealment_for_other_codebooks_is_refused(codec, tmp_path) -> None:
+    weights = write_small_vq(tmp_path / "vq.safetensors")
+    other = quantal.load("vq", "cpu", weights=weights)
+    damaged = bytearray(other.compress(scene(64, 320), resilient=True))
+    damaged[-7] ^= 1
+    beside = concealment_file(weights)
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(beside, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        told = file.metadata()
+    save_file(tensors, beside, {**told, "of": "00000000"})
+    with pytest.raises(ModelError, match="for the codebooks of 00000000"):
+        other.decompress(bytes(damaged), conceal=True)
+    beside.unlink()
+    with pytest.raises(ModelError, match="vq-conceal"):
+        other.decompress(bytes(damaged), conceal=True)
+
+
+def test_codecs_that_can_not_say_so(codec) -> None:
+    with pytest.raises(ArgumentError, match="can't write files that stand damage"):
+        quantal.compress(scene(40, 40), "hyperprior", resilient=True)
+    data = quantal.compress(scene(40, 40), "hyperprior")
+    with pytest.raises(ArgumentError, match="can't be made up"):
+        quantal.decompress(data[:-3], conceal=True)
+    with pytest.raises(ArgumentError, match="not both"):
+        quantal.decompress(data, conceal=True, max_parts=2)
+    with pytest.raises(ArgumentError, match="no parts"):
+        codec.decompress(codec.compress(scene(40, 40)), max_parts=1)
+
+
+# -- wrong input -----------------------------------------------------------------------------
+
+
+def test_an_index_without_an_entry_is_not_even_written(codec, described) -> None:
+    maps = described(64, 64, DEEP)
+    wild = maps.indices[0].copy()
+    wild[0, 0] = 4000
+    with pytest.raises(CorruptError, match=r"index 4000 found, expected 0\.\.15"):
+        pack(codec.priors, dataclasses.replace(maps, indices=(wild, *maps.indices[1:])))
+
+
+def test_a_forged_escape_is_an_index_out_of_range(codec) -> None:
+    around, tables = codec.priors.depth.around, codec.priors.depth.tables
+    nothing = np.array([around.count], np.uint8)
+    state = around.states[around.context(nothing, nothing, nothing, np.zeros(1, np.uint8))]
+    encoder = Encoder()
+    encoder.put(np.array([77], np.int32), state, tables)
+    payload = b"\0\0" + encoder.finish()
+    with pytest.raises(CorruptError, match=r"index 77 found, expected 0\.\.2"):
+        codec.parse(payload, 20, 20, 0)
+
+
+def test_a_codebook_that_the_weights_lack_is_named(codec, described) -> None:
+    payload = bytearray(pack(codec.priors, described(64, 64)))
+    payload[0] = 0x50 | payload[0] & 0xF
+    with pytest.raises(ModelError, match="codebook 5 of rung 1, and these weights have 3"):
+        codec.parse(bytes(payload), 64, 64, 0)
+
+
+def test_bits_that_mean_nothing_are_refused(codec, described) -> None:
+    payload = bytearray(pack(codec.priors, described(64, 64)))
+    payload[1] |= 0x80
+    with pytest.raises(CorruptError, match="upper bits"):
+        codec.parse(bytes(payload), 64, 64, 0)
+    with pytest.raises(TruncatedError, match="head"):
+        codec.parse(b"\0", 64, 64, 0)
+
+
+def test_a_size_that_the_bytes_can_not_hold_is_refused(codec, described) -> None:
+    payload = pack(codec.priors, described(64, 64))
+    with pytest.raises(BitstreamError):
+        codec.parse(payload, 65535, 16000, 0)
+
+
+def test_a_cut_row_is_named(codec, described) -> None:
+    payload = pack(codec.priors, described(64, 160), banded=True)
+    with pytest.raises(CorruptError, match=r"row 4 of cells .* --conceal"):
+        codec.parse(payload[:-1], 64, 160, 0)
+    with pytest.raises(CorruptError, match="follow the last row"):
+        codec.parse(payload + b"\1", 64, 160, 0)
+
+
+def test_other_codebooks_are_another_model(codec, tmp_path) -> None:
+    data = codec.compress(scene(64, 64))
+    path = write_small_vq(tmp_path / "other.safetensors", refine_width=4)
+    loaded = read_vq_weights(path)
+    assert loaded.net.refiner is not None
+    loaded.net.book(0, 0).codebook[0, 0] += 1.0
+    from quantal.codecs._vq_weights import write_vq_weights
+
+    changed = write_vq_weights(path, loaded.net, loaded.priors, loaded.ladder, {})
+    assert changed != loaded.hash
+    other = quantal.load("vq", "cpu", weights=path)
+    with pytest.raises(ModelError, match="needs the model"):
+        other.decompress(data)
+
+
+def test_a_refiner_is_the_same_on_both_sides(tmp_path) -> None:
+    """The third rung describes what is left after refinement, so the encoder must refine too."""
+    path = write_small_vq(tmp_path / "vq.safetensors", refine_width=4)
+    codec = quantal.load("vq", "cpu", weights=path)
+    assert isinstance(codec, Vq)
+    latents = codec.analyse(scene(128, 128))
+    seen = []
+    painter = codec.painter
+    original = painter._refined
+    painter._refined = lambda x, books, depth: seen.append(original(x, books, depth)) or seen[-1]  # type: ignore[method-assign, func-returns-value]
+    maps = painter.describe(latents, DEEP)
+    painter.features(maps)
+    assert len(seen) == 2
+    torch.testing.assert_close(seen[0], seen[1], atol=1e-4, rtol=1e-4)
