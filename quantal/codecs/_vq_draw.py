@@ -41,7 +41,8 @@ class Painter:
     @torch.inference_mode()
     def analyse(self, pixels: Pixels) -> Tensor:
         """Pixels uint8 [H, W, 3] to features at 1/8 [1, C, h, w] on the CPU, of whole cells."""
-        plane = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+        writable = np.require(pixels, requirements=["C", "W"])
+        plane = torch.from_numpy(writable).permute(2, 0, 1)[None]
         analysis = self.net.analysis
 
         def network(part: Tensor) -> Tensor:

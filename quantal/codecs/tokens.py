@@ -49,7 +49,8 @@ class Tokens(Codec):
     @torch.inference_mode()
     def analyse(self, pixels: Pixels) -> Tensor:
         """pixels: uint8 [H, W, 3]; returns the signs of every tile, bool [T, bits]."""
-        plane = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+        writable = np.require(pixels, requirements=["C", "W"])
+        plane = torch.from_numpy(writable).permute(2, 0, 1)[None]
         padded = pad_to(plane.float(), TILE).to(torch.uint8)
         analysis = self._net.analysis
 

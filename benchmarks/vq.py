@@ -1,0 +1,401 @@
+"""What the parts of codec `vq` are worth, as tables.
+
+    python benchmarks/vq.py indices DATA       bits per index, by way of coding; use of entries
+    python benchmarks/vq.py quantisers DATA    quantisers at equal bits on the codec's vectors
+    python benchmarks/vq.py granularity DATA   which cells to describe finely, by LPIPS
+    python benchmarks/vq.py damage DATA        rows lost and made up, by LPIPS and PSNR
+    python benchmarks/vq.py refinement DATA    features refined or not, by LPIPS
+
+DATA: a folder of lossless pictures. --weights FILE: other weights of `vq`; --perceptual DIR: LPIPS'
+AlexNet (docs/metrics.md); --pictures N: the first N alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+import quantal
+from quantal.codecs import _vq_stream
+from quantal.codecs._vq_maps import Maps, Step
+from quantal.codecs._vq_net import RUNGS, VqNet, cell_energy, spread
+from quantal.codecs.vq import Vq
+from quantal.entropy.coder import estimate_bits
+from quantal.entropy.indices import ABSENT, CountedTables, IndexPrior, Neighbourhood, walk
+from quantal.entropy.quantisers import (
+    CascadeQuantiser,
+    FiniteScalarQuantiser,
+    Quantiser,
+    SignQuantiser,
+    Use,
+    VectorQuantiser,
+)
+from quantal.entropy.tables import TableSet, freeze
+from quantal.eval.metrics import metric
+from quantal.eval.rd import find_pictures
+
+Pixels = npt.NDArray[np.uint8]
+ALL = Step((0, 0, 0), (1e-12, 1e-12))
+MEDIUM = Step((0, 0, 0), (1e-12, 1e12))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=sorted(PARTS))
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--perceptual", type=Path)
+    parser.add_argument("--pictures", type=int)
+    options = parser.parse_args()
+    codec = quantal.load("vq", "cpu", weights=options.weights)
+    if not isinstance(codec, Vq):
+        raise SystemExit("these are no weights of vq")
+    files = find_pictures(options.data)[: options.pictures]
+    pictures = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+    PARTS[options.what](codec, pictures, options)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    for line in (head, ["---", *("---:" for _ in head[1:])], *rows):
+        print(f"| {' | '.join(line)} |", flush=True)
+
+
+# -- indices ---------------------------------------------------------------------------------
+
+
+def _bits(prior: IndexPrior, indices: npt.NDArray[np.int32], above: object, counts: bool) -> float:
+    """Bits of a map by a prior; counts: whether its tables go on counting."""
+    rows, columns = np.nonzero(indices != ABSENT)
+    order = np.argsort(rows + columns, kind="stable")
+    symbols = np.ascontiguousarray(indices[rows[order], columns[order]])
+    taken, total = 0, 0.0
+
+    def exchange(states: npt.NDArray[np.uint8], tables: TableSet) -> npt.NDArray[np.int32]:
+        nonlocal taken, total
+        found = symbols[taken : taken + len(states)]
+        taken += len(states)
+        total += estimate_bits(found, states, tables)
+        return found
+
+    counted = CountedTables(prior) if counts else CountedTables(prior, 0, 0)
+    walk(prior, indices != ABSENT, above, exchange, counted)  # type: ignore[arg-type]
+    return total
+
+
+def _without_contexts(prior: IndexPrior, maps: Iterable[npt.NDArray[np.int32]]) -> IndexPrior:
+    """The same knowledge in a single table: the states' mixed by how often `maps` use each."""
+    rows = np.stack([prior.tables.weights(t) for t in range(len(prior.tables))]).astype(float)
+    return IndexPrior(
+        Neighbourhood.none(prior.entries),
+        TableSet.from_weights([0], [freeze(rows.mean(0)[:-1] / rows.mean(0).sum(), 2.0**-24)]),
+    )
+
+
+def indices(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -> None:
+    """Every rung and codebook: log2 K, one table, contexts, contexts that go on counting."""
+    latents = [codec.analyse(pixels) for pixels in pictures]
+    rows = []
+    for book, entries in enumerate(codec.painter.net.config.entries):
+        step = Step((book,) * RUNGS, ALL.slopes)
+        maps = [codec.painter.describe(one, step) for one in latents]
+        for rung in range(RUNGS):
+            prior = codec.priors.rungs[rung][book]
+            single = _without_contexts(prior, [m.indices[rung] for m in maps])
+            above = [_parents(codec, m, rung) for m in maps]
+            pairs = [(m.indices[rung], a) for m, a in zip(maps, above, strict=True)]
+            number = sum(i.size for i, _ in pairs)
+            found = [
+                sum(_bits(p, i, a, counts) for i, a in pairs) / number
+                for p, counts in ((single, False), (prior, False), (prior, True))
+            ]
+            counts = np.bincount(np.concatenate([i.ravel() for i, _ in pairs]), minlength=entries)
+            use = Use.of(torch.from_numpy(counts))
+            rows.append(
+                (
+                    str(rung + 1),
+                    str(entries),
+                    f"{np.log2(entries):.2f}",
+                    *(f"{bits:.2f}" for bits in found),
+                    f"{100 * use.share:.0f} %",
+                    f"{use.perplexity:.0f}",
+                )
+            )
+    head = ("rung", "entries", "log2", "one table", "contexts", "counting on", "used", "perplexity")
+    _table(head, rows)
+
+
+def _parents(codec: Vq, maps: Maps, rung: int) -> npt.NDArray[np.uint8] | None:
+    if not rung:
+        return None
+    classes = codec.priors.rungs[rung - 1][maps.books[rung - 1]].around.classes
+    return classes[maps.indices[rung - 1]].repeat(2, 0).repeat(2, 1)
+
+
+# -- quantisers ------------------------------------------------------------------------------
+
+
+class _Scaled:
+    """A quantiser of few channels on the leading principal components, each at unit variance."""
+
+    def __init__(self, inner: Quantiser, train: Tensor) -> None:
+        moments = train.T @ train / len(train)
+        values, vectors = torch.linalg.eigh(moments.double())
+        order = values.argsort(descending=True)[: inner.channels]
+        self.rows, self.size = vectors[:, order].T.float(), values[order].sqrt().float()
+        self.inner = inner
+        found = self._inside(train)
+        told = inner.decode(inner.encode(found))
+        # What a level is worth, by least squares for each component.
+        self.gain = (found * told).sum((0, 2, 3)) / told.square().sum((0, 2, 3)).clamp_min(1e-9)
+
+    def _inside(self, vectors: Tensor) -> Tensor:
+        return ((vectors @ self.rows.T) / self.size).T[None, :, :, None].contiguous()
+
+    def __call__(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        indices = self.inner.encode(self._inside(vectors))
+        levels = self.inner.decode(indices)[0, :, :, 0].T * self.gain
+        return (levels * self.size) @ self.rows, indices
+
+
+def quantisers(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -> None:
+    """Ten bits a vector, on the vectors of the second rung; fitted on half of the pictures."""
+    net = codec.painter.net
+    vectors = [_vectors(net, pixels) for pixels in pictures]
+    train, test = torch.cat(vectors[::2]), torch.cat(vectors[1::2])
+    channels = train.shape[1]
+    torch.manual_seed(0)
+    whole = VectorQuantiser(channels, 1024)
+    cascade = CascadeQuantiser([[VectorQuantiser(channels, 32)] for _ in range(2)])
+    half = channels // 2
+    product = CascadeQuantiser([[VectorQuantiser(half, 32), VectorQuantiser(half, 32)]])
+    for one in (whole, cascade, product):
+        one.eval().start_at(train)
+    plain: list[tuple[str, Callable[[Tensor], tuple[Tensor, Tensor]], Quantiser]] = [
+        ("nearest of 1,024", _direct(whole), whole),
+        ("cascade, 32 then 32", _direct(cascade), cascade),
+        ("product, 32 by 32", _direct(product), product),
+    ]
+    for name, inner in (
+        ("FSQ, five components of 4 levels", FiniteScalarQuantiser([4] * 5)),
+        ("FSQ, 8, 8, 4, 4 levels", FiniteScalarQuantiser([8, 8, 4, 4])),
+        ("signs, ten components in two groups", SignQuantiser(10, 5)),
+    ):
+        plain.append((name, _Scaled(inner, train), inner))
+    rows = []
+    energy = test.square().sum()
+    for name, apply, inner in plain:
+        found, chosen = apply(test)
+        lost = float((test - found).square().sum() / energy)
+        uses = inner.use(chosen)
+        rows.append(
+            (
+                name,
+                f"{inner.bits:.0f}",
+                f"{100 * lost:.1f} %",
+                " + ".join(f"{use.bits:.2f}" for use in uses),
+                " / ".join(f"{100 * use.share:.0f} %" for use in uses),
+            )
+        )
+    _table(("quantiser", "bits", "energy lost", "entropy, bits", "used"), rows)
+
+
+def _direct(quantiser: Quantiser) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    def apply(vectors: Tensor) -> tuple[Tensor, Tensor]:
+        plane = vectors.T[None, :, :, None].contiguous()
+        chosen = quantiser.encode(plane)
+        return quantiser.decode(chosen)[0, :, :, 0].T, chosen
+
+    return apply
+
+
+@torch.inference_mode()
+def _vectors(net: VqNet, pixels: Pixels) -> Tensor:
+    """Vectors of the second rung before they are quantised [n, D]."""
+    features = net.analysis.levels(_tensor(pixels))
+    codes = net.rung(0).codes(features[-1], torch.zeros_like(features[-1]))
+    book = net.book(0, 0)
+    drawn = net.synthesis.step(0, net.rung(0).injected(book.decode(book.encode(codes)), None))
+    second = net.rung(1).codes(features[-2], drawn)
+    return second.permute(0, 2, 3, 1).flatten(0, 2).clone()
+
+
+def _tensor(pixels: Pixels) -> Tensor:
+    """[1, 3, H, W] in 0..1, cut to whole cells."""
+    height, width = (side // 32 * 32 for side in pixels.shape[:2])
+    return torch.from_numpy(pixels[:height, :width].copy()).permute(2, 0, 1)[None].float() / 255
+
+
+# -- granularity -----------------------------------------------------------------------------
+
+
+def _density(name: str, found: Tensor, pixels: Tensor, rung: int) -> Tensor:
+    """How much a cell deserves another rung [1, h, w]."""
+    grey = pixels.mean(1, keepdim=True)
+    if name == "energy of the entries":
+        return cell_energy(found, rung)
+    if name == "variance of the pixels":
+        return F.avg_pool2d(grey.square(), 32)[:, 0] - F.avg_pool2d(grey, 32)[:, 0].square()
+    if name == "entropy of the pixels":
+        levels = (grey[:, 0] * 31.99).long().unfold(1, 32, 32).unfold(2, 32, 32).flatten(3)
+        law = F.one_hot(levels, 32).float().mean(3)
+        return -(law * (law + 1e-9).log2()).sum(-1)
+    return torch.rand(1, pixels.shape[-2] // 32, pixels.shape[-1] // 32)
+
+
+@torch.inference_mode()
+def _drawn(net: VqNet, pixels: Tensor, name: str, shares: tuple[float, float]) -> Tensor:
+    """A picture of which these shares of cells have a second rung, and of those a third."""
+    features = net.analysis.levels(pixels)
+    x = torch.zeros_like(features[-1])
+    allowed: Tensor | None = None
+    for rung in range(RUNGS):
+        part, book = net.rung(rung), net.book(rung, 0)
+        found = book.decode(book.encode(part.codes(features[RUNGS - rung], x)))
+        where = None
+        if rung:
+            density = _density(name, found, pixels, rung)
+            if allowed is not None:
+                density = density.masked_fill(~allowed, -1.0)
+            among = density.numel() if allowed is None else int(allowed.sum())
+            count = round(shares[rung - 1] * among)
+            order = density.flatten(1).argsort(1, descending=True).argsort(1)
+            allowed = (order < count).view_as(density)
+            where = spread(allowed, rung)
+        x = x + part.injected(found, where)
+        x = net.synthesis.step(rung, x)
+    return (net.synthesis.step(RUNGS, x) + 0.5).clamp(0, 1)
+
+
+def granularity(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -> None:
+    """LPIPS at equal numbers of indices, cells chosen in different ways."""
+    measure = metric("lpips", options.perceptual)
+    names = ("energy of the entries", "variance of the pixels", "entropy of the pixels", "chance")
+    torch.manual_seed(0)
+    shares = ((0.3, 0.0), (0.6, 0.0), (1.0, 0.15), (1.0, 0.4))
+    rows = []
+    for name in names:
+        cells = []
+        for share in shares:
+            values = []
+            for pixels in map(_tensor, pictures):
+                drawn = _drawn(codec.painter.net, pixels, name, share)
+                values.append(measure(_bytes(pixels), _bytes(drawn)))
+            cells.append(f"{np.mean(values):.4f}")
+        rows.append((name, *cells))
+    _table(("cells chosen by", *(f"{a:.0%}, of these {b:.0%}" for a, b in shares)), rows)
+
+
+def _bytes(pixels: Tensor) -> Pixels:
+    found: Pixels = (pixels[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+    return found
+
+
+# -- damage ----------------------------------------------------------------------------------
+
+
+def damage(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -> None:
+    """Rows drawn at random lose their stream; beside them the same rows drawn grey."""
+    measure = metric("lpips", options.perceptual)
+    rows = []
+    rng = np.random.default_rng(0)
+    plain = sum(len(codec.compress(p)) for p in pictures)
+    sturdy = [codec.compress(p, resilient=True) for p in pictures]
+    print(f"resilient files: {100 * (sum(map(len, sturdy)) / plain - 1):+.1f} % bytes\n")
+    for share in (0.0, 0.05, 0.1, 0.2):
+        lpips, psnr, blank, hit, total = [], [], [], 0, 0
+        for pixels in pictures:
+            height, width = pixels.shape[:2]
+            payload = bytearray(codec.encode_resilient(codec.analyse(pixels), RATE))
+            count = -(-height // 32)
+            lost = rng.choice(count, round(share * count), replace=False)
+            hit, total = hit + len(lost), total + count
+            place = _vq_stream._table_end(count)
+            for row, length in enumerate(_vq_stream._lengths(bytes(payload), count)):
+                if row in lost:
+                    payload[place] ^= 0x55
+                place += length + 2
+            latents, _ = codec.read_damaged(bytes(payload), width, height, RATE)
+            drawn = codec.synthesise(latents)
+            lpips.append(measure(pixels, drawn))
+            psnr.append(_psnr(pixels, drawn))
+            grey = drawn.copy()
+            for row in lost:
+                grey[row * 32 : (row + 1) * 32] = 128
+            blank.append(measure(pixels, grey))
+        rows.append(
+            (
+                f"{100 * hit / total:.0f} %",
+                f"{np.mean(lpips):.4f}",
+                f"{np.mean(psnr):.2f}",
+                f"{np.mean(blank):.4f}",
+            )
+        )
+    _table(("rows lost", "LPIPS", "PSNR, dB", "LPIPS, grey in their place"), rows)
+
+
+#: The usual quality.
+RATE = 150
+
+
+def _psnr(one: Pixels, other: Pixels) -> float:
+    return float(10 * np.log10(255**2 / np.square(one.astype(float) - other).mean()))
+
+
+# -- refinement ------------------------------------------------------------------------------
+
+
+def refinement(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -> None:
+    """LPIPS and PSNR of the same files with and without the one-pass refinement."""
+    measure = metric("lpips", options.perceptual)
+    refiner = codec.painter.net.refiner
+    if refiner is None:
+        raise SystemExit("these weights have no refiner")
+    rows = []
+    for quality in (1, 25, 50, 75, 100):
+        rate = codec.rate_of(quality)
+        cells: list[list[float]] = [[], [], [], [], []]
+        for pixels in pictures:
+            height, width = pixels.shape[:2]
+            payload = codec.encode(codec.analyse(pixels), rate)
+            cells[0].append(8 * len(payload) / (height * width))
+            for place, chosen in ((1, refiner), (3, None)):
+                codec.painter.net.refiner = chosen
+                drawn = codec.synthesise(codec.read(payload, width, height, rate))
+                cells[place].append(measure(pixels, drawn))
+                cells[place + 1].append(_psnr(pixels, drawn))
+            codec.painter.net.refiner = refiner
+        means = [np.mean(values) for values in cells]
+        rows.append(
+            (
+                str(quality),
+                f"{means[0]:.4f}",
+                f"{means[1]:.4f}",
+                f"{means[3]:.4f}",
+                f"{means[2]:.2f}",
+                f"{means[4]:.2f}",
+            )
+        )
+    head = ("quality", "bpp", "LPIPS, refined", "LPIPS, not", "PSNR, refined", "PSNR, not")
+    _table(head, rows)
+
+
+PARTS: dict[str, Callable[[Vq, Sequence[Pixels], argparse.Namespace], None]] = {
+    "damage": damage,
+    "granularity": granularity,
+    "indices": indices,
+    "quantisers": quantisers,
+    "refinement": refinement,
+}
+
+if __name__ == "__main__":
+    main()
