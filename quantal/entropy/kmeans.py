@@ -16,18 +16,35 @@ __all__ = ["kmeans", "nearest", "shrink"]
 
 #: Distances held at a time: 64 MB.
 _PIECE = 1 << 24
+#: Vectors that a weighted choice can be made among.
+_MOST = 1 << 24
 
 
+@torch.no_grad()
 def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
     """Index of the entry of codebook [K, D] that is nearest to each of vectors [n, D], int64 [n].
 
-    Ties go to the lower index.
+    Of entries that are equally near, up to rounding, any; a vector that is not finite has some
+    index, too.
     """
-    codebook = codebook.to(vectors.dtype)
-    squares = codebook.square().sum(1)
-    pieces = vectors.split(max(_PIECE // len(codebook), 1))
-    found = [torch.addmm(squares, piece, codebook.T, alpha=-2).argmin(1) for piece in pieces]
-    return torch.cat(found) if found else torch.zeros(0, dtype=torch.int64, device=vectors.device)
+    if vectors.ndim != 2 or codebook.ndim != 2 or vectors.shape[1] != codebook.shape[1]:
+        raise ArgumentError(
+            f"vectors are {list(vectors.shape)} and a codebook is {list(codebook.shape)}, "
+            "expected [n, D] and [K, D]"
+        )
+    if not len(codebook):
+        raise ArgumentError("a codebook without entries has none that is nearest")
+    # Autocast would compare distances of 8 bits.
+    with torch.autocast(vectors.device.type, enabled=False):
+        # Squares of what all have in common would drown the differences.
+        middle = codebook.float().mean(0)
+        entries = codebook.float() - middle
+        squares = entries.square().sum(1)
+        found = [
+            torch.addmm(squares, piece.float() - middle, entries.T, alpha=-2).argmin(1)
+            for piece in torch.split(vectors, max(_PIECE // len(entries), 1))
+        ]
+    return torch.cat(found)
 
 
 def _spread(vectors: Tensor, weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -53,23 +70,32 @@ def kmeans(
     iterations: int = 20,
     seed: int = 0,
 ) -> Tensor:
-    """Centres [count, D] of vectors [n, D]; weights [n]: how often each vector stands for itself.
+    """Centres [count, D] of vectors [n, D], float32 on the CPU.
 
-    A centre that loses all its vectors is moved to the vector that is served worst. Raises
-    ArgumentError for no vectors, or fewer than one centre.
+    weights: how often each vector stands for itself [n]. A centre that loses all its vectors is
+    moved to the vector that is served worst; of fewer different vectors than centres, some centres
+    are alike. Raises ArgumentError for no vectors, too many, or numbers that are not finite.
     """
-    if count < 1 or len(vectors) < 1:
-        raise ArgumentError(f"k-means of {len(vectors)} vectors into {count}: both must be >= 1")
+    if vectors.ndim != 2 or not 1 <= len(vectors) <= _MOST or count < 1:
+        raise ArgumentError(
+            f"k-means of vectors {list(vectors.shape)} into {count}: expected [n, D] with n in "
+            "1..2^24 (give it a sample of more), and at least one centre"
+        )
     vectors = vectors.detach().float().cpu()
+    if not bool(vectors.isfinite().all()):
+        raise ArgumentError("k-means: a vector is not finite")
     share = torch.ones(len(vectors)) if weights is None else weights.detach().float().cpu()
-    if len(vectors) > (1 << 24):
-        raise ArgumentError("k-means takes at most 2^24 vectors: give it a sample")
+    if share.shape != (len(vectors),) or not bool(((share >= 0) & share.isfinite()).all()):
+        raise ArgumentError(f"k-means: weights must be finite, >= 0, and {len(vectors)}")
+    if not bool(share.any()):
+        raise ArgumentError("k-means: all weights are 0, so no vector counts")
+    share = share / share.max()
     centres = _spread(vectors, share, count, torch.Generator().manual_seed(seed))
     for _ in range(iterations):
         owner = nearest(vectors, centres)
         mass = torch.zeros(count).index_add_(0, owner, share)
         sums = torch.zeros_like(centres).index_add_(0, owner, vectors * share[:, None])
-        centres = torch.where(mass[:, None] > 0, sums / mass[:, None].clamp_min(1e-12), centres)
+        centres = torch.where(mass[:, None] > 0, sums / mass[:, None], centres)
         empty = torch.nonzero(mass == 0)[:, 0]
         if len(empty):
             loss = (vectors - centres[owner]).square().sum(1) * share
