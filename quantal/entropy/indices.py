@@ -8,6 +8,7 @@ in training and go on counting while a map is coded, alike on both sides.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,10 +17,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from quantal.entropy.tables import TableSet
-from quantal.errors import CorruptError, ModelError
+from quantal.entropy.tables import TOTAL, TableSet
+from quantal.errors import ArgumentError, CorruptError, ModelError
 
-__all__ = ["ABSENT", "CountedTables", "IndexPrior", "Neighbourhood", "walk"]
+__all__ = [
+    "ABSENT",
+    "BoolMap",
+    "ByteMap",
+    "CountedTables",
+    "Exchange",
+    "IndexPrior",
+    "IntMap",
+    "Neighbourhood",
+    "walk",
+]
 
 IntMap = npt.NDArray[np.int32]
 ByteMap = npt.NDArray[np.uint8]
@@ -29,13 +40,25 @@ BoolMap = npt.NDArray[np.bool_]
 ABSENT = -1
 #: Neighbours: left, above, upper left.
 _NEIGHBOURS = 3
+#: Classes are bytes, and so is the one of what isn't there.
+_MOST_CLASSES = 255
 #: What a symbol adds to its own state and to all states of its map, where what training saw of a
 #: state counts 2^24.
-_OWN, _SHARED = 1 << 13, 1 << 12
-#: Counts are halved when they come to this, so that a product with 2^24 stays below 2^62.
+_OWN, _SHARED = 1 << 16, 1 << 14
+#: A state's counts are halved when their sum exceeds this, so that a product with 2^24 stays within
+#: 64 bits.
 _MOST = 1 << 38
-#: Tables follow the counts after so many new symbols at the latest.
-_RENEW = 48
+#: Tables follow the counts when there are so many new symbols, and one for every 32 before: later
+#: ones change little, and an encoder has to keep all tables until the end.
+_RENEW, _RENEW_SHIFT = 48, 5
+
+#: What a prior is stored as, by name.
+_STORED = {
+    "shape": torch.int32,
+    "classes": torch.uint8,
+    "states": torch.uint8,
+    "weights": torch.int32,
+}
 
 #: Tables' states and the tables, to symbols int32: an encoder knows them, a decoder reads them.
 Exchange = Callable[[ByteMap, TableSet], IntMap]
@@ -56,13 +79,17 @@ class Neighbourhood:
     states: ByteMap
 
     def __post_init__(self) -> None:
+        if not 1 <= self.count <= _MOST_CLASSES or not 1 <= self.parents <= _MOST_CLASSES + 1:
+            raise ModelError(f"index contexts: {self.count} classes, of parents {self.parents}")
         wanted = (self.count + 1) ** _NEIGHBOURS * self.parents
         for name, array in (("classes", self.classes), ("states", self.states)):
             if array.dtype != np.uint8 or array.ndim != 1:
                 raise ModelError(f"index contexts: {name} must be uint8 in one dimension")
-        if self.count < 1 or self.parents < 1 or len(self.states) != wanted:
+        if len(self.states) != wanted:
             raise ModelError(f"index contexts: {len(self.states)} states, expected {wanted}")
-        if len(self.classes) < 2 or int(self.classes.max()) >= self.count:
+        if len(self.classes) < 2:
+            raise ModelError(f"index contexts: {len(self.classes)} entries, expected 2 or more")
+        if int(self.classes.max()) >= self.count:
             raise ModelError(f"index contexts: a class is not below {self.count}")
 
     @classmethod
@@ -79,6 +106,21 @@ class Neighbourhood:
             (left.astype(np.int64) * base + above) * base + corner
         ) * self.parents + parent
         return found
+
+    def parents_of(self, parents: ByteMap | None, shape: tuple[int, int]) -> ByteMap:
+        """The classes of what the positions of a map lie in, uint8 [h, w]; 0 where contexts don't
+        ask. Raises ArgumentError for other maps."""
+        if parents is None or self.parents == 1:
+            return np.zeros(shape, np.uint8)
+        if parents.dtype != np.uint8 or parents.shape != shape:
+            raise ArgumentError(
+                f"classes of parents are {parents.dtype} {parents.shape}, expected uint8 {shape}"
+            )
+        if int(parents.max(initial=0)) >= self.parents:
+            raise ArgumentError(
+                f"a parent's class is {int(parents.max())}, expected 0..{self.parents - 1}"
+            )
+        return parents
 
 
 class IndexPrior:
@@ -100,6 +142,18 @@ class IndexPrior:
         """The fewest bits that a first index can cost."""
         return float(self.tables.least_bits.min())
 
+    def least_bits_of(self, count: int) -> float:
+        """The fewest bits that `count` indices can cost as tables go on counting; bounds what a
+        file can hold."""
+        # No table is surer than one that saw its likeliest entry alone, n times: (p + nr) of
+        # (1 + nr), where r is what an entry adds. The sum of their bits is at least the integral,
+        # of which half allows for rounding; what comes once counts are halved is not counted.
+        added = (_OWN + _SHARED) / TOTAL
+        likeliest = 2.0**-self.least_bits
+        grown = added * min(count, _MOST // (2 * (_OWN + _SHARED)))
+        sums = (1 + grown, -(likeliest + grown), likeliest)
+        return max(sum(x * math.log2(abs(x)) for x in sums) / added / 2, 0.0)
+
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """Everything, by name, as stored."""
         around = self.around
@@ -115,35 +169,43 @@ class IndexPrior:
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], prefix: str) -> IndexPrior:
         """The reverse of tensors(); raises KeyError or ModelError if they are not those."""
-        count, parents = (int(n) for n in tensors[f"{prefix}.shape"])
-        classes, states = (tensors[f"{prefix}.{n}"].numpy() for n in ("classes", "states"))
-        weights = tensors[f"{prefix}.weights"].numpy()
-        if weights.dtype != np.int32 or weights.ndim != 2:
-            raise ModelError(f"index tables {prefix} must be int32 in two dimensions")
+        for name, kind in _STORED.items():
+            if tensors[f"{prefix}.{name}"].dtype != kind:
+                raise ModelError(f"index tables: {prefix}.{name} must be {kind}")
+        shape, classes, states, weights = (tensors[f"{prefix}.{name}"].numpy() for name in _STORED)
+        if shape.shape != (2,) or weights.ndim != 2 or not len(weights):
+            raise ModelError(f"index tables {prefix}: expected two counts, and rows of weights")
         tables = TableSet.from_weights([0] * len(weights), list(weights))
-        return cls(Neighbourhood(count, parents, classes, states), tables)
+        return cls(Neighbourhood(int(shape[0]), int(shape[1]), classes, states), tables)
 
 
 class CountedTables:
     """The tables of a prior, which go on counting: integers alone.
 
-    own, shared: what a symbol adds to its state and to all; 0 and 0 keeps them frozen.
+    own, shared: what a symbol adds to its state and to all; 0 and 0 keeps them frozen. What all
+    states share never counts more than a symbol for each entry, or training: it makes up for what
+    a state has not seen, and would in time make all states alike.
     """
 
     def __init__(self, prior: IndexPrior, own: int = _OWN, shared: int = _SHARED) -> None:
-        self._frozen = prior.tables
+        if not 0 <= min(own, shared) <= max(own, shared) <= TOTAL:
+            raise ArgumentError(f"a symbol adds 0 to 2^24 to the counts, not {own} and {shared}")
         self._own, self._shared = own, shared
-        self._counts: npt.NDArray[np.int64] | None = None
+        self._most_shared = min(shared * prior.entries, TOTAL)
         self._tables = prior.tables
-        self._new = 0
+        #: Of every state, and of all symbols alike; none before the first symbol.
+        self._counts: npt.NDArray[np.int64] | None = None
+        self._often = np.zeros(prior.entries + 1, np.int64)
+        self._seen = self._new = 0
 
     def tables(self) -> TableSet:
         """The tables by which the next symbols are coded."""
-        if self._new >= _RENEW and self._counts is not None:
-            while int(self._counts.sum(1).max()) > _MOST:
-                self._counts >>= 1
-            self._tables = _tables(self._counts)
-            self._new = 0
+        if self._counts is not None and self._new >= max(_RENEW, self._seen >> _RENEW_SHIFT):
+            self._seen, self._new = self._seen + self._new, 0
+            while (large := self._counts.sum(1) > _MOST).any():
+                self._counts[large] >>= 1
+            shared = min(self._seen * self._shared, self._most_shared)
+            self._tables = _tables(self._counts + self._often * shared // self._seen)
         return self._tables
 
     def learn(self, states: ByteMap, symbols: IntMap) -> None:
@@ -151,32 +213,33 @@ class CountedTables:
         if not (self._own or self._shared):
             return
         if self._counts is None:
-            frozen = self._frozen
+            frozen = self._tables
             self._counts = np.stack([frozen.weights(t) for t in range(len(frozen))])
         np.add.at(self._counts, (states, symbols), self._own)
-        if self._shared:
-            seen = np.bincount(symbols, minlength=self._counts.shape[1])
-            self._counts += seen * self._shared
+        self._often += np.bincount(symbols, minlength=len(self._often))
         self._new += len(symbols)
 
 
 def _tables(counts: npt.NDArray[np.int64]) -> TableSet:
-    """Counts [S, K + 1], each sum at most 2^38, to tables of 2^24; no slot is empty."""
+    """Counts [S, K + 1], each sum 1 to 2^38 + 2^24, to tables of 2^24; no slot is empty."""
     slots = counts.shape[1]
-    weights = counts * ((1 << 24) - slots) // counts.sum(1, keepdims=True) + 1
+    weights = counts * (TOTAL - slots) // counts.sum(1, keepdims=True) + 1
     rows = np.arange(len(weights))
-    weights[rows, weights.argmax(1)] += (1 << 24) - weights.sum(1)
-    return TableSet.from_weights([0] * len(weights), list(weights.astype(np.int32)))
+    weights[rows, weights.argmax(1)] += TOTAL - weights.sum(1)
+    bounds = np.zeros((len(rows), slots + 1), np.int32)
+    bounds[:, 1:] = weights.cumsum(1)
+    starts = np.arange(len(rows) + 1, dtype=np.int32) * np.int32(slots + 1)
+    return TableSet(np.zeros(len(rows), np.int32), starts, bounds.reshape(-1))
 
 
-def _diagonals(present: BoolMap) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+def _diagonals(present: BoolMap) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
     """Rows and columns of the positions that are there, anti-diagonal by anti-diagonal."""
-    rows, columns = np.nonzero(present)
-    number = rows + columns
-    order = np.argsort(number, kind="stable")
-    rows, columns, number = rows[order], columns[order], number[order]
-    cuts = np.flatnonzero(np.diff(number)) + 1
-    return zip(np.split(rows, cuts), np.split(columns, cuts), strict=True)
+    height, width = present.shape
+    for number in range(height + width - 1):
+        rows = np.arange(max(0, number - width + 1), min(height, number + 1))
+        rows = rows[present[rows, number - rows]]
+        if len(rows):
+            yield rows, number - rows
 
 
 def walk(
@@ -189,16 +252,16 @@ def walk(
     """Code or read the indices of a map, int32 [h, w], ABSENT where `present` [h, w] is false.
 
     parents: the class of what each position lies in, uint8 [h, w]; None: none. All positions of an
-    anti-diagonal are exchanged at once. Raises CorruptError for an index that has no entry.
+    anti-diagonal are exchanged at once, from the top down. Raises CorruptError for an index that
+    has no entry, ArgumentError for maps that don't fit.
     """
+    if present.dtype != np.bool_ or present.ndim != 2:
+        raise ArgumentError(f"presence is {present.dtype} {present.shape}, expected bool [h, w]")
     around = prior.around
     height, width = present.shape
+    parents = around.parents_of(parents, (height, width))
     counted = CountedTables(prior) if counted is None else counted
     indices = np.full((height, width), ABSENT, np.int32)
-    if not present.any():
-        return indices
-    if parents is None or around.parents == 1:
-        parents = np.zeros((height, width), np.uint8)
     # A border at the top and the left, where nothing is.
     classes = np.full((height + 1, width + 1), around.count, np.uint8)
     for rows, columns in _diagonals(present):
@@ -210,6 +273,8 @@ def walk(
         )
         states = around.states[context]
         symbols = exchange(states, counted.tables())
+        if symbols.shape != states.shape:
+            raise ArgumentError(f"{len(symbols)} indices exchanged for {len(states)} states")
         if int(symbols.min()) < 0 or int(symbols.max()) >= prior.entries:
             found = int(symbols.max()) if int(symbols.min()) >= 0 else int(symbols.min())
             raise CorruptError(
