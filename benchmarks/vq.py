@@ -43,8 +43,8 @@ from quantal.eval.metrics import metric
 from quantal.eval.rd import find_pictures
 
 Pixels = npt.NDArray[np.uint8]
-ALL = Step((0, 0, 0), (1e-12, 1e-12))
-MEDIUM = Step((0, 0, 0), (1e-12, 1e12))
+#: Every cell has every rung.
+ALL = Step((0, 0, 0), 1e-12)
 
 
 def main() -> None:
@@ -106,7 +106,7 @@ def indices(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) 
     latents = [codec.analyse(pixels) for pixels in pictures]
     rows = []
     for book, entries in enumerate(codec.painter.net.config.entries):
-        step = Step((book,) * RUNGS, ALL.slopes)
+        step = Step((book,) * RUNGS, ALL.price)
         maps = [codec.painter.describe(one, step) for one in latents]
         for rung in range(RUNGS):
             prior = codec.priors.rungs[rung][book]

@@ -14,11 +14,11 @@ __all__ = ["Maps", "Priors", "Step", "cells_of"]
 
 @dataclass(frozen=True)
 class Step:
-    """A rate: which codebook each rung uses, and how much a cell must gain in squared error per
-    sample (0..1) to get the second rung, and then the third."""
+    """A rate: which codebook each rung uses, and what a cell must gain by a further rung for every
+    bit that it costs, in squared error per sample (0..1)."""
 
     books: tuple[int, ...]
-    slopes: tuple[float, float]
+    price: float
 
 
 @dataclass(frozen=True)

@@ -138,12 +138,13 @@ def _read_head(payload: bytes) -> tuple[tuple[int, ...], bool]:
 
 def _check_size(priors: Priors, books: Sequence[int], size: int, rows: int, columns: int) -> None:
     """Raise CorruptError unless `size` bytes can hold so many cells: no cell is free."""
-    # Tables that go on counting can become surer than they began; half of it is still justified.
-    least = (priors.depth.least_bits + priors.chosen(books)[0].least_bits) / 2
-    if (size + 8) * 8 < least * rows * columns:
+    cells = rows * columns
+    coarsest = priors.chosen(books)[0]
+    least = priors.depth.least_bits_of(cells) + coarsest.least_bits_of(cells)
+    if (size + 8) * 8 < least:
         raise CorruptError(
-            f"{rows * columns} cells need at least {int(least * rows * columns / 8)} bytes of "
-            f"image part, this one has {size}: its header is wrong"
+            f"{cells} cells need at least {int(least / 8)} bytes of image part, this one has "
+            f"{size}: its header is wrong"
         )
 
 

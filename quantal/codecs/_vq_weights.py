@@ -22,7 +22,7 @@ from quantal.codecs._vq_net import RUNGS, VqConfig, VqNet
 from quantal.entropy.indices import IndexPrior
 from quantal.errors import ModelError
 
-__all__ = ["Ladder", "VqWeights", "read_vq_weights", "write_vq_weights"]
+__all__ = ["Ladder", "Segment", "VqWeights", "read_vq_weights", "write_vq_weights"]
 
 _LAST_RATE = 252
 #: Of a VectorQuantiser's state only its codebook is shipped; the rest serves training.
@@ -30,43 +30,55 @@ _TRAINING_STATE = (".counts", ".sums")
 
 
 @dataclass(frozen=True)
+class Segment:
+    """Rates up to a part 0..1 of all, with the same codebooks: the price falls from first to last,
+    evenly in the log domain."""
+
+    until: float
+    books: tuple[int, ...]
+    first: float
+    last: float
+
+
+@dataclass(frozen=True)
 class Ladder:
-    """How a rate 0..252 becomes a Step; the encoder's business alone.
+    """How a rate 0..252 becomes a Step; the encoder's business alone."""
 
-    steps: at equal distances from the lowest rate to the highest; between two of them slopes are
-    interpolated in the log domain, codebooks are the lower one's.
-    """
-
-    steps: tuple[Step, ...]
+    segments: tuple[Segment, ...]
 
     def at(self, rate: float) -> Step:
-        place = rate / _LAST_RATE * (len(self.steps) - 1)
-        low = self.steps[min(int(place), len(self.steps) - 1)]
-        high = self.steps[min(int(place) + 1, len(self.steps) - 1)]
-        part = place - int(place)
-        slopes = [
-            math.exp((1 - part) * math.log(a) + part * math.log(b))
-            for a, b in zip(low.slopes, high.slopes, strict=True)
-        ]
-        return Step(low.books, (slopes[0], slopes[1]))
+        """The step of a rate."""
+        part, start = rate / _LAST_RATE, 0.0
+        for segment in self.segments[:-1]:
+            if part < segment.until:
+                break
+            start = segment.until
+        else:
+            segment = self.segments[-1]
+        inside = (part - start) / (segment.until - start)
+        log_price = (1 - inside) * math.log(segment.first) + inside * math.log(segment.last)
+        return Step(segment.books, math.exp(log_price))
 
     def to_json(self) -> str:
-        return json.dumps([[*step.books, *step.slopes] for step in self.steps])
+        return json.dumps([[s.until, *s.books, s.first, s.last] for s in self.segments])
 
     @classmethod
     def from_json(cls, text: str, config: VqConfig) -> Ladder:
         """Raises ValueError for what to_json() doesn't give."""
-        steps = []
+        segments, start = [], 0.0
         for row in json.loads(text):
-            if not isinstance(row, list) or len(row) != RUNGS + 2:
-                raise ValueError(f"a step of the ladder is {row!r}")
-            books, slopes = tuple(int(n) for n in row[:RUNGS]), [float(n) for n in row[RUNGS:]]
-            if not 0 <= min(books) <= max(books) < len(config.entries) or min(slopes) <= 0:
-                raise ValueError(f"a step of the ladder is {row!r}")
-            steps.append(Step(books, (slopes[0], slopes[1])))
-        if not steps:
-            raise ValueError("the ladder of rates has no step")
-        return cls(tuple(steps))
+            if not isinstance(row, list) or len(row) != RUNGS + 3:
+                raise ValueError(f"a segment of the ladder is {row!r}")
+            until, first, last = float(row[0]), float(row[-2]), float(row[-1])
+            books = tuple(int(n) for n in row[1 : RUNGS + 1])
+            known = 0 <= min(books) <= max(books) < len(config.entries)
+            if not known or not until > start or min(first, last) <= 0:
+                raise ValueError(f"a segment of the ladder is {row!r}")
+            segments.append(Segment(until, books, first, last))
+            start = until
+        if start != 1.0:
+            raise ValueError(f"the ladder of rates ends at {start}, expected 1")
+        return cls(tuple(segments))
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,8 @@ class Generative(Objective):
         )
         self.half = False
         self.generator = torch.Generator()
-        self.shrunk = False
+        #: Weights that a run goes on from have their smaller codebooks already.
+        self.shrunk = recipe.start_from is not None
         self.judging = False
         self._seen: tuple[tuple[Tensor, list[Tensor]], ...] = ()
 

@@ -6,6 +6,7 @@ every rate hold.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,23 +19,28 @@ from torch.utils.flop_counter import FlopCounterMode
 from quantal.codecs._vq_draw import Painter
 from quantal.codecs._vq_maps import Maps, Priors, Step
 from quantal.codecs._vq_net import CELL, RUNGS, VqNet
-from quantal.codecs._vq_weights import Ladder, write_vq_weights
+from quantal.codecs._vq_weights import Ladder, Segment, write_vq_weights
 from quantal.entropy.index_fit import Sample, fit_prior
 from quantal.entropy.kmeans import kmeans, nearest
 
-__all__ = ["LADDER", "export_vq", "fit_priors"]
+__all__ = ["PLAN", "export_vq", "fit_ladder", "fit_priors"]
 
 #: Classes of entries, and states of contexts.
 CLASSES, STATES, DEPTH_STATES = 8, 32, 16
-#: The rates of a file, lowest first.
-LADDER = Ladder(
-    (
-        Step((3, 0, 0), (3e-2, 3e-1)),
-        Step((0, 0, 0), (1e-2, 1e-1)),
-        Step((0, 0, 0), (1e-3, 1e-2)),
-        Step((0, 0, 0), (1e-5, 1e-4)),
-    )
+#: The segments of the ladder of rates: codebooks, by their place among those there are, and the
+#: bits per pixel (were all entries equally likely) at which each ends; where the first one begins.
+PLAN = (
+    ((3, 3, 3), 0.0095),
+    ((0, 2, 2), 0.023),
+    ((0, 0, 3), 0.042),
+    ((0, 0, 2), 0.085),
+    ((0, 0, 0), 0.18),
 )
+_LOWEST = 0.0062
+#: A price at which no cell gets a second rung, and one at which all get all; steps of the search.
+_DEAR, _CHEAP, _HALVINGS = 1.0, 1e-9, 24
+#: Pictures that the ladder is fitted on.
+_SAMPLE = 24
 
 
 def _vector_classes(
@@ -74,12 +80,50 @@ def fit_priors(
     return Priors(depth, tuple(found))
 
 
-def _steps(net: VqNet, ladder: Ladder, generator: np.random.Generator) -> Step:
+def fit_ladder(net: VqNet, pictures: Sequence[Tensor]) -> Ladder:
+    """Prices between which a rate moves, so that segments follow one another in bits per pixel."""
+    painter = Painter(net, torch.device("cpu"))
+    latents = [painter.analyse(p.permute(1, 2, 0).numpy()) for p in pictures[:: _stride(pictures)]]
+    entries = net.config.entries
+
+    def bpp(books: tuple[int, ...], price: float) -> float:
+        each = [_nominal(painter.describe(one, Step(books, price)), entries) for one in latents]
+        return float(np.mean(each))
+
+    def price_at(books: tuple[int, ...], wanted: float) -> float:
+        dear, cheap = _DEAR, _CHEAP
+        for _ in range(_HALVINGS):
+            middle = math.sqrt(dear * cheap)
+            dear, cheap = (middle, cheap) if bpp(books, middle) < wanted else (dear, middle)
+        return math.sqrt(dear * cheap)
+
+    segments, low = [], _LOWEST
+    span = math.log(PLAN[-1][1] / _LOWEST)
+    for places, high in PLAN:
+        books = tuple(min(place, len(entries) - 1) for place in places)
+        until = 1.0 if high == PLAN[-1][1] else math.log(high / _LOWEST) / span
+        segments.append(Segment(until, books, price_at(books, low), price_at(books, high)))
+        low = high
+    return Ladder(tuple(segments))
+
+
+def _stride(pictures: Sequence[Tensor]) -> int:
+    return max(len(pictures) // _SAMPLE, 1)
+
+
+def _nominal(maps: Maps, entries: Sequence[int]) -> float:
+    """Bits per pixel of all indices, were all entries equally likely."""
+    counts = [int((plane >= 0).sum()) for plane in maps.indices]
+    bits = sum(n * math.log2(entries[b]) for n, b in zip(counts, maps.books, strict=True))
+    return bits / (maps.depth.size * CELL**2)
+
+
+def _step(net: VqNet, ladder: Ladder, generator: np.random.Generator) -> Step:
     """A rate of the ladder, half the time with other codebooks than its own."""
     step = ladder.at(float(generator.uniform(0, 252)))
     if generator.random() < 0.5:
         books = tuple(int(n) for n in generator.integers(len(net.config.entries), size=RUNGS))
-        step = Step(books, step.slopes)
+        step = Step(books, step.price)
     return step
 
 
@@ -93,17 +137,8 @@ def training_maps(
     for picture in pictures:
         latents = painter.analyse(picture.permute(1, 2, 0).numpy())
         for _ in range(each):
-            found.append(painter.describe(latents, _steps(net, ladder, generator)))
+            found.append(painter.describe(latents, _step(net, ladder, generator)))
     return found
-
-
-def _within(ladder: Ladder, books: int) -> Ladder:
-    """A ladder that asks for none but the codebooks there are."""
-    kept = [
-        Step(tuple(min(book, books - 1) for book in step.books), step.slopes)
-        for step in ladder.steps
-    ]
-    return Ladder(tuple(kept))
 
 
 def _kmac(net: VqNet) -> dict[str, float]:
@@ -118,14 +153,14 @@ def _kmac(net: VqNet) -> dict[str, float]:
     painter = Painter(net, torch.device("cpu"))
     pixels = np.zeros((side, side, 3), np.uint8)
     latents = painter.analyse(pixels)
-    maps = painter.describe(latents, Step((0, 0, 0), (1e-12, 1e-12)))
+    maps = painter.describe(latents, Step((0, 0, 0), 1e-12))
     rows = side // CELL * 2
     y_hat = torch.zeros(1, net.config.channels[2], rows, rows)
     finest = torch.from_numpy(maps.indices[2])
     ahead = counted(
         lambda: (
             painter.analyse(pixels),
-            painter.describe(latents, Step(maps.books, (1e-12, 1e-12))),
+            painter.describe(latents, Step(maps.books, 1e-12)),
         )
     )
     back = counted(
@@ -143,11 +178,10 @@ def export_vq(
     pictures: Sequence[Tensor],
     steps: int,
     training_data: str,
-    ladder: Ladder = LADDER,
     each: int = 4,
 ) -> bytes:
     """Write the weights file of a network in evaluation mode, half precision already."""
-    ladder = _within(ladder, len(net.config.entries))
+    ladder = fit_ladder(net, pictures)
     maps = training_maps(net, pictures, ladder, each)
     told = {
         "parameters": sum(p.numel() for p in net.parameters()),

@@ -10,20 +10,10 @@ from torch import Tensor, nn
 
 from quantal.codecs._token_net import TokenConfig, TokenNet
 from quantal.codecs._vq_conceal import ConcealConfig, ConcealNet, write_conceal_weights
-from quantal.codecs._vq_maps import Step
 from quantal.codecs._vq_net import VqConfig, VqNet
-from quantal.codecs._vq_weights import Ladder, read_vq_weights
+from quantal.codecs._vq_weights import read_vq_weights
 from quantal.train.token_exporter import export_tokens
 from quantal.train.vq_exporter import export_vq
-
-LADDER = Ladder(
-    (
-        Step((2, 2, 2), (1.0, 1.0)),
-        Step((1, 1, 1), (1e-2, 1e-1)),
-        Step((0, 0, 0), (1e-4, 1e-3)),
-        Step((0, 0, 0), (1e-9, 1e-8)),
-    )
-)
 
 
 def halved(net: nn.Module) -> None:
@@ -58,7 +48,7 @@ def write_small_vq(path: Path, refine_width: int = 0) -> Path:
     if net.refiner is not None:
         net.refiner.leave.weight.data.normal_(0, 0.1)
     halved(net)
-    export_vq(net, path, shown, 0, "none", LADDER, each=3)
+    export_vq(net, path, shown, 0, "none", each=3)
     conceal = ConcealNet(ConcealConfig(4, 16, 1, 2))
     halved(conceal)
     beside = path.with_name(f"{path.stem}-conceal.safetensors")
