@@ -64,8 +64,7 @@ class Painter:
         for rung, book in enumerate(step.books):
             indices = self._nearest(rung, book, features[rung], drawn)
             if rung:
-                cells = self._worth(rung, book, indices, step.price)
-                cells &= depth == rung - 1
+                cells = (self.gain(rung, book, indices) > step.price) & (depth == rung - 1)
                 depth[cells] = rung
                 indices = torch.where(spread(cells, rung), indices, ABSENT)
             planes.append(np.ascontiguousarray(indices.numpy()))
@@ -97,11 +96,11 @@ class Painter:
 
         return apply_in_windows(network, features, _CORE << rung, 1 << rung, 1, [drawn])[0, 0]
 
-    def _worth(self, rung: int, book: int, indices: Tensor, price: float) -> Tensor:
-        """Which cells gain enough by a rung's indices [h, w]: bool [h', w']."""
+    def gain(self, rung: int, book: int, indices: Tensor) -> Tensor:
+        """What cells gain by a rung's indices [h, w], for every bit of these: [h', w']."""
         vectors = self.net.book(rung, book).codebook.cpu()[indices.long()].permute(2, 0, 1)
         bits = 4**rung * math.log2(self.net.config.entries[book])
-        return cell_energy(vectors[None], rung)[0] / _SAMPLES_OF_CELL > price * bits
+        return cell_energy(vectors[None], rung)[0] / (_SAMPLES_OF_CELL * bits)
 
     # -- indices to pixels -------------------------------------------------------------------
 

@@ -39,8 +39,8 @@ PLAN = (
 _LOWEST = 0.0062
 #: A price at which no cell gets a second rung, and one at which all get all; steps of the search.
 _DEAR, _CHEAP, _HALVINGS = 1.0, 1e-9, 24
-#: Pictures that the ladder is fitted on.
-_SAMPLE = 24
+#: Pictures that the ladder is fitted on, and that indices are counted on.
+_LADDER_PICTURES, _PICTURES = 24, 900
 
 
 def _vector_classes(
@@ -83,39 +83,55 @@ def fit_priors(
 def fit_ladder(net: VqNet, pictures: Sequence[Tensor]) -> Ladder:
     """Prices between which a rate moves, so that segments follow one another in bits per pixel."""
     painter = Painter(net, torch.device("cpu"))
-    latents = [painter.analyse(p.permute(1, 2, 0).numpy()) for p in pictures[:: _stride(pictures)]]
-    entries = net.config.entries
+    sample = _some(pictures, _LADDER_PICTURES)
+    latents = [painter.analyse(p.permute(1, 2, 0).numpy()) for p in sample]
 
-    def bpp(books: tuple[int, ...], price: float) -> float:
-        each = [_nominal(painter.describe(one, Step(books, price)), entries) for one in latents]
-        return float(np.mean(each))
-
-    def price_at(books: tuple[int, ...], wanted: float) -> float:
+    def price_at(gains: tuple[Tensor, Tensor], books: tuple[int, ...], wanted: float) -> float:
         dear, cheap = _DEAR, _CHEAP
         for _ in range(_HALVINGS):
             middle = math.sqrt(dear * cheap)
-            dear, cheap = (middle, cheap) if bpp(books, middle) < wanted else (dear, middle)
+            second = gains[0] > middle
+            depth = second.int() + (second & (gains[1] > middle))
+            short = _nominal_bpp(net, books, depth) < wanted
+            dear, cheap = (middle, cheap) if short else (dear, middle)
         return math.sqrt(dear * cheap)
 
     segments, low = [], _LOWEST
     span = math.log(PLAN[-1][1] / _LOWEST)
     for places, high in PLAN:
-        books = tuple(min(place, len(entries) - 1) for place in places)
+        books = tuple(min(place, len(net.config.entries) - 1) for place in places)
+        gains = _gains(painter, latents, books)
         until = 1.0 if high == PLAN[-1][1] else math.log(high / _LOWEST) / span
-        segments.append(Segment(until, books, price_at(books, low), price_at(books, high)))
+        segments.append(
+            Segment(until, books, price_at(gains, books, low), price_at(gains, books, high))
+        )
         low = high
     return Ladder(tuple(segments))
 
 
-def _stride(pictures: Sequence[Tensor]) -> int:
-    return max(len(pictures) // _SAMPLE, 1)
+def _some(pictures: Sequence[Tensor], count: int) -> Sequence[Tensor]:
+    """About so many, from all over the list."""
+    return pictures[:: max(len(pictures) // count, 1)]
 
 
-def _nominal(maps: Maps, entries: Sequence[int]) -> float:
-    """Bits per pixel of all indices, were all entries equally likely."""
-    counts = [int((plane >= 0).sum()) for plane in maps.indices]
-    bits = sum(n * math.log2(entries[b]) for n, b in zip(counts, maps.books, strict=True))
-    return bits / (maps.depth.size * CELL**2)
+def _gains(
+    painter: Painter, latents: Sequence[Tensor], books: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """What all cells of pictures gain by the second and the third rung [n], if all have both."""
+    found: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for one in latents:
+        maps = painter.describe(one, Step(books, _CHEAP))
+        for rung in (1, 2):
+            indices = torch.from_numpy(maps.indices[rung]).clamp_min(0)
+            found[rung - 1].append(painter.gain(rung, books[rung], indices).flatten())
+    return torch.cat(found[0]), torch.cat(found[1])
+
+
+def _nominal_bpp(net: VqNet, books: tuple[int, ...], depth: Tensor) -> float:
+    """Bits per pixel of cells of such depths, were all entries equally likely."""
+    each = [4**rung * math.log2(net.config.entries[book]) for rung, book in enumerate(books)]
+    there = [float((depth >= rung).float().mean()) for rung in range(RUNGS)]
+    return sum(bits * part for bits, part in zip(each, there, strict=True)) / CELL**2
 
 
 def _step(net: VqNet, ladder: Ladder, generator: np.random.Generator) -> Step:
@@ -178,11 +194,11 @@ def export_vq(
     pictures: Sequence[Tensor],
     steps: int,
     training_data: str,
-    each: int = 4,
+    each: int = 3,
 ) -> bytes:
     """Write the weights file of a network in evaluation mode, half precision already."""
     ladder = fit_ladder(net, pictures)
-    maps = training_maps(net, pictures, ladder, each)
+    maps = training_maps(net, _some(pictures, _PICTURES), ladder, each)
     told = {
         "parameters": sum(p.numel() for p in net.parameters()),
         "training_steps": steps,
