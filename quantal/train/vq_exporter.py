@@ -23,22 +23,25 @@ from quantal.codecs._vq_weights import Ladder, Segment, write_vq_weights
 from quantal.entropy.index_fit import Sample, fit_prior
 from quantal.entropy.kmeans import kmeans, nearest
 
-__all__ = ["PLAN", "export_vq", "fit_ladder", "fit_priors"]
+__all__ = ["COARSE", "PLAN", "export_vq", "fit_ladder", "fit_priors"]
 
 #: Classes of entries, and states of contexts.
 CLASSES, STATES, DEPTH_STATES = 8, 32, 16
-#: The segments of the ladder of rates: codebooks, by their place among those there are, and the
+#: The lowest rates have smaller and smaller codebooks of the first rung, and no other rung.
+COARSE = ((3, 3, 3), (2, 2, 2), (1, 1, 1))
+#: The segments of the ladder above them: codebooks, by their place among those there are, and the
 #: bits per pixel (were all entries equally likely) at which each ends; where the first one begins.
 PLAN = (
-    ((3, 3, 3), 0.0095),
     ((0, 2, 2), 0.023),
     ((0, 0, 3), 0.042),
     ((0, 0, 2), 0.085),
     ((0, 0, 0), 0.18),
 )
-_LOWEST = 0.0062
-#: A price at which no cell gets a second rung, and one at which all get all; steps of the search.
-_DEAR, _CHEAP, _HALVINGS = 1.0, 1e-9, 24
+_LOWEST = 0.0099
+#: The part of all rates that each of the lowest has; a price at which no cell has another rung.
+_COARSE_PART, _DEAR = 0.03, 1e3
+#: A price at which all cells get all rungs; steps of a search.
+_CHEAP, _HALVINGS = 1e-9, 24
 #: Pictures that the ladder is fitted on, and that indices are counted on.
 _LADDER_PICTURES, _PICTURES = 24, 900
 
@@ -87,7 +90,7 @@ def fit_ladder(net: VqNet, pictures: Sequence[Tensor]) -> Ladder:
     latents = [painter.analyse(p.permute(1, 2, 0).numpy()) for p in sample]
 
     def price_at(gains: tuple[Tensor, Tensor], books: tuple[int, ...], wanted: float) -> float:
-        dear, cheap = _DEAR, _CHEAP
+        dear, cheap = max(float(gains[0].max()), 2 * _CHEAP), _CHEAP
         for _ in range(_HALVINGS):
             middle = math.sqrt(dear * cheap)
             second = gains[0] > middle
@@ -96,12 +99,19 @@ def fit_ladder(net: VqNet, pictures: Sequence[Tensor]) -> Ladder:
             dear, cheap = (middle, cheap) if short else (dear, middle)
         return math.sqrt(dear * cheap)
 
-    segments, low = [], _LOWEST
-    span = math.log(PLAN[-1][1] / _LOWEST)
+    def known(places: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(min(place, len(net.config.entries) - 1) for place in places)
+
+    segments = [
+        Segment((place + 1) * _COARSE_PART, known(places), _DEAR, _DEAR)
+        for place, places in enumerate(COARSE)
+    ]
+    start, low = segments[-1].until, _LOWEST
+    span = math.log(PLAN[-1][1] / _LOWEST) / (1 - start)
     for places, high in PLAN:
-        books = tuple(min(place, len(net.config.entries) - 1) for place in places)
+        books = known(places)
         gains = _gains(painter, latents, books)
-        until = 1.0 if high == PLAN[-1][1] else math.log(high / _LOWEST) / span
+        until = 1.0 if high == PLAN[-1][1] else start + math.log(high / _LOWEST) / span
         segments.append(
             Segment(until, books, price_at(gains, books, low), price_at(gains, books, high))
         )

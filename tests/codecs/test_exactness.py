@@ -66,9 +66,10 @@ def test_symbols_are_the_same(condition: str, coded: Path, expected: str) -> Non
     assert result.stdout.strip() == expected
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name not in ("vq", "tokens")])
 def test_symbols_are_those_that_were_encoded(name: str) -> None:
-    """Decoding returns what the encoder quantised, not merely always the same."""
+    """Decoding returns what the encoder quantised, not merely always the same; test_vq.py and
+    test_tokens.py say so of indices."""
     codec = quantal.load(name, "cpu")
     pixels = data.astronaut()[40:200, 100:333]
     latents = codec.analyse(pixels)

@@ -1,0 +1,75 @@
+"""Codec `vq` with the weights that ship, on photographs of scikit-image."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+
+import quantal
+from quantal.codecs import available
+from quantal.codecs.vq import Vq
+from quantal.entropy.indices import ABSENT
+from quantal.entropy.quantisers import Use
+from quantal.errors import QuantalWarning
+
+pytestmark = pytest.mark.skipif(
+    not any(info.name == "vq" and info.weights for info in available()),
+    reason="the weights of vq are not here",
+)
+
+
+@pytest.fixture(scope="module")
+def codec() -> Vq:
+    loaded = quantal.load("vq", "cpu")
+    assert isinstance(loaded, Vq)
+    return loaded
+
+
+@pytest.mark.parametrize("wanted", [0.012, 0.02, 0.03, 0.045, 0.08])
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
+def test_bits_per_pixel_are_kept_to_within_five_per_cent(name, wanted, codec) -> None:
+    pixels = getattr(data, name)()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", QuantalWarning)  # what is more than 2 % off is told
+        coded = codec.compress(pixels, bpp=wanted)
+    assert 8 * len(coded) / (pixels.shape[0] * pixels.shape[1]) == pytest.approx(wanted, rel=0.05)
+
+
+def test_bytes_rise_with_the_quality(codec) -> None:
+    pixels = data.astronaut()
+    latents = codec.analyse(pixels)
+    sizes = [len(codec.encode(latents, codec.rate_of(quality))) for quality in range(1, 101, 9)]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1] / 10
+
+
+def test_cells_of_detail_get_more_indices_than_flat_ones(codec) -> None:
+    flat = np.full((256, 512, 3), 120, np.uint8)
+    flat[:, 256:] = data.astronaut()[:256, 100:356]
+    maps = codec.painter.describe(codec.analyse(flat), codec.ladder.at(126))
+    assert maps.depth[:, :7].mean() + 0.5 < maps.depth[:, 9:].mean()
+
+
+def test_it_looks_nearer_than_avif_scaled_down_would(codec) -> None:
+    """A coarse guard against broken weights; the figures are in docs/benchmarks."""
+    pixels = data.astronaut()
+    coded = codec.compress(pixels, bpp=0.05)
+    drawn = np.asarray(codec.decompress(coded)).astype(float)
+    psnr = 10 * np.log10(255**2 / np.square(drawn - pixels).mean())
+    assert psnr > 20.0
+
+
+def test_entries_of_every_large_codebook_are_used(codec) -> None:
+    """On three photographs; over whole sets of pictures it is above 80 %."""
+    seen: list[list[np.ndarray]] = [[], [], []]
+    for name in ("astronaut", "coffee", "chelsea"):
+        latents = codec.analyse(getattr(data, name)())
+        maps = codec.painter.describe(latents, codec.ladder.at(252))
+        for rung, plane in enumerate(maps.indices):
+            seen[rung].append(plane[plane != ABSENT])
+    for rung, least in ((1, 0.5), (2, 0.8)):
+        counts = np.bincount(np.concatenate(seen[rung]), minlength=1024)
+        assert Use.of(torch.from_numpy(counts)).share > least
