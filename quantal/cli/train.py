@@ -45,13 +45,21 @@ def train(
 def _tell(entry: Mapping[str, Any]) -> None:
     """One line a log entry: what a person watching a run wants to know."""
     if "loss" in entry:
+        told = {name: entry[name] for name in ("lpips", "mse", "entropy") if name in entry}
+        if "y_bpp" in entry:
+            told["bpp"] = entry["y_bpp"] + entry["z_bpp"]
+        parts = "".join(f"{name} {value:.3f}  " for name, value in told.items())
         typer.echo(
-            f"step {entry['step']:>7}  loss {entry['loss']:.3f}  "
-            f"bpp {entry['y_bpp'] + entry['z_bpp']:.3f}  rate {entry['lr']:.1e}  "
+            f"step {entry['step']:>7}  loss {entry['loss']:.3f}  {parts}rate {entry['lr']:.1e}  "
             f"{entry['minutes']:.1f} min, about {entry['minutes_left']:.0f} left"
         )
-    elif entry.get("event") == "evaluation":
-        points = "  ".join(f"{p['bpp']:.3f} bpp {p['psnr']:.2f} dB" for p in entry["points"])
+    elif entry.get("event") == "evaluation" and entry["points"]:
+        points = "  ".join(map(_point, entry["points"]))
         typer.echo(f"evaluation at step {entry['step']}: {points}")
     elif entry.get("event") == "start":
         typer.echo(f"{entry['pictures']} pictures, {entry['device']}, from step {entry['step']}")
+
+
+def _point(point: Mapping[str, Any]) -> str:
+    lpips = f" LPIPS {point['lpips']:.3f}" if "lpips" in point else ""
+    return f"{point['bpp']:.3f} bpp {point['psnr']:.2f} dB{lpips}"
