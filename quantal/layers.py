@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["AttentionBlock", "GatedBlock", "half_pays"]
+__all__ = ["BRANCH_START", "AttentionBlock", "GatedBlock", "half_pays"]
 
 #: Residual branches start at a tenth of their size: the network begins close to the identity,
 #: which keeps a KLT initialisation intact.

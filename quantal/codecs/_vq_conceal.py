@@ -9,6 +9,7 @@ third rung are not made up.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from quantal.codecs._vq_maps import Maps
 from quantal.codecs._vq_net import VqNet
 from quantal.entropy.indices import ABSENT
 from quantal.errors import ArgumentError, ModelError
-from quantal.layers import AttentionBlock
+from quantal.layers import BRANCH_START, AttentionBlock
 
 __all__ = [
     "COARSE",
@@ -94,7 +95,9 @@ class ConcealNet(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, flat)
         self.depth = nn.Linear(width, 2)
-        self.log_sharpness = nn.Parameter(torch.zeros(PLACES))
+        #: Likeness grows with the channels: it starts where all entries are about as likely.
+        self.log_sharpness = nn.Parameter(torch.full((PLACES,), -0.5 * math.log(flat)))
+        self.leave.weight.data.mul_(BRANCH_START)
 
     def forward(self, vectors: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
         scaled = (vectors / self.unit[:, None]).flatten(2)
