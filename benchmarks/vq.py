@@ -92,8 +92,8 @@ def _bits(prior: IndexPrior, indices: npt.NDArray[np.int32], above: object, coun
     return total
 
 
-def _without_contexts(prior: IndexPrior, maps: Iterable[npt.NDArray[np.int32]]) -> IndexPrior:
-    """The same knowledge in a single table: the states' mixed by how often `maps` use each."""
+def _without_contexts(prior: IndexPrior) -> IndexPrior:
+    """A single table: the mean of all states', each alike, so no better than one counted by itself."""
     rows = np.stack([prior.tables.weights(t) for t in range(len(prior.tables))]).astype(float)
     return IndexPrior(
         Neighbourhood.none(prior.entries),
@@ -110,7 +110,7 @@ def indices(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) 
         maps = [codec.painter.describe(one, step) for one in latents]
         for rung in range(RUNGS):
             prior = codec.priors.rungs[rung][book]
-            single = _without_contexts(prior, [m.indices[rung] for m in maps])
+            single = _without_contexts(prior)
             above = [_parents(codec, m, rung) for m in maps]
             pairs = [(m.indices[rung], a) for m, a in zip(maps, above, strict=True)]
             number = sum(i.size for i, _ in pairs)

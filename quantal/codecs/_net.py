@@ -7,14 +7,15 @@ another after it; both follow the rate position 0..63. How y is coded is each co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from quantal.codecs._sizes import Sizes
 from quantal.entropy.factorized import FactorizedPrior
 from quantal.entropy.hyperprior import Z_BITS, Z_LIMIT, HyperAnalysis
 from quantal.entropy.quantise import add_noise, round_through
@@ -32,11 +33,9 @@ _STEP_AT_LAMBDA_ONE = 3.0
 #: and as what is coded later is told of them.
 Quantise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
-Config = TypeVar("Config", bound="NetConfig")
-
 
 @dataclass(frozen=True)
-class NetConfig:
+class NetConfig(Sizes):
     """Sizes of the networks: widths and gated blocks at 1/4, 1/8, 1/16, then the entropy model.
 
     kind, extras: what follows the gated blocks at each level (transforms/stages.py).
@@ -55,17 +54,6 @@ class NetConfig:
         widths = (self.z_channels, self.hyper_width, self.mean_width, self.scale_width)
         if len(self.channels) != 3 or len(self.blocks) != 3 or min(*self.channels, *widths) < 1:
             raise ArgumentError(f"sizes need three channels, three blocks, widths >= 1: {self}")
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
-        """The reverse of to_dict, and what recipes say; raises TypeError for unknown names."""
-        sizes: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        return cls(**sizes)
 
 
 @dataclass(frozen=True)

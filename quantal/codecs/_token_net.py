@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from quantal.codecs._sizes import Sizes
 from quantal.codecs._vq_net import Drawn
 from quantal.entropy.quantise import clamp_through
 from quantal.entropy.rates import ANCHORS, RATE_INDICES, RateCurve
@@ -48,7 +47,7 @@ _MEAN_MAGNITUDE, _REST = math.sqrt(2 / math.pi), 1 - 2 / math.pi
 
 
 @dataclass(frozen=True)
-class TokenConfig:
+class TokenConfig(Sizes):
     """channels: widths at 1/4, 1/8, 1/16; blocks of the transforms at each; tokens: of a tile;
     encoder_blocks, decoder_blocks: of attention over all positions of a tile, with `heads`."""
 
@@ -66,17 +65,6 @@ class TokenConfig:
             raise ArgumentError(f"tokens need three levels, and heads that divide channels: {self}")
         if not 1 <= self.tokens <= 128:
             raise ArgumentError(f"a tile has 1 to 128 tokens, not {self.tokens}")
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TokenConfig:
-        """The reverse of to_dict, and what recipes say; raises TypeError for unknown names."""
-        sizes: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        return cls(**sizes)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from quantal.codecs._sizes import Sizes
 from quantal.codecs._tensors import check_digest, digest, load_tensors, save_tensors
 from quantal.codecs._vq_maps import Maps
 from quantal.codecs._vq_net import VqNet
@@ -48,7 +49,7 @@ _MIDDLE = 4
 
 
 @dataclass(frozen=True)
-class ConcealConfig:
+class ConcealConfig(Sizes):
     """code_channels: of the codebooks' vectors; width, blocks, heads: of the transformer."""
 
     code_channels: int = 32
@@ -61,14 +62,6 @@ class ConcealConfig:
             raise ArgumentError(f"sizes have to be 1 or more: {self}")
         if self.width % self.heads:
             raise ArgumentError(f"{self.heads} heads don't divide a width of {self.width}")
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ConcealConfig:
-        """The reverse of to_dict, and what recipes say; raises TypeError for unknown names."""
-        return cls(**values)
 
 
 class ConcealNet(nn.Module):

@@ -9,14 +9,14 @@ over strides, with the granularity chosen by content as in Control-GIC (Li et al
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from quantal.codecs._sizes import Sizes
 from quantal.entropy.quantisers import VectorQuantiser
 from quantal.entropy.rates import ANCHORS, RATE_INDICES, RateCurve
 from quantal.errors import ArgumentError
@@ -55,7 +55,7 @@ _SAMPLE = 32768
 
 
 @dataclass(frozen=True)
-class VqConfig:
+class VqConfig(Sizes):
     """channels: widths at 1/4, 1/8, 1/16, 1/32; blocks of analysis and synthesis at each.
 
     code_channels: of the vectors that codebooks hold; entries: of each rung's codebooks, largest
@@ -77,17 +77,6 @@ class VqConfig:
             raise ArgumentError(f"vq needs {levels} channels and counts of blocks: {self}")
         if list(self.entries) != sorted(set(self.entries), reverse=True) or self.entries[-1] < 2:
             raise ArgumentError(f"codebooks have to become smaller, none below 2: {self.entries}")
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> VqConfig:
-        """The reverse of to_dict, and what recipes say; raises TypeError for unknown names."""
-        sizes: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        return cls(**sizes)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,27 @@
+"""Sizes of networks as dataclasses that recipes and weights files can say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+__all__ = ["Sizes"]
+
+Own = TypeVar("Own", bound="Sizes")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a network's config inherits."""
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls: type[Own], values: Mapping[str, Any]) -> Own:
+        """The reverse of to_dict, and what recipes say; raises TypeError for unknown names."""
+        sizes: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**sizes)
