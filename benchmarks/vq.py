@@ -93,7 +93,7 @@ def _bits(prior: IndexPrior, indices: npt.NDArray[np.int32], above: object, coun
 
 
 def _without_contexts(prior: IndexPrior) -> IndexPrior:
-    """A single table: the mean of all states', each alike, so no better than one counted by itself."""
+    """A single table: the mean of all states', whichever is used more."""
     rows = np.stack([prior.tables.weights(t) for t in range(len(prior.tables))]).astype(float)
     return IndexPrior(
         Neighbourhood.none(prior.entries),
