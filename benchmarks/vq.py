@@ -43,6 +43,8 @@ from quantal.eval.metrics import metric
 from quantal.eval.rd import find_pictures
 
 Pixels = npt.NDArray[np.uint8]
+#: A map of indices, and the class of what each of them lies in.
+MapInParents = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8] | None]
 #: Every cell has every rung.
 ALL = Step((0, 0, 0), 1e-12)
 
@@ -73,11 +75,21 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 # -- indices ---------------------------------------------------------------------------------
 
 
-def _bits(prior: IndexPrior, indices: npt.NDArray[np.int32], above: object, counts: bool) -> float:
-    """Bits of a map by a prior; counts: whether its tables go on counting."""
+def _in_order(indices: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """The indices of a map as walk() asks for them."""
     rows, columns = np.nonzero(indices != ABSENT)
     order = np.argsort(rows + columns, kind="stable")
-    symbols = np.ascontiguousarray(indices[rows[order], columns[order]])
+    return np.ascontiguousarray(indices[rows[order], columns[order]])
+
+
+def _bits(
+    prior: IndexPrior,
+    indices: npt.NDArray[np.int32],
+    above: npt.NDArray[np.uint8] | None,
+    counts: bool,
+) -> float:
+    """Bits of a map by a prior; counts: whether its tables go on counting."""
+    symbols = _in_order(indices)
     taken, total = 0, 0.0
 
     def exchange(states: npt.NDArray[np.uint8], tables: TableSet) -> npt.NDArray[np.int32]:
@@ -88,16 +100,30 @@ def _bits(prior: IndexPrior, indices: npt.NDArray[np.int32], above: object, coun
         return found
 
     counted = CountedTables(prior) if counts else CountedTables(prior, 0, 0)
-    walk(prior, indices != ABSENT, above, exchange, counted)  # type: ignore[arg-type]
+    walk(prior, indices != ABSENT, above, exchange, counted)
     return total
 
 
-def _without_contexts(prior: IndexPrior) -> IndexPrior:
-    """A single table: the mean of all states', whichever is used more."""
+def _without_contexts(prior: IndexPrior, pairs: Sequence[MapInParents]) -> IndexPrior:
+    """A single table for all: each state's, as often as these maps are in it.
+
+    That is what counting on training pictures without contexts would give, were their states as
+    frequent as here; so it is at least as good on these maps.
+    """
+    often = np.zeros(len(prior.tables))
+
+    def exchange(states: npt.NDArray[np.uint8], tables: TableSet) -> npt.NDArray[np.int32]:
+        np.add.at(often, states, 1)
+        return symbols[int(often.sum()) - len(states) - start :][: len(states)]
+
+    for map_, above in pairs:
+        symbols, start = _in_order(map_), int(often.sum())
+        walk(prior, map_ != ABSENT, above, exchange, CountedTables(prior, 0, 0))
     rows = np.stack([prior.tables.weights(t) for t in range(len(prior.tables))]).astype(float)
+    law = often @ rows[:, :-1]
     return IndexPrior(
         Neighbourhood.none(prior.entries),
-        TableSet.from_weights([0], [freeze(rows.mean(0)[:-1] / rows.mean(0).sum(), 2.0**-24)]),
+        TableSet.from_weights([0], [freeze(law / law.sum(), 2.0**-24)]),
     )
 
 
@@ -110,9 +136,9 @@ def indices(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) 
         maps = [codec.painter.describe(one, step) for one in latents]
         for rung in range(RUNGS):
             prior = codec.priors.rungs[rung][book]
-            single = _without_contexts(prior)
             above = [_parents(codec, m, rung) for m in maps]
             pairs = [(m.indices[rung], a) for m, a in zip(maps, above, strict=True)]
+            single = _without_contexts(prior, pairs)
             number = sum(i.size for i, _ in pairs)
             found = [
                 sum(_bits(p, i, a, counts) for i, a in pairs) / number

@@ -1,15 +1,14 @@
 """Making up lost index cells of `vq`: a transformer over cells, some of which are masked.
 
-It sees a window of 8x8 cells, each as the vectors that its indices stand for, and says of a lost
-cell how deep it was and which entries it had, by their likeness to what it expects; so one network
-serves codebooks of every size (masked tokens as in Extreme-VQGAN, Mao et al. 2023). Indices of the
-third rung are not made up.
+It sees a window of 8x8 cells, each as the vectors that its indices stand for (masked tokens as in
+Extreme-VQGAN, Mao et al. 2023). A lost cell first takes the vectors of the nearest known one in its
+column; the network says what to change about them, and how deep the cell was. The nearest entries
+are drawn, so one network serves codebooks of every size. The third rung is not made up.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +34,10 @@ __all__ = [
     "SIDE",
     "ConcealConfig",
     "ConcealNet",
+    "carried",
+    "cell_vectors",
     "conceal",
+    "nearest",
     "read_conceal_weights",
     "write_conceal_weights",
 ]
@@ -66,7 +68,7 @@ class ConcealConfig(Sizes):
 
 class ConcealNet(nn.Module):
     """vectors [B, 64, 5, D] and states int64 [B, 64] of windows to what lost cells may have been:
-    vectors alike [B, 64, 5, D], and the logits of COARSE and FINER [B, 64, 2]."""
+    vectors [B, 64, 5, D], and the logits of COARSE and FINER [B, 64, 2]."""
 
     layout = "quantal-vq-conceal-1"
     config_type = ConcealConfig
@@ -88,21 +90,31 @@ class ConcealNet(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, flat)
         self.depth = nn.Linear(width, 2)
-        #: Likeness grows with the channels: it starts where all entries are about as likely.
-        self.log_sharpness = nn.Parameter(torch.full((PLACES,), -0.5 * math.log(flat)))
         self.leave.weight.data.mul_(BRANCH_START)
 
     def forward(self, vectors: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-        scaled = (vectors / self.unit[:, None]).flatten(2)
-        x = self.enter(scaled) + self.state[states] + self.place
+        scaled = carried(vectors, states) / self.unit[:, None]
+        x = self.enter(scaled.flatten(2)) + self.state[states] + self.place
         x = self.norm(self.blocks(x))
-        return self.leave(x).unflatten(2, (PLACES, -1)).float(), self.depth(x).float()
+        expected = scaled + self.leave(x).view_as(scaled)
+        return (expected * self.unit[:, None]).float(), self.depth(x).float()
 
-    def logits(self, expected: Tensor, place: int, codebook: Tensor) -> Tensor:
-        """How likely each entry of a codebook [K, D] is, given what is expected [..., D]."""
-        entries = codebook.float() / self.unit[place]
-        likeness = expected @ entries.T - entries.square().sum(1) / 2
-        return likeness * self.log_sharpness[place].exp()
+
+def carried(vectors: Tensor, states: Tensor) -> Tensor:
+    """Vectors [B, 64, 5, D] of windows of which lost cells have those of the nearest known cell in
+    their column, the upper one of two as near; nothing where the whole column is lost."""
+    rows = torch.arange(SIDE, device=states.device)
+    known = ((states == COARSE) | (states == FINER)).view(-1, SIDE, SIDE)
+    # Rows from each row [B, to, from, column], those that are unknown too far away.
+    far = (rows[:, None] - rows).abs()[:, :, None] + SIDE * ~known[:, None]
+    source = far.argmin(2).flatten(1) * SIDE + rows.repeat(SIDE)
+    found = vectors * known.flatten(1)[..., None, None]
+    return found.gather(1, source[..., None, None].expand_as(vectors))
+
+
+def nearest(expected: Tensor, codebook: Tensor) -> Tensor:
+    """The index of the entry of a codebook [K, D] next to each of expected [n, D]."""
+    return torch.cdist(expected, codebook.float()).argmin(1)
 
 
 def cell_vectors(
@@ -154,8 +166,8 @@ def conceal(net: ConcealNet, vq: VqNet, maps: Maps, lost: Sequence[int]) -> Maps
         wanted = wanted.flatten(0, 1)[:columns]
         finer = deep.view(-1, SIDE, SIDE, 2)[:, inside[0], inside[1]].flatten(0, 1)[:columns]
         finer = finer.argmax(1).bool()
-        planes[0][row] = net.logits(wanted[:, 0], 0, books[0]).argmax(1).to(torch.int32)
-        four = [net.logits(wanted[:, n], n, books[1]).argmax(1) for n in range(1, PLACES)]
+        planes[0][row] = nearest(wanted[:, 0], books[0]).to(torch.int32)
+        four = [nearest(wanted[:, n], books[1]) for n in range(1, PLACES)]
         square = torch.stack(four, 1).view(columns, 2, 2).permute(1, 0, 2).flatten(1)
         known = finer.repeat_interleave(2).expand(2, -1)
         fine_rows = slice(2 * row, 2 * row + 2)

@@ -276,6 +276,34 @@ class VqNet(nn.Module):
 
     def forward(self, pixels: Tensor, request: Request) -> Drawn:
         """Code pixels [B, 3, H, W] (0..1, H and W multiples of 32) as a request says."""
+        x, loss, indices = self._ladder(pixels, request)
+        return Drawn(self.synthesis.step(RUNGS, x) + CENTRE, loss, indices)
+
+    def describe(self, pixels: Tensor, request: Request) -> list[Tensor]:
+        """The indices of forward() alone."""
+        return self._ladder(pixels, request)[2]
+
+    def draw(
+        self, codes: Sequence[Tensor], where: Sequence[Tensor | None], request: Request
+    ) -> Tensor:
+        """Pixels [B, 3, H, W] of every rung's vectors [B, D, h, w]; where: those that are there,
+        bool [B, h, w], None: all."""
+        x = codes[0].new_zeros(())
+        for place in range(RUNGS):
+            x = self._climbed(place, x, codes[place], where[place], request)
+        return self.synthesis.step(RUNGS, x) + CENTRE
+
+    def _climbed(
+        self, place: int, x: Tensor, codes: Tensor, where: Tensor | None, request: Request
+    ) -> Tensor:
+        """What features at a rung and its vectors predict of the next finer ones."""
+        x = x + self.rung(place).injected(codes, where)
+        if place == 1 and self.refiner is not None:
+            x = self.refiner(x, self._bpp(request))
+        return self.synthesis.step(place, x)
+
+    def _ladder(self, pixels: Tensor, request: Request) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Features below the last step of synthesis, the commitment and the indices."""
         features = self.analysis.levels(pixels)
         x = torch.zeros_like(features[-1])
         present: Tensor | None = None
@@ -300,12 +328,8 @@ class VqNet(nn.Module):
             loss = loss + error.flatten(1).mean(1) / pixels_each
             found_indices.append(indices)
             passed = codes + (found - codes).detach()
-            x = x + rung.injected(passed, where)
-            if place == 1 and self.refiner is not None:
-                x = self.refiner(x, self._bpp(request))
-            x = self.synthesis.step(place, x)
-        drawn = self.synthesis.step(RUNGS, x) + CENTRE
-        return Drawn(drawn, loss, found_indices)
+            x = self._climbed(place, x, passed, where, request)
+        return x, loss, found_indices
 
     def _bpp(self, request: Request) -> Tensor:
         """index_bpp() of what samples ask for [B]."""
