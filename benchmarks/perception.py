@@ -1,4 +1,5 @@
-"""Measure docs/benchmarks/perception.md anew: four tasks, six data sets, the same four codecs.
+"""Measure docs/benchmarks/perception.md anew: four tasks, six data sets, the same four codecs; and
+one of the sets once more at rates below 0.1 bits per pixel, with the codecs that go there.
 
     python benchmarks/perception.py --labelled DIR --models DIR --recogniser FILE
                                     [--perceptual DIR] [--work DIR] [--jobs N] [NAME ...]
@@ -15,7 +16,8 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from quantal.eval.perception import Plan, Result, evaluate
@@ -38,6 +40,18 @@ HIGHER = {
     "webp": (0.0, 5.0, 15.0, 35.0, 60.0, 80.0, 95.0),
     "avif": (15.0, 25.0, 40.0, 55.0, 70.0, 82.0, 92.0),
 }
+#: Below 0.1 bits per pixel; classical codecs may code a smaller picture.
+LOW = {
+    "vq": (1.0, 20.0, 40.0, 60.0, 80.0, 100.0),
+    "tokens": (55.0, 75.0, 100.0),
+    "context-m": (1.0, 8.0, 16.0),
+    "avif:speed=6": (1.0, 10.0),
+    "avif:speed=6,scale=2": (1.0, 12.0, 28.0),
+    "avif:speed=6,scale=4": (10.0, 35.0, 60.0),
+    "webp": (0.0,),
+    "webp:scale=2": (0.0, 10.0),
+    "webp:scale=4": (0.0, 20.0, 60.0),
+}
 PRECISIONS = ("float32", "bfloat16", "int8")
 MOBILENET = "mobilenet_v2-b0353104.pth"
 
@@ -55,7 +69,8 @@ class Experiment:
     limit: int | None = None
     precisions: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ("psnr", "ms-ssim", "lpips")
-    higher: bool = False
+    codecs: tuple[str, ...] = CODECS
+    qualities: Mapping[str, tuple[float, ...]] = field(default_factory=lambda: QUALITIES)
 
 
 EXPERIMENTS = {
@@ -78,6 +93,15 @@ EXPERIMENTS = {
         metrics=("psnr",),
     ),
     "imagenet": Experiment("classify", "imagenet_1_per_class", "mobilenet_v2", weights=MOBILENET),
+    "imagenet-low": Experiment(
+        "classify",
+        "imagenet_1_per_class",
+        "mobilenet_v2",
+        weights=MOBILENET,
+        metrics=("psnr",),
+        codecs=tuple(LOW),
+        qualities=LOW,
+    ),
     "voc": Experiment(
         "detect",
         "voc_boxes_100/gts/coco_format_v1/instances_default.json",
@@ -91,7 +115,7 @@ EXPERIMENTS = {
         "deeplab_mobilenet_edgetpu_slim_cityscapes_quant.tflite",
         preprocess="deeplab_cityscapes.json",
         labels="camvid_classes.json",
-        higher=True,
+        qualities=HIGHER,
     ),
     "receipts": Experiment(
         "read",
@@ -141,12 +165,12 @@ def _plan(name: str, one: Experiment, options: argparse.Namespace) -> Plan:
         preprocess = out / one.preprocess
     metrics = [m for m in one.metrics if m != "lpips" or options.perceptual]
     return Plan(
-        codecs=CODECS,
+        codecs=one.codecs,
         data=options.labelled / one.data,
         task=one.task,
         model=model,
         out=out,
-        qualities=HIGHER if one.higher else QUALITIES,
+        qualities=one.qualities,
         weights=options.models / one.weights if one.weights else None,
         preprocess=preprocess,
         labels=SETTINGS / one.labels if one.labels else None,
