@@ -93,8 +93,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Drawn:
-    """pixels: [B, 3, H, W]; commitment: mean square of what quantising changed, on the scale of a
-    pixel's squared error [B]; indices: of each rung, int64 [B, h, w], -1 where not coded."""
+    """pixels: [B, 3, H, W]; commitment: mean square of what quantising changed, and of what refining
+    leaves of that, on the scale of a pixel's squared error [B]; indices: of each rung, int64
+    [B, h, w], -1 where not coded."""
 
     pixels: Tensor
     commitment: Tensor
@@ -290,17 +291,19 @@ class VqNet(nn.Module):
         bool [B, h, w], None: all."""
         x = codes[0].new_zeros(())
         for place in range(RUNGS):
-            x = self._climbed(place, x, codes[place], where[place], request)
+            x = self.synthesis.step(
+                place, self._joined(place, x, codes[place], where[place], request)
+            )
         return self.synthesis.step(RUNGS, x) + CENTRE
 
-    def _climbed(
+    def _joined(
         self, place: int, x: Tensor, codes: Tensor, where: Tensor | None, request: Request
     ) -> Tensor:
-        """What features at a rung and its vectors predict of the next finer ones."""
+        """Features at a rung, complete: as predicted from coarser ones, with what vectors add."""
         x = x + self.rung(place).injected(codes, where)
         if place == 1 and self.refiner is not None:
             x = self.refiner(x, self._bpp(request))
-        return self.synthesis.step(place, x)
+        return x
 
     def _ladder(self, pixels: Tensor, request: Request) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Features below the last step of synthesis, the commitment and the indices."""
@@ -325,10 +328,15 @@ class VqNet(nn.Module):
                 error = error * where
                 indices = indices.masked_fill(~where, -1)
             pixels_each = 3 * (CELL >> place) ** 2
-            loss = loss + error.flatten(1).mean(1) / pixels_each
             found_indices.append(indices)
             passed = codes + (found - codes).detach()
-            x = self._climbed(place, x, passed, where, request)
+            joined = self._joined(place, x, passed, where, request)
+            if place == 1 and self.refiner is not None:
+                # What refining is for: features as if nothing had been quantised.
+                clean = (x + rung.leave(codes)).detach()
+                error = error + (joined - clean).float().square().sum(1)
+            loss = loss + error.flatten(1).mean(1) / pixels_each
+            x = self.synthesis.step(place, joined)
         return x, loss, found_indices
 
     def _bpp(self, request: Request) -> Tensor:

@@ -83,12 +83,14 @@ class Ladder:
 
 @dataclass(frozen=True)
 class VqWeights:
-    """Networks, priors and ladder of a file, checked. hash: 4 bytes; see the module."""
+    """Networks, priors and ladder of a file, checked. hash: 4 bytes; see the module. card: what
+    `quantal codecs` tells."""
 
     net: VqNet
     priors: Priors
     ladder: Ladder
     hash: bytes
+    card: dict[str, Any]
 
 
 def _exact_tensors(net: VqNet, priors: Priors) -> dict[str, Tensor]:
@@ -178,11 +180,11 @@ def read_vq_weights(path: Path) -> VqWeights:
         net = _read_net(tensors, metadata["model"])
         priors = _read_priors(tensors, net.config.entries)
         ladder = Ladder.from_json(metadata["ladder"], net.config)
+        card = dict(json.loads(metadata["card"]))
     except (KeyError, TypeError, ValueError, RuntimeError, ModelError) as error:
         raise ModelError(f"weights {path.name} are damaged: {error}; install them anew") from error
     exact = _exact_tensors(net, priors)
     floats = {n: v for n, v in tensors.items() if n.startswith("net.") and n not in exact}
     check_digest(path, net.layout, floats, metadata.get("floats"))
-    return VqWeights(
-        net, priors, ladder, check_digest(path, net.layout, exact, metadata.get("hash"))
-    )
+    found = check_digest(path, net.layout, exact, metadata.get("hash"))
+    return VqWeights(net, priors, ladder, found, card)

@@ -31,7 +31,7 @@ from quantal.entropy.tables import TableSet, freeze
 from quantal.errors import ModelError
 from quantal.train.data import CropSampler, read_pictures
 from quantal.train.token_exporter import export_tokens
-from quantal.train.vq_exporter import export_vq
+from quantal.train.vq_exporter import export_refined, export_vq
 
 __all__ = ["export", "law_table"]
 
@@ -196,6 +196,12 @@ def _export_concealment(net: ConcealNet, out: Path, recipe: dict[str, Any], step
     return of
 
 
+def _refines_alone(recipe: dict[str, Any]) -> bool:
+    """Whether all but the refinement stood still from known weights on."""
+    still = {"analysis", "synthesis", "rungs"}
+    return bool(recipe["start_from"]) and all(still <= set(p["hold"]) for p in recipe["phases"])
+
+
 def export(checkpoint: str | Path, out: str | Path, pictures: Sequence[Tensor] = ()) -> bytes:
     """Write the weights file of a checkpoint; returns the hash of its integers.
 
@@ -205,6 +211,9 @@ def export(checkpoint: str | Path, out: str | Path, pictures: Sequence[Tensor] =
     net, recipe, steps = _load(Path(checkpoint))
     if isinstance(net, ConcealNet):
         return _export_concealment(net, Path(out), recipe, steps)
+    if isinstance(net, VqNet) and _refines_alone(recipe):
+        known = read_vq_weights(Path(recipe["start_from"]))
+        return export_refined(net, known, Path(out), steps, recipe["training_data"])
     crop = min(_CROP, max(phase["crop"] for phase in recipe["phases"]))
     pictures = pictures or read_pictures(recipe["data"], crop)
     if isinstance(net, VqNet):

@@ -19,11 +19,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from quantal.codecs._vq_draw import Painter
 from quantal.codecs._vq_maps import Maps, Priors, Step
 from quantal.codecs._vq_net import CELL, RUNGS, VqNet
-from quantal.codecs._vq_weights import Ladder, Segment, write_vq_weights
+from quantal.codecs._vq_weights import Ladder, Segment, VqWeights, write_vq_weights
 from quantal.entropy.index_fit import Sample, fit_prior
 from quantal.entropy.kmeans import kmeans, nearest
 
-__all__ = ["COARSE", "PLAN", "export_vq", "fit_ladder", "fit_priors"]
+__all__ = ["COARSE", "PLAN", "export_refined", "export_vq", "fit_ladder", "fit_priors"]
 
 #: Classes of entries, and states of contexts.
 CLASSES, STATES, DEPTH_STATES = 8, 32, 16
@@ -216,3 +216,21 @@ def export_vq(
         **_kmac(net),
     }
     return write_vq_weights(out, net, fit_priors(net, maps), ladder, told)
+
+
+def export_refined(
+    net: VqNet, known: VqWeights, out: Path, steps: int, training_data: str
+) -> bytes:
+    """Write weights that differ from known ones by the refinement alone.
+
+    Indices mean what they meant, so the tables, the ladder and the hash stay: older files are read.
+    """
+    state = {n: v for n, v in known.net.state_dict().items() if not n.startswith("refiner.")}
+    net.load_state_dict({**net.state_dict(), **state})
+    told = {
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "training_steps": steps + int(known.card["training_steps"]),
+        "training_data": training_data,
+        **_kmac(net),
+    }
+    return write_vq_weights(out, net, known.priors, known.ladder, told)
