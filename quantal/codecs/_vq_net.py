@@ -93,7 +93,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Drawn:
-    """pixels: [B, 3, H, W]; commitment: mean square of what quantising changed, and of what refining
+    """pixels: [B, 3, H, W]; commitment: mean square of what quantising changed and of what refining
     leaves of that, on the scale of a pixel's squared error [B]; indices: of each rung, int64
     [B, h, w], -1 where not coded."""
 
