@@ -341,12 +341,12 @@ def damage(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -
         lpips, psnr, blank, hit, total = [], [], [], 0, 0
         for pixels in pictures:
             height, width = pixels.shape[:2]
-            payload = bytearray(codec.encode_resilient(codec.analyse(pixels), RATE))
+            payload = bytearray(codec.encode_resilient(codec.analyse(pixels), RATE, width, height))
             count = -(-height // 32)
             lost = rng.choice(count, round(share * count), replace=False)
             hit, total = hit + len(lost), total + count
-            place = _vq_stream._table_end(count)
-            for row, length in enumerate(_vq_stream._lengths(bytes(payload), count)):
+            lengths, place = _vq_stream._lengths(bytes(payload), count, width, height)
+            for row, length in enumerate(lengths):
                 if row in lost:
                     payload[place] ^= 0x55
                 place += length + 2

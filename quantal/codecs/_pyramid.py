@@ -30,7 +30,7 @@ from quantal.codecs._search import (
     step_once,
 )
 from quantal.codecs._weights import Z_TABLE_STEP, read_weights
-from quantal.codecs.base import Codec, Latents, Pixels, Tell, UnroundedPixels
+from quantal.codecs.base import Codec, Latents, Pixels, Tell, UnroundedPixels, plane_of
 from quantal.entropy.coder import Decoder, Encoder, IndexArray, IntArray, estimate_bits
 from quantal.entropy.hyperprior import Z_BITS, Z_LIMIT, Z_STRIDE, HyperAnalysis
 from quantal.entropy.scales import SCALES
@@ -98,10 +98,7 @@ class PyramidCodec(Codec):
 
     def analyse(self, pixels: Pixels) -> Tensor:
         """pixels: uint8 [H, W, 3]; returns y [1, M, ceil(H / 16), ceil(W / 16)] on the CPU."""
-        height, width = pixels.shape[:2]
-        edges = ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))
-        padded = np.pad(pixels, edges, mode="edge") if edges[0][1] or edges[1][1] else pixels
-        plane = torch.from_numpy(np.require(padded, requirements=["C", "W"])).permute(2, 0, 1)[None]
+        plane = plane_of(pixels, STRIDE)
         core, reach = self._window(self._net.analysis)
 
         def network(part: Tensor) -> Tensor:

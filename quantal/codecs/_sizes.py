@@ -20,7 +20,9 @@ class Sizes:
 
     @classmethod
     def from_dict(cls: type[Own], values: Mapping[str, Any]) -> Own:
-        """The reverse of to_dict, and what recipes say; raises TypeError for unknown names."""
+        """The reverse of to_dict, and what recipes say; raises TypeError for anything else."""
+        if not isinstance(values, Mapping):
+            raise TypeError(f"sizes are {values!r:.80}, expected names with numbers")
         sizes: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }

@@ -61,7 +61,7 @@ class TokenConfig(Sizes):
 
     def __post_init__(self) -> None:
         sizes = (self.channels, self.analysis_blocks, self.synthesis_blocks)
-        if any(len(s) != 3 for s in sizes) or self.channels[-1] % self.heads:
+        if any(len(s) != 3 for s in sizes) or self.heads < 1 or self.channels[-1] % self.heads:
             raise ArgumentError(f"tokens need three levels, and heads that divide channels: {self}")
         if not 1 <= self.tokens <= 128:
             raise ArgumentError(f"a tile has 1 to 128 tokens, not {self.tokens}")

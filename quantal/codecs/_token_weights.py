@@ -61,8 +61,6 @@ def write_token_weights(path: Path, net: TokenNet, tables: TableSet, card: dict[
 
 def _read_net(tensors: dict[str, Tensor], model: str) -> TokenNet:
     sizes = json.loads(model)
-    if not isinstance(sizes, dict):
-        raise ValueError(f"the network's sizes are {model[:80]!r}, expected names with numbers")
     with torch.random.fork_rng(devices=[]):  # building a network must not move the user's seed
         net = TokenNet(TokenConfig.from_dict(sizes))
     state = {

@@ -23,6 +23,7 @@ from quantal.codecs._tensors import check_digest, digest, load_tensors, save_ten
 from quantal.codecs._vq_maps import Maps
 from quantal.codecs._vq_net import VqNet
 from quantal.entropy.indices import ABSENT
+from quantal.entropy.kmeans import nearest
 from quantal.errors import ArgumentError, ModelError
 from quantal.layers import BRANCH_START, AttentionBlock
 
@@ -37,7 +38,6 @@ __all__ = [
     "carried",
     "cell_vectors",
     "conceal",
-    "nearest",
     "read_conceal_weights",
     "write_conceal_weights",
 ]
@@ -110,11 +110,6 @@ def carried(vectors: Tensor, states: Tensor) -> Tensor:
     source = far.argmin(2).flatten(1) * SIDE + rows.repeat(SIDE)
     found = vectors * known.flatten(1)[..., None, None]
     return found.gather(1, source[..., None, None].expand_as(vectors))
-
-
-def nearest(expected: Tensor, codebook: Tensor) -> Tensor:
-    """The index of the entry of a codebook [K, D] next to each of expected [n, D]."""
-    return torch.cdist(expected, codebook.float()).argmin(1)
 
 
 def cell_vectors(

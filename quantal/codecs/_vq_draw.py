@@ -15,10 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from quantal.codecs._net import pad_to
 from quantal.codecs._vq_maps import Maps, Step
 from quantal.codecs._vq_net import CELL, RUNGS, VqNet, cell_energy, index_bpp, spread
-from quantal.codecs.base import Pixels
+from quantal.codecs.base import Pixels, plane_of
 from quantal.entropy.indices import ABSENT
 from quantal.transforms import CENTRE, PyramidAnalysis, PyramidSynthesis, apply_in_windows
 
@@ -42,17 +41,16 @@ class Painter:
     @torch.inference_mode()
     def analyse(self, pixels: Pixels) -> Tensor:
         """Pixels uint8 [H, W, 3] to features at 1/8 [1, C, h, w] on the CPU, of whole cells."""
-        writable = np.require(pixels, requirements=["C", "W"])
-        plane = torch.from_numpy(writable).permute(2, 0, 1)[None]
         analysis = self.net.analysis
 
         def network(part: Tensor) -> Tensor:
             x = part.to(self.device).float().div_(255) - CENTRE
             return analysis.step(1, analysis.step(0, x)).cpu()
 
-        padded = pad_to(plane.float(), CELL).to(torch.uint8)
         halo = _up(_reach(analysis, 0) + _reach(analysis, 1), CELL)
-        return apply_in_windows(network, padded, _CORE * CELL, halo, Fraction(1, STRIDES[-1]))
+        return apply_in_windows(
+            network, plane_of(pixels, CELL), _CORE * CELL, halo, Fraction(1, STRIDES[-1])
+        )
 
     @torch.inference_mode()
     def describe(self, latents: Tensor, step: Step) -> Maps:
@@ -141,9 +139,11 @@ class Painter:
         return apply_in_windows(network, x, _CORE << 1, refiner.reach)
 
     @torch.inference_mode()
-    def paint(self, y_hat: Tensor, book: int, finest: Tensor) -> Tensor:
-        """Samples in 0..255 [1, 3, H, W] from features at 1/16, complete, and the third rung's
-        indices int32 [h, w]."""
+    def paint(
+        self, y_hat: Tensor, book: int, finest: Tensor, finish: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """What `finish` makes of samples in 0..255 [1, 3, H, W], window by window, from features at
+        1/16, complete, and the third rung's indices int32 [h, w]."""
         synthesis = self.net.synthesis
         # Four indices to a position of y_hat, so that one window serves both.
         folded = F.pixel_unshuffle(finest[None, None], 2)
@@ -153,7 +153,7 @@ class Painter:
             unfolded = F.pixel_shuffle(indices.to(self.device), 2)[:, 0]
             x = synthesis.step(2, x + self._injected(2, book, unfolded))
             drawn = synthesis.step(3, x) + CENTRE
-            return drawn.mul_(255).clamp_(0, 255).cpu()
+            return finish(drawn.mul_(255).clamp_(0, 255)).cpu()
 
         stride = STRIDES[1]
         halo = _up(sum(_reach(synthesis, level) for level in (1, 2, 3)), stride) // stride

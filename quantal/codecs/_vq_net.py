@@ -42,6 +42,8 @@ __all__ = [
     "spread",
 ]
 
+#: Entries of a codebook: the stream of the widest row of cells must fit its length of two bytes.
+MOST = 2048
 #: Pixels along a side of a cell.
 CELL = 32
 #: Rungs of the ladder, at 1/32, 1/16 and 1/8.
@@ -75,8 +77,15 @@ class VqConfig(Sizes):
         sizes = (self.channels, self.analysis_blocks, self.synthesis_blocks)
         if any(len(s) != levels for s in sizes) or min(*self.channels, self.code_channels) < 1:
             raise ArgumentError(f"vq needs {levels} channels and counts of blocks: {self}")
-        if list(self.entries) != sorted(set(self.entries), reverse=True) or self.entries[-1] < 2:
-            raise ArgumentError(f"codebooks have to become smaller, none below 2: {self.entries}")
+        if list(self.entries) != sorted(set(self.entries), reverse=True):
+            raise ArgumentError(f"codebooks have to become smaller: {self.entries}")
+        if (
+            not 1 <= len(self.entries) <= 16
+            or not 2 <= min(self.entries) <= max(self.entries) <= MOST
+        ):
+            raise ArgumentError(
+                f"a rung has 1 to 16 codebooks of 2 to {MOST} entries, not {self.entries}"
+            )
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
     head     2 bytes, little endian: which codebook each rung uses (3 x 4 bits, by its place among
              those of the weights), then a bit that says whether there are bands; the rest is 0
     whole    one entropy-coded stream of all maps
-    bands    a length of 2 bytes for every row of cells, a CRC-32 of head and lengths; then every
-             row: its stream and a CRC-16 of its number and its stream
+    bands    a length of 2 bytes for every row of cells, a CRC-32 of the picture's size, head and
+             lengths; then every row: its stream and a CRC-16 of its number and its stream
 
 A stream holds the depth of every cell and then the indices of each rung, coarse to fine. Rows that
 stand alone cost more, and a damaged one takes no other with it.
@@ -33,7 +33,7 @@ from quantal.entropy.indices import (
 from quantal.entropy.tables import TableSet
 from quantal.errors import BitstreamError, CorruptError, TruncatedError
 
-__all__ = ["pack", "unpack", "unpack_damaged"]
+__all__ = ["is_banded", "pack", "pack_banded", "unpack", "unpack_damaged"]
 
 #: Of a picture's rows of cells: where more is lost, a picture would be invention.
 MOST_LOST = 0.5
@@ -113,26 +113,47 @@ def _band_crc(row: int, data: bytes) -> bytes:
     )
 
 
-def pack(priors: Priors, maps: Maps, banded: bool = False) -> bytes:
-    """The image part; banded: every row of cells by itself, with a checksum."""
-    head = sum(book << (4 * rung) for rung, book in enumerate(maps.books))
-    if not banded:
-        return head.to_bytes(_HEAD_BYTES, "little") + _stream(priors, maps)
+def pack(priors: Priors, maps: Maps) -> bytes:
+    """The image part, one stream."""
+    return _head(maps, 0) + _stream(priors, maps)
+
+
+def pack_banded(priors: Priors, maps: Maps, width: int, height: int) -> bytes:
+    """The image part of a picture of such a size, every row of cells by itself with a checksum."""
     streams = [_stream(priors, _band(maps, row)) for row in range(len(maps.depth))]
-    start = (head | _BANDED).to_bytes(_HEAD_BYTES, "little")
-    start += b"".join(len(data).to_bytes(_LENGTH_BYTES, "little") for data in streams)
-    start += zlib.crc32(start).to_bytes(_TABLE_CRC_BYTES, "little")
-    return start + b"".join(data + _band_crc(row, data) for row, data in enumerate(streams))
+    table = _head(maps, _BANDED)
+    table += b"".join(len(data).to_bytes(_LENGTH_BYTES, "little") for data in streams)
+    table += _table_crc(table, width, height)
+    return table + b"".join(data + _band_crc(row, data) for row, data in enumerate(streams))
+
+
+def _head(maps: Maps, flags: int) -> bytes:
+    books = sum(book << (4 * rung) for rung, book in enumerate(maps.books))
+    return (books | flags).to_bytes(_HEAD_BYTES, "little")
+
+
+def _table_crc(table: bytes, width: int, height: int) -> bytes:
+    """It covers the picture's size too: rows alone would let a damaged header bend the picture."""
+    size = width.to_bytes(4, "little") + height.to_bytes(4, "little")
+    return zlib.crc32(table, zlib.crc32(size)).to_bytes(_TABLE_CRC_BYTES, "little")
+
+
+def is_banded(payload: bytes) -> bool:
+    """Whether rows of an image part stand alone. Raises BitstreamError for no head."""
+    return _read_head(payload)[1]
 
 
 def _read_head(payload: bytes) -> tuple[tuple[int, ...], bool]:
     if len(payload) < _HEAD_BYTES:
         raise TruncatedError(
-            f"the image part has {len(payload)} bytes, its head needs {_HEAD_BYTES}; it was cut"
+            f"the image part has {len(payload)} bytes, its head needs {_HEAD_BYTES}; it was cut, "
+            "fetch it again"
         )
     head = int.from_bytes(payload[:_HEAD_BYTES], "little")
     if head >> 13:
-        raise CorruptError(f"the head of the image part is {head:#06x}: its upper bits must be 0")
+        raise CorruptError(
+            f"the head of the image part is {head:#06x}, its upper bits must be 0: fetch it again"
+        )
     return tuple((head >> (4 * rung)) & 15 for rung in range(RUNGS)), bool(head & _BANDED)
 
 
@@ -155,49 +176,50 @@ def unpack(priors: Priors, payload: bytes, width: int, height: int) -> Maps:
     _check_size(priors, books, len(payload), rows, columns)
     if not banded:
         return _unstream(priors, books, payload[_HEAD_BYTES:], rows, columns)
+    found, end = _bands(payload, rows, width, height)
     bands = []
-    for row, data in enumerate(_bands(payload, rows)):
+    for row, data in enumerate(found):
         if data is None:
             raise CorruptError(
                 f"row {row} of cells is damaged or missing; fetch the file again, or make up what "
                 "is lost with --conceal (in Python conceal=True)"
             )
         bands.append(_unstream(priors, books, data, 1, columns))
-    end = _table_end(rows) + sum(_lengths(payload, rows)) + _BAND_CRC_BYTES * rows
     if len(payload) > end:
-        raise CorruptError(f"{len(payload) - end} bytes follow the last row of the image part")
+        raise CorruptError(
+            f"{len(payload) - end} bytes follow the last row of the image part, where it should "
+            "end: fetch the file again"
+        )
     return _joined(books, bands)
 
 
-def _table_end(rows: int) -> int:
-    return _HEAD_BYTES + _LENGTH_BYTES * rows + _TABLE_CRC_BYTES
-
-
-def _lengths(payload: bytes, rows: int) -> list[int]:
-    """Bytes of every row's stream; raises unless head and lengths are whole."""
-    end = _table_end(rows)
-    if len(payload) < end:
+def _lengths(payload: bytes, rows: int, width: int, height: int) -> tuple[list[int], int]:
+    """Bytes of every row's stream, and where the first begins; raises unless the table is whole."""
+    start = _HEAD_BYTES + _LENGTH_BYTES * rows + _TABLE_CRC_BYTES
+    if len(payload) < start:
         raise TruncatedError(
-            f"the image part has {len(payload)} bytes, the table of its {rows} rows needs {end}"
+            f"the image part has {len(payload)} bytes, the table of its {rows} rows needs {start}: "
+            "without it no row can be found; fetch the file again"
         )
-    table = payload[: end - _TABLE_CRC_BYTES]
-    if zlib.crc32(table).to_bytes(_TABLE_CRC_BYTES, "little") != payload[len(table) : end]:
+    table, crc = payload[: start - _TABLE_CRC_BYTES], payload[start - _TABLE_CRC_BYTES : start]
+    if _table_crc(table, width, height) != crc:
         raise CorruptError(
-            "the table of rows at the start of the image part is damaged: without it no row can be "
-            "found; fetch the file again"
+            "the picture's size or the table of rows at the start of the image part is damaged: "
+            "without them no row can be found; fetch the file again"
         )
-    return np.frombuffer(table[_HEAD_BYTES:], "<u2").tolist()  # type: ignore[no-any-return]
+    return np.frombuffer(table[_HEAD_BYTES:], "<u2").tolist(), start
 
 
-def _bands(payload: bytes, rows: int) -> list[bytes | None]:
-    """Every row's stream; None where its checksum is wrong or it isn't there."""
-    place, found = _table_end(rows), list[bytes | None]()
-    for row, length in enumerate(_lengths(payload, rows)):
+def _bands(payload: bytes, rows: int, width: int, height: int) -> tuple[list[bytes | None], int]:
+    """Every row's stream, None where its checksum is wrong or it isn't there; where they end."""
+    lengths, place = _lengths(payload, rows, width, height)
+    found: list[bytes | None] = []
+    for row, length in enumerate(lengths):
         data = payload[place : place + length]
         place += length + _BAND_CRC_BYTES
         whole = payload[place - _BAND_CRC_BYTES : place] == _band_crc(row, data)
         found.append(data if whole else None)
-    return found
+    return found, place
 
 
 def unpack_damaged(
@@ -215,8 +237,7 @@ def unpack_damaged(
             "repaired; files that can are written by `quantal compress --resilient`"
         )
     rows, columns = cells_of(width, height)
-    streams = _bands(payload, rows)
-    announced = sum(_lengths(payload, rows)) + _table_end(rows)
+    streams, announced = _bands(payload, rows, width, height)
     _check_size(priors, books, announced, rows, columns)
     bands: list[Maps | None] = []
     for data in streams:

@@ -72,7 +72,11 @@ class Ladder:
             until, first, last = float(row[0]), float(row[-2]), float(row[-1])
             books = tuple(int(n) for n in row[1 : RUNGS + 1])
             known = 0 <= min(books) <= max(books) < len(config.entries)
-            if not known or not until > start or min(first, last) <= 0:
+            if (
+                not known
+                or not until > start
+                or not 0 < min(first, last) <= max(first, last) < math.inf
+            ):
                 raise ValueError(f"a segment of the ladder is {row!r}")
             segments.append(Segment(until, books, first, last))
             start = until
@@ -128,8 +132,6 @@ def write_vq_weights(
 
 def _read_net(tensors: dict[str, Tensor], model: str) -> VqNet:
     sizes = json.loads(model)
-    if not isinstance(sizes, dict):
-        raise ValueError(f"the network's sizes are {model[:80]!r}, expected names with numbers")
     with torch.random.fork_rng(devices=[]):  # building a network must not move the user's seed
         net = VqNet(VqConfig.from_dict(sizes))
     state = {name[4:]: v.float() for name, v in tensors.items() if name.startswith("net.")}

@@ -105,8 +105,6 @@ def _read_tables(tensors: dict[str, Tensor], prefix: str) -> TableSet:
 
 def _load_net(kind: type[CodecNet], tensors: dict[str, Tensor], model: str) -> CodecNet:
     sizes = json.loads(model)
-    if not isinstance(sizes, dict):
-        raise ValueError(f"the network's sizes are {model[:80]!r}, expected names with numbers")
     with torch.random.fork_rng(devices=[]):  # building a network must not move the user's seed
         net = kind(kind.config_type.from_dict(sizes))
     state = {n[4:]: v.float() for n, v in tensors.items() if n.startswith("net.")}

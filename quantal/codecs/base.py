@@ -20,7 +20,7 @@ from torch import Tensor
 from quantal import container
 from quantal.errors import ArgumentError, ModelError
 
-__all__ = ["Codec", "Latents", "Pixels", "Tell", "UnroundedPixels"]
+__all__ = ["Codec", "Latents", "Pixels", "Tell", "UnroundedPixels", "plane_of"]
 
 USUAL_QUALITY = 60
 
@@ -85,8 +85,8 @@ class Codec(ABC):
     def encode(self, latents: Tensor, rate: int) -> bytes:
         """Quantise and code latents at a rate; returns the image part of a file."""
 
-    def encode_resilient(self, latents: Tensor, rate: int) -> bytes:
-        """As encode(), so that damage to a part of the stream leaves the rest readable."""
+    def encode_resilient(self, latents: Tensor, rate: int, width: int, height: int) -> bytes:
+        """As encode(), for a picture of such a size, so that damage leaves the rest readable."""
         raise ArgumentError(
             f"codec {self.name!r} has no streams that stand damage, `vq` has: leave --resilient "
             "(in Python resilient) out"
@@ -121,9 +121,14 @@ class Codec(ABC):
         are not there, ArgumentError if this codec's streams have no parts.
         """
         raise ArgumentError(
-            f"streams of codec {self.name!r} have no parts, those of context codecs have: "
+            f"streams of codec {self.name!r} have no parts, those of context-* and tokens have: "
             "leave --max-parts (in Python max_parts) out"
         )
+
+    @classmethod
+    def mends(cls, payload: bytes) -> bool:
+        """Whether read_damaged() takes damaged image parts that start like this one."""
+        return False
 
     def read_damaged(
         self, payload: bytes, width: int, height: int, rate: int
@@ -175,3 +180,11 @@ class Codec(ABC):
         from quantal.codecs.files import read_latents
 
         return read_latents(data, codec=self)
+
+
+def plane_of(pixels: Pixels, multiple: int) -> Tensor:
+    """Pixels uint8 [H, W, 3] as [1, 3, H', W'], their edge repeated up to whole multiples."""
+    height, width = pixels.shape[:2]
+    edges = ((0, -height % multiple), (0, -width % multiple), (0, 0))
+    padded = np.pad(pixels, edges, mode="edge") if edges[0][1] or edges[1][1] else pixels
+    return torch.from_numpy(np.require(padded, requirements=["C", "W"])).permute(2, 0, 1)[None]

@@ -12,7 +12,7 @@ from torch import Tensor
 from quantal import container, media
 from quantal.codecs import zoo
 from quantal.codecs.base import Codec, Latents, Pixels, Tell
-from quantal.codecs.registry import load
+from quantal.codecs.registry import codec_class, load
 from quantal.codecs.targets import (
     Target,
     check_effort,
@@ -20,7 +20,14 @@ from quantal.codecs.targets import (
     choose_rate,
     choose_searched,
 )
-from quantal.errors import ArgumentError, BitstreamError, ModelError
+from quantal.errors import (
+    ArgumentError,
+    BitstreamError,
+    CorruptError,
+    ModelError,
+    QuantalError,
+    TruncatedError,
+)
 
 __all__ = ["Encoded", "Target", "decode_picture", "encode_picture", "read_latents", "verify"]
 
@@ -92,7 +99,8 @@ class _Job:
 
     def _image(self, rate: int) -> bytes:
         if self.resilient:
-            return self.codec.encode_resilient(self.latents, rate)
+            size = self.picture.width, self.picture.height
+            return self.codec.encode_resilient(self.latents, rate, *size)
         if not self.effort:
             return self.codec.encode(self.latents, rate)
         pixels = self.picture.pixels
@@ -251,13 +259,13 @@ def decode_picture(
     """
     if conceal and max_parts is not None:
         raise ArgumentError("a picture is drawn from its first parts or mended, not both at once")
-    file = container.read(data, cut=conceal or max_parts is not None, damaged=conceal)
+    file = _opened(data, conceal, max_parts is not None)
     codec = _codec_for(file, device, codec)
-    warnings = list(codec.warnings)
+    warnings = [*codec.warnings, *_left_out(file)]
     # First of all, because only a size that the coded picture fills justifies any memory.
-    if conceal and not file.whole:
+    if conceal and "image" in file.damaged:
         latents, told = codec.read_damaged(*_coded(file))
-        warnings += [told, *_left_out(file)]
+        warnings.append(told)
     elif max_parts is None:
         latents = codec.read(*_coded(file))
     else:
@@ -276,6 +284,26 @@ def decode_picture(
         xmp=file.part("xmp"),
         warnings=(*warnings, _CUT_BEHIND if conceal else _CUT) if file.cut else tuple(warnings),
     )
+
+
+def _opened(data: bytes, conceal: bool, start: bool) -> container.File:
+    """A file to be drawn; start: its first parts will do. Tells what can be done about damage."""
+    try:
+        return container.read(data, cut=conceal or start, damaged=conceal)
+    except (CorruptError, TruncatedError) as error:
+        if conceal or start or not _mendable(data):
+            raise
+        advice = "or make up what is lost with --conceal (in Python conceal=True)"
+        raise type(error)(f"{error}, {advice}") from error
+
+
+def _mendable(data: bytes) -> bool:
+    """Whether a damaged file is of a kind that --conceal takes."""
+    try:
+        file = container.read(data, cut=True, damaged=True)
+        return codec_class(file.header.codec).mends(_coded(file)[0])
+    except QuantalError:
+        return False
 
 
 def _left_out(file: container.File) -> list[str]:

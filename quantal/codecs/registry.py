@@ -24,7 +24,15 @@ from quantal.errors import ArgumentError, ModelError, QuantalWarning
 if TYPE_CHECKING:
     from quantal.codecs.base import Codec
 
-__all__ = ["DEFAULT_CODEC", "CodecEntry", "available", "device_name", "load", "names"]
+__all__ = [
+    "DEFAULT_CODEC",
+    "CodecEntry",
+    "available",
+    "codec_class",
+    "device_name",
+    "load",
+    "names",
+]
 
 DEFAULT_CODEC = "context-m"
 _GROUP = "quantal.codecs"
@@ -190,6 +198,15 @@ def weights_file(path: str | Path) -> Path:
     return found
 
 
+def codec_class(name: str) -> type[Codec]:
+    """The class of a codec with weights of its own; ModelError for any other name."""
+    entries = _entries()
+    if name not in entries:
+        raise ModelError(f"there is no codec {name!r} of our own; there are: {', '.join(entries)}")
+    module, _, attribute = entries[name].target.partition(":")
+    return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+
+
 @lru_cache(maxsize=4)
 def _load(name: str, device: str, weights: Path, _modified: int) -> Codec:
     import torch
@@ -198,12 +215,7 @@ def _load(name: str, device: str, weights: Path, _modified: int) -> Codec:
     with torch.inference_mode(False):
         if name in (zoo.FAMILY, *zoo.NAMES):
             return zoo.load(name, weights, torch.device(device))
-        entry = _entries()[name]
-        module, _, attribute = entry.target.partition(":")
-        codec: Codec = getattr(importlib.import_module(module), attribute)(
-            weights, torch.device(device)
-        )
-        return codec
+        return codec_class(name)(weights, torch.device(device))  # type: ignore[call-arg, arg-type]
 
 
 def load(

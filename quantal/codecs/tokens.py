@@ -7,17 +7,18 @@ specifies it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from quantal.codecs._net import pad_to
 from quantal.codecs._token_net import GROUP, TILE, TOKEN_BITS, indices_of, joined, signs_of
 from quantal.codecs._token_weights import INDICES, read_token_weights
-from quantal.codecs.base import Codec, Latents, Pixels, UnroundedPixels
+from quantal.codecs.base import Codec, Latents, Pixels, UnroundedPixels, plane_of
 from quantal.entropy.coder import Decoder, Encoder, IndexArray
 from quantal.errors import CorruptError, TruncatedError
 from quantal.transforms import apply_in_windows
@@ -27,6 +28,17 @@ __all__ = ["Tokens"]
 _LAST_RATE = 252
 #: Pixels of a latent; tiles that go through attention together; a window's core, in pixels.
 _STRIDE, _TOGETHER, _CORE = 16, 16, 1536
+
+
+@cache
+def tokens_at(rate: int, most: int) -> int:
+    """most^(rate / 252), rounded, in whole numbers: it decides how bits are read.
+
+    >>> tokens_at(0, 128), tokens_at(126, 128), tokens_at(252, 128)
+    (1, 11, 128)
+    """
+    wanted = 2**_LAST_RATE * most**rate
+    return sum((2 * n - 1) ** _LAST_RATE <= wanted for n in range(1, most + 1))
 
 
 class Tokens(Codec):
@@ -42,23 +54,22 @@ class Tokens(Codec):
 
     def tokens_of(self, rate: int) -> int:
         """Tokens of a tile at a rate 0..252: from 1 to all, evenly in the log domain."""
-        return max(round(self._net.config.tokens ** (rate / _LAST_RATE)), 1)
+        return tokens_at(rate, self._net.config.tokens)
 
     # -- pixels and signs --------------------------------------------------------------------
 
     @torch.inference_mode()
     def analyse(self, pixels: Pixels) -> Tensor:
         """pixels: uint8 [H, W, 3]; returns the signs of every tile, bool [T, bits]."""
-        writable = np.require(pixels, requirements=["C", "W"])
-        plane = torch.from_numpy(writable).permute(2, 0, 1)[None]
-        padded = pad_to(plane.float(), TILE).to(torch.uint8)
         analysis = self._net.analysis
 
         def network(part: Tensor) -> Tensor:
             return analysis(part.to(self.device).float().div_(255)).cpu()
 
         halo = -(-analysis.reach // _STRIDE) * _STRIDE
-        features = apply_in_windows(network, padded, _CORE, halo, Fraction(1, _STRIDE))
+        features = apply_in_windows(
+            network, plane_of(pixels, TILE), _CORE, halo, Fraction(1, _STRIDE)
+        )
         net, signs = self._net, []
         for tiles in torch.split(net.tiled(features), _TOGETHER):
             signs.append(net.signs(net.coefficients(tiles.to(self.device))).cpu())
@@ -154,18 +165,20 @@ class Tokens(Codec):
 
     def synthesise(self, latents: Latents) -> Pixels:
         """Returns uint8 [H, W, 3]."""
-        return self._draw(latents).round().to(torch.uint8).numpy()
+        return self._draw(latents, lambda drawn: drawn.round_().to(torch.uint8)).numpy()
 
     def synthesise_unrounded(self, latents: Latents) -> UnroundedPixels:
         """Returns float32 [H, W, 3], 0..255."""
-        return self._draw(latents).numpy()
+        return self._draw(latents, lambda drawn: drawn).numpy()
 
     @torch.inference_mode()
-    def _draw(self, latents: Latents) -> Tensor:
+    def _draw(self, latents: Latents, finish: Callable[[Tensor], Tensor]) -> Tensor:
+        """Draw, window by window, what `finish` makes of samples in 0..255: [H, W, 3]."""
         synthesis = self._net.synthesis
 
         def network(part: Tensor) -> Tensor:
-            return (synthesis(part.to(self.device)) * 255).clamp_(0, 255).cpu()
+            drawn = synthesis(part.to(self.device))
+            return finish(drawn.mul_(255).clamp_(0, 255)).cpu()
 
         halo = -(-synthesis.reach // _STRIDE)
         plane = apply_in_windows(network, latents.y_hat[None], _CORE // _STRIDE, halo, _STRIDE)

@@ -7,6 +7,7 @@ the stream.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,15 @@ from quantal.codecs._vq_conceal import conceal, read_conceal_weights
 from quantal.codecs._vq_draw import STRIDES, Painter
 from quantal.codecs._vq_maps import Maps
 from quantal.codecs._vq_net import CELL
-from quantal.codecs._vq_stream import pack, unpack, unpack_damaged
+from quantal.codecs._vq_stream import is_banded, pack, pack_banded, unpack, unpack_damaged
 from quantal.codecs._vq_weights import read_vq_weights
 from quantal.codecs.base import Codec, Latents, Pixels, UnroundedPixels
 
 __all__ = ["Vq"]
+
+_SHIPPED_CONCEALMENT = Path(__file__).parents[1] / "weights" / "vq-conceal.safetensors"
+#: Damaged places that a warning names one by one.
+_NAMED = 6
 
 
 class Vq(Codec):
@@ -46,20 +51,28 @@ class Vq(Codec):
     def encode(self, latents: Tensor, rate: int) -> bytes:
         return pack(self.priors, self.painter.describe(latents, self.ladder.at(rate)))
 
-    def encode_resilient(self, latents: Tensor, rate: int) -> bytes:
+    def encode_resilient(self, latents: Tensor, rate: int, width: int, height: int) -> bytes:
         """Every row of cells stands alone and has a checksum."""
-        return pack(self.priors, self.painter.describe(latents, self.ladder.at(rate)), banded=True)
+        maps = self.painter.describe(latents, self.ladder.at(rate))
+        return pack_banded(self.priors, maps, width, height)
 
     def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
         """Returns [books int32 [3], depth int32 [h, w], indices of each rung int32]."""
         return _symbols(unpack(self.priors, payload, width, height))
+
+    @classmethod
+    def mends(cls, payload: bytes) -> bool:
+        return is_banded(payload)
 
     def read_damaged(
         self, payload: bytes, width: int, height: int, rate: int
     ) -> tuple[Latents, str]:
         """Rows of cells whose checksum is wrong are made up by a network of its own."""
         maps, lost = unpack_damaged(self.priors, payload, width, height)
-        told = "the image part is whole: its rows have the right checksums"
+        told = (
+            "nothing of the image part is lost, all its rows have the right checksums: a checksum "
+            "of the whole is damaged, or what the header says of colour"
+        )
         if lost:
             net = read_conceal_weights(concealment_file(self._weights), self.model_hash)
             maps = conceal(net, self.painter.net, maps, lost)
@@ -76,21 +89,24 @@ class Vq(Codec):
 
     def synthesise(self, latents: Latents) -> Pixels:
         """Returns uint8 [H, W, 3]."""
-        return self._draw(latents).round().to(torch.uint8).numpy()
+        return self._draw(latents, lambda drawn: drawn.round_().to(torch.uint8)).numpy()
 
     def synthesise_unrounded(self, latents: Latents) -> UnroundedPixels:
         """Returns float32 [H, W, 3], 0..255."""
-        return self._draw(latents).numpy()
+        return self._draw(latents, lambda drawn: drawn).numpy()
 
-    def _draw(self, latents: Latents) -> Tensor:
+    def _draw(self, latents: Latents, finish: Callable[[Tensor], Tensor]) -> Tensor:
+        """Draw, window by window, what `finish` makes of samples in 0..255: [H, W, 3]."""
         books, finest = latents.symbols[0], latents.symbols[-1]
-        plane = self.painter.paint(latents.y_hat[None], int(books[2]), finest)
+        plane = self.painter.paint(latents.y_hat[None], int(books[2]), finest, finish)
         return plane[0, :, : latents.height, : latents.width].permute(1, 2, 0).contiguous()
 
 
 def concealment_file(weights: Path) -> Path:
-    """Where the network that makes up lost cells lies: beside the codec's own weights."""
-    return weights.with_name(f"{weights.stem}-conceal{weights.suffix}")
+    """Where the network that makes up lost cells lies: beside the codec's own weights, or where it
+    ships."""
+    beside = weights.with_name(f"{weights.stem}-conceal{weights.suffix}")
+    return beside if beside.is_file() else _SHIPPED_CONCEALMENT
 
 
 def _told(lost: list[int], rows: int, height: int) -> str:
@@ -101,7 +117,9 @@ def _told(lost: list[int], rows: int, height: int) -> str:
             runs[-1][1] = row + 1
         else:
             runs.append([row, row + 1])
-    lines = ", ".join(f"{a * CELL} to {min(b * CELL, height) - 1}" for a, b in runs)
+    lines = ", ".join(f"{a * CELL} to {min(b * CELL, height) - 1}" for a, b in runs[:_NAMED])
+    if len(runs) > _NAMED:
+        lines += f" and {len(runs) - _NAMED} more places"
     return (
         f"{len(lost)} of {rows} rows of cells were damaged: lines {lines} of the picture are made "
         "up, they were never in the original"

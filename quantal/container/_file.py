@@ -118,6 +118,7 @@ def read(data: bytes, cut: bool = False, damaged: bool = False) -> File:
                     continue
         elif part.name == "image":
             missing = part.bytes - len(content)
+            wrong.append(part.name)
         else:
             continue
         parts.append(Part(part.name, content))

@@ -69,7 +69,8 @@ class File:
 
     cut: it ends too early, which `read` accepts if told so; missing: bytes that its image part
     lacks at the end, and whatever of it is there is unchecked. damaged: names of the parts whose
-    checksum is wrong, which `read` accepts if told so; of them only the image part is here.
+    checksum is wrong or was cut off, which `read` accepts if told so; of them only the image part
+    is here.
     """
 
     header: Header

@@ -23,10 +23,10 @@ from quantal.codecs._vq_conceal import (
     SIDE,
     ConcealNet,
     cell_vectors,
-    nearest,
 )
-from quantal.codecs._vq_net import spread
+from quantal.codecs._vq_net import CELL, spread
 from quantal.codecs._vq_weights import read_vq_weights
+from quantal.entropy.kmeans import nearest
 from quantal.errors import ArgumentError
 from quantal.train.generative import Taste
 from quantal.train.objective import Objective
@@ -35,7 +35,7 @@ from quantal.train.recipe import Recipe
 
 __all__ = ["Concealment"]
 
-_CROP = 32 * SIDE
+_CROP = CELL * SIDE
 #: About a quarter of a crop is made up, and only there is anything to learn.
 _PART_LOST = 0.25
 

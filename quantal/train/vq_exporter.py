@@ -180,8 +180,6 @@ def _kmac(net: VqNet) -> dict[str, float]:
     pixels = np.zeros((side, side, 3), np.uint8)
     latents = painter.analyse(pixels)
     maps = painter.describe(latents, Step((0, 0, 0), 1e-12))
-    rows = side // CELL * 2
-    y_hat = torch.zeros(1, net.config.channels[2], rows, rows)
     finest = torch.from_numpy(maps.indices[2])
     ahead = counted(
         lambda: (
@@ -189,12 +187,7 @@ def _kmac(net: VqNet) -> dict[str, float]:
             painter.describe(latents, Step(maps.books, 1e-12)),
         )
     )
-    back = counted(
-        lambda: (
-            painter.climbed(0, torch.zeros(1, net.config.channels[3], rows // 2, rows // 2)),
-            painter.paint(y_hat, 0, finest),
-        )
-    )
+    back = counted(lambda: painter.paint(painter.features(maps)[0], 0, finest, lambda x: x))
     return {"encode_kmac_per_pixel": round(ahead, 2), "decode_kmac_per_pixel": round(back, 2)}
 
 

@@ -13,12 +13,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import quantal
 from quantal import container
 from quantal.codecs import _vq_draw, _vq_stream
 from quantal.codecs._vq_maps import Step, cells_of
-from quantal.codecs._vq_stream import pack, unpack, unpack_damaged
+from quantal.codecs._vq_stream import pack, pack_banded, unpack, unpack_damaged
 from quantal.codecs._vq_weights import read_vq_weights
 from quantal.codecs.vq import Vq, concealment_file
 from quantal.entropy.coder import Encoder
@@ -141,7 +142,10 @@ def test_maps_survive_the_stream(width, height, banded, codec) -> None:
         drawn = rng.integers(0, (16, 8, 4)[book], there.shape)
         planes.append(np.where(there, drawn, ABSENT).astype(np.int32))
     maps = _vq_stream.Maps(books, depth, tuple(planes))
-    assert same(unpack(codec.priors, pack(codec.priors, maps, banded), width, height), maps)
+    payload = (
+        pack_banded(codec.priors, maps, width, height) if banded else pack(codec.priors, maps)
+    )
+    assert same(unpack(codec.priors, payload, width, height), maps)
 
 
 # -- damage ----------------------------------------------------------------------------------
@@ -158,9 +162,8 @@ def test_a_resilient_file_decodes_to_the_same_picture(codec) -> None:
 
 def test_only_rows_that_were_hit_are_lost(codec, described) -> None:
     maps = described(200, 320)
-    payload = bytearray(pack(codec.priors, maps, banded=True))
-    lengths = _vq_stream._lengths(bytes(payload), 10)
-    start = _vq_stream._table_end(10)
+    payload = bytearray(pack_banded(codec.priors, maps, 200, 320))
+    lengths, start = _vq_stream._lengths(bytes(payload), 10, 200, 320)
     hit = start + sum(lengths[:3]) + 3 * 2  # the first byte of row 3
     payload[hit] ^= 0x10
     found, lost = unpack_damaged(codec.priors, bytes(payload), 200, 320)
@@ -188,6 +191,43 @@ def test_lost_rows_are_made_up_and_named(codec) -> None:
     assert any("the file was cut: metadata" in one for one in said)
 
 
+def test_a_damaged_size_is_no_picture(codec) -> None:
+    """Rows are found and whole, but the header bends them: width, height, a bit of each."""
+    data = codec.compress(scene(200, 150), quality=60, resilient=True)
+    found = container.probe(data)
+    for field, place in (("width", 12), ("height", 14)):
+        damaged = bytearray(data)
+        damaged[place] ^= 1
+        changed = container.probe(bytes(damaged)).header
+        assert getattr(changed, field) != getattr(found.header, field)
+        with pytest.raises(BitstreamError, match="size"):
+            codec.decompress(bytes(damaged), conceal=True)
+
+
+def test_a_damaged_file_tells_what_can_be_done(codec, tmp_path) -> None:
+    sturdy = codec.compress(scene(200, 320), resilient=True)
+    plain = codec.compress(scene(200, 320))
+    for data, error in ((sturdy[:-9], TruncatedError), (sturdy[:-9] + bytes(9), CorruptError)):
+        with pytest.raises(error, match=r"--conceal \(in Python conceal=True\)"):
+            quantal.decompress(data, codec=codec)
+    with pytest.raises(TruncatedError) as told:
+        quantal.decompress(plain[:-9], codec=codec)
+    assert "--conceal" not in str(told.value)
+
+
+@pytest.mark.parametrize("resilient", [True, False])
+def test_damage_beside_the_picture_takes_only_that(resilient, codec) -> None:
+    pixels = scene(200, 100)
+    faded = np.dstack((pixels, np.tile(np.arange(200, dtype=np.uint8), (100, 1))))
+    data = codec.compress(Image.fromarray(faded), resilient=resilient)
+    damaged = bytearray(data)
+    damaged[-9] ^= 1  # of the transparency, which comes last
+    with pytest.warns(QuantalWarning, match="left out: alpha"):
+        image = codec.decompress(bytes(damaged), conceal=True)
+    assert image.mode == "RGB"
+    assert image.tobytes() == codec.decompress(data).convert("RGB").tobytes()
+
+
 def test_what_was_not_lost_is_not_changed_far_from_it(codec) -> None:
     data = codec.compress(scene(96, 480), quality=60, resilient=True)
     damaged = bytearray(data)
@@ -207,9 +247,10 @@ def test_damage_to_a_plain_file_can_not_be_mended(codec) -> None:
 
 
 def test_a_picture_of_which_most_is_lost_is_refused(codec, described) -> None:
-    payload = pack(codec.priors, described(64, 320), banded=True)
+    payload = pack_banded(codec.priors, described(64, 320), 64, 320)
+    _, start = _vq_stream._lengths(payload, 10, 64, 320)
     with pytest.raises(BitstreamError, match="more than 50%"):
-        unpack_damaged(codec.priors, payload[: _vq_stream._table_end(10) + 4], 64, 320)
+        unpack_damaged(codec.priors, payload[: start + 4], 64, 320)
     with pytest.raises(TruncatedError, match="table of its 10 rows"):
         unpack_damaged(codec.priors, payload[:9], 64, 320)
     spoiled = bytearray(payload)
@@ -233,8 +274,8 @@ def test_concealment_for_other_codebooks_is_refused(codec, tmp_path) -> None:
     save_file(tensors, beside, {**told, "of": "00000000"})
     with pytest.raises(ModelError, match="for the codebooks of 00000000"):
         other.decompress(bytes(damaged), conceal=True)
-    beside.unlink()
-    with pytest.raises(ModelError, match="vq-conceal"):
+    beside.unlink()  # the one that ships is tried, which is for others
+    with pytest.raises(ModelError, match="vq-conceal.safetensors are for the codebooks"):
         other.decompress(bytes(damaged), conceal=True)
 
 
@@ -295,7 +336,7 @@ def test_a_size_that_the_bytes_can_not_hold_is_refused(codec, described) -> None
 
 
 def test_a_cut_row_is_named(codec, described) -> None:
-    payload = pack(codec.priors, described(64, 160), banded=True)
+    payload = pack_banded(codec.priors, described(64, 160), 64, 160)
     with pytest.raises(CorruptError, match=r"row 4 of cells .* --conceal"):
         codec.parse(payload[:-1], 64, 160, 0)
     with pytest.raises(CorruptError, match="follow the last row"):

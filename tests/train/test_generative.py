@@ -192,6 +192,8 @@ def test_wrong_recipes_are_named(recipe, tmp_path, perceptual) -> None:
         (f"generative.heads={tmp_path / 'none.pth'}", ModelError, "can't be read"),
         (f"generative.heads={perceptual['backbone']}", ModelError, "lack"),
         ("model.entries=[4, 8]", ArgumentError, "smaller"),
+        ("model.entries=[]", ArgumentError, "1 to 16 codebooks"),
+        ("model.entries=[5000, 8]", ArgumentError, "2 to 2048 entries"),
         ("model.channels=[4, 4]", ArgumentError, "channels"),
         ("start_from=quantal/weights/hyperprior.safetensors", ModelError, "format"),
     ):
