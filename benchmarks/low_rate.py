@@ -1,6 +1,7 @@
 """Pictures at 0.01 to 0.1 bits per pixel: our codecs of indices beside those people know.
 
-    python benchmarks/low_rate.py DATA --perceptual DIR [--name kodak] [--fewer] [--only 'CODEC;...']
+    python benchmarks/low_rate.py DATA --perceptual DIR [--name kodak] [--grid large]
+                                [--metrics psnr,lpips] [--only 'CODEC;...']
 
 DATA: a folder of lossless pictures. DIR: weights of LPIPS' AlexNet and of DISTS (docs/metrics.md).
 Classical codecs may also code the picture at 1/2 and 1/4 of its size and scale it up, which is how
@@ -43,20 +44,30 @@ QUALITIES: dict[str, tuple[float, ...]] = {
     "jxl:scale=2": (1, 10),
     "jxl:scale=4": (1, 30, 55),
 }
-#: For large pictures, whose metrics take long; they need fewer bits for each pixel.
-FEWER: dict[str, tuple[float, ...]] = {
-    "vq": (43, 71, 90, 100),
-    "tokens": (100,),
-    "context-m": (1, 10, 20),
-    "avif:speed=4": (1, 14, 26),
-    "avif:speed=4,scale=2": (1, 22),
-    "avif:speed=4,scale=4": (60,),
-    "webp": (0,),
-    "webp:scale=2": (0, 25),
-    "webp:scale=4": (60,),
-    "jxl:scale=2": (1, 20),
-    "jxl:scale=4": (30,),
+#: Large pictures need fewer bits for each pixel.
+LARGE: dict[str, tuple[float, ...]] = {
+    "vq": (15, 43, 71, 85, 100),
+    "tokens": (50, 100),
+    "context-m": (1, 8, 16, 24),
+    "avif:speed=4": (1, 12, 24),
+    "avif:speed=4,scale=2": (1, 22, 40),
+    "avif:speed=4,scale=4": (30, 60, 80),
+    "webp": (0, 5),
+    "webp:scale=2": (0, 15, 40),
+    "webp:scale=4": (30, 70),
+    "jxl": (1, 10),
+    "jxl:scale=2": (1, 15, 35),
+    "jxl:scale=4": (30, 65),
 }
+#: DISTS takes the better part of a minute for a large picture.
+FEW: dict[str, tuple[float, ...]] = {
+    "vq": (71, 100),
+    "context-m": (1, 20),
+    "avif:speed=4": (1, 24),
+    "webp:scale=2": (15,),
+    "jxl:scale=2": (15,),
+}
+GRIDS = {"usual": QUALITIES, "large": LARGE, "few": FEW}
 #: Rates at which curves are read off.
 RATES = (0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08)
 _DRAWS = 2000
@@ -72,11 +83,12 @@ def main() -> None:
     parser.add_argument("--perceptual", type=Path, required=True)
     parser.add_argument("--name", default="kodak")
     parser.add_argument("--only", help="measure these codecs alone, and write no page")
-    parser.add_argument("--fewer", action="store_true", help="fewer qualities")
+    parser.add_argument("--grid", choices=GRIDS, default="usual", help="qualities")
+    parser.add_argument("--metrics", default=",".join(METRICS))
     parser.add_argument("--work", type=Path, default=Path("runs/low-rate"))
     parser.add_argument("--jobs", type=int)
     options = parser.parse_args()
-    qualities = FEWER if options.fewer else QUALITIES
+    qualities, metrics = GRIDS[options.grid], tuple(options.metrics.split(","))
     asked = tuple(qualities) if options.only is None else tuple(options.only.split(";"))
     if unknown := set(asked) - set(qualities):
         parser.error(f"--only: {', '.join(sorted(unknown))}; there are {'; '.join(qualities)}")
@@ -90,7 +102,7 @@ def main() -> None:
         codecs=asked,
         data=options.data,
         out=out,
-        metrics=METRICS,
+        metrics=metrics,
         qualities={name: qualities[name] for name in asked},
         pareto=True,
         weights=options.perceptual,
@@ -99,7 +111,7 @@ def main() -> None:
     )
     result = measure_rd(plan, _tell)
     packed.write_bytes(gzip.compress(journal.read_bytes(), mtime=0))
-    page = _page(result, options.name, f"{made.commit}, {made.date}; {made.machine}")
+    page = _page(result, metrics, options.name, f"{made.commit}, {made.date}; {made.machine}")
     if options.only is None:
         (DOCS / f"low-rate-{options.name}.md").write_text(page, encoding="utf-8")
     Console().print(page, markup=False, highlight=False)
@@ -166,7 +178,7 @@ def gain(ours: Array, others: Array) -> Gain:
     return Gain(float(percent), float(low), float(high), int((ours < others).sum()))
 
 
-def _page(result: RDResult, name: str, made: str) -> str:
+def _page(result: RDResult, metrics: Sequence[str], name: str, made: str) -> str:
     families = _families(result)
     pictures = next(iter(result.sheets.values())).pictures
     classical = [family for family in families if family not in (*OURS, "context-m")]
@@ -179,7 +191,7 @@ def _page(result: RDResult, name: str, made: str) -> str:
         "the picture at full, 1/2 or 1/4 size, whichever is best for each picture, rate and "
         "metric.",
     ]
-    for metric in METRICS:
+    for metric in metrics:
         rows = []
         for family, sheets in families.items():
             means = np.mean([at_rate(sheets, p, metric, rates) for p in pictures], 0)
@@ -191,12 +203,16 @@ def _page(result: RDResult, name: str, made: str) -> str:
             rows.append((family, *shown))
         parts += [f"## {TITLES[metric]}", _table(("codec", *(f"{r:g} bpp" for r in RATES)), rows)]
     for own in (o for o in OURS if o in families):
-        parts += _gains(families, own, classical, pictures)
+        parts += _gains(families, metrics, own, classical, pictures)
     return "\n\n".join(parts) + "\n"
 
 
 def _gains(
-    families: dict[str, list[Sheet]], own: str, classical: Sequence[str], pictures: Sequence[str]
+    families: dict[str, list[Sheet]],
+    metrics: Sequence[str],
+    own: str,
+    classical: Sequence[str],
+    pictures: Sequence[str],
 ) -> Iterable[str]:
     """Tables of what `own` has at its own bytes beside the best of the others."""
     (sheet,) = families[own]
@@ -208,7 +224,7 @@ def _gains(
         rows = []
         for column, quality in enumerate(sheet.quality):
             cells = [f"{quality:g}", f"{sheet.bpp[:, column].mean():.4f}"]
-            for metric in METRICS:
+            for metric in metrics:
                 rate = sheet.bpp[:, column]
                 ours = sheet.values[metric][:, column]
                 best = []
@@ -220,7 +236,7 @@ def _gains(
                     best.append(_best(metric, np.concatenate(found)))
                 cells.append(_gain_cell(metric, ours, np.array(best)))
             rows.append(tuple(cells))
-        head = ("quality", "bpp", *(TITLES[m] for m in METRICS))
+        head = ("quality", "bpp", *(TITLES[m] for m in metrics))
         yield (
             f"## `{own}` beside the {title} at equal bytes"
             if "best" in title
