@@ -6,7 +6,7 @@
 DATA: a folder of lossless pictures. DIR: weights of LPIPS' AlexNet and of DISTS (docs/metrics.md).
 Classical codecs may also code the picture at 1/2 and 1/4 of its size and scale it up, which is how
 they reach such rates. Every picture is compared at its own bytes: where a codec has no file so
-small, its smallest one stands for it, although it costs more. What is measured stays in --work and
+small at any size, its smallest stands for it, although it costs more. What is measured stays in --work and
 packed beside docs/benchmarks/low-rate-NAME.md, which is written anew.
 """
 
@@ -138,19 +138,19 @@ def _better(metric: str, one: Array, other: Array) -> Array:
 def at_rate(sheets: Sequence[Sheet], picture: str, metric: str, bpp: Array) -> Array:
     """The best of a codec's scales for a picture at rates [n], between points in log rate.
 
-    Above its largest file a scale has nothing to say (NaN); below its smallest that one stands.
+    Above its largest file that one stands for a scale, which costs less. Below its smallest a scale
+    has nothing to say; below those of all scales the smallest of all stands, although it costs more.
     """
     best = np.full(len(bpp), np.nan)
+    smallest = (np.inf, np.nan)
     for sheet in sheets:
         row = sheet.pictures.index(picture)
         order = np.argsort(sheet.bpp[row])
         rate, value = sheet.bpp[row][order], sheet.values[metric][row][order]
-        found = np.interp(np.log(bpp), np.log(rate), value, right=np.nan)
+        smallest = min(smallest, (float(rate[0]), float(value[0])))
+        found = np.interp(np.log(bpp), np.log(rate), value, left=np.nan)
         best = _better(metric, best, found)
-    if np.isnan(best).any():  # above all scales: the largest file, which costs less
-        tops = [s.values[metric][s.pictures.index(picture)] for s in sheets]
-        best = np.where(np.isnan(best), _best(metric, np.concatenate(tops)), best)
-    return best
+    return np.where(np.isnan(best), smallest[1], best)
 
 
 def _best(metric: str, values: Array) -> float:
