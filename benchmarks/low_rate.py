@@ -6,8 +6,8 @@
 DATA: a folder of lossless pictures. DIR: weights of LPIPS' AlexNet and of DISTS (docs/metrics.md).
 Classical codecs may also code the picture at 1/2 and 1/4 of its size and scale it up, which is how
 they reach such rates. Every picture is compared at its own bytes: where a codec has no file so
-small at any size, its smallest stands for it, although it costs more. What is measured stays in --work and
-packed beside docs/benchmarks/low-rate-NAME.md, which is written anew.
+small at any size, its smallest stands for it, although it costs more. What is measured stays in
+--work and packed beside docs/benchmarks/low-rate-NAME.md, which is written anew.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ TITLES = {"psnr": "PSNR-RGB, dB", "lpips": "LPIPS", "dists": "DISTS"}
 QUALITIES: dict[str, tuple[float, ...]] = {
     "vq": (1, 15, 29, 43, 57, 71, 85, 100),
     "tokens": (30, 50, 70, 85, 100),
-    "context-m": (1, 8, 15),
+    "context-m": (1, 8, 15, 22, 30),
     "avif:speed=4": (1, 8),
     "avif:speed=4,scale=2": (1, 20, 32),
     "avif:speed=4,scale=4": (1, 20, 40),
     "webp": (0,),
-    "webp:scale=2": (0, 5),
+    "webp:scale=2": (0, 5, 20),
     "webp:scale=4": (0, 10, 40),
     "jxl:scale=2": (1, 10),
     "jxl:scale=4": (1, 30, 55),
@@ -139,7 +139,7 @@ def at_rate(sheets: Sequence[Sheet], picture: str, metric: str, bpp: Array) -> A
     """The best of a codec's scales for a picture at rates [n], between points in log rate.
 
     Above its largest file that one stands for a scale, which costs less. Below its smallest a scale
-    has nothing to say; below those of all scales the smallest of all stands, although it costs more.
+    has nothing to say; below those of all scales the smallest of all stands, which costs more.
     """
     best = np.full(len(bpp), np.nan)
     smallest = (np.inf, np.nan)
