@@ -26,7 +26,7 @@ from torch import Tensor
 import quantal
 from quantal.codecs import _vq_stream
 from quantal.codecs._vq_maps import Maps, Step
-from quantal.codecs._vq_net import RUNGS, VqNet, cell_energy, spread
+from quantal.codecs._vq_net import RUNGS, Request, VqNet, cell_energy, spread
 from quantal.codecs.vq import Vq
 from quantal.entropy.coder import estimate_bits
 from quantal.entropy.indices import ABSENT, CountedTables, IndexPrior, Neighbourhood, walk
@@ -283,6 +283,7 @@ def _drawn(net: VqNet, pixels: Tensor, name: str, shares: tuple[float, float]) -
     """A picture of which these shares of cells have a second rung, and of those a third."""
     features = net.analysis.levels(pixels)
     x = torch.zeros_like(features[-1])
+    request = Request(torch.zeros(1, RUNGS, dtype=torch.int64), torch.tensor([shares]))
     allowed: Tensor | None = None
     for rung in range(RUNGS):
         part, book = net.rung(rung), net.book(rung, 0)
@@ -297,8 +298,7 @@ def _drawn(net: VqNet, pixels: Tensor, name: str, shares: tuple[float, float]) -
             order = density.flatten(1).argsort(1, descending=True).argsort(1)
             allowed = (order < count).view_as(density)
             where = spread(allowed, rung)
-        x = x + part.injected(found, where)
-        x = net.synthesis.step(rung, x)
+        x = net.synthesis.step(rung, net.joined(rung, x, found, where, request))
     return (net.synthesis.step(RUNGS, x) + 0.5).clamp(0, 1)
 
 

@@ -134,7 +134,9 @@ class Painter:
         refiner = self.net.refiner
         if refiner is None:
             return x
-        bpp = torch.tensor([index_bpp(self.net.config.entries, books, depth)], device=self.device)
+        entries = torch.tensor([[self.net.config.entries[book] for book in books[:2]]])
+        shares = torch.tensor([[1.0, float((depth >= 1).float().mean())]])
+        bpp = index_bpp(entries, shares).to(self.device)
         network = self._here(lambda part: refiner(part, bpp))
         return apply_in_windows(network, x, _CORE << 1, refiner.reach)
 

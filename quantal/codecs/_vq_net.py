@@ -8,7 +8,6 @@ over strides, with the granularity chosen by content as in Control-GIC (Li et al
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -192,12 +191,11 @@ class Refiner(nn.Module):
         return x + self.leave(self.denoise(inside))  # type: ignore[no-any-return]
 
 
-def index_bpp(entries: Sequence[int], books: Sequence[int], depth: Tensor) -> float:
-    """Bits per pixel of the first two rungs' indices for cells of such depths, were all entries
-    equally likely."""
-    bits = [math.log2(entries[book]) * 4**rung for rung, book in enumerate(books[:2])]
-    there = [1.0, float((depth >= 1).float().mean())]
-    return sum(b * part for b, part in zip(bits, there, strict=True)) / CELL**2
+def index_bpp(entries: Tensor, shares: Tensor) -> Tensor:
+    """Bits per pixel of rungs whose codebooks have so many entries and which such shares of the
+    cells have, coarsest first, [..., R] each, were all entries equally likely."""
+    each = entries.float().log2() * 4.0 ** torch.arange(entries.shape[-1], device=entries.device)
+    return (each * shares).sum(-1) / CELL**2
 
 
 def cell_energy(codes: Tensor, rung: int) -> Tensor:
@@ -301,11 +299,11 @@ class VqNet(nn.Module):
         x = codes[0].new_zeros(())
         for place in range(RUNGS):
             x = self.synthesis.step(
-                place, self._joined(place, x, codes[place], where[place], request)
+                place, self.joined(place, x, codes[place], where[place], request)
             )
         return self.synthesis.step(RUNGS, x) + CENTRE
 
-    def _joined(
+    def joined(
         self, place: int, x: Tensor, codes: Tensor, where: Tensor | None, request: Request
     ) -> Tensor:
         """Features at a rung, complete: as predicted from coarser ones, with what vectors add."""
@@ -339,7 +337,7 @@ class VqNet(nn.Module):
             pixels_each = 3 * (CELL >> place) ** 2
             found_indices.append(indices)
             passed = codes + (found - codes).detach()
-            joined = self._joined(place, x, passed, where, request)
+            joined = self.joined(place, x, passed, where, request)
             if place == 1 and self.refiner is not None:
                 # What refining is for: features as if nothing had been quantised.
                 clean = (x + rung.leave(codes)).detach()
@@ -349,10 +347,11 @@ class VqNet(nn.Module):
         return x, loss, found_indices
 
     def _bpp(self, request: Request) -> Tensor:
-        """index_bpp() of what samples ask for [B]."""
-        sizes = torch.tensor(self.config.entries, device=request.books.device).float().log2()
-        first, second = sizes[request.books[:, 0]], sizes[request.books[:, 1]]
-        return (first + 4 * second * request.shares[:, 0]) / CELL**2
+        """index_bpp() of what samples ask for of the first two rungs [B]."""
+        entries = torch.tensor(self.config.entries, device=request.books.device)
+        second = request.shares[:, 0]
+        shares = torch.stack((torch.ones_like(second), second), 1)
+        return index_bpp(entries[request.books[:, :2]], shares)
 
     def _quantise(self, rung: Rung, codes: Tensor, books: Tensor) -> tuple[Tensor, Tensor]:
         """Codes [B, D, h, w] under each sample's own codebook: entries, and indices [B, h, w]."""

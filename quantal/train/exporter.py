@@ -7,7 +7,7 @@ occurred at each scale on training crops, with the law as a prior for what was r
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from quantal.codecs._token_net import TokenNet
 from quantal.codecs._vq_conceal import ConcealNet, write_conceal_weights
@@ -29,6 +28,7 @@ from quantal.entropy.rates import RATE_INDICES
 from quantal.entropy.scales import SCALES, index_to_scale, logistic_bits
 from quantal.entropy.tables import TableSet, freeze
 from quantal.errors import ModelError
+from quantal.train.card import card, kmac
 from quantal.train.data import CropSampler, read_pictures
 from quantal.train.token_exporter import export_tokens
 from quantal.train.vq_exporter import export_refined, export_vq
@@ -165,33 +165,23 @@ def _check_agreement(net: CodecNet, exact: Any, sampler: CropSampler, crop: int)
         )
 
 
-def _kmac(net: CodecNet) -> dict[str, float]:
+def _work(net: CodecNet) -> dict[str, float]:
     """Thousand multiplications per pixel, both ways, counted on a 256x256 picture."""
     position = torch.zeros(1)
     pixels = torch.zeros(1, 3, 256, 256)
     y = torch.zeros(1, net.config.channels[-1], 16, 16)
     z = torch.zeros(1, net.config.z_channels, 4, 4)
-
-    def count(run: Callable[[], object]) -> float:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            run()
-        return float(counter.get_total_flops()) / 2 / 256**2 / 1000
-
-    side = count(lambda: net.code(y, z, position))
-    ahead = count(lambda: (net.analysis(pixels), net.hyper_analysis(y, position)))
+    side = kmac(256**2, lambda: net.code(y, z, position))
+    ahead = kmac(256**2, lambda: (net.analysis(pixels), net.hyper_analysis(y, position)))
     return {
         "encode_kmac_per_pixel": round(ahead + side, 2),
-        "decode_kmac_per_pixel": round(side + count(lambda: net.synthesis(y)), 2),
+        "decode_kmac_per_pixel": round(side + kmac(256**2, lambda: net.synthesis(y)), 2),
     }
 
 
 def _export_concealment(net: ConcealNet, out: Path, recipe: dict[str, Any], steps: int) -> bytes:
     of = read_vq_weights(Path(recipe["start_from"])).hash
-    told = {
-        "parameters": sum(p.numel() for p in net.parameters()),
-        "training_steps": steps,
-        "training_data": recipe["training_data"],
-    }
+    told = card(net, steps, recipe["training_data"])
     write_conceal_weights(out, net, of, told)
     return of
 
@@ -222,12 +212,7 @@ def export(checkpoint: str | Path, out: str | Path, pictures: Sequence[Tensor] =
         return export_tokens(net, Path(out), pictures, steps, recipe["training_data"])
     net.scale.quantise(True)
     sampler = CropSampler(pictures, torch.device("cpu"), seed=0)
-    told = {
-        "parameters": sum(p.numel() for p in net.parameters()),
-        "training_steps": steps,
-        "training_data": recipe["training_data"],
-        **_kmac(net),
-    }
+    told = card(net, steps, recipe["training_data"], **_work(net))
     largest = int(net.z_unit(torch.arange(RATE_INDICES)).max()) * Z_LIMIT
     _check_agreement(net, net.export_exact(largest), sampler, crop)
     tables = _y_tables(_count(net, sampler, crop, recipe["export_batches"]))

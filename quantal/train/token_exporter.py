@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from quantal.codecs._token_net import GROUP, TILE, TokenNet, indices_of
 from quantal.codecs._token_weights import INDICES, write_token_weights
 from quantal.entropy.tables import TableSet, freeze
+from quantal.train.card import card, kmac
 from quantal.train.data import CropSampler
 
 __all__ = ["export_tokens"]
@@ -37,19 +37,15 @@ def _tables(net: TokenNet, sampler: CropSampler, tiles: int) -> TableSet:
     return TableSet.from_weights([0] * len(laws), [freeze(law, 2.0**-24) for law in laws])
 
 
-def _kmac(net: TokenNet) -> dict[str, float]:
+def _work(net: TokenNet) -> dict[str, float]:
     """Thousand multiplications per pixel, both ways, counted on a tile."""
-
-    def counted(run: Callable[[], object]) -> float:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            run()
-        return round(float(counter.get_total_flops()) / 2 / TILE**2 / 1000, 2)
-
     pixels, tokens = torch.zeros(1, 3, TILE, TILE), torch.ones(1)
     values = torch.zeros(1, *net.unit.shape)
     return {
-        "encode_kmac_per_pixel": counted(lambda: net.coefficients(net.tiled(net.analysis(pixels)))),
-        "decode_kmac_per_pixel": counted(lambda: net.synthesis(net.features(values, tokens))),
+        "encode_kmac_per_pixel": kmac(
+            TILE**2, lambda: net.coefficients(net.tiled(net.analysis(pixels)))
+        ),
+        "decode_kmac_per_pixel": kmac(TILE**2, lambda: net.synthesis(net.features(values, tokens))),
     }
 
 
@@ -63,10 +59,5 @@ def export_tokens(
 ) -> bytes:
     """Write the weights file of a network in evaluation mode, half precision already."""
     sampler = CropSampler(pictures, torch.device("cpu"), seed=0)
-    told = {
-        "parameters": sum(p.numel() for p in net.parameters()),
-        "training_steps": steps,
-        "training_data": training_data,
-        **_kmac(net),
-    }
+    told = card(net, steps, training_data, **_work(net))
     return write_token_weights(out, net, _tables(net, sampler, tiles), told)

@@ -7,21 +7,21 @@ every rate hold.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from quantal.codecs._vq_draw import Painter
 from quantal.codecs._vq_maps import Maps, Priors, Step
-from quantal.codecs._vq_net import CELL, RUNGS, VqNet
+from quantal.codecs._vq_net import RUNGS, VqNet, index_bpp
 from quantal.codecs._vq_weights import Ladder, Segment, VqWeights, write_vq_weights
 from quantal.entropy.index_fit import Sample, fit_prior
 from quantal.entropy.kmeans import kmeans, nearest
+from quantal.train.card import card, kmac
 
 __all__ = ["COARSE", "PLAN", "export_refined", "export_vq", "fit_ladder", "fit_priors"]
 
@@ -139,9 +139,8 @@ def _gains(
 
 def _nominal_bpp(net: VqNet, books: tuple[int, ...], depth: Tensor) -> float:
     """Bits per pixel of cells of such depths, were all entries equally likely."""
-    each = [4**rung * math.log2(net.config.entries[book]) for rung, book in enumerate(books)]
-    there = [float((depth >= rung).float().mean()) for rung in range(RUNGS)]
-    return sum(bits * part for bits, part in zip(each, there, strict=True)) / CELL**2
+    shares = torch.stack([(depth >= rung).float().mean() for rung in range(RUNGS)])
+    return float(index_bpp(torch.tensor([net.config.entries[book] for book in books]), shares))
 
 
 def _step(net: VqNet, ladder: Ladder, generator: np.random.Generator) -> Step:
@@ -167,28 +166,22 @@ def training_maps(
     return found
 
 
-def _kmac(net: VqNet) -> dict[str, float]:
+def _work(net: VqNet) -> dict[str, float]:
     """Thousand multiplications per pixel, both ways, counted on a 256x256 picture."""
-    side = 256
-
-    def counted(run: Callable[[], object]) -> float:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            run()
-        return float(counter.get_total_flops()) / 2 / side**2 / 1000
-
     painter = Painter(net, torch.device("cpu"))
-    pixels = np.zeros((side, side, 3), np.uint8)
+    pixels = np.zeros((256, 256, 3), np.uint8)
     latents = painter.analyse(pixels)
     maps = painter.describe(latents, Step((0, 0, 0), 1e-12))
     finest = torch.from_numpy(maps.indices[2])
-    ahead = counted(
+    ahead = kmac(
+        256**2,
         lambda: (
             painter.analyse(pixels),
             painter.describe(latents, Step(maps.books, 1e-12)),
-        )
+        ),
     )
-    back = counted(lambda: painter.paint(painter.features(maps)[0], 0, finest, lambda x: x))
-    return {"encode_kmac_per_pixel": round(ahead, 2), "decode_kmac_per_pixel": round(back, 2)}
+    back = kmac(256**2, lambda: painter.paint(painter.features(maps)[0], 0, finest, lambda x: x))
+    return {"encode_kmac_per_pixel": ahead, "decode_kmac_per_pixel": back}
 
 
 def export_vq(
@@ -202,12 +195,7 @@ def export_vq(
     """Write the weights file of a network in evaluation mode, half precision already."""
     ladder = fit_ladder(net, pictures)
     maps = training_maps(net, _some(pictures, _PICTURES), ladder, each)
-    told = {
-        "parameters": sum(p.numel() for p in net.parameters()),
-        "training_steps": steps,
-        "training_data": training_data,
-        **_kmac(net),
-    }
+    told = card(net, steps, training_data, **_work(net))
     return write_vq_weights(out, net, fit_priors(net, maps), ladder, told)
 
 
@@ -220,10 +208,5 @@ def export_refined(
     """
     state = {n: v for n, v in known.net.state_dict().items() if not n.startswith("refiner.")}
     net.load_state_dict({**net.state_dict(), **state})
-    told = {
-        "parameters": sum(p.numel() for p in net.parameters()),
-        "training_steps": steps + int(known.card["training_steps"]),
-        "training_data": training_data,
-        **_kmac(net),
-    }
+    told = card(net, steps + int(known.card["training_steps"]), training_data, **_work(net))
     return write_vq_weights(out, net, known.priors, known.ladder, told)
