@@ -42,15 +42,14 @@ HIGHER = {
 }
 #: Below 0.1 bits per pixel; classical codecs may code a smaller picture.
 LOW = {
-    "vq": (1.0, 20.0, 40.0, 60.0, 80.0, 100.0),
-    "tokens": (55.0, 75.0, 100.0),
-    "context-m": (1.0, 8.0, 16.0),
-    "avif:speed=6": (1.0, 10.0),
-    "avif:speed=6,scale=2": (1.0, 12.0, 28.0),
-    "avif:speed=6,scale=4": (10.0, 35.0, 60.0),
-    "webp": (0.0,),
-    "webp:scale=2": (0.0, 10.0),
-    "webp:scale=4": (0.0, 20.0, 60.0),
+    "vq": (1.0, 35.0, 70.0, 100.0),
+    "tokens": (75.0, 100.0),
+    "context-m": (1.0, 12.0),
+    "avif:speed=6": (1.0,),
+    "avif:speed=6,scale=2": (1.0, 20.0),
+    "avif:speed=6,scale=4": (20.0, 50.0),
+    "webp:scale=2": (0.0,),
+    "webp:scale=4": (10.0, 50.0),
 }
 PRECISIONS = ("float32", "bfloat16", "int8")
 MOBILENET = "mobilenet_v2-b0353104.pth"
