@@ -345,7 +345,8 @@ def damage(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -
             count = -(-height // 32)
             lost = rng.choice(count, round(share * count), replace=False)
             hit, total = hit + len(lost), total + count
-            lengths, place = _vq_stream._lengths(bytes(payload), count, width, height)
+            head = _vq_stream._read_head(bytes(payload))
+            lengths, place = _vq_stream._lengths(bytes(payload), head, width, height)
             for row, length in enumerate(lengths):
                 if row in lost:
                     payload[place] ^= 0x55

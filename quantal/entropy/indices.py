@@ -8,7 +8,6 @@ in training and go on counting while a map is coded, alike on both sides.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -136,23 +135,6 @@ class IndexPrior:
         if int(around.states.max()) >= len(tables):
             raise ModelError(f"index contexts: a state has no table, there are {len(tables)}")
         self.around, self.tables, self.entries = around, tables, entries
-
-    @property
-    def least_bits(self) -> float:
-        """The fewest bits that a first index can cost."""
-        return float(self.tables.least_bits.min())
-
-    def least_bits_of(self, count: int) -> float:
-        """The fewest bits that `count` indices can cost as tables go on counting; bounds what a
-        file can hold."""
-        # No table is surer than one that saw its likeliest entry alone, n times: (p + nr) of
-        # (1 + nr), where r is what an entry adds. The sum of their bits is at least the integral,
-        # of which half allows for rounding; what comes once counts are halved is not counted.
-        added = (_OWN + _SHARED) / TOTAL
-        likeliest = 2.0**-self.least_bits
-        grown = added * min(count, _MOST // (2 * (_OWN + _SHARED)))
-        sums = (1 + grown, -(likeliest + grown), likeliest)
-        return max(sum(x * math.log2(abs(x)) for x in sums) / added / 2, 0.0)
 
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """Everything, by name, as stored."""

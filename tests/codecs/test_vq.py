@@ -142,9 +142,7 @@ def test_maps_survive_the_stream(width, height, banded, codec) -> None:
         drawn = rng.integers(0, (16, 8, 4)[book], there.shape)
         planes.append(np.where(there, drawn, ABSENT).astype(np.int32))
     maps = _vq_stream.Maps(books, depth, tuple(planes))
-    payload = (
-        pack_banded(codec.priors, maps, width, height) if banded else pack(codec.priors, maps)
-    )
+    payload = pack_banded(codec.priors, maps, width, height) if banded else pack(codec.priors, maps)
     assert same(unpack(codec.priors, payload, width, height), maps)
 
 
@@ -163,7 +161,7 @@ def test_a_resilient_file_decodes_to_the_same_picture(codec) -> None:
 def test_only_rows_that_were_hit_are_lost(codec, described) -> None:
     maps = described(200, 320)
     payload = bytearray(pack_banded(codec.priors, maps, 200, 320))
-    lengths, start = _vq_stream._lengths(bytes(payload), 10, 200, 320)
+    lengths, start = _vq_stream._lengths(bytes(payload), head_of(payload), 200, 320)
     hit = start + sum(lengths[:3]) + 3 * 2  # the first byte of row 3
     payload[hit] ^= 0x10
     found, lost = unpack_damaged(codec.priors, bytes(payload), 200, 320)
@@ -248,7 +246,7 @@ def test_damage_to_a_plain_file_can_not_be_mended(codec) -> None:
 
 def test_a_picture_of_which_most_is_lost_is_refused(codec, described) -> None:
     payload = pack_banded(codec.priors, described(64, 320), 64, 320)
-    _, start = _vq_stream._lengths(payload, 10, 64, 320)
+    _, start = _vq_stream._lengths(payload, head_of(payload), 64, 320)
     with pytest.raises(BitstreamError, match="more than 50%"):
         unpack_damaged(codec.priors, payload[: start + 4], 64, 320)
     with pytest.raises(TruncatedError, match="table of its 10 rows"):
@@ -275,7 +273,7 @@ def test_concealment_for_other_codebooks_is_refused(codec, tmp_path) -> None:
     with pytest.raises(ModelError, match="for the codebooks of 00000000"):
         other.decompress(bytes(damaged), conceal=True)
     beside.unlink()  # the one that ships is tried, which is for others
-    with pytest.raises(ModelError, match="vq-conceal.safetensors are for the codebooks"):
+    with pytest.raises(ModelError, match=r"vq-conceal\.safetensors are for the codebooks"):
         other.decompress(bytes(damaged), conceal=True)
 
 
@@ -329,10 +327,41 @@ def test_bits_that_mean_nothing_are_refused(codec, described) -> None:
         codec.parse(b"\0", 64, 64, 0)
 
 
+def head_of(payload: bytes) -> _vq_stream._Head:
+    return _vq_stream._read_head(bytes(payload))
+
+
 def test_a_size_that_the_bytes_can_not_hold_is_refused(codec, described) -> None:
     payload = pack(codec.priors, described(64, 64))
-    with pytest.raises(BitstreamError):
+    with pytest.raises(CorruptError, match=r"1024000 cells need at least 4000 bytes"):
         codec.parse(payload, 65535, 16000, 0)
+    with pytest.raises(BitstreamError):
+        codec.parse(payload, 128, 64, 0)
+
+
+@pytest.mark.parametrize("banded", [True, False])
+def test_a_flat_picture_pays_for_its_size(banded, codec, monkeypatch) -> None:
+    monkeypatch.setattr(_vq_stream, "CELLS_PER_BYTE", 4)  # or the test would take long
+    rows, columns = 8, 256
+    indices = (
+        np.zeros((rows, columns), np.int32),
+        *(np.full((rows << rung, columns << rung), ABSENT, np.int32) for rung in (1, 2)),
+    )
+    maps = _vq_stream.Maps((0, 1, 2), np.zeros((rows, columns), np.int32), indices)
+    width, height = 32 * columns - 1, 32 * rows - 31
+    if banded:
+        payload = pack_banded(codec.priors, maps, width, height)
+        assert same(unpack_damaged(codec.priors, payload, width, height)[0], maps)
+    else:
+        payload = pack(codec.priors, maps)
+        assert len(payload) == rows * columns // 4 + 4
+        filled = bytearray(payload)
+        filled[40] = 1
+        with pytest.raises(CorruptError, match="filler"):
+            unpack(codec.priors, bytes(filled), width, height)
+        with pytest.raises(BitstreamError):
+            unpack(codec.priors, payload[:2] + b"\xff\xff\xff\xff" + payload[6:], width, height)
+    assert same(unpack(codec.priors, payload, width, height), maps)
 
 
 def test_a_cut_row_is_named(codec, described) -> None:

@@ -276,22 +276,6 @@ def test_counting_learns_what_training_never_saw() -> None:
     assert sizes[0] < 0.9 * sizes[1]
 
 
-@pytest.mark.parametrize("index", [0, 1, 1023])
-def test_indices_never_cost_less_than_the_least_bits(index: int) -> None:
-    rng = np.random.default_rng(0)
-    law = np.r_[0.6, np.full(1023, 0.4 / 1023)]
-    sample = Sample(rng.choice(1024, (100, 100), p=law).astype(np.int32))
-    prior = fit_prior([sample], (np.arange(1024) % 4).astype(np.uint8), 4, 1, 8)
-    assert prior.least_bits_of(0) == 0
-    assert prior.least_bits_of(1) == pytest.approx(prior.least_bits / 2, rel=1e-2)
-    for side in (1, 8, 150):
-        bits = 8 * len(coded(prior, np.full((side, side), index, np.int32)))
-        least = prior.least_bits_of(side * side)
-        assert 0 < least <= bits + 32
-    # Tables have become so sure that a fixed price for each would be above that.
-    assert index or bits < 0.75 * prior.least_bits * side * side
-
-
 # -- tables from counts ----------------------------------------------------------------------
 
 
@@ -468,7 +452,6 @@ def test_a_prior_comes_back_from_its_tensors(case: Case) -> None:
         case.prior.around.parents,
     )
     assert found.entries == case.prior.entries
-    assert found.least_bits == case.prior.least_bits
     data = coded(case.prior, case.indices, case.parents)
     present = case.indices != ABSENT
     assert np.array_equal(read(found, data, present, case.parents), case.indices)
@@ -553,7 +536,7 @@ def test_tables_of_other_symbols_are_refused() -> None:
 def test_without_samples_all_entries_are_alike() -> None:
     prior = fit_prior([], CLASSES, 4, 2, 8)
     assert len(prior.tables) == 1
-    assert prior.least_bits == pytest.approx(4, abs=0.01)
+    assert prior.tables.least_bits.min() == pytest.approx(4, abs=0.01)
     nothing = Sample(np.full((3, 3), ABSENT, np.int32))
     empty = Sample(np.zeros((0, 4), np.int32))
     found = fit_prior([nothing, empty], CLASSES, 4, 2, 8)
@@ -563,7 +546,7 @@ def test_without_samples_all_entries_are_alike() -> None:
 def test_every_entry_stays_possible_however_rare() -> None:
     prior = fit_prior([Sample(np.zeros((200, 200), np.int32))], CLASSES, 4, 1, 8)
     assert weights_of(prior.tables)[:, :-1].min() > 2**24 / 2**18
-    assert prior.least_bits < 0.01
+    assert prior.tables.least_bits.min() < 0.01
 
 
 def test_no_state_is_stored_that_no_context_has() -> None:
