@@ -70,6 +70,8 @@ FEW: dict[str, tuple[float, ...]] = {
 GRIDS = {"usual": QUALITIES, "large": LARGE, "few": FEW}
 #: Rates at which curves are read off.
 RATES = (0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08)
+#: Bits per pixel above which nothing is compared.
+MOST = 0.1
 _DRAWS = 2000
 
 Array = npt.NDArray[np.float64]
@@ -223,6 +225,8 @@ def _gains(
             continue
         rows = []
         for column, quality in enumerate(sheet.quality):
+            if sheet.bpp[:, column].mean() > MOST:
+                continue  # the others have no files of such rates here
             cells = [f"{quality:g}", f"{sheet.bpp[:, column].mean():.4f}"]
             for metric in metrics:
                 rate = sheet.bpp[:, column]
