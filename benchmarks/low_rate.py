@@ -46,18 +46,18 @@ QUALITIES: dict[str, tuple[float, ...]] = {
 }
 #: Large pictures need fewer bits for each pixel.
 LARGE: dict[str, tuple[float, ...]] = {
-    "vq": (15, 43, 71, 85, 100),
-    "tokens": (50, 100),
-    "context-m": (1, 8, 16, 24),
+    "vq": (43, 71, 85, 100),
+    "tokens": (100,),
+    "context-m": (1, 12, 24),
     "avif:speed=4": (1, 12, 24),
-    "avif:speed=4,scale=2": (1, 22, 40),
-    "avif:speed=4,scale=4": (30, 60, 80),
-    "webp": (0, 5),
-    "webp:scale=2": (0, 15, 40),
-    "webp:scale=4": (30, 70),
-    "jxl": (1, 10),
-    "jxl:scale=2": (1, 15, 35),
-    "jxl:scale=4": (30, 65),
+    "avif:speed=4,scale=2": (1, 25),
+    "avif:speed=4,scale=4": (60,),
+    "webp": (0,),
+    "webp:scale=2": (0, 25),
+    "webp:scale=4": (50,),
+    "jxl": (1,),
+    "jxl:scale=2": (1, 20),
+    "jxl:scale=4": (45,),
 }
 #: DISTS takes the better part of a minute for a large picture.
 FEW: dict[str, tuple[float, ...]] = {
