@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,8 @@ from torch import Tensor
 import quantal
 from quantal.codecs import _vq_stream
 from quantal.codecs._vq_maps import Maps, Step
-from quantal.codecs._vq_net import RUNGS, Request, VqNet, cell_energy, spread
-from quantal.codecs.vq import Vq
+from quantal.codecs._vq_net import CELL, RUNGS, Request, VqNet, cell_energy, spread
+from quantal.codecs.vq import Vq, _symbols
 from quantal.entropy.coder import estimate_bits
 from quantal.entropy.indices import ABSENT, CountedTables, IndexPrior, Neighbourhood, walk
 from quantal.entropy.quantisers import (
@@ -330,7 +331,7 @@ def _bytes(pixels: Tensor) -> Pixels:
 
 
 def damage(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -> None:
-    """Rows drawn at random lose their stream; beside them the same rows drawn grey."""
+    """Rows drawn at random lose their stream: made up, repeated from the nearest row, or grey."""
     measure = metric("lpips", options.perceptual)
     rows = []
     rng = np.random.default_rng(0)
@@ -338,36 +339,57 @@ def damage(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -
     sturdy = [codec.compress(p, resilient=True) for p in pictures]
     print(f"resilient files: {100 * (sum(map(len, sturdy)) / plain - 1):+.1f} % bytes\n")
     for share in (0.0, 0.05, 0.1, 0.2):
-        lpips, psnr, blank, hit, total = [], [], [], 0, 0
+        found: list[list[float]] = []
+        hit = total = 0
         for pixels in pictures:
             height, width = pixels.shape[:2]
-            payload = bytearray(codec.encode_resilient(codec.analyse(pixels), RATE, width, height))
-            count = -(-height // 32)
-            lost = rng.choice(count, round(share * count), replace=False)
+            payload = codec.encode_resilient(codec.analyse(pixels), RATE, width, height)
+            count = -(-height // CELL)
+            lost = sorted(rng.choice(count, round(share * count), replace=False).tolist())
             hit, total = hit + len(lost), total + count
-            head = _vq_stream._read_head(bytes(payload))
-            lengths, place = _vq_stream._lengths(bytes(payload), head, width, height)
-            for row, length in enumerate(lengths):
-                if row in lost:
-                    payload[place] ^= 0x55
-                place += length + 2
-            latents, _ = codec.read_damaged(bytes(payload), width, height, RATE)
-            drawn = codec.synthesise(latents)
-            lpips.append(measure(pixels, drawn))
-            psnr.append(_psnr(pixels, drawn))
+            maps, named = _vq_stream.unpack_damaged(
+                codec.priors, _spoiled(payload, lost, width, height), width, height
+            )
+            if named != lost:
+                raise SystemExit(f"rows {lost} were damaged, rows {named} found to be")
+            mended, _ = codec.read_damaged(
+                _spoiled(payload, lost, width, height), width, height, RATE
+            )
+            repeated = codec.dequantise(_symbols(_repeated(maps, lost)), width, height, RATE)
+            drawn, copied = codec.synthesise(mended), codec.synthesise(repeated)
             grey = drawn.copy()
             for row in lost:
-                grey[row * 32 : (row + 1) * 32] = 128
-            blank.append(measure(pixels, grey))
-        rows.append(
-            (
-                f"{100 * hit / total:.0f} %",
-                f"{np.mean(lpips):.4f}",
-                f"{np.mean(psnr):.2f}",
-                f"{np.mean(blank):.4f}",
-            )
-        )
-    _table(("rows lost", "LPIPS", "PSNR, dB", "LPIPS, grey in their place"), rows)
+                grey[row * CELL : (row + 1) * CELL] = 128
+            shown = (drawn, copied, grey)
+            found.append([f(pixels, one) for one in shown for f in (measure, _psnr)])
+        cells = [f"{mean:.{2 if n % 2 else 4}f}" for n, mean in enumerate(np.mean(found, 0))]
+        rows.append((f"{100 * hit / total:.0f} %", *cells))
+    ways = ("made up", "nearest row repeated", "grey")
+    head = [f"{metric}, {way}" for way in ways for metric in ("LPIPS", "PSNR")]
+    _table(("rows lost", *head), rows)
+
+
+def _spoiled(payload: bytes, lost: Sequence[int], width: int, height: int) -> bytes:
+    """The image part with a byte of every lost row's stream changed."""
+    found = bytearray(payload)
+    lengths, place = _vq_stream._lengths(payload, _vq_stream._read_head(payload), width, height)
+    for row, length in enumerate(lengths):
+        if row in lost:
+            found[place] ^= 0x55
+        place += length + 2
+    return bytes(found)
+
+
+def _repeated(maps: Maps, lost: Sequence[int]) -> Maps:
+    """What needs no network: the first two rungs of the nearest row that is there."""
+    there = [row for row in range(len(maps.depth)) if row not in lost]
+    depth, (first, second, third) = maps.depth.copy(), (p.copy() for p in maps.indices)
+    for row in lost:
+        source = min(there, key=lambda known: abs(known - row))
+        depth[row] = np.minimum(depth[source], 1)
+        first[row] = first[source]
+        second[2 * row : 2 * row + 2] = second[2 * source : 2 * source + 2]
+    return replace(maps, depth=depth, indices=(first, second, third))
 
 
 #: The usual quality.
