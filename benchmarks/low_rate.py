@@ -191,7 +191,9 @@ def _page(result: RDResult, metrics: Sequence[str], name: str, made: str) -> str
         "`python benchmarks/low_rate.py`; every measurement is in "
         f"[low-rate-{name}.jsonl.gz](low-rate-{name}.jsonl.gz). AVIF, WebP and JPEG XL may code "
         "the picture at full, 1/2 or 1/4 size, whichever is best for each picture, rate and "
-        "metric.",
+        "metric. A codec's largest file here stands for rates above it, its smallest for those "
+        "below; – where even the mean of the smallest costs more. Each row of the measurements "
+        "names the commit that it was made with.",
     ]
     for metric in metrics:
         rows = []
