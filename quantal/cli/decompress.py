@@ -135,7 +135,8 @@ def decompress_one(
     # The header first: whatever is no .qtl file is refused before it is read as a whole.
     size = source.size()
     start = source.bytes(container.HEADER_LIMIT)
-    info = container.probe(start, size, cut=conceal or max_parts is not None)
+    # What can be done about one that was cut, decode_picture() knows.
+    info = container.probe(start, size, cut=True)
     codec = None if weights is None else codecs.load(info.header.codec, device, weights)
     picture = decode_picture(source.bytes(), device, codec, max_parts, conceal)
     return Outcome(

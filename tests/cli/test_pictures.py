@@ -55,6 +55,22 @@ def test_json_has_the_contract_s_keys(quantal, photo) -> None:
     assert back.document[0]["bytes_in"] == entry["bytes_out"]
 
 
+def test_a_damaged_file_is_mended_where_it_was_asked_to_stand_that(quantal, photo) -> None:
+    coded, small = photo.with_name("sturdy.qtl"), photo.with_name("small.qtl")
+    assert quantal("compress", photo, "--codec", "vq", "--resilient", "-o", coded).status == 0
+    assert quantal("compress", photo, "--codec", "vq", "-o", small).status == 0
+    for file in (coded, small):
+        file.write_bytes(file.read_bytes()[:-12])
+    call = quantal("decompress", coded)
+    assert call.status == 1 and "--conceal" in call.err and not coded.with_suffix(".png").exists()
+    call = quantal("decompress", coded, "--conceal")
+    assert call.status == 0 and "lines 64 to 70 of the picture are made up" in call.err
+    with Image.open(coded.with_suffix(".png")) as image:
+        assert image.size == (97, 71)
+    assert "--conceal" not in quantal("decompress", small).err
+    assert "--resilient" in quantal("decompress", small, "--conceal").err
+
+
 def test_quality_changes_size(quantal, photo) -> None:
     sizes = []
     for quality in (10, 50, 90):
