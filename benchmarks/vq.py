@@ -1,7 +1,6 @@
 """What the parts of codec `vq` are worth, as tables.
 
     python benchmarks/vq.py indices DATA       bits per index, by way of coding; use of entries
-    python benchmarks/vq.py quantisers DATA    quantisers at equal bits on the codec's vectors
     python benchmarks/vq.py granularity DATA   which cells to describe finely, by LPIPS
     python benchmarks/vq.py damage DATA        rows lost and made up, by LPIPS and PSNR
     python benchmarks/vq.py refinement DATA    features refined or not, by LPIPS
@@ -31,14 +30,7 @@ from quantal.codecs._vq_net import CELL, RUNGS, Request, VqNet, cell_energy, spr
 from quantal.codecs.vq import Vq, _symbols
 from quantal.entropy.coder import estimate_bits
 from quantal.entropy.indices import ABSENT, CountedTables, IndexPrior, Neighbourhood, walk
-from quantal.entropy.quantisers import (
-    CascadeQuantiser,
-    FiniteScalarQuantiser,
-    Quantiser,
-    SignQuantiser,
-    Use,
-    VectorQuantiser,
-)
+from quantal.entropy.quantisers import Use
 from quantal.entropy.tables import TableSet, freeze
 from quantal.eval.metrics import metric
 from quantal.eval.rd import find_pictures
@@ -60,15 +52,24 @@ def main() -> None:
     parser.add_argument("--perceptual", type=Path)
     parser.add_argument("--pictures", type=int)
     options = parser.parse_args()
-    codec = quantal.load("vq", "cpu", weights=options.weights)
+    pictures = read(options.data, options.pictures)
+    PARTS[options.what](load(options.weights), pictures, options)
+
+
+def load(weights: Path | None) -> Vq:
+    """The codec, with the weights that ship or others."""
+    codec = quantal.load("vq", "cpu", weights=weights)
     if not isinstance(codec, Vq):
         raise SystemExit("these are no weights of vq")
-    files = find_pictures(options.data)[: options.pictures]
-    pictures = [np.asarray(Image.open(file).convert("RGB")) for file in files]
-    PARTS[options.what](codec, pictures, options)
+    return codec
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def read(data: Path, count: int | None) -> list[Pixels]:
+    """The first pictures of a folder."""
+    return [np.asarray(Image.open(file).convert("RGB")) for file in find_pictures(data)[:count]]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for line in (head, ["---", *("---:" for _ in head[1:])], *rows):
         print(f"| {' | '.join(line)} |", flush=True)
 
@@ -158,7 +159,7 @@ def indices(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) 
                 )
             )
     head = ("rung", "entries", "log2", "one table", "contexts", "counting on", "used", "perplexity")
-    _table(head, rows)
+    table(head, rows)
 
 
 def _parents(codec: Vq, maps: Maps, rung: int) -> npt.NDArray[np.uint8] | None:
@@ -168,101 +169,13 @@ def _parents(codec: Vq, maps: Maps, rung: int) -> npt.NDArray[np.uint8] | None:
     return classes[maps.indices[rung - 1]].repeat(2, 0).repeat(2, 1)
 
 
-# -- quantisers ------------------------------------------------------------------------------
+# -- granularity -----------------------------------------------------------------------------
 
 
-class _Scaled:
-    """A quantiser of few channels on the leading principal components, each at unit variance."""
-
-    def __init__(self, inner: Quantiser, train: Tensor) -> None:
-        moments = train.T @ train / len(train)
-        values, vectors = torch.linalg.eigh(moments.double())
-        order = values.argsort(descending=True)[: inner.channels]
-        self.rows, self.size = vectors[:, order].T.float(), values[order].sqrt().float()
-        self.inner = inner
-        found = self._inside(train)
-        told = inner.decode(inner.encode(found))
-        # What a level is worth, by least squares for each component.
-        self.gain = (found * told).sum((0, 2, 3)) / told.square().sum((0, 2, 3)).clamp_min(1e-9)
-
-    def _inside(self, vectors: Tensor) -> Tensor:
-        return ((vectors @ self.rows.T) / self.size).T[None, :, :, None].contiguous()
-
-    def __call__(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        indices = self.inner.encode(self._inside(vectors))
-        levels = self.inner.decode(indices)[0, :, :, 0].T * self.gain
-        return (levels * self.size) @ self.rows, indices
-
-
-def quantisers(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -> None:
-    """Ten bits a vector, on the vectors of the second rung; fitted on half of the pictures."""
-    net = codec.painter.net
-    vectors = [_vectors(net, pixels) for pixels in pictures]
-    train, test = torch.cat(vectors[::2]), torch.cat(vectors[1::2])
-    channels = train.shape[1]
-    torch.manual_seed(0)
-    whole = VectorQuantiser(channels, 1024)
-    cascade = CascadeQuantiser([[VectorQuantiser(channels, 32)] for _ in range(2)])
-    half = channels // 2
-    product = CascadeQuantiser([[VectorQuantiser(half, 32), VectorQuantiser(half, 32)]])
-    for one in (whole, cascade, product):
-        one.eval().start_at(train)
-    plain: list[tuple[str, Callable[[Tensor], tuple[Tensor, Tensor]], Quantiser]] = [
-        ("nearest of 1,024", _direct(whole), whole),
-        ("cascade, 32 then 32", _direct(cascade), cascade),
-        ("product, 32 by 32", _direct(product), product),
-    ]
-    for name, inner in (
-        ("FSQ, five components of 4 levels", FiniteScalarQuantiser([4] * 5)),
-        ("FSQ, 8, 8, 4, 4 levels", FiniteScalarQuantiser([8, 8, 4, 4])),
-        ("signs, ten components in two groups", SignQuantiser(10, 5)),
-    ):
-        plain.append((name, _Scaled(inner, train), inner))
-    rows = []
-    energy = test.square().sum()
-    for name, apply, inner in plain:
-        found, chosen = apply(test)
-        lost = float((test - found).square().sum() / energy)
-        uses = inner.use(chosen)
-        rows.append(
-            (
-                name,
-                f"{inner.bits:.0f}",
-                f"{100 * lost:.1f} %",
-                " + ".join(f"{use.bits:.2f}" for use in uses),
-                " / ".join(f"{100 * use.share:.0f} %" for use in uses),
-            )
-        )
-    _table(("quantiser", "bits", "energy lost", "entropy, bits", "used"), rows)
-
-
-def _direct(quantiser: Quantiser) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    def apply(vectors: Tensor) -> tuple[Tensor, Tensor]:
-        plane = vectors.T[None, :, :, None].contiguous()
-        chosen = quantiser.encode(plane)
-        return quantiser.decode(chosen)[0, :, :, 0].T, chosen
-
-    return apply
-
-
-@torch.inference_mode()
-def _vectors(net: VqNet, pixels: Pixels) -> Tensor:
-    """Vectors of the second rung before they are quantised [n, D]."""
-    features = net.analysis.levels(_tensor(pixels))
-    codes = net.rung(0).codes(features[-1], torch.zeros_like(features[-1]))
-    book = net.book(0, 0)
-    drawn = net.synthesis.step(0, net.rung(0).injected(book.decode(book.encode(codes)), None))
-    second = net.rung(1).codes(features[-2], drawn)
-    return second.permute(0, 2, 3, 1).flatten(0, 2).clone()
-
-
-def _tensor(pixels: Pixels) -> Tensor:
+def whole_cells(pixels: Pixels) -> Tensor:
     """[1, 3, H, W] in 0..1, cut to whole cells."""
     height, width = (side // 32 * 32 for side in pixels.shape[:2])
     return torch.from_numpy(pixels[:height, :width].copy()).permute(2, 0, 1)[None].float() / 255
-
-
-# -- granularity -----------------------------------------------------------------------------
 
 
 def _density(name: str, found: Tensor, pixels: Tensor, rung: int) -> Tensor:
@@ -314,12 +227,12 @@ def granularity(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespa
         cells = []
         for share in shares:
             values = []
-            for pixels in map(_tensor, pictures):
+            for pixels in map(whole_cells, pictures):
                 drawn = _drawn(codec.painter.net, pixels, name, share)
                 values.append(measure(_bytes(pixels), _bytes(drawn)))
             cells.append(f"{np.mean(values):.4f}")
         rows.append((name, *cells))
-    _table(("cells chosen by", *(f"{a:.0%}, of these {b:.0%}" for a, b in shares)), rows)
+    table(("cells chosen by", *(f"{a:.0%}, of these {b:.0%}" for a, b in shares)), rows)
 
 
 def _bytes(pixels: Tensor) -> Pixels:
@@ -366,7 +279,7 @@ def damage(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -
         rows.append((f"{100 * hit / total:.0f} %", *cells))
     ways = ("made up", "nearest row repeated", "grey")
     head = [f"{metric}, {way}" for way in ways for metric in ("LPIPS", "PSNR")]
-    _table(("rows lost", *head), rows)
+    table(("rows lost", *head), rows)
 
 
 def _spoiled(payload: bytes, lost: Sequence[int], width: int, height: int) -> bytes:
@@ -435,14 +348,13 @@ def refinement(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespac
             )
         )
     head = ("quality", "bpp", "LPIPS, refined", "LPIPS, not", "PSNR, refined", "PSNR, not")
-    _table(head, rows)
+    table(head, rows)
 
 
 PARTS: dict[str, Callable[[Vq, Sequence[Pixels], argparse.Namespace], None]] = {
     "damage": damage,
     "granularity": granularity,
     "indices": indices,
-    "quantisers": quantisers,
     "refinement": refinement,
 }
 

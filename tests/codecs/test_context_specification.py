@@ -6,7 +6,6 @@ networks are numpy's integers.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from quantal import container
 sys.path.insert(0, str(Path(__file__).parents[1] / "entropy"))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from pages import page_hash
 from small import write_small
 from test_specification import Stack, batch
 
@@ -42,12 +42,7 @@ class Weights:
         return TableSet(*(self[f"{prefix}.{n}"] for n in ("first", "offsets", "cumulative")))
 
     def hash(self) -> bytes:
-        digest = hashlib.sha256(self.format.encode())
-        for name in sorted(self.tensors):
-            values = self[name]
-            digest.update(f"{name} {values.dtype} {values.shape}".encode())
-            digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
-        return digest.digest()[:4]
+        return page_hash(self.format, self.tensors)
 
 
 def layer(x: np.ndarray, weights: Weights, name: str, rate_index: int) -> np.ndarray:

@@ -6,7 +6,6 @@ Of the coder they take what tests/entropy/test_specification.py wrote from hyper
 from __future__ import annotations
 
 import binascii
-import hashlib
 import sys
 import zlib
 from pathlib import Path
@@ -21,6 +20,7 @@ from quantal import container
 sys.path.insert(0, str(Path(__file__).parents[1] / "entropy"))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from pages import page_hash
 from small_vq import scene, write_small_tokens, write_small_vq
 from test_specification import START, Stack, batch
 
@@ -36,12 +36,8 @@ class Weights:
             self.tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
     def hash(self, *prefixes: str) -> bytes:
-        digest = hashlib.sha256(self.format.encode())
-        for name in sorted(n for n in self.tensors if n.startswith(prefixes)):
-            values = self.tensors[name]
-            digest.update(f"{name} {values.dtype} {values.shape}".encode())
-            digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
-        return digest.digest()[:4]
+        covered = {n: v for n, v in self.tensors.items() if n.startswith(prefixes)}
+        return page_hash(self.format, covered)
 
 
 def tables_of(weights: list[list[int]]) -> TableSet:
