@@ -18,7 +18,13 @@ from torch import Tensor, nn
 
 from quantal.codecs._vq_conceal import ConcealNet
 from quantal.codecs.registry import device_name
-from quantal.codecs.training import CodecNet, Trainable, start_from_weights, trainable
+from quantal.codecs.training import (
+    CodecNet,
+    Trainable,
+    net_type,
+    start_from_weights,
+    trainable,
+)
 from quantal.errors import ArgumentError
 from quantal.layers import half_pays
 from quantal.train.concealment import Concealment
@@ -29,6 +35,7 @@ from quantal.train.objective import Objective
 from quantal.train.rate_distortion import RateDistortion
 from quantal.train.recipe import Recipe, read_recipe
 from quantal.train.state import State
+from quantal.train.team import Team, team_of
 
 __all__ = ["Tell", "run", "train"]
 
@@ -38,6 +45,8 @@ Tell = Callable[[Mapping[str, Any]], None]
 #: Pixels that the KLT of the start is taken of: they determine it.
 _KLT_PIXELS = 1 << 22
 _LOG_EVERY = 50
+#: Between the seeds of two processes: more than a run has steps.
+_SEEDS_APART = 1 << 32
 
 
 def run(
@@ -61,7 +70,10 @@ def train(recipe: Recipe, resume: bool = False, tell: Tell | None = None) -> Pat
     path = out / "checkpoint.pt"
     if path.exists() and not resume:
         raise ArgumentError(f"{path} exists; go on with --resume, or choose another `out`")
-    with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+    with (
+        (out / "log.jsonl").open("a", encoding="utf-8") as log,
+        team_of(recipe.processes, _help, recipe, path) as team,
+    ):
 
         def note(entry: Mapping[str, Any]) -> None:
             log.write(json.dumps(entry) + "\n")
@@ -69,18 +81,24 @@ def train(recipe: Recipe, resume: bool = False, tell: Tell | None = None) -> Pat
             if tell is not None:
                 tell(entry)
 
-        _Run(recipe, path, note).go()
+        _Run(recipe, path, note, team).go()
     return path
+
+
+def _help(team: Team, recipe: Recipe, path: Path) -> None:
+    """What every process but the first does."""
+    _Run(recipe, path, lambda _: None, team).go()
 
 
 class _Run:
     """One run: the recipe, its pictures, and the state that it moves."""
 
-    def __init__(self, recipe: Recipe, path: Path, note: Tell) -> None:
-        self.recipe, self.path, self.note = recipe, path, note
-        if recipe.threads:
-            torch.set_num_threads(recipe.threads)
+    def __init__(self, recipe: Recipe, path: Path, note: Tell, team: Team) -> None:
+        self.recipe, self.path, self.note, self.team = recipe, path, note, team
+        if threads := recipe.threads or (team.size > 1 and team.threads):
+            torch.set_num_threads(threads)
         self.device = torch.device(device_name(recipe.device))
+        _check_team(recipe, team, self.device)
         self.half = half_pays(self.device) if recipe.bfloat16 is None else recipe.bfloat16
         sides = [phase.crop for phase in recipe.phases]
         # What is wrong with a recipe is said before pictures are read, which takes long.
@@ -96,9 +114,12 @@ class _Run:
         self.net: Any = torch.compile(self.state.net) if recipe.compile else self.state.net
         self.held: tuple[str, ...] = ()
         self.moving_since = 0
-        # A resumed run must not see its first crops and rates again.
-        self.sampler.reseed(recipe.seed + self.state.step)
-        self.objective.reseed(recipe.seed + self.state.step)
+        team.agree([*self.state.net.state_dict().values(), *ema.state_dict().values()])
+        # A resumed run must not see its first crops and rates again, nor a process another's.
+        own = recipe.seed + self.state.step + team.rank * _SEEDS_APART
+        self.sampler.reseed(own)
+        self.objective.reseed(own)
+        torch.manual_seed(own)
 
     def go(self) -> None:
         """Train until the steps or the minutes of the recipe are over."""
@@ -115,14 +136,14 @@ class _Run:
         )
         while (done := self._done()) < 1:
             self._step(done)
-            state.seconds = time.monotonic() - began
+            state.seconds = self.team.agreed(time.monotonic() - began)
             if state.seconds - saved > recipe.checkpoint_minutes * 60:
                 saved = state.seconds
-                state.save(self.path, recipe)
+                self._save()
             if state.seconds - evaluated > recipe.evaluate_minutes * 60:
                 evaluated = state.seconds
                 self._evaluate()
-        state.save(self.path, recipe)
+        self._save()
         self._evaluate()
         self.note({"event": "end", "step": state.step, "minutes": round(state.seconds / 60, 2)})
 
@@ -146,10 +167,10 @@ class _Run:
         rate = _learning_rate(recipe, state.step - self.moving_since, done)
         for group in state.optimiser.param_groups:
             group["lr"] = rate * group["pace"]
-        pixels = self.sampler.batch(phase.batch, phase.crop)
+        pixels = self.sampler.batch(self.team.share(phase.batch), phase.crop)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             losses = self.objective.losses(self.net, pixels)
-        norm = state.follow(losses["loss"], recipe)
+        norm = state.follow(losses["loss"], recipe, self.team)
         self.objective.learn()
         if state.step % _LOG_EVERY == 0:
             left = state.seconds / done * (1 - done) / 60 if done else 0.0
@@ -165,10 +186,25 @@ class _Run:
                 }
             )
 
+    def _save(self) -> None:
+        if self.team.leads:
+            self.state.save(self.path, self.recipe)
+
     def _evaluate(self) -> None:
-        if self.held_out:
+        if self.held_out and self.team.leads:
             points = self.objective.evaluate(self.held_out)
             self.note({"event": "evaluation", "step": self.state.step, "points": points})
+
+
+def _check_team(recipe: Recipe, team: Team, device: torch.device) -> None:
+    """That several processes can run this recipe."""
+    if team.size > 1 and (device.type != "cpu" or not issubclass(net_type(recipe.codec), CodecNet)):
+        raise ArgumentError(
+            f"{team.size} processes can train only a codec that estimates its own bits, and only "
+            f"on a CPU, not {recipe.codec!r} on {device}; set `processes: 1`"
+        )
+    for phase in recipe.phases:
+        team.share(phase.batch)
 
 
 def _check_parts(recipe: Recipe, net: Trainable) -> None:
@@ -214,7 +250,7 @@ def _start(
         lr=recipe.learning_rate,
         betas=recipe.betas,
         weight_decay=recipe.weight_decay,
-        foreach=True,
+        fused=True,
     )
     state = State(net, ema, optimiser, objective)
     if path.exists():

@@ -57,6 +57,7 @@ class Recipe:
     checkpoint_minutes: float = 5.0
     device: str = "auto"
     threads: int = 0
+    processes: int = 1
     compile: bool = False
     bfloat16: bool | None = None
     seed: int = 1
@@ -67,6 +68,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.phases or self.phases[-1].until < 1.0:
             raise ArgumentError("a recipe needs steps >= 1 and phases whose last is `until: 1.0`")
+        if self.processes < 1:
+            raise ArgumentError(f"a run needs at least one process, not {self.processes}")
         for phase in self.phases:
             if phase.crop % 64 or phase.crop < 64 or phase.batch < 1:
                 raise ArgumentError(f"crops must be multiples of 64 and batches >= 1, not {phase}")

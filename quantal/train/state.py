@@ -16,6 +16,7 @@ from quantal.codecs.training import Trainable
 from quantal.errors import ModelError
 from quantal.train.objective import Objective
 from quantal.train.recipe import Recipe
+from quantal.train.team import Team
 
 __all__ = ["State"]
 
@@ -42,14 +43,15 @@ class State:
         """Forget how large gradients were: more of the network has begun to move."""
         self.norm = max(self.norm, _FIRST_NORM)
 
-    def follow(self, loss: Tensor, recipe: Recipe) -> float:
-        """Take one step down the loss; returns the gradient's norm.
+    def follow(self, loss: Tensor, recipe: Recipe, team: Team) -> float:
+        """Take one step down the team's losses; returns the gradient's norm.
 
         A gradient that is not finite, or far larger than its like of late, changes nothing: one
         such step can undo an hour.
         """
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        team.average(parameter.grad for parameter in self.net.parameters())
         norm = float(nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip))
         warming = self.step < recipe.warmup_steps
         if math.isfinite(norm) and (warming or norm < _SPIKE * self.norm):

@@ -1,0 +1,138 @@
+"""Several processes on one run: each takes its share of every batch, all take the same step.
+
+On a CPU two processes of one thread do more than one process of two, which waits for its threads
+after each of many small layers. What they agree on goes through torch.distributed.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor
+
+from quantal.errors import ArgumentError, QuantalError
+
+__all__ = ["Team", "team_of"]
+
+#: The others wait so long while the first evaluates or saves.
+_PATIENCE = timedelta(hours=2)
+
+
+class Team:
+    """The processes of a run, seen from one of them; of one alone, nothing here does anything.
+
+    rank: which this is; 0 is the one that tells, evaluates and saves. size: how many there are.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        self.rank, self.size = rank, size
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    @property
+    def threads(self) -> int:
+        """Threads for each process, so that they have a core each at least."""
+        return max((os.cpu_count() or 1) // self.size, 1)
+
+    def share(self, batch: int) -> int:
+        """How many of a batch are this process's; raises ArgumentError if it can't be divided."""
+        own, rest = divmod(batch, self.size)
+        if rest:
+            raise ArgumentError(
+                f"a batch of {batch} can't be shared by {self.size} processes; "
+                "make every phase's `batch` a multiple of `processes`"
+            )
+        return own
+
+    def average(self, gradients: Iterable[Tensor | None]) -> None:
+        """Replace gradients by their means over the team."""
+        if self.size == 1:
+            return
+        own = [gradient for gradient in gradients if gradient is not None]
+        flat = torch.cat([gradient.flatten() for gradient in own])
+        with _together():
+            dist.all_reduce(flat)
+        flat /= self.size
+        means = flat.split([gradient.numel() for gradient in own])
+        torch._foreach_copy_(own, [m.view_as(g) for m, g in zip(means, own, strict=True)])
+
+    def agree(self, tensors: Iterable[Tensor]) -> None:
+        """Take over the first process's values."""
+        if self.size == 1:
+            return
+        with _together():
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
+    def agreed(self, value: float) -> float:
+        """The first process's value: clocks differ, decisions must not."""
+        told = torch.tensor(value, dtype=torch.float64)
+        self.agree([told])
+        return float(told)
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise QuantalError(
+            f"another process of this training run has stopped ({error}); its message, if it had "
+            "one, is above. Go on from the last checkpoint with --resume"
+        ) from error
+
+
+@contextmanager
+def team_of(size: int, work: Callable[..., None], *args: Any) -> Iterator[Team]:
+    """A team of `size` led by this process; the others run work(team, *args) in the meantime."""
+    if size == 1:
+        yield Team()
+        return
+    if not dist.is_available():
+        raise ArgumentError("this torch can't train in several processes; set `processes: 1`")
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = (Path(folder) / "meeting").as_uri()
+        others = mp.spawn(  # type: ignore[no-untyped-call]
+            _join, (size, meeting, work, args), nprocs=size - 1, join=False, daemon=True
+        )
+        try:
+            _meet(meeting, 0, size)
+            yield Team(0, size)
+        finally:
+            if dist.is_initialized():
+                dist.destroy_process_group()
+            for process in others.processes:
+                process.join(5)
+                process.terminate()
+
+
+def _join(
+    place: int, size: int, meeting: str, work: Callable[..., None], args: tuple[Any, ...]
+) -> None:
+    _meet(meeting, place + 1, size)
+    try:
+        work(Team(place + 1, size), *args)
+    except QuantalError:
+        pass  # what is wrong with a recipe or its data the first process says itself
+    except Exception:
+        traceback.print_exc()
+    finally:
+        dist.destroy_process_group()
+
+
+def _meet(meeting: str, rank: int, size: int) -> None:
+    dist.init_process_group(
+        "gloo", init_method=meeting, rank=rank, world_size=size, timeout=_PATIENCE
+    )
