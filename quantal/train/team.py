@@ -65,7 +65,7 @@ class Team:
         with _together():
             dist.all_reduce(flat)
         flat /= self.size
-        means = flat.split([gradient.numel() for gradient in own])
+        means = torch.split(flat, [gradient.numel() for gradient in own])
         torch._foreach_copy_(own, [m.view_as(g) for m, g in zip(means, own, strict=True)])
 
     def agree(self, tensors: Iterable[Tensor]) -> None:
@@ -104,7 +104,7 @@ def team_of(size: int, work: Callable[..., None], *args: Any) -> Iterator[Team]:
         raise ArgumentError("this torch can't train in several processes; set `processes: 1`")
     with tempfile.TemporaryDirectory() as folder:
         meeting = (Path(folder) / "meeting").as_uri()
-        others = mp.spawn(  # type: ignore[no-untyped-call]
+        others = mp.spawn(  # type: ignore[attr-defined, no-untyped-call]
             _join, (size, meeting, work, args), nprocs=size - 1, join=False, daemon=True
         )
         try:
