@@ -31,6 +31,7 @@ from quantal.train.concealment import Concealment
 from quantal.train.data import CropSampler, read_pictures
 from quantal.train.exporter import export
 from quantal.train.generative import Generative
+from quantal.train.muon import Muon, is_matrix
 from quantal.train.objective import Objective
 from quantal.train.rate_distortion import RateDistortion
 from quantal.train.recipe import Recipe, read_recipe
@@ -110,7 +111,7 @@ class _Run:
         pictures = read_pictures(recipe.data, max(sides))
         self.held_out = read_pictures(recipe.evaluation) if recipe.evaluation else []
         self.sampler = CropSampler(pictures, self.device, recipe.seed)
-        self.state = _start(recipe, net, ema, self.objective, self.sampler, path)
+        self.state = _start(recipe, net, ema, self.objective, self.sampler, path, team, self.half)
         self.net: Any = torch.compile(self.state.net) if recipe.compile else self.state.net
         self.held: tuple[str, ...] = ()
         self.moving_since = 0
@@ -165,8 +166,9 @@ class _Run:
             for name, parameter in state.net.named_parameters():
                 parameter.requires_grad_(_part(name) not in phase.hold)
         rate = _learning_rate(recipe, state.step - self.moving_since, done)
-        for group in state.optimiser.param_groups:
-            group["lr"] = rate * group["pace"]
+        for optimiser in state.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate * group["pace"]
         pixels = self.sampler.batch(self.team.share(phase.batch), phase.crop)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             losses = self.objective.losses(self.net, pixels)
@@ -230,6 +232,8 @@ def _start(
     objective: Objective,
     sampler: CropSampler,
     path: Path,
+    team: Team,
+    half: bool,
 ) -> State:
     """A fresh state of an untrained network, or the one of the checkpoint if there is one."""
     size = min(net.start_size, max(phase.crop for phase in recipe.phases))
@@ -245,14 +249,7 @@ def _start(
     ema.load_state_dict(net.state_dict())
     for each in (net, ema):
         each.to(sampler.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(
-        _groups(net, recipe),
-        lr=recipe.learning_rate,
-        betas=recipe.betas,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-    state = State(net, ema, optimiser, objective)
+    state = State(net, ema, _optimisers(net, recipe, team, half), objective)
     if path.exists():
         state.load(path)
     return state
@@ -263,13 +260,40 @@ def _part(parameter: str) -> str:
     return parameter.partition(".")[0]
 
 
-def _groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Parameters in two groups: the layers that a KLT filled start good and move slowly."""
+def _optimisers(
+    net: nn.Module, recipe: Recipe, team: Team, half: bool
+) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for what it takes, if the recipe wants it, and AdamW for the others."""
+    matrices: set[nn.Parameter] = set()
+    if recipe.optimiser == "muon":
+        matrices = {parameter for parameter in net.parameters() if is_matrix(parameter)}
+    optimisers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(
+            _groups(net, recipe, lambda parameter: parameter not in matrices),
+            lr=recipe.learning_rate,
+            betas=recipe.betas,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+    ]
+    if matrices:
+        groups = _groups(net, recipe, lambda parameter: parameter in matrices)
+        dtype = torch.bfloat16 if half else torch.float32
+        optimisers.append(Muon(groups, recipe.learning_rate, team, dtype))
+    return tuple(optimisers)
+
+
+def _groups(
+    net: nn.Module, recipe: Recipe, wanted: Callable[[nn.Parameter], bool]
+) -> list[dict[str, Any]]:
+    """Parameters in groups: the layers that a KLT filled start good and move slowly."""
     slow: list[Tensor] = []
     fast: list[Tensor] = []
     for name, parameter in net.named_parameters():
-        (slow if ".mixes." in name else fast).append(parameter)
-    return [{"params": fast, "pace": 1.0}, {"params": slow, "pace": recipe.klt_pace}]
+        if wanted(parameter):
+            (slow if ".mixes." in name else fast).append(parameter)
+    groups = [{"params": fast, "pace": 1.0}, {"params": slow, "pace": recipe.klt_pace}]
+    return [group for group in groups if group["params"]]
 
 
 def _learning_rate(recipe: Recipe, step: int, done: float) -> float:

@@ -14,6 +14,10 @@ from quantal.errors import ArgumentError
 __all__ = ["Phase", "Recipe", "read_recipe"]
 
 
+#: What `optimiser` may be.
+OPTIMISERS = ("adamw", "muon")
+
+
 @dataclass(frozen=True)
 class Phase:
     """Crops of `crop` pixels in batches of `batch`, until this fraction of the run is done.
@@ -39,6 +43,7 @@ class Recipe:
     model: dict[str, Any] = field(default_factory=dict)
     steps: int = 20_000
     minutes: float | None = None
+    optimiser: str = "adamw"
     learning_rate: float = 2e-3
     klt_pace: float = 0.3
     final_fraction: float = 0.02
@@ -68,6 +73,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.phases or self.phases[-1].until < 1.0:
             raise ArgumentError("a recipe needs steps >= 1 and phases whose last is `until: 1.0`")
+        if self.optimiser not in OPTIMISERS:
+            known = ", ".join(OPTIMISERS)
+            raise ArgumentError(f"there is no optimiser {self.optimiser!r}; there are {known}")
         if self.processes < 1:
             raise ArgumentError(f"a run needs at least one process, not {self.processes}")
         for phase in self.phases:

@@ -1,4 +1,4 @@
-"""The state of a training run: weights, their average, the optimiser; saved and resumed."""
+"""The state of a training run: weights, their average, the optimisers; saved and resumed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class State:
 
     net: Trainable
     ema: Trainable
-    optimiser: torch.optim.Optimizer
+    optimisers: tuple[torch.optim.Optimizer, ...]
     objective: Objective
     step: int = 0
     seconds: float = 0.0
@@ -49,14 +49,15 @@ class State:
         A gradient that is not finite, or far larger than its like of late, changes nothing: one
         such step can undo an hour.
         """
-        self.optimiser.zero_grad(set_to_none=True)
+        self.net.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         team.average(parameter.grad for parameter in self.net.parameters())
         norm = float(nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip))
         warming = self.step < recipe.warmup_steps
         if math.isfinite(norm) and (warming or norm < _SPIKE * self.norm):
             self.norm += 0.02 * (norm - self.norm)
-            self.optimiser.step()
+            for optimiser in self.optimisers:
+                optimiser.step()
             self._average(recipe.ema)
         else:
             self.skipped += 1
@@ -82,7 +83,7 @@ class State:
             {
                 "net": self.net.state_dict(),
                 "ema": self.ema.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
                 "step": self.step,
                 "seconds": self.seconds,
                 "skipped": self.skipped,
@@ -100,7 +101,8 @@ class State:
             saved = torch.load(path, map_location="cpu", weights_only=True)
             self.net.load_state_dict(saved["net"])
             self.ema.load_state_dict(saved["ema"])
-            self.optimiser.load_state_dict(saved["optimiser"])
+            for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
+                optimiser.load_state_dict(state)
             self.step, self.seconds = saved["step"], saved["seconds"]
             self.skipped, self.norm = saved["skipped"], saved["norm"]
             self.objective.restore(saved["objective"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -56,17 +56,31 @@ class Team:
             )
         return own
 
-    def average(self, gradients: Iterable[Tensor | None]) -> None:
-        """Replace gradients by their means over the team."""
-        if self.size == 1:
+    def divide(self, work: Sequence[float]) -> list[int]:
+        """Whose each piece of work is, so that nobody has much more than the others."""
+        loads, owners = [0.0] * self.size, [0] * len(work)
+        for piece in sorted(range(len(work)), key=lambda piece: -work[piece]):
+            owners[piece] = loads.index(min(loads))
+            loads[owners[piece]] += work[piece]
+        return owners
+
+    def add(self, tensors: list[Tensor]) -> None:
+        """Replace tensors by their sums over the team."""
+        if self.size == 1 or not tensors:
             return
-        own = [gradient for gradient in gradients if gradient is not None]
-        flat = torch.cat([gradient.flatten() for gradient in own])
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
         with _together():
             dist.all_reduce(flat)
-        flat /= self.size
-        means = torch.split(flat, [gradient.numel() for gradient in own])
-        torch._foreach_copy_(own, [m.view_as(g) for m, g in zip(means, own, strict=True)])
+        sums = torch.split(flat, [tensor.numel() for tensor in tensors])
+        views = [total.view_as(tensor) for total, tensor in zip(sums, tensors, strict=True)]
+        torch._foreach_copy_(tensors, views)
+
+    def average(self, gradients: Iterable[Tensor | None]) -> None:
+        """Replace gradients by their means over the team."""
+        if self.size > 1:
+            own = [gradient for gradient in gradients if gradient is not None]
+            torch._foreach_div_(own, self.size)
+            self.add(own)
 
     def agree(self, tensors: Iterable[Tensor]) -> None:
         """Take over the first process's values."""
