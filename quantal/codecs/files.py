@@ -12,7 +12,7 @@ from torch import Tensor
 from quantal import container, media
 from quantal.codecs import zoo
 from quantal.codecs.base import Codec, Latents, Pixels, Tell
-from quantal.codecs.registry import codec_class, load
+from quantal.codecs.registry import codec_class, earlier, load
 from quantal.codecs.targets import (
     Target,
     check_effort,
@@ -188,16 +188,25 @@ def _codec_for(file: container.File, device: str, codec: Codec | None) -> Codec:
     header = file.header
     if codec is None and header.codec == zoo.FAMILY:
         raise ModelError(_needed(file))
-    codec = codec or load(header.codec, device)
+    codec = codec or _version(header, device)
     if codec.name != header.codec:
         raise ModelError(f"the file was made by codec {header.codec!r}, this is {codec.name!r}")
     if codec.model_hash != header.model_hash:
         raise ModelError(
             f"the file needs the model {header.model_hash.hex()} of codec {header.codec!r}, and "
-            f"{codec.model_hash.hex()} is here; decode it with the version or the weights that "
-            "wrote it"
+            f"{codec.model_hash.hex()} is here; name the weights that wrote it with --weights FILE, "
+            f"or keep them as {header.codec}@1.safetensors in the folder QUANTAL_WEIGHTS"
         )
     return codec
+
+
+def _version(header: container.Header, device: str) -> Codec:
+    """The codec with the weights that a file was made with, if they are here; else with today's."""
+    today = load(header.codec, device)
+    if today.model_hash == header.model_hash:
+        return today
+    before = (load(name, device) for name in earlier(header.codec))
+    return next((codec for codec in before if codec.model_hash == header.model_hash), today)
 
 
 def _needed(file: container.File) -> str:

@@ -10,8 +10,8 @@ import json
 import os
 import struct
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -30,6 +30,7 @@ __all__ = [
     "available",
     "codec_class",
     "device_name",
+    "earlier",
     "load",
     "names",
 ]
@@ -107,17 +108,38 @@ def _entries() -> dict[str, CodecEntry]:
             warnings.warn(message, QuantalWarning, stacklevel=3)
             continue
         entries.setdefault(found.name, found)
-    return entries
+    return {name: each for entry in entries.values() for name, each in _versions(entry)}
 
 
-def _weights(entry: CodecEntry) -> Path:
-    """Where a codec's weights lie: in the folder that the user named, else where they ship."""
+def _versions(entry: CodecEntry) -> Iterator[tuple[str, CodecEntry]]:
+    """A codec, and what it was before: `NAME@1` has the weights NAME@1.safetensors, if there."""
+    yield entry.name, entry
+    folders = (_own_folder(), entry.weights.parent)
+    earlier = {
+        file.stem: file
+        for folder in folders
+        if folder is not None
+        for file in folder.glob(f"{entry.weights.stem}@*{entry.weights.suffix}")
+    }
+    for name, file in sorted(earlier.items()):
+        about = f"`{entry.name}` with earlier weights, which files made with them need."
+        yield name, replace(entry, name=name, description=about, weights=file)
+
+
+def _own_folder() -> Path | None:
+    """The folder of weights that the user named."""
     folder = os.environ.get(_FOLDER_VARIABLE)
     if folder and not Path(folder).is_dir():
         raise ModelError(
             f"{_FOLDER_VARIABLE} says {folder!r}, which is no folder; name or unset it"
         )
-    own = Path(folder) / entry.weights.name if folder else entry.weights
+    return Path(folder) if folder else None
+
+
+def _weights(entry: CodecEntry) -> Path:
+    """Where a codec's weights lie: in the folder that the user named, else where they ship."""
+    folder = _own_folder()
+    own = folder / entry.weights.name if folder else entry.weights
     return own if own.is_file() else entry.weights
 
 
@@ -159,6 +181,11 @@ def names() -> tuple[str, ...]:
 
 def _names(entries: Iterable[str]) -> tuple[str, ...]:
     return (*entries, zoo.FAMILY, *zoo.NAMES)
+
+
+def earlier(name: str) -> tuple[str, ...]:
+    """The earlier versions of a codec whose weights are here, the latest first."""
+    return tuple(found for found in reversed(_entries()) if found.startswith(f"{name}@"))
 
 
 def available() -> tuple[CodecInfo, ...]:
