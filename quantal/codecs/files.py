@@ -194,8 +194,8 @@ def _codec_for(file: container.File, device: str, codec: Codec | None) -> Codec:
     if codec.model_hash != header.model_hash:
         raise ModelError(
             f"the file needs the model {header.model_hash.hex()} of codec {header.codec!r}, and "
-            f"{codec.model_hash.hex()} is here; name the weights that wrote it with --weights FILE, "
-            f"or keep them as {header.codec}@1.safetensors in the folder QUANTAL_WEIGHTS"
+            f"{codec.model_hash.hex()} is here; name the weights that wrote it with --weights "
+            f"FILE, or keep them as {header.codec}@1.safetensors in the folder QUANTAL_WEIGHTS"
         )
     return codec
 
