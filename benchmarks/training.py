@@ -30,7 +30,6 @@ from quantal.train.recipe import Phase, Recipe
 
 #: Threads, processes, crops a step and their side: the layouts that are compared.
 LAYOUTS = (
-    (1, 1, 8, 128),
     (1, 1, 16, 128),
     (1, 1, 4, 256),
     (2, 1, 16, 128),
@@ -80,7 +79,7 @@ def main() -> None:
         )
     console.print(costs)
     shares = Table("part of a step of 16 crops, one thread", "share")
-    for kind, share in _shares(_laid_out(recipe, 1, 1, 16, 128, 3)).most_common():
+    for kind, share in _shares(_laid_out(recipe, 1, 1, 16, 128, 10)).most_common():
         shares.add_row(kind, f"{share:.0%}")
     console.print(shares)
 
@@ -139,7 +138,7 @@ def _shares(recipe: Recipe) -> Counter[str]:
     profiler = profile(activities=[ProfilerActivity.CPU])
 
     def tell(entry: Mapping[str, Any]) -> None:
-        if entry.get("step") == 0 and "loss" in entry:
+        if entry.get("event") == "start":
             profiler.start()
         elif entry.get("event") == "end":
             profiler.stop()
