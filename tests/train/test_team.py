@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,20 +58,13 @@ def test_one_alone_changes_nothing():
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Path:
+def recipe(tmp_path: Path, sizes: dict[str, Any]) -> Path:
     Image.fromarray(data.astronaut()).save(tmp_path / "a.png")
     values = {
         "codec": "context-m",
         "data": [str(tmp_path / "a.png")],
         "out": str(tmp_path / "run"),
-        "model": {
-            "channels": [8, 12, 16],
-            "blocks": [1, 1, 1],
-            "z_channels": 8,
-            "hyper_width": 8,
-            "mean_width": 8,
-            "scale_width": 8,
-        },
+        "model": sizes,
         "steps": 6,
         "processes": 2,
         "phases": [{"until": 1.0, "crop": 64, "batch": 4}],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,15 +19,6 @@ from quantal.errors import ArgumentError, ModelError
 from quantal.train import export, read_recipe, run
 from quantal.train.data import CropSampler, read_pictures
 
-SIZES = {
-    "channels": [8, 12, 16],
-    "blocks": [1, 1, 1],
-    "z_channels": 8,
-    "hyper_width": 8,
-    "mean_width": 8,
-    "scale_width": 8,
-}
-
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
@@ -38,13 +30,13 @@ def pictures(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def recipe(tmp_path: Path, pictures: Path) -> Path:
+def recipe(tmp_path: Path, pictures: Path, sizes: dict[str, Any]) -> Path:
     path = tmp_path / "recipe.yaml"
     values = {
         "codec": "hyperprior",
         "data": [str(pictures)],
         "out": str(tmp_path / "run"),
-        "model": SIZES,
+        "model": sizes,
         "steps": 60,
         "warmup_steps": 5,
         "phases": [
@@ -199,11 +191,11 @@ def test_a_phase_holds_parts_and_prices_rounded_symbols(recipe, tmp_path):
         run(recipe, [f"phases={other}", f"out={tmp_path / 'other'}"])
 
 
-def test_a_context_codec_goes_on_from_another_codec_s_transforms(recipe, tmp_path):
+def test_a_context_codec_goes_on_from_another_codec_s_transforms(recipe, tmp_path, sizes):
     weights = run(recipe, ["steps=20"])
     changes = {"codec": "context-s", "start_from": str(weights), "steps": 6, "out": "x"}
     changes["out"] = str(tmp_path / "context")
-    sizes = {**SIZES, "blocks": [2, 1, 1], "order": "places"}
+    sizes = {**sizes, "blocks": [2, 1, 1], "order": "places"}
     options = [f"{key}={value}" for key, value in changes.items()]
     hold = json.dumps([{"until": 1.0, "crop": 64, "batch": 2, "hold": ["analysis", "synthesis"]}])
     grown = run(recipe, [*options, f"model={json.dumps(sizes)}", f"phases={hold}"])
