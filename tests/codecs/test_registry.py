@@ -21,7 +21,7 @@ from small import write_small
 
 MINE = CodecEntry("mine", "Of another package.", "my_package.codec:MyCodec", Path("absent"))
 
-OWN = [entry.name for entry in registry._OWN]
+OWN = [name for entry in registry._OWN for name, _ in registry._versions(entry)]
 
 
 def install(monkeypatch: pytest.MonkeyPatch, found: object) -> None:
