@@ -40,6 +40,17 @@ def _strides(levels: int) -> tuple[int, ...]:
     return tuple(accumulate(_steps(levels), operator.mul))
 
 
+def _in_float(mix: nn.Module, x: Tensor) -> Tensor:
+    """A level's first or last layer, in float32 whatever autocast the caller is in.
+
+    All that a picture is passes through it, and what follows adds to it. In bfloat16 a flat area
+    would be off by up to a level, by the same everywhere, and a network that is trained so would
+    make up for that and be off without.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return mix(x.float())  # type: ignore[no-any-return]
+
+
 def _reach(stages: Iterable[Stage]) -> int:
     """Pixels that all levels together reach in each direction."""
     return sum(stage.reach for stage in stages)
@@ -108,7 +119,7 @@ class PyramidAnalysis(nn.Module):
 
     def step(self, level: int, x: Tensor, regions: Tensor | None = None) -> Tensor:
         """From one level to the next; level 0 takes centred pixels."""
-        mixed = self.mixes[level](self.gathers[level](x))
+        mixed = _in_float(self.mixes[level], self.gathers[level](x))
         return self.refines[level](mixed, regions)  # type: ignore[no-any-return]
 
 
@@ -155,7 +166,7 @@ class PyramidSynthesis(nn.Module):
     def step(self, level: int, x: Tensor, regions: Tensor | None = None) -> Tensor:
         """From one level, coarsest first, to the next finer one; the last gives centred pixels."""
         refined = self.refines[level](x, regions)
-        return self.scatters[level](self.mixes[level](refined))  # type: ignore[no-any-return]
+        return self.scatters[level](_in_float(self.mixes[level], refined))  # type: ignore[no-any-return]
 
 
 @torch.no_grad()
