@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from quantal.codecs._net import CodecNet
@@ -38,6 +39,8 @@ SLOPE = 1.3
 #: 6 / ln 2 = 8.7 for fine steps; but symbols decided one by one change the picture together, and
 #: with less the step overshoots.
 WORTH = 15.6
+#: How far beyond the least error a step may go: rounding takes a part of it back.
+_BEYOND = 1.3
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,20 @@ class Window:
 
     def error(self, y_hat: Tensor) -> Tensor:
         """What the error of the picture drawn from y_hat is worth, in bits."""
-        device = y_hat.device
+        return self.errors(y_hat).sum()
+
+    def errors(self, y_hat: Tensor) -> Tensor:
+        """The same at each place of the latents [1, 1, h, w]."""
+        device, stride = y_hat.device, self.net.synthesis.stride
         with torch.autocast(device.type, torch.bfloat16, enabled=half_pays(device)):
             drawn = self.net.synthesis(y_hat)
         height, width = self.pixels.shape[-2:]
         # A decoder clips: what it clips to may be far from what was drawn, and exact.
         seen = clamp_through(drawn[..., :height, :width].float(), 0.0, 1.0)
-        squares = (seen - self.pixels).square().sum()
-        return squares * _error_price(self.position)[0]
+        squares = (seen - self.pixels).square().sum(1, keepdim=True)
+        below, beside = drawn.shape[-2] - height, drawn.shape[-1] - width
+        places = F.avg_pool2d(F.pad(squares, (0, beside, 0, below)), stride)
+        return places * stride**2 * _error_price(self.position)[0]
 
 
 def _error_price(position: Tensor) -> Tensor:
@@ -141,19 +150,29 @@ def step_once(window: Window, tell: Tell) -> Tensor:
     """Latents [1, M, h, w] to round instead of the analysis's: the errors of rounding add up less.
 
     One step of Newton's method from the picture as it would be coded, with one curvature for all
-    symbols.
+    symbols; where the error curves more than that, the step is shortened.
     """
     net, position = window.net, window.position
     with torch.no_grad():
         coded = net.code_told(window.y, window.told(), position, window.prices.rounded)
     y_hat = coded.y_hat.detach().requires_grad_()
     with torch.enable_grad():
-        (slope,) = torch.autograd.grad(window.error(y_hat), y_hat)
+        errors = window.errors(y_hat)
+        (slope,) = torch.autograd.grad(errors.sum(), y_hat)
     gain, ungain = net.gain(position), net.ungain(position)
     with torch.no_grad():
-        moved = y_hat / ungain - slope * ungain / (2 * WORTH)
+        way = -slope * ungain.square() / (2 * WORTH)
+        fall = _around(-(slope * way).sum(1, keepdim=True))
+        bend = _around(window.errors(y_hat + way) - errors) + fall
+        # Along the way the error is a parabola, least at this part of it.
+        best = torch.where(bend > 0, fall / (2 * bend), 1.0)
         tell(1.0)
-        return moved / gain
+        return (y_hat + (_BEYOND * best).clamp(0, 1) * way) / (ungain * gain)
+
+
+def _around(places: Tensor) -> Tensor:
+    """Means over 3 x 3 places: what one latent changes, others draw as well."""
+    return F.avg_pool2d(places, 3, 1, 1, count_include_pad=False)
 
 
 class _Relaxed:
