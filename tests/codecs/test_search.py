@@ -13,7 +13,7 @@ from PIL import Image
 
 import quantal
 from quantal import container, media
-from quantal.codecs import _pyramid
+from quantal.codecs import _pyramid, _search
 from quantal.codecs._context_net import ContextConfig, ContextNet
 from quantal.codecs._prices import Prices
 from quantal.codecs._pyramid import PyramidCodec
@@ -85,6 +85,17 @@ def test_more_effort_costs_less(quality, small_photograph, codecs) -> None:
     assert costs[1] <= costs[0]
     assert costs[2] <= costs[1]
     assert costs[3] < costs[1]
+
+
+def test_a_step_too_long_is_shortened(small_photograph, codecs, monkeypatch) -> None:
+    # As if every error curved four times as much as is thought of them.
+    monkeypatch.setattr(_search, "WORTH", _search.WORTH / 4)
+    codec = codecs["hyperprior"]
+    plain, searched = (
+        cost(small_photograph, codec.compress(small_photograph, quality=80, effort=effort), codec)
+        for effort in (0, 1)
+    )
+    assert searched < plain
 
 
 def test_a_long_search_is_never_worse_than_a_step(codec, small_photograph) -> None:
