@@ -170,8 +170,7 @@ class _Run:
             for group in optimiser.param_groups:
                 group["lr"] = rate * group["pace"]
         pixels = self.sampler.batch(self.team.share(phase.batch), phase.crop)
-        half = self.half if phase.bfloat16 is None else phase.bfloat16
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             losses = self.objective.losses(self.net, pixels)
         norm = state.follow(losses["loss"], recipe, self.team)
         self.objective.learn()

@@ -23,8 +23,7 @@ class Phase:
     """Crops of `crop` pixels in batches of `batch`, until this fraction of the run is done.
 
     hold: parts of the network that stand still meanwhile, as `analysis`; rounded: whether rounded
-    symbols are priced, as in files, instead of noisy ones, whose price has a smoother gradient;
-    bfloat16: whether to compute in it, null for what the recipe says.
+    symbols are priced, as in files, instead of noisy ones, whose price has a smoother gradient.
     """
 
     until: float
@@ -32,7 +31,6 @@ class Phase:
     batch: int
     hold: tuple[str, ...] = ()
     rounded: bool = False
-    bfloat16: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -191,22 +191,6 @@ def test_a_phase_holds_parts_and_prices_rounded_symbols(recipe, tmp_path):
         run(recipe, [f"phases={other}", f"out={tmp_path / 'other'}"])
 
 
-def test_a_phase_decides_its_own_precision(recipe, tmp_path):
-    def trained(name: str, whole: bool, phase: bool | None) -> dict[str, torch.Tensor]:
-        phases = json.dumps([{"until": 1.0, "crop": 64, "batch": 2, "bfloat16": phase}])
-        out = tmp_path / name
-        run(recipe, ["steps=2", f"bfloat16={json.dumps(whole)}", f"phases={phases}", f"out={out}"])
-        return torch.load(out / "checkpoint.pt", weights_only=True)["net"]
-
-    single, half, mixed = (
-        trained("a", False, None),
-        trained("b", True, None),
-        trained("c", True, False),
-    )
-    assert all(torch.equal(single[name], mixed[name]) for name in single)
-    assert not all(torch.equal(single[name], half[name]) for name in single)
-
-
 def test_a_context_codec_goes_on_from_another_codec_s_transforms(recipe, tmp_path, sizes):
     weights = run(recipe, ["steps=20"])
     changes = {"codec": "context-s", "start_from": str(weights), "steps": 6, "out": "x"}
