@@ -21,7 +21,7 @@ from quantal.train.objective import Objective
 from quantal.train.recipe import Phase, Recipe
 from quantal.transforms import region_labels
 
-__all__ = ["RateDistortion"]
+__all__ = ["RateDistortion", "rate_positions"]
 
 #: Regions that a crop is cut into, for transforms that learn from them.
 _REGIONS = 16
@@ -49,7 +49,8 @@ class RateDistortion(Objective):
 
     def losses(self, net: Any, pixels: Tensor) -> dict[str, Tensor]:
         """The loss and what it consists of, means over the batch."""
-        position = _positions(len(pixels), self.generator).to(pixels.device)
+        drawn = rate_positions(len(pixels), self.recipe.middle_rates, self.generator)
+        position = drawn.to(pixels.device)
         estimate = net(pixels, position, _regions(net, pixels))
         area = pixels.shape[-1] * pixels.shape[-2]
         with torch.autocast(pixels.device.type, enabled=False):
@@ -69,10 +70,15 @@ class RateDistortion(Objective):
         return [*evaluate(ema.eval(), pictures, self.recipe.evaluation_rates)]
 
 
-def _positions(count: int, generator: torch.Generator) -> Tensor:
-    """Stratified rate positions [count]: one in each of `count` equal parts of the range."""
+def rate_positions(count: int, middle: float, generator: torch.Generator) -> Tensor:
+    """Stratified rate positions [count]: one in each of `count` equally likely parts of the range.
+
+    The middle of the range is drawn 1 / (1 - middle) times as often as if all were alike, its ends
+    1 / (1 + middle) times.
+    """
     drawn = (torch.arange(count) + torch.rand(count, generator=generator)) / count
-    return drawn * (RATE_INDICES - 1)
+    turn = 2 * math.pi
+    return (drawn + middle * torch.sin(turn * drawn) / turn) * (RATE_INDICES - 1)
 
 
 def _regions(net: nn.Module, pixels: Tensor) -> Tensor | None:

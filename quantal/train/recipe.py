@@ -54,6 +54,7 @@ class Recipe:
     ema: float = 0.999
     phases: tuple[Phase, ...] = (Phase(1.0, 128, 16),)
     distortion: str = "rgb"
+    middle_rates: float = 0.0
     generative: dict[str, Any] = field(default_factory=dict)
     quantise_from: float = 0.7
     evaluation: tuple[str, ...] = ()
@@ -76,6 +77,8 @@ class Recipe:
         if self.optimiser not in OPTIMISERS:
             known = ", ".join(OPTIMISERS)
             raise ArgumentError(f"there is no optimiser {self.optimiser!r}; there are {known}")
+        if not 0 <= self.middle_rates < 1:
+            raise ArgumentError(f"middle_rates is at least 0 and below 1, not {self.middle_rates}")
         if self.processes < 1:
             raise ArgumentError(f"a run needs at least one process, not {self.processes}")
         for phase in self.phases:

@@ -161,6 +161,7 @@ def test_missing_pictures_are_named(recipe, data, message):
         ("model=3", "mapping"),
         ("steps.most=3", "not a section"),
         ("steps=[", "not YAML"),
+        ("middle_rates=1", "at least 0 and below 1, not 1"),
         ("distortion=lpips", "no distortion 'lpips'; there are: rgb, ycbcr, ms-ssim"),
         ("distortion=ms-ssim", "crops of 176 pixels a side or more, not 64"),
     ],
