@@ -6,7 +6,6 @@ every rate hold.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,33 +16,19 @@ from torch import Tensor
 
 from quantal.codecs._vq_draw import Painter
 from quantal.codecs._vq_maps import Maps, Priors, Step
-from quantal.codecs._vq_net import RUNGS, VqNet, index_bpp
-from quantal.codecs._vq_weights import Ladder, Segment, VqWeights, write_vq_weights
+from quantal.codecs._vq_net import RUNGS, VqNet
+from quantal.codecs._vq_weights import Ladder, VqWeights, write_vq_weights
 from quantal.entropy.index_fit import Sample, fit_prior
 from quantal.entropy.kmeans import kmeans, nearest
 from quantal.train.card import card, kmac
+from quantal.train.vq_ladder import fit_ladder, join_ladder, some_of
 
-__all__ = ["COARSE", "PLAN", "export_refined", "export_vq", "fit_ladder", "fit_priors"]
+__all__ = ["export_refined", "export_vq", "fit_priors", "training_maps"]
 
 #: Classes of entries, and states of contexts.
 CLASSES, STATES, DEPTH_STATES = 8, 32, 16
-#: The lowest rates have smaller and smaller codebooks of the first rung, and no other rung.
-COARSE = ((3, 3, 3), (2, 2, 2), (1, 1, 1))
-#: The segments of the ladder above them: codebooks, by their place among those there are, and the
-#: bits per pixel (were all entries equally likely) at which each ends; where the first one begins.
-PLAN = (
-    ((0, 2, 2), 0.023),
-    ((0, 0, 3), 0.042),
-    ((0, 0, 2), 0.085),
-    ((0, 0, 0), 0.18),
-)
-_LOWEST = 0.0099
-#: The part of all rates that each of the lowest has; a price at which no cell has another rung.
-_COARSE_PART, _DEAR = 0.03, 1e3
-#: A price at which all cells get all rungs; steps of a search.
-_CHEAP, _HALVINGS = 1e-9, 24
-#: Pictures that the ladder is fitted on, and that indices are counted on.
-_LADDER_PICTURES, _PICTURES = 24, 900
+#: Pictures that indices are counted on.
+_PICTURES = 900
 
 
 def _vector_classes(
@@ -81,66 +66,6 @@ def fit_priors(
     depths = [Sample(one.depth) for one in maps]
     depth = fit_prior(depths, np.arange(RUNGS, dtype=np.uint8), RUNGS, 1, DEPTH_STATES)
     return Priors(depth, tuple(found))
-
-
-def fit_ladder(net: VqNet, pictures: Sequence[Tensor]) -> Ladder:
-    """Prices between which a rate moves, so that segments follow one another in bits per pixel."""
-    painter = Painter(net, torch.device("cpu"))
-    sample = _some(pictures, _LADDER_PICTURES)
-    latents = [painter.analyse(p.permute(1, 2, 0).numpy()) for p in sample]
-
-    def price_at(gains: tuple[Tensor, Tensor], books: tuple[int, ...], wanted: float) -> float:
-        dear, cheap = max(float(gains[0].max()), 2 * _CHEAP), _CHEAP
-        for _ in range(_HALVINGS):
-            middle = math.sqrt(dear * cheap)
-            second = gains[0] > middle
-            depth = second.int() + (second & (gains[1] > middle))
-            short = _nominal_bpp(net, books, depth) < wanted
-            dear, cheap = (middle, cheap) if short else (dear, middle)
-        return math.sqrt(dear * cheap)
-
-    def known(places: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(min(place, len(net.config.entries) - 1) for place in places)
-
-    segments = [
-        Segment((place + 1) * _COARSE_PART, known(places), _DEAR, _DEAR)
-        for place, places in enumerate(COARSE)
-    ]
-    start, low = segments[-1].until, _LOWEST
-    span = math.log(PLAN[-1][1] / _LOWEST) / (1 - start)
-    for places, high in PLAN:
-        books = known(places)
-        gains = _gains(painter, latents, books)
-        until = 1.0 if high == PLAN[-1][1] else start + math.log(high / _LOWEST) / span
-        segments.append(
-            Segment(until, books, price_at(gains, books, low), price_at(gains, books, high))
-        )
-        low = high
-    return Ladder(tuple(segments))
-
-
-def _some(pictures: Sequence[Tensor], count: int) -> Sequence[Tensor]:
-    """About so many, from all over the list."""
-    return pictures[:: max(len(pictures) // count, 1)]
-
-
-def _gains(
-    painter: Painter, latents: Sequence[Tensor], books: tuple[int, ...]
-) -> tuple[Tensor, Tensor]:
-    """What all cells of pictures gain by the second and the third rung [n], if all have both."""
-    found: tuple[list[Tensor], list[Tensor]] = ([], [])
-    for one in latents:
-        maps = painter.describe(one, Step(books, _CHEAP))
-        for rung in (1, 2):
-            indices = torch.from_numpy(maps.indices[rung]).clamp_min(0)
-            found[rung - 1].append(painter.gain(rung, books[rung], indices).flatten())
-    return torch.cat(found[0]), torch.cat(found[1])
-
-
-def _nominal_bpp(net: VqNet, books: tuple[int, ...], depth: Tensor) -> float:
-    """Bits per pixel of cells of such depths, were all entries equally likely."""
-    shares = torch.stack([(depth >= rung).float().mean() for rung in range(RUNGS)])
-    return float(index_bpp(torch.tensor([net.config.entries[book] for book in books]), shares))
 
 
 def _step(net: VqNet, ladder: Ladder, generator: np.random.Generator) -> Step:
@@ -194,9 +119,11 @@ def export_vq(
 ) -> bytes:
     """Write the weights file of a network in evaluation mode, half precision already."""
     ladder = fit_ladder(net, pictures)
-    maps = training_maps(net, _some(pictures, _PICTURES), ladder, each)
+    maps = training_maps(net, some_of(pictures, _PICTURES), ladder, each)
     told = card(net, steps, training_data, **_work(net))
-    return write_vq_weights(out, net, fit_priors(net, maps), ladder, told)
+    priors = fit_priors(net, maps)
+    ladder = join_ladder(net, ladder, priors, pictures)
+    return write_vq_weights(out, net, priors, ladder, told)
 
 
 def export_refined(
