@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,6 +25,8 @@ R = TypeVar("R")
 
 #: Pools that may break in a row before a task is given up.
 _TRIES = 3
+#: Seconds that the first process may take to start. One that can't start may also never end.
+_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,10 @@ def _in_processes(
 
     That happens when a process dies before its pool knows what it was at.
     """
-    if not any(result is True for _, result in _in_pool(_ready, {0: None}, 1, threads, None)):
+    probe = _in_pool(_ready, {0: None}, 1, threads, None, _START_SECONDS)
+    if not any(result is True for _, result in probe):
         raise EvaluationError(
-            "no worker process can start; a script that measures over several processes does it "
+            "no worker process starts; a script that measures over several processes does it "
             'under `if __name__ == "__main__":`, for each of them imports it'
         )
     left = dict(enumerate(tasks))
@@ -119,8 +123,10 @@ def _in_pool(
     jobs: int,
     threads: int,
     timeout: float | None,
+    patience: float | None = None,
 ) -> Iterator[tuple[int, R | Failure]]:
-    """Number and result of tasks; of all, unless the pool breaks."""
+    """Number and result of tasks; of all, unless the pool breaks or all take longer than patience,
+    in seconds, which counts from now and not, as timeout does, from when a task begins."""
     pebble = require("pebble", "work in several processes")
     from concurrent.futures import BrokenExecutor, as_completed
     from concurrent.futures import TimeoutError as FutureTimeout
@@ -136,18 +142,19 @@ def _in_pool(
             pool.schedule(function, args=[task], timeout=timeout): number
             for number, task in tasks.items()
         }
-        for future in as_completed(futures):
-            number = futures[future]
-            try:
-                yield number, future.result()
-            except FutureTimeout:
-                yield number, Failure(f"gave no answer within {timeout:g} s and was stopped")
-            except pebble.ProcessExpired as error:
-                yield number, Failure(f"its process died (exit status {error.exitcode})")
-            except BrokenExecutor:
-                return
-            except Exception as error:
-                yield number, Failure(explain(error))
+        with suppress(FutureTimeout):
+            for future in as_completed(futures, patience):
+                number = futures[future]
+                try:
+                    yield number, future.result()
+                except FutureTimeout:
+                    yield number, Failure(f"gave no answer within {timeout:g} s and was stopped")
+                except pebble.ProcessExpired as error:
+                    yield number, Failure(f"its process died (exit status {error.exitcode})")
+                except BrokenExecutor:
+                    return
+                except Exception as error:
+                    yield number, Failure(explain(error))
         pool.close()
     finally:
         pool.stop()  # at an interrupt, what has not begun never does; otherwise nothing is left

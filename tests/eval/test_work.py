@@ -55,7 +55,7 @@ def test_a_script_without_a_guard(tmp_path: Path) -> None:
     )
     done = run(script)
     assert done.returncode != 0
-    assert "no worker process can start" in done.stderr
+    assert "no worker process starts" in done.stderr
     script.write_text(
         "from quantal.eval.work import spread\n"
         "def double(n): return 2 * n\n"
@@ -63,6 +63,21 @@ def test_a_script_without_a_guard(tmp_path: Path) -> None:
     )
     done = run(script)
     assert done.stdout.strip() == "{1: 2, 2: 4}"
+
+
+def test_a_process_that_never_begins_is_given_up(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import time\n"
+        "from quantal.eval import work\n"
+        "work._START_SECONDS = 3.0\n"
+        "def double(n): return 2 * n\n"
+        "if __name__ == '__main__': print(dict(work.spread(double, [1, 2], jobs=1)))\n"
+        "else: time.sleep(1000)\n"
+    )
+    done = run(script)
+    assert done.returncode != 0
+    assert "no worker process starts" in done.stderr
 
 
 def test_a_crash_at_once_and_often() -> None:
