@@ -75,7 +75,6 @@ def join_ladder(net: VqNet, ladder: Ladder, priors: Priors, pictures: Sequence[T
     change, what were as many bits were all entries equally likely are not when coded.
     """
     described = _Described(net, pictures)
-
     segments = list(ladder.segments)
     for place in range(len(COARSE), len(segments)):
         before, segment = segments[place - 1], segments[place]
