@@ -339,9 +339,12 @@ class VqNet(nn.Module):
             passed = codes + (found - codes).detach()
             joined = self.joined(place, x, passed, where, request)
             if place == 1 and self.refiner is not None:
-                # What refining is for: features as if nothing had been quantised.
+                # What refining is for: features as if nothing had been quantised. The refiner's
+                # business alone: a rung that learned from this too would grow without end.
+                noisy = (x + rung.injected(passed, where)).detach()
                 clean = (x + rung.leave(codes)).detach()
-                error = error + (joined - clean).float().square().sum(1)
+                refined = self.refiner(noisy, self._bpp(request))
+                error = error + (refined - clean).float().square().sum(1)
             loss = loss + error.flatten(1).mean(1) / pixels_each
             x = self.synthesis.step(place, joined)
         return x, loss, found_indices
