@@ -1,4 +1,5 @@
-"""Make docs/benchmarks anew: rate-distortion on two sets of pictures, with curves and costs.
+"""Make docs/benchmarks anew: rate-distortion on two sets of pictures, with curves and costs; and
+what README, the pages of codecs and the model cards quote of it.
 
     make benchmark KODAK=DIR CID22=DIR PUBLISHED=DIR PERCEPTUAL=DIR
 
@@ -16,16 +17,16 @@ import argparse
 import gzip
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
+from _quotes import quote
+from _tables import delta, rate_at, table
 from rich.console import Console
 
 from quantal.eval.bdrate import BD
 from quantal.eval.codecs import codecs
-from quantal.eval.curves import Curve
 from quantal.eval.provenance import Provenance, provenance
 from quantal.eval.rd import JOURNAL, Plan, RDResult, find_pictures, measure_rd
 from quantal.eval.report import write_report
@@ -94,10 +95,11 @@ def main() -> None:
         shutil.rmtree(options.work / "costs", ignore_errors=True)
     costs = _costs(plan, options.work)
     made = provenance()  # before the pages written here make the checkout differ from its commit
-    publish("kodak", "Kodak", plan, costs, made)
+    results = {"kodak": publish("kodak", "Kodak", plan, costs, made)}
     if options.cid22:
         other = replace(plan, data=options.cid22, out=options.work / "cid22", references=())
-        publish("cid22", "CID22", other, None, made)
+        results["cid22"] = publish("cid22", "CID22", other, None, made)
+    quote(results)
 
 
 def _costs(plan: Plan, work: Path) -> RDResult:
@@ -116,7 +118,9 @@ def _tell(done: int, total: int, row: Row) -> None:
         Console(stderr=True).print(f"{done} of {total}", highlight=False)
 
 
-def publish(name: str, title: str, plan: Plan, costs: RDResult | None, made: Provenance) -> None:
+def publish(
+    name: str, title: str, plan: Plan, costs: RDResult | None, made: Provenance
+) -> RDResult:
     """Measure what isn't known yet, and write NAME.md, NAME.svg, NAME.json and NAME.jsonl.gz."""
     journal, packed = plan.out / JOURNAL, DOCS / f"{name}.jsonl.gz"
     if packed.exists() and not journal.exists():
@@ -135,6 +139,7 @@ def publish(name: str, title: str, plan: Plan, costs: RDResult | None, made: Pro
     text = json.dumps(summary, indent=1) + "\n"
     (DOCS / f"{name}.json").write_text(text, encoding="utf-8")
     (DOCS / f"{name}.md").write_text(_page(name, title, result, costs), encoding="utf-8")
+    return result
 
 
 def _page(name: str, title: str, result: RDResult, costs: RDResult | None) -> str:
@@ -158,7 +163,7 @@ def _page(name: str, title: str, result: RDResult, costs: RDResult | None) -> st
         "Read off each curve (pchip in log rate); empty where it doesn't reach.",
         _bpp_table(result),
         "## Lossless",
-        _table(
+        table(
             ("codec", "bpp"),
             [(n, f"{result.curves[n].bpp[0]:.2f}") for n in LOSSLESS if n in result.curves],
         ),
@@ -174,10 +179,11 @@ def _page(name: str, title: str, result: RDResult, costs: RDResult | None) -> st
         ]
     versions = [(sheet.codec, sheet.version) for sheet in result.sheets.values()]
     versions += [(n, c.source) for n, c in result.curves.items() if n not in result.sheets]
-    parts += ["## Versions", _table(("codec", "what"), versions)]
+    parts += ["## Versions", table(("codec", "what"), versions, numbers=False)]
     if result.failures:
+        head = ("codec", "picture", "quality", "reason")
         rows = [(r.codec, r.picture, f"{r.quality:g}", str(r.error)) for r in result.failures]
-        parts += ["## Failures", _table(("codec", "picture", "quality", "reason"), rows)]
+        parts += ["## Failures", table(head, rows, numbers=False)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -190,17 +196,9 @@ def _bd_table(result: RDResult, anchor: str) -> str:
         if name == anchor or name in LOSSLESS:
             continue
         found = [result.compare(name, anchor, metric, resamples=1000) for metric in metrics]
-        rows.append((name, *map(_delta, found), _range(found[0])))
+        rows.append((name, *map(delta, found), _range(found[0])))
     head = (f"versus `{anchor}`", *(titles[m] for m in metrics), "PSNR rests on, dB")
-    return _table(head, rows)
-
-
-def _delta(found: BD | str) -> str:
-    if isinstance(found, str):
-        return "–"
-    interval = found.interval
-    spread = f" ({interval[0]:+.1f} to {interval[1]:+.1f})" if interval else ""
-    return f"{found.percent:+.1f} %{spread}"
+    return table(head, rows)
 
 
 def _range(found: BD | str) -> str:
@@ -209,20 +207,11 @@ def _range(found: BD | str) -> str:
 
 def _bpp_table(result: RDResult) -> str:
     rows = [
-        (name, *(_rate_at(curve, decibels) for decibels in DECIBELS))
+        (name, *(rate_at(curve, decibels) for decibels in DECIBELS))
         for name, curve in result.curves.items()
         if name not in LOSSLESS and "psnr" in curve.values
     ]
-    return _table(("codec", *(f"{d} dB" for d in DECIBELS)), rows)
-
-
-def _rate_at(curve: Curve, decibels: float) -> str:
-    from scipy.interpolate import PchipInterpolator
-
-    psnr, log_rate = np.array(curve.values["psnr"]), np.log(np.array(curve.bpp))
-    if not psnr[0] <= decibels <= psnr[-1] or (np.diff(psnr) <= 0).any():
-        return ""
-    return f"{np.exp(PchipInterpolator(psnr, log_rate)(decibels)):.3f}"
+    return table(("codec", *(f"{d} dB" for d in DECIBELS)), rows)
 
 
 def _cost_table(costs: RDResult) -> str:
@@ -240,18 +229,12 @@ def _cost_table(costs: RDResult) -> str:
             )
         )
     head = ("codec", "encode s/MP", "decode s/MP", "encode MB", "decode MB")
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _most(values: Iterable[float | None]) -> str:
     known = [value for value in values if value is not None]
     return f"{max(known):.0f}" if known else ""
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    right = "---" if head[-1] in ("what", "reason") else "---:"
-    lines = [head, ["---", *(right for _ in head[1:])], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

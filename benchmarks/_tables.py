@@ -1,0 +1,35 @@
+"""What the pages of figures are made of: tables of Markdown, and how a figure is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from quantal.eval.bdrate import BD
+from quantal.eval.curves import Curve
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = True) -> str:
+    """numbers: whether all columns but the first are, and go to the right."""
+    rule = ["---", *(("---:" if numbers else "---") for _ in head[1:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *rows))
+
+
+def delta(found: BD | str) -> str:
+    """A BD-rate, and in brackets the interval over pictures; a dash where there is none."""
+    if isinstance(found, str):
+        return "–"
+    interval = found.interval
+    spread = f" ({interval[0]:+.1f} to {interval[1]:+.1f})" if interval else ""
+    return f"{found.percent:+.1f} %{spread}"
+
+
+def rate_at(curve: Curve, decibels: float) -> str:
+    """Bits per pixel at a PSNR, by pchip in log rate; empty where the curve doesn't reach."""
+    from scipy.interpolate import PchipInterpolator
+
+    psnr, log_rate = np.array(curve.values["psnr"]), np.log(np.array(curve.bpp))
+    if not psnr[0] <= decibels <= psnr[-1] or (np.diff(psnr) <= 0).any():
+        return ""
+    return f"{np.exp(PchipInterpolator(psnr, log_rate)(decibels)):.3f}"
