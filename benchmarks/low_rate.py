@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from _tables import table
 from rich.console import Console
 
 from quantal.eval.curves import Sheet
@@ -205,7 +206,7 @@ def _page(result: RDResult, metrics: Sequence[str], name: str, made: str) -> str
             cells = [f"{v:.3f}" if metric != "psnr" else f"{v:.2f}" for v in means]
             shown = [c if r >= least * 0.97 else "–" for c, r in zip(cells, rates, strict=True)]
             rows.append((family, *shown))
-        parts += [f"## {TITLES[metric]}", _table(("codec", *(f"{r:g} bpp" for r in RATES)), rows)]
+        parts += [f"## {TITLES[metric]}", table(("codec", *(f"{r:g} bpp" for r in RATES)), rows)]
     for own in (o for o in OURS if o in families):
         parts += _gains(families, metrics, own, classical, pictures)
     return "\n\n".join(parts) + "\n"
@@ -248,7 +249,7 @@ def _gains(
             if "best" in title
             else (f"## `{own}` beside `{title}` at equal bytes")
         )
-        yield _table(head, rows)
+        yield table(head, rows)
 
 
 def _gain_cell(metric: str, ours: Array, others: Array) -> str:
@@ -259,11 +260,6 @@ def _gain_cell(metric: str, ours: Array, others: Array) -> str:
         f"{ours.mean():.3f} ({found.percent:+.0f} %, {found.low:+.0f} to {found.high:+.0f}; "
         f"{found.wins} of {len(ours)})"
     )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":
