@@ -120,6 +120,7 @@ def _versions(entry: CodecEntry) -> Iterator[tuple[str, CodecEntry]]:
         for folder in folders
         if folder is not None
         for file in folder.glob(f"{entry.weights.stem}@*{entry.weights.suffix}")
+        if file.stem.rpartition("@")[2].isdecimal()  # not NAME@1-conceal, which lies beside it
     }
     for name, file in sorted(earlier.items()):
         about = f"`{entry.name}` with earlier weights, which files made with them need."

@@ -87,6 +87,7 @@ def test_a_file_finds_the_weights_that_made_it(two_versions: Path) -> None:
 
 
 def test_earlier_versions_are_listed(two_versions: Path) -> None:
+    (two_versions / "context-s@1-beside.safetensors").write_bytes(b"")  # no version of its own
     assert registry.earlier("context-s") == ("context-s@1",)
     names = [info.name for info in available()]
     assert names.index("context-s@1") == names.index("context-s") + 1

@@ -47,7 +47,7 @@ def perceptual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def recipe(tmp_path: Path, perceptual: dict[str, str]) -> Callable[..., Path]:
-    """A recipe of ours, cut down to seconds."""
+    """A recipe of ours, from a KLT and cut down to seconds."""
     data = tmp_path / "data"
     data.mkdir()
     for number, picture in enumerate(pictures(4, 300)):
@@ -57,7 +57,7 @@ def recipe(tmp_path: Path, perceptual: dict[str, str]) -> Callable[..., Path]:
         values = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
         values |= {"data": [str(data)], "out": str(tmp_path / name), "steps": 6, "minutes": None}
         values["generative"] = {**values.get("generative", {}), **perceptual}
-        values |= {"bfloat16": False, "threads": 1}
+        values |= {"bfloat16": False, "threads": 1, "start_from": None}
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(values | changes))
         return path
@@ -80,7 +80,7 @@ def log(folder: Path) -> list[dict[str, object]]:
 
 
 def test_vq_trains_refines_and_its_cells_are_learned(recipe, tmp_path) -> None:
-    """The three recipes one after the other, as a user would run them."""
+    """The three recipes one after the other: a codec, its refinement, its concealment."""
     told: list[dict[str, object]] = []
     small = {"model": VQ, "phases": PHASES, "evaluation": [str(tmp_path / "data")]}
     weights = run(recipe("vq", **small), tell=lambda entry: told.append(dict(entry)))
@@ -92,7 +92,7 @@ def test_vq_trains_refines_and_its_cells_are_learned(recipe, tmp_path) -> None:
 
     held = [{"until": 1.0, "crop": 64, "batch": 4, "hold": ["analysis", "synthesis", "rungs"]}]
     refined = run(
-        recipe("vq-refine", model={**VQ, "refine_width": 8}, phases=held, start_from=str(weights))
+        recipe("vq@1-refine", model={**VQ, "refine_width": 8}, phases=held, start_from=str(weights))
     )
     data = codec.compress(scene(70, 50))
     finer = quantal.load("vq", "cpu", weights=refined)
@@ -199,7 +199,7 @@ def test_wrong_recipes_are_named(recipe, tmp_path, perceptual) -> None:
     ):
         with pytest.raises(error, match=message):
             run(path, [change, f"out={tmp_path / 'wrong'}"])
-    lone = recipe("vq-conceal", start_from=None)
+    lone = recipe("vq-conceal")
     with pytest.raises(ArgumentError, match="start_from"):
         run(lone, [f"out={tmp_path / 'lone'}"])
 
