@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -44,6 +46,18 @@ def test_bytes_rise_with_the_quality(codec) -> None:
     latents = codec.analyse(pixels)
     sizes = [len(codec.encode(latents, codec.rate_of(quality))) for quality in range(1, 101, 9)]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1] / 10
+
+
+def test_bytes_follow_on_where_codebooks_change(codec) -> None:
+    """The ladder's steps join; where all cells are coarse nothing but codebooks can change."""
+    latents = [codec.analyse(getattr(data, name)()) for name in ("astronaut", "coffee", "chelsea")]
+    segments = codec.ladder.segments
+    for before, after in pairwise(segments):
+        if before.first == before.last:
+            continue
+        rate = math.floor(252 * before.until)
+        under, over = (sum(len(codec.encode(one, r)) for one in latents) for r in (rate, rate + 1))
+        assert 0.9 < over / under < 1.15, (before.books, after.books)
 
 
 def test_cells_of_detail_get_more_indices_than_flat_ones(codec) -> None:
