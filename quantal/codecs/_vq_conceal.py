@@ -196,7 +196,8 @@ def read_conceal_weights(path: Path, of: bytes) -> ConcealNet:
     if metadata.get("of") != of.hex():
         raise ModelError(
             f"weights {path.name} are for the codebooks of {metadata.get('of')}, and {of.hex()} is "
-            "here; install them anew, or train some with `quantal train recipes/vq-conceal.yaml`"
+            "here; those of earlier weights are NAME@1-conceal.safetensors in the repository, "
+            "others are trained with `quantal train recipes/vq-conceal.yaml`"
         )
     try:
         with torch.random.fork_rng(devices=[]):
