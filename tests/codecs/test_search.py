@@ -95,7 +95,7 @@ def test_a_step_too_long_is_shortened(small_photograph, codecs, monkeypatch) -> 
         cost(small_photograph, codec.compress(small_photograph, quality=80, effort=effort), codec)
         for effort in (0, 1)
     )
-    assert searched < plain
+    assert searched < 1.02 * plain  # unshortened, two to five times as much
 
 
 def test_a_long_search_is_never_worse_than_a_step(codec, small_photograph) -> None:
