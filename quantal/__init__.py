@@ -10,19 +10,28 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from quantal.codecs import load
-    from quantal.codecs.memory import compress, decompress
-    from quantal.latents import latents
+    from quantal.codecs.registry import load
+    from quantal.files.face import compress, decompress, latents, read, write
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "compress", "decompress", "latents", "load"]
+__all__ = [
+    "__version__",
+    "compress",
+    "decompress",
+    "latents",
+    "load",
+    "read",
+    "write",
+]
 
-# `quantal.latents` is a room and a function at once: its module can be called.
 _HOMES = {
-    "compress": "quantal.codecs.memory",
-    "decompress": "quantal.codecs.memory",
-    "load": "quantal.codecs",
+    "compress": "quantal.files.face",
+    "decompress": "quantal.files.face",
+    "latents": "quantal.files.face",
+    "load": "quantal.codecs.registry",
+    "read": "quantal.files.face",
+    "write": "quantal.files.face",
 }
 _ROOMS = (
     "codecs",
@@ -30,7 +39,7 @@ _ROOMS = (
     "entropy",
     "errors",
     "eval",
-    "latents",
+    "files",
     "media",
     "train",
     "transforms",

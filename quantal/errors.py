@@ -36,7 +36,19 @@ __all__ = [
 
 
 class QuantalError(Exception):
-    """The root of the tree: catch it to catch every error of ours."""
+    """The root of the tree: catch it to catch every error of ours.
+
+    Args:
+        message: what was found, what was expected and what to do.
+        code: a short name of the situation, for a caller that has more to advise, such as the
+            command line, which names its options; empty if there is nothing to add.
+        facts: what the advice needs to know, by name.
+    """
+
+    def __init__(self, message: str = "", *, code: str = "", **facts: object) -> None:
+        super().__init__(message)
+        self.code = code
+        self.facts = facts
 
 
 class BitstreamError(QuantalError):

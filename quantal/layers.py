@@ -6,11 +6,14 @@ multiplication buys most (NAFNet, Chen et al. 2022, and DCVC-FM, Li et al. 2024,
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["BRANCH_START", "AttentionBlock", "GatedBlock", "half_pays"]
+__all__ = ["BRANCH_START", "AttentionBlock", "GatedBlock", "half_pays", "undisturbed"]
 
 #: Residual branches start at a tenth of their size: the network begins close to the identity,
 #: which keeps a KLT initialisation intact.
@@ -72,23 +75,23 @@ class AttentionBlock(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.before = nn.LayerNorm(channels)
-        self.ask = nn.Linear(channels, 3 * channels)
-        self.answer = nn.Linear(channels, channels)
-        self.between = nn.LayerNorm(channels)
+        self.norm1 = nn.LayerNorm(channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.proj = nn.Linear(channels, channels)
+        self.norm2 = nn.LayerNorm(channels)
         self.expand = nn.Linear(channels, 4 * channels)
         self.project = nn.Linear(2 * channels, channels)
-        for last in (self.answer, self.project):
+        for last in (self.proj, self.project):
             last.weight.data.mul_(BRANCH_START)
             nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, count, channels = x.shape
-        parts = self.ask(self.before(x)).view(batch, count, 3, self.heads, channels // self.heads)
+        parts = self.qkv(self.norm1(x)).view(batch, count, 3, self.heads, channels // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
-        seen = F.scaled_dot_product_attention(query, key, value)
-        x = x + self.answer(seen.transpose(1, 2).flatten(2))
-        value, gate = self.expand(self.between(x)).chunk(2, dim=2)
+        attended = F.scaled_dot_product_attention(query, key, value)
+        x = x + self.proj(attended.transpose(1, 2).flatten(2))
+        value, gate = self.expand(self.norm2(x)).chunk(2, dim=2)
         return x + self.project(value * gate.relu())
 
 
@@ -99,3 +102,13 @@ def half_pays(device: torch.device) -> bool:
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False  # as on a Mac, where torch lacks even the question below
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Run networks without gradients and in their own precision, whatever the caller's modes."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+            stack.enter_context(torch.autocast(device, enabled=False))
+        yield

@@ -1,33 +1,66 @@
-"""Codecs: transform + entropy model + stream layout, one file each, and the registry of them.
+"""Codecs: a transform and an entropy model with a name, a folder for each family; the registry.
 
 Importing this room loads no torch; `load` and the classes do.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
-from quantal.codecs._info import CodecInfo
-from quantal.codecs.registry import DEFAULT_CODEC, CodecEntry, available, load, names
+from quantal.codecs.family import CodecEntry, Family
+from quantal.codecs.info import Card, CodecInfo
+from quantal.codecs.registry import DEFAULT_CODEC, available, load, names, register
 
 if TYPE_CHECKING:
-    from quantal.codecs.base import Codec, Latents
+    from quantal.codecs.contract import (
+        Codec,
+        Concealing,
+        Encoding,
+        Latents,
+        Progressive,
+        Resilient,
+        Searching,
+    )
+    from quantal.codecs.transform import ProgressiveTransformCodec, TransformCodec
 
 __all__ = [
     "DEFAULT_CODEC",
+    "Card",
     "Codec",
     "CodecEntry",
     "CodecInfo",
+    "Concealing",
+    "Encoding",
+    "Family",
     "Latents",
+    "Progressive",
+    "ProgressiveTransformCodec",
+    "Resilient",
+    "Searching",
+    "TransformCodec",
     "available",
     "load",
     "names",
+    "register",
 ]
+
+_HOMES = {
+    "contract": (
+        "Codec",
+        "Concealing",
+        "Encoding",
+        "Latents",
+        "Progressive",
+        "Resilient",
+        "Searching",
+    ),
+    "transform": ("ProgressiveTransformCodec", "TransformCodec"),
+}
+_MODULES = {name: module for module, names_ in _HOMES.items() for name in names_}
 
 
 def __getattr__(name: str) -> object:
-    if name in ("Codec", "Latents"):
-        from quantal.codecs import base
-
-        return getattr(base, name)
-    raise AttributeError(f"module 'quantal.codecs' has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'quantal.codecs' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"quantal.codecs.{_MODULES[name]}"), name)

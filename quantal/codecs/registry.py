@@ -1,130 +1,186 @@
-"""Which codecs there are: Quantal's own, and others' by the entry-point group `quantal.codecs`.
+"""Which codecs there are, and loading them.
 
-Listing them loads no torch; a codec's module is imported when it is first asked for.
+Families are found, not listed: those of this package are the folders beside this file that declare
+FAMILIES or FAMILY; those of other packages are entry points of the group `quantal.codecs`, or are
+registered by a running process. Listing them loads no torch.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
-import struct
+import pkgutil
+import threading
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import asdict, replace
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quantal.codecs import zoo
-from quantal.codecs._info import CodecInfo
+from quantal.codecs.family import CodecEntry, Family, resolve
+from quantal.codecs.info import Card, CodecInfo
+from quantal.codecs.weights import find_weights, read_header
 from quantal.errors import ArgumentError, ModelError, QuantalWarning
 
 if TYPE_CHECKING:
-    from quantal.codecs.base import Codec
+    from quantal.codecs.contract import Codec
 
 __all__ = [
     "DEFAULT_CODEC",
-    "CodecEntry",
+    "PLUGINS_VARIABLE",
     "available",
     "codec_class",
     "device_name",
-    "earlier",
+    "family_of",
     "load",
+    "load_version",
     "names",
+    "register",
 ]
 
 DEFAULT_CODEC = "context-m"
 _GROUP = "quantal.codecs"
-_WEIGHTS = Path(__file__).parents[1] / "weights"
 #: A folder that is looked into first: weights trained at home, tried from the command line.
 _FOLDER_VARIABLE = "QUANTAL_WEIGHTS"
+#: Modules, separated by commas, that are imported because they register codecs; processes that
+#: this one starts import them too.
+PLUGINS_VARIABLE = "QUANTAL_PLUGINS"
+#: Codecs that are kept loaded.
+_KEPT = 16
 
 
-@dataclass(frozen=True)
-class CodecEntry:
-    """How a codec is found: `target` is "module:class" of a Codec built from (weights, device).
-
-    An entry point in the group `quantal.codecs` names an object of this type.
-    """
-
-    name: str
-    description: str
-    target: str
-    weights: Path
-    media: str = "picture"
+# -- families ------------------------------------------------------------------------------------
 
 
-_OWN = (
-    CodecEntry(
-        name="hyperprior",
-        description="Mean-scale hyperprior on a three-level pyramid; one model for all rates.",
-        target="quantal.codecs.hyperprior:Hyperprior",
-        weights=_WEIGHTS / "hyperprior.safetensors",
-    ),
-    CodecEntry(
-        name="context-s",
-        description="Channel-and-position context, small networks; one model for all rates.",
-        target="quantal.codecs.context:ContextS",
-        weights=_WEIGHTS / "context-s.safetensors",
-    ),
-    CodecEntry(
-        name="context-m",
-        description="Channel-and-position context; one model for all rates.",
-        target="quantal.codecs.context:ContextM",
-        weights=_WEIGHTS / "context-m.safetensors",
-    ),
-    CodecEntry(
-        name="context-l",
-        description="Channel-and-position context, large networks, for a GPU.",
-        target="quantal.codecs.context:ContextL",
-        weights=_WEIGHTS / "context-l.safetensors",
-    ),
-    CodecEntry(
-        name="vq",
-        description="Vector-quantised ladder, generative; for 0.01 to 0.1 bits per pixel.",
-        target="quantal.codecs.vq:Vq",
-        weights=_WEIGHTS / "vq.safetensors",
-    ),
-    CodecEntry(
-        name="tokens",
-        description="Tiles of 256x256 as up to 128 binary tokens; any prefix is a picture.",
-        target="quantal.codecs.tokens:Tokens",
-        weights=_WEIGHTS / "tokens.safetensors",
-    ),
-)
+def _own_families() -> Iterator[Family]:
+    """Those of the folders beside this file."""
+    package = importlib.import_module("quantal.codecs")
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.ispkg:
+            found = importlib.import_module(f"quantal.codecs.{module.name}")
+            for value in vars(found).values():
+                if isinstance(value, Family):
+                    yield value
 
 
-def _entries() -> dict[str, CodecEntry]:
-    entries = {entry.name: entry for entry in _OWN}
+def _installed_families() -> Iterator[Family]:
+    """Those of other packages; a broken one is left out with a warning."""
     for point in entry_points(group=_GROUP):
         try:
             found = point.load()
-            if not isinstance(found, CodecEntry):
-                raise TypeError(f"{point.value} is no CodecEntry")
+            if not isinstance(found, Family):
+                raise TypeError(f"{point.value} is no Family")
         except Exception as error:  # another package's fault must not take our codecs with it
             message = f"the codec {point.name!r} of another package is left out: {error}"
-            warnings.warn(message, QuantalWarning, stacklevel=3)
+            warnings.warn(message, QuantalWarning, stacklevel=4)
             continue
-        entries.setdefault(found.name, found)
-    return {name: each for entry in entries.values() for name, each in _versions(entry)}
+        yield found
 
 
-def _versions(entry: CodecEntry) -> Iterator[tuple[str, CodecEntry]]:
-    """A codec, and what it was before: `NAME@1` has the weights NAME@1.safetensors, if there."""
-    yield entry.name, entry
-    folders = (_own_folder(), entry.weights.parent)
-    earlier = {
-        file.stem: file
-        for folder in folders
-        if folder is not None
-        for file in folder.glob(f"{entry.weights.stem}@*{entry.weights.suffix}")
-        if file.stem.rpartition("@")[2].isdecimal()  # not NAME@1-conceal, which lies beside it
-    }
-    for name, file in sorted(earlier.items()):
-        about = f"`{entry.name}` with earlier weights, which files made with them need."
-        yield name, replace(entry, name=name, description=about, weights=file)
+class _Catalogue:
+    """All families, collected once, and codecs that this process registered."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._families: dict[str, Family] | None = None
+        self._registered: dict[str, Family] = {}
+        self._plugins: set[str] = set()
+        self.instances: dict[str, Codec] = {}
+
+    def families(self) -> dict[str, Family]:
+        """Families by name; those registered here last."""
+        with self._lock:
+            if self._families is None:
+                found: dict[str, Family] = {}
+                for family in (*_own_families(), *_installed_families()):
+                    found.setdefault(family.name, family)
+                self._families = found
+            self._import_plugins()
+            return {**self._families, **self._registered}
+
+    def _import_plugins(self) -> None:
+        for name in filter(None, os.environ.get(PLUGINS_VARIABLE, "").split(",")):
+            if name not in self._plugins:
+                self._plugins.add(name)  # before, or a plugin that lists codecs would come again
+                try:
+                    importlib.import_module(name)
+                except Exception as error:
+                    raise ModelError(f"the plugin {name!r} can't be imported: {error}") from error
+
+    def entries(self) -> dict[str, tuple[CodecEntry, Family]]:
+        """Codecs by name, with their families."""
+        found: dict[str, tuple[CodecEntry, Family]] = {}
+        for family in self.families().values():
+            for entry in family.codecs:
+                found.setdefault(entry.name, (entry, family))
+        return found
+
+    def add(self, family: Family) -> None:
+        with self._lock:
+            taken = {e.name for f in (self._families or {}).values() for e in f.codecs}
+            for entry in family.codecs:
+                if entry.name in taken or (
+                    self._families is None and entry.name in self.entries_without(family)
+                ):
+                    raise ArgumentError(
+                        f"there is a codec {entry.name!r} already; choose another name"
+                    )
+            self._registered[family.name] = family
+
+    def entries_without(self, family: Family) -> set[str]:
+        """Names of codecs of all other families."""
+        others = (f for f in self.families().values() if f.name != family.name)
+        return {entry.name for other in others for entry in other.codecs}
+
+
+_CATALOGUE = _Catalogue()
+
+
+def register(codec: Codec | Family) -> None:
+    """Make a codec known in this process: `compress`, `decompress`, `load` and evaluation find it.
+
+    The same name may be registered again, which replaces the codec. Other processes that this one
+    starts know it only from a module named by `--plugin` or the environment variable
+    QUANTAL_PLUGINS, which registers it when it is imported.
+
+    Args:
+        codec: a codec, or a family whose codecs are loaded when they are asked for.
+
+    Raises:
+        ArgumentError: If a codec of this name ships with Quantal or another package, or the name
+            can't stand in files.
+    """
+    from quantal import container
+
+    if isinstance(codec, Family):
+        _CATALOGUE.add(codec)
+        return
+    name = getattr(codec, "name", None)
+    if not isinstance(name, str) or not hasattr(codec, "encoding"):
+        raise ArgumentError(f"{type(codec).__name__} is no codec: register a Codec or a Family")
+    container.write(container.Header(name, bytes(4), 1, 1, 0), [container.Part("image", b"")])
+    about = f"Registered by this process ({type(codec).__name__})."
+    _CATALOGUE.add(Family(f"registered:{name}", "", (CodecEntry(name, about, None, codec.media),)))
+    _CATALOGUE.instances[name] = codec
+
+
+def family_of(name: str) -> Family:
+    """Return the family that a name of a family or of a codec belongs to; ModelError if none."""
+    families = _CATALOGUE.families()
+    if name in families:
+        return families[name]
+    entries = _CATALOGUE.entries()
+    if name in entries:
+        return entries[name][1]
+    known = ", ".join([*entries, *(n for n in families if n not in entries)])
+    raise ModelError(f"there is no codec {name!r}; there are: {known}")
+
+
+# -- codecs and their weights --------------------------------------------------------------------
 
 
 def _own_folder() -> Path | None:
@@ -137,77 +193,94 @@ def _own_folder() -> Path | None:
     return Path(folder) if folder else None
 
 
-def _weights(entry: CodecEntry) -> Path:
+def _weights(entry: CodecEntry) -> Path | None:
     """Where a codec's weights lie: in the folder that the user named, else where they ship."""
+    if entry.weights is None:
+        return None
     folder = _own_folder()
     own = folder / entry.weights.name if folder else entry.weights
     return own if own.is_file() else entry.weights
 
 
-def _card(path: Path) -> dict[str, Any] | None:
-    """The card in a safetensors header: 8 bytes of length, then JSON; no tensor is read.
-
-    None if there is no such file, or none with a card.
-    """
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, 1 << 24)))
-        card = json.loads(header["__metadata__"]["card"])
-        return {
-            "parameters": int(card["parameters"]),
-            "encode_kmac_per_pixel": float(card["encode_kmac_per_pixel"]),
-            "decode_kmac_per_pixel": float(card["decode_kmac_per_pixel"]),
-            "training_data": str(card["training_data"]),
-            "training_steps": int(card["training_steps"]),
-        }
-    except (OSError, struct.error, ValueError, KeyError, TypeError):
-        return None
+def _versions(entry: CodecEntry) -> dict[str, CodecEntry]:
+    """What a codec was before, by name: `NAME@1` has the weights NAME@1.safetensors, if there."""
+    if entry.weights is None:
+        return {}
+    files = {
+        file.stem: file
+        for folder in (_own_folder(), entry.weights.parent)
+        if folder is not None
+        for file in folder.glob(f"{entry.weights.stem}@*{entry.weights.suffix}")
+        if file.stem.rpartition("@")[2].isdecimal()  # not NAME@1-conceal, which lies beside it
+    }
+    about = f"`{entry.name}` with earlier weights, which files made with them need."
+    return {
+        name: replace(entry, name=name, description=about, weights=file)
+        for name, file in sorted(files.items())
+    }
 
 
-#: What is told of a codec whose weights are not here.
-_NO_CARD = {
-    "parameters": 0,
-    "encode_kmac_per_pixel": 0.0,
-    "decode_kmac_per_pixel": 0.0,
-    "training_data": "",
-    "training_steps": 0,
-}
+def _find(name: str) -> tuple[CodecEntry, Family]:
+    """The entry and the family of a name that `load` takes."""
+    entries = _CATALOGUE.entries()
+    if name in entries:
+        return entries[name]
+    base, at, _ = name.partition("@")
+    if at and base in entries:
+        entry, family = entries[base]
+        versions = _versions(entry)
+        if name in versions:
+            return versions[name], family
+    for family in _CATALOGUE.families().values():
+        if name in family.aliases:
+            return entries[family.aliases[name]]
+    raise ModelError(f"there is no codec {name!r}; there are: {', '.join(names())}")
 
 
 def names() -> tuple[str, ...]:
-    """What `load` can be asked for; the models of CompressAI's zoo need weights of the user's."""
-    return _names(_entries())
-
-
-def _names(entries: Iterable[str]) -> tuple[str, ...]:
-    return (*entries, zoo.FAMILY, *zoo.NAMES)
-
-
-def earlier(name: str) -> tuple[str, ...]:
-    """The earlier versions of a codec whose weights are here, the latest first."""
-    return tuple(found for found in reversed(_entries()) if found.startswith(f"{name}@"))
+    """Return what `load` can be asked for."""
+    entries = _CATALOGUE.entries()
+    versions = [name for entry, _ in entries.values() for name in _versions(entry)]
+    aliases = [name for family in _CATALOGUE.families().values() for name in family.aliases]
+    return (*entries, *versions, *aliases)
 
 
 def available() -> tuple[CodecInfo, ...]:
-    """Every codec that has weights of its own; loads no torch and no weights."""
+    """Return what is known of every codec that has weights; loads no torch and no weights."""
     infos = []
-    for entry in _entries().values():
-        card = _card(_weights(entry))
-        infos.append(
-            CodecInfo(
-                name=entry.name,
-                media=entry.media,
-                description=entry.description,
-                weights=card is not None,
-                **(card or _NO_CARD),
+    for entry, _ in _CATALOGUE.entries().values():
+        here = entry.name in _CATALOGUE.instances
+        if entry.weights is None and not here:
+            continue
+        for each in (entry, *_versions(entry).values()):
+            path = _weights(each)
+            card = None if path is None else Card.of(read_header(path))
+            infos.append(
+                CodecInfo(
+                    name=each.name,
+                    media=each.media,
+                    description=each.description,
+                    weights=here or card is not None,
+                    **asdict(card or Card()),
+                )
             )
-        )
     return tuple(infos)
 
 
+def codec_class(name: str) -> type[Codec]:
+    """Return the class of a codec; ModelError for a name that there isn't."""
+    if name in _CATALOGUE.instances:
+        return type(_CATALOGUE.instances[name])
+    found: type[Codec] = resolve(_find(name)[1].codec)
+    return found
+
+
 def device_name(name: str) -> str:
-    """What torch calls the device "auto", "cpu" or "cuda" here; ArgumentError if there is none."""
+    """Return what torch calls the device "auto", "cpu" or "cuda" here.
+
+    Raises:
+        ArgumentError: If there is no such device.
+    """
     import torch
 
     if name not in ("auto", "cpu", "cuda"):
@@ -218,32 +291,35 @@ def device_name(name: str) -> str:
     return "cuda" if here and name != "cpu" else "cpu"
 
 
-def weights_file(path: str | Path) -> Path:
-    """A file of weights that a user named; ModelError if it isn't there."""
-    found = Path(path).expanduser()
-    if not found.is_file():
-        raise ModelError(f"{found} is no file of weights; name a file that is there")
-    return found
+class _Loaded:
+    """Codecs that are kept, the latest used last; each is built once, however many ask at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._kept: OrderedDict[Any, Future[Codec]] = OrderedDict()
+
+    def get(self, key: Any, build: Callable[[], Codec]) -> Codec:
+        with self._lock:
+            future = self._kept.get(key)
+            new = future is None
+            if future is None:
+                future = self._kept[key] = Future()
+                if len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
+            else:
+                self._kept.move_to_end(key)
+        if new:
+            try:
+                future.set_result(build())
+            except BaseException as error:
+                with self._lock:
+                    if self._kept.get(key) is future:
+                        del self._kept[key]
+                future.set_exception(error)
+        return future.result()
 
 
-def codec_class(name: str) -> type[Codec]:
-    """The class of a codec with weights of its own; ModelError for any other name."""
-    entries = _entries()
-    if name not in entries:
-        raise ModelError(f"there is no codec {name!r} of our own; there are: {', '.join(entries)}")
-    module, _, attribute = entries[name].target.partition(":")
-    return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
-
-
-@lru_cache(maxsize=4)
-def _load(name: str, device: str, weights: Path, _modified: int) -> Codec:
-    import torch
-
-    # The codec is kept: whoever asks next may want gradients.
-    with torch.inference_mode(False):
-        if name in (zoo.FAMILY, *zoo.NAMES):
-            return zoo.load(name, weights, torch.device(device))
-        return codec_class(name)(weights, torch.device(device))  # type: ignore[call-arg, arg-type]
+_LOADED = _Loaded(_KEPT)
 
 
 def load(
@@ -251,27 +327,67 @@ def load(
 ) -> Codec:
     """Return a codec with its weights loaded; the same object when asked again.
 
-    device: "auto" takes a GPU if there is one. weights: a file other than the one that ships; for
-    a model of CompressAI's zoo, which ships none, `compressai/ARCHITECTURE` or just `compressai`
-    and the file. Raises ModelError for an unknown codec, and for missing or damaged weights.
+    Args:
+        name: of the codec; see available().
+        device: "auto" takes a GPU if there is one; or "cpu", "cuda".
+        weights: a file other than the one that ships. A model of CompressAI's zoo, which ships
+            none, is `compressai/ARCHITECTURE`, or just `compressai`, and the file.
+
+    Raises:
+        ModelError: For an unknown codec, and for missing or damaged weights.
+        ArgumentError: For an unknown device.
     """
-    entries = _entries()
-    known = _names(entries)
-    if name not in known:
-        raise ModelError(f"there is no codec {name!r}; there are: {', '.join(known)}")
+    if name in _CATALOGUE.instances:
+        return _CATALOGUE.instances[name]
+    entry, family = _find(name)
     if weights is not None:
-        path = weights_file(weights)
-    elif name in entries:
-        path = _weights(entries[name])
-        if not path.is_file():
-            raise ModelError(
-                f"the weights of codec {name!r} are missing: {path.name} is not there; name yours "
-                "with --weights FILE (in Python weights=FILE), or train some with `quantal train`"
-            )
+        path = find_weights(weights)
     else:
-        raise ModelError(
-            f"codec {name!r} has no weights of its own: name yours with --weights FILE, or in "
-            f"Python quantal.load({name!r}, weights=FILE)"
-        )
+        found = _weights(entry)
+        if found is None or not found.is_file():
+            lack = (
+                f"codec {name!r} has no weights of its own: name yours"
+                if found is None
+                else f"the weights of codec {name!r} are missing: {found.name} is not there; name "
+                "yours, or train some"
+            )
+            raise ModelError(lack, code="weights")
+        path = found
     # The time of writing is part of the key: weights written anew are loaded anew.
-    return _load(name, device_name(device), path, path.stat().st_mtime_ns)
+    key = (name, device_name(device), path, path.stat().st_mtime_ns)
+    return _LOADED.get(key, lambda: _build(name, family, path, key[1]))
+
+
+def _build(name: str, family: Family, path: Path, device: str) -> Codec:
+    import torch
+
+    # The codec is kept: whoever asks next may want gradients.
+    with torch.inference_mode(False):
+        return resolve(family.codec)(name, path, torch.device(device))  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=64)
+def _stored_hash(path: Path, _modified: int) -> str:
+    return read_header(path).get("hash", "")
+
+
+def load_version(name: str, model_hash: bytes, device: str) -> Codec:
+    """Return a codec with the weights of a hash, if they are here; else with today's.
+
+    Hashes stand in the files' headers, so just one network is built.
+
+    Args:
+        name: what stands in a coded file.
+        model_hash: what stands beside it.
+        device: see load().
+    """
+    if name in _CATALOGUE.instances:
+        return _CATALOGUE.instances[name]
+    entry, _ = _find(name)
+    for each in (entry, *reversed(_versions(entry).values())):
+        path = _weights(each)
+        if path is None or not path.is_file():
+            continue
+        if _stored_hash(path, path.stat().st_mtime_ns) == model_hash.hex():
+            return load(each.name, device)
+    return load(name, device)

@@ -1,46 +1,131 @@
-"""Latents to bytes and back: quantisers, frozen tables, integer networks, priors and the coder."""
+"""Latents to bytes and back: entropy models, quantisers, frozen tables, integer networks, the coder.
+
+Names are looked up when they are first used: coding needs no torch, training no arithmetic coder.
+"""
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
-from quantal.entropy.exact import ExactLayer, ExactNet
-from quantal.entropy.factorized import FactorizedPrior
-from quantal.entropy.hyperprior import HyperAnalysis, MeanNet, ScaleNet
-from quantal.entropy.rates import RATE_INDICES, RateCurve, rate_lambda
-from quantal.entropy.scales import SCALES, index_to_scale, logistic_bits
-from quantal.entropy.tables import PRECISION, TableSet, freeze
-
 if TYPE_CHECKING:
-    from quantal.entropy.coder import Decoder, Encoder, decode, encode
+    from quantal.entropy.coder import Decoder, Encoder, decode, encode, estimate_bits
+    from quantal.entropy.curves import RateCurve, rate_lambda
+    from quantal.entropy.exact import ExactLayer, ExactNet
+    from quantal.entropy.fixed_point import FixedPoint
+    from quantal.entropy.frozen import (
+        Decoded,
+        FrozenContext,
+        FrozenFactorized,
+        FrozenHyperprior,
+        FrozenModel,
+    )
+    from quantal.entropy.indices import IndexPrior, walk_map
+    from quantal.entropy.models import (
+        Coded,
+        ContextModel,
+        EntropyModel,
+        FactorizedModel,
+        HyperpriorModel,
+    )
+    from quantal.entropy.models.likelihoods import index_to_scale, logistic_bits
+    from quantal.entropy.quantisers import (
+        CascadeQuantiser,
+        FiniteScalarQuantiser,
+        Quantised,
+        Quantiser,
+        SignQuantiser,
+        Use,
+        VectorQuantiser,
+        kmeans,
+    )
+    from quantal.entropy.rates import RATE_INDICES, lambda_at
+    from quantal.entropy.scales import SCALES
+    from quantal.entropy.tables import PRECISION, TableSet, freeze
+    from quantal.entropy.walk import Coding, Known, Networks, Pricing, Reading, Writing
+
+#: Where each public name stands.
+_HOMES = {
+    "coder": ("Decoder", "Encoder", "decode", "encode", "estimate_bits"),
+    "curves": ("RateCurve", "rate_lambda"),
+    "exact": ("ExactLayer", "ExactNet"),
+    "fixed_point": ("FixedPoint",),
+    "frozen": ("Decoded", "FrozenContext", "FrozenFactorized", "FrozenHyperprior", "FrozenModel"),
+    "indices": ("IndexPrior", "walk_map"),
+    "models": ("Coded", "ContextModel", "EntropyModel", "FactorizedModel", "HyperpriorModel"),
+    "models.likelihoods": ("index_to_scale", "logistic_bits"),
+    "quantisers": (
+        "CascadeQuantiser",
+        "FiniteScalarQuantiser",
+        "Quantised",
+        "Quantiser",
+        "SignQuantiser",
+        "Use",
+        "VectorQuantiser",
+        "kmeans",
+    ),
+    "rates": ("RATE_INDICES", "lambda_at"),
+    "scales": ("SCALES",),
+    "tables": ("PRECISION", "TableSet", "freeze"),
+    "walk": ("Coding", "Known", "Networks", "Pricing", "Reading", "Writing"),
+}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "PRECISION",
     "RATE_INDICES",
     "SCALES",
+    "CascadeQuantiser",
+    "Coded",
+    "Coding",
+    "ContextModel",
+    "Decoded",
     "Decoder",
     "Encoder",
+    "EntropyModel",
     "ExactLayer",
     "ExactNet",
-    "FactorizedPrior",
-    "HyperAnalysis",
-    "MeanNet",
+    "FactorizedModel",
+    "FiniteScalarQuantiser",
+    "FixedPoint",
+    "FrozenContext",
+    "FrozenFactorized",
+    "FrozenHyperprior",
+    "FrozenModel",
+    "HyperpriorModel",
+    "IndexPrior",
+    "Known",
+    "Networks",
+    "Pricing",
+    "Quantised",
+    "Quantiser",
     "RateCurve",
-    "ScaleNet",
+    "Reading",
+    "SignQuantiser",
     "TableSet",
+    "Use",
+    "VectorQuantiser",
+    "Writing",
     "decode",
     "encode",
+    "estimate_bits",
     "freeze",
-    "logistic_bits",
     "index_to_scale",
+    "kmeans",
+    "lambda_at",
+    "logistic_bits",
     "rate_lambda",
+    "walk_map",
 ]
 
 
 def __getattr__(name: str) -> object:
-    # Training needs no arithmetic coder, and may run where constriction isn't installed.
-    if name in ("Decoder", "Encoder", "decode", "encode"):
-        from quantal.entropy import coder
+    if name not in _MODULES:
+        raise AttributeError(f"module 'quantal.entropy' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"quantal.entropy.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
 
-        return getattr(coder, name)
-    raise AttributeError(f"module 'quantal.entropy' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

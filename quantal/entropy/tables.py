@@ -6,7 +6,7 @@ loads and checks them, and evaluates no function of probability theory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -71,6 +71,11 @@ class TableSet:
             offsets.astype(np.int32),
             np.concatenate(parts).astype(np.int32),
         )
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, IntArray], prefix: str) -> TableSet:
+        """Build from the arrays PREFIX.first, PREFIX.offsets and PREFIX.cumulative."""
+        return cls(*(arrays[f"{prefix}.{name}"] for name in ("first", "offsets", "cumulative")))
 
     def __len__(self) -> int:
         return len(self.first)

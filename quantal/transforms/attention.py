@@ -41,9 +41,12 @@ class DistanceBias(nn.Module):
 
     def __init__(self, heads: int, window: int) -> None:
         super().__init__()
-        span = torch.arange(1 - window, window)
+        # Computed even where networks are built without memory, as when weights are loaded: these
+        # buffers stand in no file.
+        span = torch.arange(1 - window, window, device="cpu")
         scaled = span.sign() * span.abs().float().log1p()
-        places = torch.cartesian_prod(torch.arange(window), torch.arange(window))
+        axis = torch.arange(window, device="cpu")
+        places = torch.cartesian_prod(axis, axis)
         down, across = (places[:, None] - places[None] + window - 1).unbind(-1)
         self.register_buffer("offsets", torch.cartesian_prod(scaled, scaled), persistent=False)
         self.register_buffer("pairs", down * len(span) + across, persistent=False)

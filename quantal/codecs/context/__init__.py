@@ -1,0 +1,30 @@
+"""Codecs `context-s`, `context-m` and `context-l`: channel-and-position context, three sizes."""
+
+from __future__ import annotations
+
+from quantal.codecs.family import SHIPPED, CodecEntry, Family
+
+__all__ = ["FAMILY"]
+
+FAMILY = Family(
+    name="context",
+    codec="quantal.codecs.context.codec:Context",
+    trainer="quantal.train.families.context:TRAINER",
+    codecs=(
+        CodecEntry(
+            "context-s",
+            "Channel-and-position context, small networks; one model for all rates.",
+            SHIPPED / "context-s.safetensors",
+        ),
+        CodecEntry(
+            "context-m",
+            "Channel-and-position context; one model for all rates.",
+            SHIPPED / "context-m.safetensors",
+        ),
+        CodecEntry(
+            "context-l",
+            "Channel-and-position context, large networks, for a GPU.",
+            SHIPPED / "context-l.safetensors",
+        ),
+    ),
+)

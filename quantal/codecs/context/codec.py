@@ -1,0 +1,15 @@
+"""Codecs `context-s`, `-m` and `-l`: every step of y knows the steps before it."""
+
+from __future__ import annotations
+
+from quantal.codecs.context.net import ContextNet
+from quantal.codecs.pyramid.codec import PyramidCodec
+from quantal.codecs.transform import ProgressiveTransformCodec
+
+__all__ = ["Context"]
+
+
+class Context(PyramidCodec, ProgressiveTransformCodec):
+    """A context codec with its weights loaded; see PyramidCodec."""
+
+    net_type = ContextNet

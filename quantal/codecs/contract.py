@@ -1,0 +1,303 @@
+"""What every codec is: pixels to bytes of an image part, and back, in that order.
+
+A codec knows nothing of files, metadata or rate targets (quantal.files does), and nothing of
+training (quantal.train does). What only some codecs can do is a protocol of its own: Searching,
+Progressive, Resilient, Concealing. docs/build_your_own.md shows how to add a codec.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from safetensors.torch import save
+from torch import Tensor
+
+from quantal import container
+from quantal.errors import ArgumentError, ModelError
+
+__all__ = [
+    "Codec",
+    "Concealed",
+    "Concealing",
+    "Encoding",
+    "Latents",
+    "Pixels",
+    "Progress",
+    "Progressive",
+    "Resilient",
+    "Searching",
+    "UnroundedPixels",
+    "UserWeights",
+    "no_progress",
+]
+
+USUAL_QUALITY = 60
+
+#: uint8 [H, W, 3], RGB.
+Pixels = npt.NDArray[np.uint8]
+
+#: float32 [H, W, 3], RGB, 0..255.
+UnroundedPixels = npt.NDArray[np.float32]
+
+#: Progress callback; receives a non-decreasing fraction in 0..1.
+Progress = Callable[[float], None]
+
+
+def no_progress(fraction: float) -> None:
+    """Report progress to nobody."""
+
+
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """What a file holds before any network has drawn it.
+
+    Two Latents are equal if they are the same object; compare their tensors for more.
+
+    Attributes:
+        codec: name of the codec.
+        width: of the picture, in pixels.
+        height: of the picture, in pixels.
+        rate: 0..252.
+        stride: pixels per latent along each axis.
+        symbols: every coded symbol in coding order, int32 tensors, equal on all machines.
+        y_hat: latents [M, h, w], float32, ready for the synthesis.
+        z_hat: dequantised side latents [N, h', w'], float32.
+    """
+
+    codec: str
+    width: int
+    height: int
+    rate: int
+    stride: int
+    symbols: list[Tensor]
+    y_hat: Tensor
+    z_hat: Tensor
+
+    def to_safetensors(self) -> bytes:
+        """Return a safetensors file: `y_hat`, `z_hat`, `symbols.0`, ...; the rest as metadata."""
+        tensors = {"y_hat": self.y_hat, "z_hat": self.z_hat}
+        tensors |= {f"symbols.{index}": part for index, part in enumerate(self.symbols)}
+        names = ("codec", "width", "height", "rate", "stride")
+        metadata = {name: str(getattr(self, name)) for name in names}
+        return save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
+
+
+class Encoding(Protocol):
+    """One picture being coded: what is computed once serves every rate that is tried."""
+
+    def at(self, rate: int) -> bytes:
+        """Return the image part of a file at a rate 0..252."""
+        ...
+
+
+class Codec(ABC):
+    """A codec with its weights loaded.
+
+    Rates are 0..252: quarters of a position 0..63 on the rate axis.
+
+    Args:
+        name: what stands in files.
+        device: where its networks run.
+        model_hash: the first 4 bytes of a SHA-256 over everything that decides how bits are read.
+    """
+
+    media: ClassVar[str] = "picture"
+    #: The rates that are tried when a size or a PSNR is aimed at, smallest files first. A codec of
+    #: a single rate has just that.
+    rates: Sequence[int] = container.RATES
+    #: Warnings for users who code or decode a picture with it, a sentence each.
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, name: str, device: torch.device, model_hash: bytes) -> None:
+        self.name, self.device, self.model_hash = name, device, model_hash
+
+    def rate_of(self, quality: int | None) -> int:
+        """Return the rate of a quality 1..100, of None the usual one.
+
+        Raises:
+            ArgumentError: If the codec has no such rate.
+        """
+        if len(self.rates) == 1:
+            (rate,) = self.rates
+            only = container.rate_to_quality(rate)
+            if quality is not None and container.quality_to_rate(quality) != rate:
+                raise ArgumentError(
+                    f"codec {self.name!r} has a single rate: quality {only}, not {quality}"
+                )
+            return rate
+        return container.quality_to_rate(USUAL_QUALITY if quality is None else quality)
+
+    @abstractmethod
+    def encoding(self, pixels: Pixels) -> Encoding:
+        """Begin to code a picture, uint8 [H, W, 3]."""
+
+    @abstractmethod
+    def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
+        """Read every symbol of an image part; no floating point decides anything here.
+
+        Returns:
+            The symbols, as `Latents.symbols`.
+
+        Raises:
+            BitstreamError: If the bytes can't be those of such a picture, before memory is
+                allocated that they don't justify.
+        """
+
+    @abstractmethod
+    def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
+        """Return the latents that parsed symbols stand for."""
+
+    def read(self, payload: bytes, width: int, height: int, rate: int) -> Latents:
+        """Parse an image part and dequantise its symbols."""
+        return self.dequantise(self.parse(payload, width, height, rate), width, height, rate)
+
+    @abstractmethod
+    def synthesise(self, latents: Latents) -> Pixels:
+        """Draw the picture, uint8 [H, W, 3]."""
+
+    def synthesise_unrounded(self, latents: Latents) -> UnroundedPixels:
+        """Draw the picture before it is rounded to 8 bits, float32 [H, W, 3] in 0..255.
+
+        Raises:
+            ModelError: If the codec draws 8 bits alone.
+        """
+        raise ModelError(f"codec {self.name!r} can't draw without rounding to 8 bits")
+
+    # -- whole files, as quantal.compress and the others have it ---------------------------------
+
+    def compress(
+        self,
+        image: Image.Image | Pixels | Tensor,
+        *,
+        quality: int | None = None,
+        bpp: float | None = None,
+        psnr: float | None = None,
+        max_bytes: int | None = None,
+        effort: int = 0,
+        resilient: bool = False,
+    ) -> bytes:
+        """Compress a picture to the bytes of a .qtl file; see quantal.compress."""
+        import quantal
+
+        return quantal.compress(
+            image,
+            self,
+            quality=quality,
+            bpp=bpp,
+            psnr=psnr,
+            max_bytes=max_bytes,
+            effort=effort,
+            resilient=resilient,
+        )
+
+    def decompress(
+        self,
+        data: bytes | str | Path | IO[bytes],
+        *,
+        max_parts: int | None = None,
+        conceal: bool = False,
+    ) -> Image.Image:
+        """Return the picture in a .qtl file that this codec wrote; see quantal.decompress."""
+        import quantal
+
+        return quantal.decompress(data, codec=self, max_parts=max_parts, conceal=conceal)
+
+    def latents(self, data: bytes | str | Path | IO[bytes]) -> Latents:
+        """Return the compressed latents of a .qtl file that this codec wrote."""
+        import quantal
+
+        return quantal.latents(data, codec=self)
+
+
+@runtime_checkable
+class Searching(Protocol):
+    """A codec that can search for symbols that code better."""
+
+    #: How hard it can try; 0 is plain coding.
+    efforts: Sequence[int]
+
+    def searching(self, encoding: Encoding, effort: int, progress: Progress) -> Encoding:
+        """Return an encoding that searches at every rate.
+
+        Args:
+            encoding: of the picture, as the codec's encoding() gave it.
+            effort: one of `efforts`, not 0.
+            progress: is called during each search.
+        """
+        ...
+
+
+@runtime_checkable
+class Progressive(Protocol):
+    """A codec whose streams have parts, so that a prefix is a coarser picture."""
+
+    def read_prefix(
+        self, payload: bytes, missing: int, width: int, height: int, rate: int, parts: int
+    ) -> Latents:
+        """Return the latents of the first parts of a stream.
+
+        Args:
+            payload: the image part, or its first bytes.
+            missing: bytes that it lacks at its end.
+            width: of the picture.
+            height: of the picture.
+            rate: 0..252.
+            parts: how many, from 1 on.
+
+        Raises:
+            TruncatedError: If so many parts are not there.
+        """
+        ...
+
+
+@runtime_checkable
+class Resilient(Protocol):
+    """A codec with damage-resilient streams: what is damaged leaves the rest readable."""
+
+    def resilient_encoding(self, pixels: Pixels) -> Encoding:
+        """Begin to code a picture, uint8 [H, W, 3], so that damage can be concealed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Concealed:
+    """A picture of which a part was made up: its latents, and a sentence that says which part."""
+
+    latents: Latents
+    warning: str
+
+
+@runtime_checkable
+class Concealing(Protocol):
+    """A codec that can make up what is lost of a damaged stream."""
+
+    @classmethod
+    def can_conceal(cls, payload: bytes) -> bool:
+        """Return whether read_damaged() takes image parts that start like this one."""
+        ...
+
+    def read_damaged(self, payload: bytes, width: int, height: int, rate: int) -> Concealed:
+        """Return latents of a damaged image part.
+
+        Raises:
+            BitstreamError: If too much is lost.
+        """
+        ...
+
+
+@runtime_checkable
+class UserWeights(Protocol):
+    """A codec that ships no weights: users name those that wrote a file."""
+
+    @classmethod
+    def describe_needed(cls, payload: bytes, rate: int, model_hash: bytes) -> str:
+        """Return what a file needs, from its image part, rate and model hash."""
+        ...

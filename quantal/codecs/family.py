@@ -1,0 +1,56 @@
+"""How a family of codecs declares itself: everything about it in one place, nothing loaded."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["SHIPPED", "CodecEntry", "Family", "resolve"]
+
+#: Where the weights that ship lie.
+SHIPPED = Path(__file__).parents[1] / "weights"
+
+
+@dataclass(frozen=True)
+class CodecEntry:
+    """One codec of a family.
+
+    Attributes:
+        name: what stands in files: 1 to 23 characters of a-z, 0-9, "-", "_" and ".".
+        description: a sentence.
+        weights: where its weights lie, a safetensors file; None if users always name their own.
+        media: what it codes.
+    """
+
+    name: str
+    description: str
+    weights: Path | None
+    media: str = "picture"
+
+
+@dataclass(frozen=True)
+class Family:
+    """Codecs of one kind; an entry point in the group `quantal.codecs` names an object of this type.
+
+    Attributes:
+        name: of the family. A recipe's codec belongs to it if it has this name or a codec's of it.
+        codec: "module:class" of a Codec, called with (name, weights, device); "" for networks that
+            serve another family's codecs.
+        codecs: those that there are.
+        trainer: "module:object" of a quantal.train.Trainer; "" if it is not trained here.
+        aliases: further names that `load` takes, to the codec's name that stands in files.
+    """
+
+    name: str
+    codec: str
+    codecs: tuple[CodecEntry, ...]
+    trainer: str = ""
+    aliases: dict[str, str] = field(default_factory=dict)
+
+
+def resolve(target: str) -> Any:
+    """Import what "module:attribute" names."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

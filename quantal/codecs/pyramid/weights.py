@@ -1,0 +1,107 @@
+"""The weights files of `hyperprior` and `context-*`: networks, integer networks, tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from quantal.codecs.info import Card
+from quantal.codecs.pyramid.net import PyramidNet
+from quantal.codecs.weights import NET, Array, read_weights, sound_weights, write_weights
+from quantal.entropy.frozen.hyperprior import SideModel
+
+__all__ = ["PyramidWeights", "read_pyramid_weights", "write_pyramid_weights"]
+
+_ENTROPY = "entropy."
+#: What parts of the entropy model are called in files, where that differs from the code.
+_STORED = {"side.prior.": "prior.", "side.log_gain.": "z_log_gain."}
+
+
+@dataclass(frozen=True)
+class PyramidWeights:
+    """A codec's networks and integers, checked.
+
+    Attributes:
+        net: the floating-point networks, in evaluation mode, on the CPU.
+        integers: everything that decides how bits are read, by name.
+        hash: 4 bytes over the integers.
+        card: what the file says of itself.
+    """
+
+    net: PyramidNet
+    integers: dict[str, Array]
+    hash: bytes
+    card: Card
+
+    def frozen(self, device: torch.device) -> SideModel:
+        """Return the entropy model as it codes; its networks run where `net` is."""
+        return self.net.entropy.frozen_from(self.integers, device)
+
+
+def _stored_name(name: str) -> str:
+    """What a tensor of a network is called in files."""
+    if not name.startswith(_ENTROPY):
+        return NET + name
+    own = name.removeprefix(_ENTROPY)
+    for here, there in _STORED.items():
+        if own.startswith(here):
+            return NET + there + own.removeprefix(here)
+    return NET + own
+
+
+def write_pyramid_weights(path: Path, net: PyramidNet, frozen: SideModel, card: Card) -> bytes:
+    """Write a weights file; returns the hash of its integers.
+
+    Args:
+        path: where to.
+        net: the networks.
+        frozen: what the entropy model of `net` froze to.
+        card: what the file says of itself.
+    """
+    derived = {_ENTROPY + name for name in net.entropy.derived}
+    floats = {
+        _stored_name(name): value.detach().cpu().to(torch.float16).numpy()
+        for name, value in net.state_dict().items()
+        if name not in derived
+    }
+    texts = {"model": json.dumps(net.config.to_dict()), "card": json.dumps(asdict(card))}
+    return write_weights(path, net.layout, floats, frozen.integers(), texts)
+
+
+def read_pyramid_weights(path: Path, kind: type[PyramidNet]) -> PyramidWeights:
+    """Read and check a weights file of a kind of networks.
+
+    Raises:
+        ModelError: If it is missing, damaged or another's.
+    """
+    file = read_weights(path, [kind.layout])
+    with sound_weights(file):
+        # Built without memory and without random numbers: a user's seed is the user's.
+        with torch.device("meta"):
+            net = kind(kind.config_type.from_dict(file.sizes()))
+        frozen = net.entropy.frozen_from(file.arrays, torch.device("cpu"))
+        state = _state(file.arrays, net)
+        state |= {_ENTROPY + n: v for n, v in net.entropy.derived_state(frozen).items()}
+        net.load_state_dict(state, assign=True)
+        card = Card(**file.card())
+    found = file.check(frozen.integers())
+    net.requires_grad_(False)
+    return PyramidWeights(net.eval(), frozen.integers(), found, card)
+
+
+def _state(arrays: dict[str, Array], net: PyramidNet) -> dict[str, Tensor]:
+    """The state of a network from a file's arrays, but for what is derived from integers."""
+    names = {_stored_name(name): name for name in net.state_dict()}
+    own = {names[_stored_name(_ENTROPY + name)] for name in net.entropy.derived}
+    found = {name: value for name, value in arrays.items() if name.startswith(NET)}
+    unknown = sorted(set(found) ^ {stored for stored, name in names.items() if name not in own})
+    if unknown:
+        raise ValueError(f"its tensors are not those of its sizes: {', '.join(unknown[:3])}")
+    return {
+        names[name]: torch.from_numpy(value.astype(np.float32)) for name, value in found.items()
+    }

@@ -1,0 +1,205 @@
+"""A codec of two transforms and a frozen entropy model: what most learned codecs are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from quantal.codecs.contract import Codec, Latents, Pixels, UnroundedPixels
+from quantal.codecs.drawing import draw, draw_unrounded, plane_of
+from quantal.codecs.weights import digest
+from quantal.entropy.coder import IntArray
+from quantal.entropy.frozen import Decoded, FrozenModel
+from quantal.entropy.walk import FloatArray, Rounding, round_nearest
+from quantal.errors import ArgumentError
+from quantal.planes import ceil_div, round_up
+from quantal.transforms import apply_in_windows
+
+__all__ = ["QUARTERS", "ProgressiveTransformCodec", "TransformCodec", "TransformEncoding"]
+
+#: A rate of a file counts quarters of a position on the rate axis.
+QUARTERS = 4
+#: A picture of up to so many pixels a side goes through transforms in one piece, where they don't
+#: say how far they reach.
+_WHOLE = 1 << 17
+
+
+class TransformEncoding:
+    """One picture being coded: its latents serve every rate.
+
+    Args:
+        codec: which codes it.
+        pixels: uint8 [H, W, 3].
+        y: its latents, float32 [M, h, w].
+    """
+
+    def __init__(self, codec: TransformCodec, pixels: Pixels, y: FloatArray) -> None:
+        self.codec, self.pixels, self.y = codec, pixels, y
+
+    def at(self, rate: int) -> bytes:
+        return self.codec.encode(self.y, rate)
+
+
+class TransformCodec(Codec):
+    """A codec around any transforms and any of our entropy models.
+
+    A transform may have attributes `reach` and `alignment`, in pixels: how far a result depends on
+    its surroundings, and where a window may begin. Then large pictures go through it window by
+    window; without, in one piece.
+
+    Args:
+        name: what stands in files, 1 to 23 characters of a-z, 0-9, "-", "_" and ".".
+        analysis: pixels [B, 3, H, W] in 0..1, H and W multiples of `stride`, to latents
+            [B, M, H / stride, W / stride].
+        synthesis: the reverse; need not clip.
+        entropy: the frozen entropy model of M channels.
+        stride: pixels per latent along each axis.
+        device: where the transforms are.
+        model_hash: 4 bytes for what decides how bits are read; default: computed.
+    """
+
+    #: A window's core, in latents: 2.4 megapixels at a stride of 16 keep networks below a gigabyte.
+    core = 96
+
+    def __init__(
+        self,
+        name: str,
+        analysis: Callable[[Tensor], Tensor],
+        synthesis: Callable[[Tensor], Tensor],
+        entropy: FrozenModel,
+        stride: int,
+        *,
+        device: str | torch.device = "cpu",
+        model_hash: bytes | None = None,
+    ) -> None:
+        if stride < 1:
+            raise ArgumentError(f"a stride has to be 1 or more, not {stride}")
+        if model_hash is None:
+            model_hash = digest(f"{type(entropy).__name__} {stride}", entropy.integers())
+        super().__init__(name, torch.device(device), model_hash)
+        self.entropy, self.stride = entropy, stride
+        self._analysis, self._synthesis = analysis, synthesis
+
+    # -- pixels and latents ----------------------------------------------------------------------
+
+    def _window(self, transform: object) -> tuple[int, int]:
+        """Core and halo, in pixels, with which a transform runs over a large picture."""
+        reach = getattr(transform, "reach", None)
+        if reach is None:
+            return round_up(_WHOLE, self.stride), 0
+        unit = int(getattr(transform, "alignment", self.stride))
+        return round_up(self.core * self.stride, unit), round_up(int(reach), unit)
+
+    def analyse(self, pixels: Pixels) -> FloatArray:
+        """Return the latents of pixels uint8 [H, W, 3]: float32 [M, h, w], on the CPU."""
+        core, halo = self._window(self._analysis)
+
+        def network(part: Tensor) -> Tensor:
+            return self._analysis(part.to(self.device).float().div_(255)).cpu()
+
+        plane = plane_of(pixels, self.stride)
+        y = apply_in_windows(network, plane, core, halo, Fraction(1, self.stride))
+        found: FloatArray = y.detach()[0].numpy()
+        return found
+
+    def _draw_window(self, part: Tensor) -> Tensor:
+        on_device = part.to(self.device, memory_format=torch.channels_last)
+        return self._synthesis(on_device)
+
+    def _drawn_from(
+        self, latents: Latents
+    ) -> tuple[Callable[[Tensor], Tensor], Tensor, tuple[int, int], int, int, int]:
+        core, halo = (pixels // self.stride for pixels in self._window(self._synthesis))
+        size = latents.height, latents.width
+        return self._draw_window, latents.y_hat[None], size, core, halo, self.stride
+
+    def synthesise(self, latents: Latents) -> Pixels:
+        return draw(*self._drawn_from(latents))
+
+    def synthesise_unrounded(self, latents: Latents) -> UnroundedPixels:
+        return draw_unrounded(*self._drawn_from(latents))
+
+    # -- latents and bytes -----------------------------------------------------------------------
+
+    def encoding(self, pixels: Pixels) -> TransformEncoding:
+        return TransformEncoding(self, pixels, self.analyse(pixels))
+
+    def encode(
+        self,
+        y: FloatArray,
+        rate: int,
+        *,
+        z: IntArray | None = None,
+        rounding: Rounding = round_nearest,
+    ) -> bytes:
+        """Return the image part of latents float32 [M, h, w] at a rate 0..252.
+
+        For `z` and `rounding` see FrozenModel.encode().
+        """
+        return self.entropy.encode(y, rate / QUARTERS, z=z, rounding=rounding)
+
+    def estimate_bits(self, y: FloatArray, rate: int) -> float:
+        """Return the bits that encode() would spend, by the tables; right to a few bytes."""
+        return self.entropy.estimate_bits(y, rate / QUARTERS)
+
+    def _geometry(self, width: int, height: int) -> tuple[int, int]:
+        return ceil_div(height, self.stride), ceil_div(width, self.stride)
+
+    def _decoded(self, payload: bytes, width: int, height: int, rate: int) -> Decoded:
+        what = f"a picture of {width}x{height}"
+        return self.entropy.decode(
+            payload, *self._geometry(width, height), rate / QUARTERS, what=what
+        )
+
+    def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
+        """Return z int32 [N, h', w'] and what is coded of y, in coding order."""
+        return _tensors(self._decoded(payload, width, height, rate).symbols)
+
+    def read(self, payload: bytes, width: int, height: int, rate: int) -> Latents:
+        # At once: reading has found already what dequantising needs.
+        return self._latents(self._decoded(payload, width, height, rate), width, height, rate)
+
+    def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
+        arrays = [tensor.numpy() for tensor in symbols]
+        decoded = self.entropy.dequantise(
+            arrays, *self._geometry(width, height), rate / QUARTERS
+        )
+        return self._latents(decoded, width, height, rate)
+
+    def _latents(self, decoded: Decoded, width: int, height: int, rate: int) -> Latents:
+        # Tensors made of arrays belong to no inference mode: a model may be trained on them.
+        return Latents(
+            codec=self.name,
+            width=width,
+            height=height,
+            rate=rate,
+            stride=self.stride,
+            symbols=_tensors(decoded.symbols),
+            y_hat=torch.from_numpy(decoded.y_hat()),
+            z_hat=torch.from_numpy(decoded.z_hat),
+        )
+
+
+class ProgressiveTransformCodec(TransformCodec):
+    """A TransformCodec whose entropy model writes progressive streams: a prefix is a picture."""
+
+    def read_prefix(
+        self, payload: bytes, missing: int, width: int, height: int, rate: int, parts: int
+    ) -> Latents:
+        """Return the latents of the first parts; the first is z, the others are the steps."""
+        decoded = self.entropy.decode_prefix(
+            payload,
+            missing,
+            *self._geometry(width, height),
+            rate / QUARTERS,
+            parts,
+            what=f"a picture of {width}x{height}",
+        )
+        return self._latents(decoded, width, height, rate)
+
+
+def _tensors(arrays: Sequence[IntArray]) -> list[Tensor]:
+    return [torch.from_numpy(array) for array in arrays]

@@ -1,0 +1,22 @@
+"""Codec `vq`: vector-quantised, generative, for very low rates; and its concealment."""
+
+from __future__ import annotations
+
+from quantal.codecs.family import SHIPPED, CodecEntry, Family
+
+__all__ = ["CONCEALMENT", "FAMILY"]
+
+FAMILY = Family(
+    name="vq",
+    codec="quantal.codecs.vq.codec:Vq",
+    trainer="quantal.train.families.vq:TRAINER",
+    codecs=(
+        CodecEntry(
+            "vq",
+            "Vector-quantised ladder, generative; for 0.01 to 0.1 bits per pixel.",
+            SHIPPED / "vq.safetensors",
+        ),
+    ),
+)
+#: The network that makes up lost cells: trained, but no codec.
+CONCEALMENT = Family("vq-conceal", "", (), "quantal.train.families.vq_conceal:TRAINER")

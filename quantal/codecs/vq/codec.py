@@ -1,0 +1,157 @@
+"""Codec `vq`: indices of codebooks instead of numbers, for 0.01 to 0.1 bits per pixel.
+
+A file says for every cell of 32x32 pixels how finely it is described, and which entries of which
+codebooks do; synthesis draws what such entries stood for in training. docs/codecs/vq.md specifies
+the stream.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from quantal.codecs.contract import (
+    Codec,
+    Concealed,
+    Latents,
+    Pixels,
+    UnroundedPixels,
+)
+from quantal.codecs.family import SHIPPED
+from quantal.codecs.vq.conceal import conceal, read_conceal_weights
+from quantal.codecs.vq.maps import CELL, Maps
+from quantal.codecs.vq.net import VqNet
+from quantal.codecs.vq.painter import STRIDES, Painter
+from quantal.codecs.vq.stream import is_banded, pack, pack_banded, unpack, unpack_damaged
+from quantal.codecs.vq.weights import read_vq_weights
+
+__all__ = ["Vq"]
+
+_SHIPPED_CONCEALMENT = SHIPPED / "vq-conceal.safetensors"
+#: Damaged places that a warning names one by one.
+_NAMED = 6
+
+
+class _Encoding:
+    """One picture being coded: its features serve every rate."""
+
+    def __init__(self, codec: Vq, pixels: Pixels, resilient: bool) -> None:
+        self._codec, self._resilient = codec, resilient
+        self._height, self._width = pixels.shape[:2]
+        self._features = codec.painter.analyse(pixels)
+
+    def at(self, rate: int) -> bytes:
+        codec = self._codec
+        maps = codec.painter.describe(self._features, codec.ladder.at(rate))
+        if self._resilient:
+            return pack_banded(codec.priors, maps, self._width, self._height)
+        return pack(codec.priors, maps)
+
+
+class Vq(Codec):
+    """The codec with its weights loaded; see Codec.
+
+    Args:
+        name: what stands in files.
+        weights: the file.
+        device: where the networks run.
+    """
+
+    def __init__(self, name: str, weights: Path, device: torch.device) -> None:
+        loaded = read_vq_weights(weights)
+        super().__init__(name, device, loaded.hash)
+        net = loaded.net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.painter = Painter(net, device)
+        self._weights = weights
+        self.priors = loaded.priors
+        self.ladder = loaded.ladder
+
+    def networks(self) -> VqNet:
+        """Return a copy of the networks; changing it does not change the codec."""
+        return copy.deepcopy(self.painter.net)
+
+    def encoding(self, pixels: Pixels) -> _Encoding:
+        return _Encoding(self, pixels, resilient=False)
+
+    def resilient_encoding(self, pixels: Pixels) -> _Encoding:
+        """Begin to code a picture of which every row of cells stands alone, with a checksum."""
+        return _Encoding(self, pixels, resilient=True)
+
+    def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
+        """Return [books int32 [3], depth int32 [h, w], indices of each rung int32]."""
+        return _symbols(unpack(self.priors, payload, width, height))
+
+    @classmethod
+    def can_conceal(cls, payload: bytes) -> bool:
+        return is_banded(payload)
+
+    def read_damaged(self, payload: bytes, width: int, height: int, rate: int) -> Concealed:
+        """Return latents; rows of cells whose checksum is wrong are made up by a network."""
+        maps, lost = unpack_damaged(self.priors, payload, width, height)
+        warning = (
+            "nothing of the image part is lost, all its rows have the right checksums: a checksum "
+            "of the whole is damaged, or what the header says of colour"
+        )
+        if lost:
+            net = read_conceal_weights(concealment_file(self._weights), self.model_hash)
+            maps = conceal(net, self.painter.net, maps, lost)
+            warning = _lost_lines(lost, len(maps.depth), height)
+        return Concealed(self.dequantise(_symbols(maps), width, height, rate), warning)
+
+    def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
+        """y_hat: features at 1/16 that two rungs give; z_hat: those that the first one gives."""
+        y_hat, z_hat = self.painter.features(_maps(symbols))
+        # What is returned may be trained on, so it is no inference tensor.
+        with torch.inference_mode(False):
+            y_hat, z_hat = y_hat.clone(), z_hat.clone()
+        return Latents(self.name, width, height, rate, STRIDES[1], symbols, y_hat[0], z_hat[0])
+
+    def synthesise(self, latents: Latents) -> Pixels:
+        return self.painter.paint(*_painted(latents))
+
+    def synthesise_unrounded(self, latents: Latents) -> UnroundedPixels:
+        return self.painter.paint_unrounded(*_painted(latents))
+
+
+def _painted(latents: Latents) -> tuple[Tensor, int, Tensor, tuple[int, int]]:
+    """What a painter takes."""
+    books, finest = latents.symbols[0], latents.symbols[-1]
+    return latents.y_hat[None], int(books[2]), finest, (latents.height, latents.width)
+
+
+def concealment_file(weights: Path) -> Path:
+    """Where the network that makes up lost cells lies: beside the codec's own weights, or where it
+    ships."""
+    beside = weights.with_name(f"{weights.stem}-conceal{weights.suffix}")
+    return beside if beside.is_file() else _SHIPPED_CONCEALMENT
+
+
+def _lost_lines(lost: list[int], rows: int, height: int) -> str:
+    """A warning that says which part of a picture is made up."""
+    runs: list[list[int]] = []
+    for row in lost:
+        if runs and runs[-1][1] == row:
+            runs[-1][1] = row + 1
+        else:
+            runs.append([row, row + 1])
+    lines = ", ".join(f"{a * CELL} to {min(b * CELL, height) - 1}" for a, b in runs[:_NAMED])
+    if len(runs) > _NAMED:
+        lines += f" and {len(runs) - _NAMED} more places"
+    return (
+        f"{len(lost)} of {rows} rows of cells were damaged: lines {lines} of the picture are made "
+        "up, they were never in the original"
+    )
+
+
+def _maps(symbols: list[Tensor]) -> Maps:
+    books, depth, *indices = (plane.numpy() for plane in symbols)
+    return Maps(tuple(int(book) for book in books), depth, tuple(indices))
+
+
+def _symbols(maps: Maps) -> list[Tensor]:
+    planes = (np.asarray(maps.books, np.int32), maps.depth, *maps.indices)
+    return [torch.from_numpy(np.ascontiguousarray(plane)) for plane in planes]

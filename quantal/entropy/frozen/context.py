@@ -1,0 +1,352 @@
+"""The channel-and-position context as it codes: every step of y knows the steps before it.
+
+The stream is one stack of symbols: all of z, then y step by step over the whole plane, each step
+band by band of rows. It is progressive: a prefix of the bytes is a coarser picture.
+docs/codecs/context.md specifies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from quantal.entropy.coder import IndexArray, IntArray
+from quantal.entropy.exact import ExactNet
+from quantal.entropy.frozen.base import Array, Values
+from quantal.entropy.frozen.factorized import FrozenFactorized
+from quantal.entropy.frozen.hyperprior import Z_STRIDE, SideModel
+from quantal.entropy.orders import CELL, gather, scatter
+from quantal.entropy.tables import TableSet
+from quantal.entropy.walk import Coding, FloatArray, Networks
+from quantal.errors import ModelError
+from quantal.planes import apply_in_windows, bands, ceil_div, pad_edge
+
+__all__ = ["BAND_CELLS", "ExactContext", "FrozenContext"]
+
+#: Cells in a band: 4 megapixels at a stride of 16. Part of the format.
+BAND_CELLS = 4096
+#: Cells per axis of what one element of z stands for.
+_Z_CELLS = Z_STRIDE // CELL
+#: What the networks reach: scales in cells, their trunk in elements of z, means in cells.
+_SCALE_REACH, _TRUNK_REACH, _MEAN_REACH = 1, 1, 2
+
+
+def _narrowed(name: str, value: Array) -> Array:
+    """The same integers in the type that files hold them in; raises ModelError if it can't."""
+    kind = np.int16 if name.endswith(".weight") else np.int32
+    narrow = value.astype(kind)
+    if not np.array_equal(narrow, value):
+        raise ModelError(
+            f"{name} does not fit {np.dtype(kind).name}: the network trained out of its range"
+        )
+    return narrow
+
+
+class ExactContext:
+    """The coding order and the scale networks as integers: what decides how bits are read.
+
+    Args:
+        trunk: z in units of 2^-8 to features at the cells.
+        steps: features, and magnitudes of earlier symbols, to scale indices, one for each step.
+        table: int32 [256], what the networks are given for a magnitude; larger ones count as the
+            last.
+        elements: int32 [4C], channel * 4 + place of each element of a cell, in coding order.
+    """
+
+    def __init__(
+        self, trunk: ExactNet, steps: Sequence[ExactNet], table: IntArray, elements: IntArray
+    ) -> None:
+        self.trunk, self.steps = trunk, tuple(steps)
+        self.table, self.elements = table, elements
+        #: Whether a step sees the magnitudes of the symbols before it.
+        self.adaptive = any(net.inputs > trunk.outputs for net in steps)
+        ends = np.cumsum([net.outputs for net in self.steps]).tolist()
+        if not np.array_equal(np.sort(elements), np.arange(ends[-1])):
+            raise ValueError("a coding order names an element twice or not at all")
+        #: Where each step's elements lie among a cell's.
+        self.spans = tuple(
+            slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)
+        )
+
+    def arrays(self, prefix: str) -> dict[str, Array]:
+        """Return all integers by name; weights fit 16 bits, which halves the file."""
+        found: dict[str, Array] = {
+            f"{prefix}.magnitudes": self.table,
+            f"{prefix}.elements": self.elements,
+        }
+        steps = [(f"{prefix}.step.{place}", net) for place, net in enumerate(self.steps)]
+        for name, net in [(f"{prefix}.trunk", self.trunk), *steps]:
+            found |= net.arrays(name)
+        return {name: _narrowed(name, value) for name, value in found.items()}
+
+    @classmethod
+    def from_arrays(
+        cls, found: Mapping[str, Array], prefix: str, largest_input: int
+    ) -> ExactContext:
+        """Build the networks from what arrays() gave; raises KeyError, ValueError or ModelError."""
+        table, elements = found[f"{prefix}.magnitudes"], found[f"{prefix}.elements"]
+        for each in (table, elements):
+            if each.dtype != np.int32 or each.ndim != 1 or not len(each):
+                raise ValueError("magnitudes or elements are not int32 in one dimension")
+        trunk = ExactNet.from_arrays(found, f"{prefix}.trunk", largest_input)
+        largest = max(trunk.largest_output, int(table.max()), -int(table.min()))
+        steps: list[ExactNet] = []
+        while f"{prefix}.step.{len(steps)}.0.weight" in found:
+            steps.append(ExactNet.from_arrays(found, f"{prefix}.step.{len(steps)}", largest))
+        return cls(trunk, steps, table, elements)
+
+    def features(self, z: IntArray, rate_index: int) -> IntArray:
+        """Map z int32 [N, h, w] in units of 2^-8 to features int32 at the cells."""
+        return self.trunk(z, rate_index)
+
+    def index(self, step: int, features: IntArray, known: IntArray, rate_index: int) -> IntArray:
+        """Return the scale indices of a step, int32 [n, h, w].
+
+        Args:
+            step: which.
+            features: int32 [F, h, w].
+            known: the earlier steps' symbols int32 [k, h, w].
+            rate_index: 0..63.
+        """
+        if not self.adaptive:
+            return self.steps[step](features, rate_index)
+        # Clamped before the magnitude is taken: the lowest int32 has none.
+        top = len(self.table) - 1
+        sizes = np.clip(known, -top, top)
+        np.abs(sizes, out=sizes)
+        seen = np.concatenate((features, self.table.take(sizes)))
+        return self.steps[step](seen, rate_index)
+
+
+class _Scales:
+    """Scale indices of one plane, from z and from the symbols so far: integers alone."""
+
+    def __init__(
+        self, exact: ExactContext, z: IntArray, rate_index: int, rows: int, columns: int
+    ) -> None:
+        """z: int32 [N, h', w'], in units of 2^-8; rows, columns: of latents."""
+        self.exact, self.rate_index = exact, rate_index
+        self.height, self.width = ceil_div(rows, CELL), ceil_div(columns, CELL)
+        self.ragged = (rows % CELL != 0, columns % CELL != 0)
+        features = np.empty((exact.trunk.outputs, self.height, self.width), np.int32)
+        for band in bands(self.height, self.width, BAND_CELLS, _Z_CELLS):
+            low, high = band.start // _Z_CELLS, ceil_div(band.stop, _Z_CELLS)
+            around = slice(max(low - _TRUNK_REACH, 0), high + _TRUNK_REACH)
+            made = exact.features(z[:, around], rate_index)
+            top = (low - around.start) * _Z_CELLS
+            features[:, band] = made[:, top : top + band.stop - band.start, : self.width]
+        self.features = features
+
+    def index(self, step: int, band: slice, known: IntArray) -> IndexArray:
+        """Table indices uint8 [n, rows, w] of one step in a band; known: the symbols so far."""
+        span = self.exact.spans[step]
+        around = slice(max(band.start - _SCALE_REACH, 0), band.stop + _SCALE_REACH)
+        made = self.exact.index(
+            step, self.features[:, around], known[: span.start, around], self.rate_index
+        )
+        top = band.start - around.start
+        index = made[:, top : top + band.stop - band.start].astype(np.uint8)
+        # A last cell may reach beyond the latents; what is not there is surely zero.
+        places = self.exact.elements[span] % (CELL * CELL)
+        if self.ragged[0] and band.stop == self.height:
+            index[places >= CELL, -1] = 0
+        if self.ragged[1]:
+            index[places % CELL == 1, :, -1] = 0
+        return index
+
+
+class _Values(Values):
+    """Means and latents of one plane, step by step: floating point.
+
+    The means of a step need the latents of the steps before it, which are made when they are
+    needed: for a residual while writing, for all of them when latents are asked for.
+    """
+
+    def __init__(
+        self, model: FrozenContext, z: IntArray, coding: Coding, rate: float, size: tuple[int, int]
+    ) -> None:
+        """coding: has begun the part of y, [4C, h/2, w/2]; size: rows and columns of y."""
+        self.model, self.rate, self.size = model, rate, size
+        self.symbols, index = coding.symbols[-1], coding.index[-1]
+        if index is None:
+            raise ValueError("the walk keeps no scale indices")
+        self.index = index
+        self._z_hat = model.side.dequantised(z, rate)
+        #: The step whose means are there, and its means in units of its symbols.
+        self._step, self._mean = -1, np.empty(0, np.float32)
+
+    @property
+    def z_hat(self) -> FloatArray:
+        return self._z_hat
+
+    def _per_element(self, name: str) -> FloatArray:
+        """A value per channel, of a network, as one per element of a cell [4C, 1, 1]."""
+        channel = self.model.exact.elements // (CELL * CELL)
+        return self.model.networks(name, self.rate)[channel]
+
+    @cached_property
+    def _gain(self) -> FloatArray:
+        return self._per_element("gain")
+
+    @cached_property
+    def _ungain(self) -> FloatArray:
+        return self._per_element("ungain")
+
+    @cached_property
+    def _lean(self) -> FloatArray:
+        return self.model.lean()
+
+    @cached_property
+    def _features(self) -> FloatArray:
+        """What all steps share of z's side information, at the cells."""
+        _, height, width = self.symbols.shape
+        features = apply_in_windows(
+            lambda part: self.model.networks("features", self.rate, part),
+            self._z_hat,
+            self.model.core // CELL // _Z_CELLS,
+            0,
+            _Z_CELLS,
+        )
+        return features[..., :height, :width]
+
+    @cached_property
+    def _known(self) -> FloatArray:
+        """The latents so far, in cells."""
+        return np.empty(self.symbols.shape, np.float32)
+
+    def _advance(self, step: int) -> None:
+        """Have the means of a step, and the latents of all steps before it."""
+        while self._step < step:
+            if self._step >= 0:
+                self._reconstruct()
+            self._step += 1
+            span = self.model.exact.spans[self._step]
+            name = f"mean.{self._step}"
+            mean = apply_in_windows(
+                lambda *parts, name=name: self.model.networks(name, self.rate, *parts),  # type: ignore[misc]
+                self._features,
+                self.model.core // CELL,
+                _MEAN_REACH,
+                beside=[self._known[: span.start]],
+            )
+            mean *= self._gain[span]
+            self._mean = mean
+
+    def _reconstruct(self) -> None:
+        """The latents of the current step, for the steps after it.
+
+        A symbol is reconstructed nearer to zero than the middle of its cell, where it is likelier.
+        """
+        span = self.model.exact.spans[self._step]
+        values = self.symbols[span].astype(np.float32)
+        values -= np.sign(values) * self._lean.take(self.index[span])
+        values += self._mean
+        np.multiply(values, self._ungain[span], out=self._known[span])
+
+    def residual(self, step: int, band: slice, cells: FloatArray) -> FloatArray:
+        """What is rounded to the symbols of a step in a band."""
+        self._advance(step)
+        span = self.model.exact.spans[step]
+        residual: FloatArray = cells[span, band] * self._gain[span]
+        residual -= self._mean[:, band]
+        return residual
+
+    def y_hat(self) -> FloatArray:
+        self._advance(len(self.model.exact.spans) - 1)
+        self._reconstruct()
+        rows, columns = self.size
+        latents = scatter(self._known, self.model.places)[:, :rows, :columns]
+        return np.ascontiguousarray(latents)
+
+
+class FrozenContext(SideModel):
+    """Means and scales of y follow from z and from the steps before; see models.ContextModel.
+
+    Networks, beside those of SideModel: `features` maps dequantised z [N, h, w] to what all steps
+    share [W, 2h, 2w], at the cells; `mean.K` maps these and the latents of the steps before step K
+    [k, h, w] to its means [n, h, w]; `lean` gives the part by which a symbol is reconstructed
+    nearer to zero, for each scale index [64].
+
+    Args:
+        channels: C.
+        side: the model of z.
+        y_tables: 64 tables, one for each scale index; index 0 means a sure zero.
+        exact: the coding order and the scale networks.
+        networks: its floating-point networks.
+    """
+
+    progressive = True
+
+    def __init__(
+        self,
+        channels: int,
+        side: FrozenFactorized,
+        y_tables: TableSet,
+        exact: ExactContext,
+        networks: Networks,
+    ) -> None:
+        super().__init__(channels, side, y_tables, networks)
+        self.exact = exact
+        if len(exact.elements) != channels * CELL * CELL:
+            raise ValueError(f"a cell has {len(exact.elements)} elements, expected 4 x {channels}")
+        if not y_tables.certain[0] or y_tables.first[0] != 0:
+            raise ValueError("scale index 0 does not mean a sure zero")
+        self.places: npt.NDArray[np.intp] = np.argsort(exact.elements)
+
+    @property
+    def parts(self) -> int:
+        return 1 + len(self.exact.spans)
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, Array], channels: int, networks: Networks
+    ) -> FrozenContext:
+        """Build a model from what integers() gave; raises KeyError, ValueError or ModelError."""
+        side = FrozenFactorized.from_arrays(arrays)
+        exact = ExactContext.from_arrays(arrays, "exact", side.largest_value)
+        tables = TableSet.from_arrays(arrays, "tables.y")
+        return cls(channels, side, tables, exact, networks)
+
+    def exact_arrays(self) -> dict[str, Array]:
+        return self.exact.arrays("exact")
+
+    def lean(self) -> FloatArray:
+        return self.networks("lean", 0.0)
+
+    def latents(self, y: FloatArray, rate: float, z: IntArray | None = None) -> list[Array]:
+        z = self.quantised_z(y, rate) if z is None else z
+        return [z, gather(pad_edge(y, CELL), self.exact.elements)]
+
+    def split(self, symbols: Sequence[IntArray]) -> list[IntArray]:
+        z, *cells = symbols
+        return [z, *(each[span] for each in cells for span in self.exact.spans)]
+
+    def join(self, symbols: Sequence[IntArray]) -> list[IntArray]:
+        return [symbols[0], np.concatenate(symbols[1:])]
+
+    def walk(
+        self, coding: Coding, rows: int, columns: int, rate: float, parts: int | None = None
+    ) -> Values:
+        z = self.code_z(coding, rows, columns, rate)
+        coding.complete_part()
+        units = self.side.values(z, rate)
+        scales = _Scales(self.exact, units, int(rate), rows, columns)
+        shape = (self.channels * CELL * CELL, scales.height, scales.width)
+        symbols = coding.begin(shape, indexed=True)
+        values = _Values(self, z, coding, rate, (rows, columns))
+        spans = self.exact.spans if parts is None else self.exact.spans[: parts - 1]
+        for step, span in enumerate(spans):
+            for band in bands(scales.height, scales.width, BAND_CELLS, _Z_CELLS):
+                coding.code(
+                    (span, band),
+                    self.y_tables,
+                    index=lambda step=step, band=band: scales.index(step, band, symbols),  # type: ignore[misc]
+                    residual=lambda cells, step=step, band=band: values.residual(  # type: ignore[misc]
+                        step, band, cells
+                    ),
+                )
+            coding.complete_part()
+        return values

@@ -1,0 +1,149 @@
+"""What every trainable entropy model is: latents in, reconstructed latents and bits out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from quantal.entropy.fixed_point import quantise_layers
+from quantal.entropy.frozen.base import FrozenModel
+from quantal.entropy.rounding import add_noise, round_through
+
+__all__ = [
+    "Coded",
+    "EntropyModel",
+    "Quantise",
+    "Residual",
+    "Samples",
+    "detached_copy",
+    "pad_to",
+    "round_both",
+]
+
+#: Latents [B, C, h, w] and their positions on the rate axis [B], on which tables are counted.
+Samples = Iterable[tuple[Tensor, Tensor]]
+#: Residuals and their scale indices, of one shape, to symbols: as latents are reconstructed from
+#: them, and as later steps see them.
+Quantise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+Own = TypeVar("Own", bound="EntropyModel")
+
+
+class Coded(NamedTuple):
+    """What an entropy model makes of latents.
+
+    Attributes:
+        y_hat: reconstructed latents [B, C, h, w].
+        bits: what each tensor costs, by its name, [B] each.
+    """
+
+    y_hat: Tensor
+    bits: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Latents as they are rounded.
+
+    Attributes:
+        y_hat: [B, C, h, w].
+        residual: what is rounded to symbols, in the model's own arrangement.
+        index: scale indices, not yet whole, of the same shape.
+    """
+
+    y_hat: Tensor
+    residual: Tensor
+    index: Tensor
+
+
+class EntropyModel(nn.Module, ABC):
+    """A model of latents [B, C, h, w] of any size and from any transform.
+
+    Attributes:
+        channels: C.
+        rounded: whether training prices rounded symbols, as files do, instead of noisy ones.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.rounded = False
+
+    @abstractmethod
+    def forward(self, y: Tensor, rate: Tensor) -> Coded:
+        """Estimate what latents cost and how they come back.
+
+        Args:
+            y: latents [B, C, h, w], float32.
+            rate: positions on the rate axis [B], 0 (coarsest) to 63.
+
+        Returns:
+            y_hat [B, C, h, w] and bits by name, [B] each; both have gradients.
+        """
+
+    @abstractmethod
+    def freeze(self, samples: Samples = ()) -> FrozenModel:
+        """Return the model as it codes: tables, integer networks, and copies of the others.
+
+        Args:
+            samples: latents and rates like those to be coded, on which symbols are counted;
+                without any, tables follow from the law that training assumed.
+
+        Raises:
+            ModelError: If the integer networks would not code as the trained ones do.
+        """
+
+    @abstractmethod
+    def frozen_from(self, arrays: Mapping[str, Any], device: torch.device) -> FrozenModel:
+        """Return the model as it codes, from the integers of a frozen one (`integers()`)."""
+
+    def calibrate(self, rms: Tensor, rank: Iterable[int] | None = None) -> None:
+        """Prepare for latents of a known size, before training.
+
+        Args:
+            rms: root mean square of each channel [C].
+            rank: channels, most important first; default: by their size.
+        """
+
+    def quantise(self, on: bool = True) -> None:
+        """Switch the rounding of the networks that become integers; on by default."""
+        quantise_layers(self.modules(), on)
+
+    def price_rounded(self, on: bool) -> None:
+        """Price rounded symbols, as files do, instead of noisy ones."""
+        for module in self.modules():
+            if isinstance(module, EntropyModel):
+                module.rounded = on
+
+    def blur(self, values: Tensor) -> Tensor:
+        """Return what is priced: rounded values or, in training, noisy ones unless `rounded`.
+
+        Noise has a gradient, but costs more where symbols are nearly always zero.
+        """
+        return add_noise(values) if self.training and not self.rounded else round_through(values)
+
+
+def round_both(residual: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+    """Round to the nearest symbols, for reconstruction and for later steps alike; a Quantise."""
+    symbols = round_through(residual)
+    return symbols, symbols
+
+
+def pad_to(x: Tensor, multiple: int) -> Tensor:
+    """Extend [B, C, H, W] at the right and the bottom by repeating its edge."""
+    bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
+    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
+
+
+def detached_copy(model: Own) -> Own:
+    """A copy that further training of the model does not change, for coding."""
+    copy = deepcopy(model).eval().requires_grad_(False)
+    copy.quantise(True)
+    return copy

@@ -1,0 +1,200 @@
+"""What models with side information share: z, and gains that follow the rate.
+
+One set of weights serves every rate: y is multiplied by a gain per channel before rounding and by
+another after it; both follow the position on the rate axis.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from quantal.entropy.curves import RateCurve, rate_lambda
+from quantal.entropy.exact import ExactNet
+from quantal.entropy.frozen.base import table_arrays
+from quantal.entropy.frozen.context import ExactContext
+from quantal.entropy.frozen.factorized import LIMIT
+from quantal.entropy.frozen.hyperprior import Z_STRIDE, SideModel
+from quantal.entropy.models.base import (
+    Coded,
+    EntropyModel,
+    Quantise,
+    Residual,
+    Samples,
+    detached_copy,
+    pad_to,
+    round_both,
+)
+from quantal.entropy.models.factorized import FactorizedModel
+from quantal.entropy.models.likelihoods import index_to_scale, logistic_bits
+from quantal.entropy.models.networks import HyperAnalysis
+from quantal.entropy.models.tables import SymbolCounts, y_tables
+from quantal.entropy.rates import ANCHORS, RATE_INDICES
+from quantal.errors import ModelError
+
+__all__ = ["SideInformationModel"]
+
+#: Quantiser step in 0..255 units at lambda 1: the step of best trade is near 3 / sqrt(lambda).
+_STEP_AT_LAMBDA_ONE = 3.0
+#: The integer networks' rate may differ from the trained ones' by this fraction.
+_AGREEMENT = 0.002
+#: Samples on which that is tested.
+_TESTED = 3
+
+
+class SideInformationModel(EntropyModel):
+    """A model whose latents are coded by what side latents z [B, N, h/4, w/4] say of them.
+
+    Gains start right for latents that are orthonormal in pixels of 0..1.
+
+    Args:
+        channels: C.
+        z_channels: N.
+        hyper_width: channels inside the hyper-analysis.
+    """
+
+    def __init__(self, channels: int, z_channels: int, hyper_width: int) -> None:
+        super().__init__(channels)
+        self.hyper_analysis = HyperAnalysis(channels, hyper_width, z_channels)
+        self.side = FactorizedModel(z_channels)
+        places = torch.linspace(0, RATE_INDICES - 1, ANCHORS)
+        log_gain = torch.log(255 / _STEP_AT_LAMBDA_ONE * rate_lambda(places).sqrt())
+        start = log_gain[:, None].expand(ANCHORS, channels)
+        self.log_gain = RateCurve(start)
+        self.log_ungain = RateCurve(-start)
+
+    # -- what a kind of model says ---------------------------------------------------------------
+
+    @abstractmethod
+    def side_information(self, z_hat: Tensor, rate: Tensor) -> tuple[Tensor, ...]:
+        """Return what z says of y before anything of y is known, for code() alone."""
+
+    @abstractmethod
+    def code(
+        self, y: Tensor, side: tuple[Tensor, ...], rate: Tensor, quantise: Quantise = round_both
+    ) -> Residual:
+        """Quantise latents [B, C, h, w], h and w multiples of 4, given side_information()."""
+
+    @abstractmethod
+    def export_exact(self, largest_input: int) -> ExactNet | ExactContext:
+        """Return the scale networks as integers.
+
+        Args:
+            largest_input: the largest magnitude of z, in units of 2^-8.
+        """
+
+    @abstractmethod
+    def exact_index(self, exact: Any, z: Tensor, symbols: Tensor, rate_index: int) -> Tensor:
+        """Return the scale indices of exported networks, int32, in the shape of a Residual.
+
+        Args:
+            exact: what export_exact() gave.
+            z: int32 [B, N, h/4, w/4] in units of 2^-8.
+            symbols: int32, in the shape of a Residual.
+            rate_index: 0..63.
+        """
+
+    @abstractmethod
+    def networks(self) -> dict[str, Callable[..., Tensor]]:
+        """Return the floating-point networks that the frozen model calls by name."""
+
+    @property
+    def derived(self) -> frozenset[str]:
+        """Names of the state that a weights file holds as integers only."""
+        return frozenset()
+
+    def derived_state(self, frozen: SideModel) -> dict[str, Tensor]:
+        """Return the derived state, by name, from the integers of a frozen model."""
+        return {}
+
+    # -- what all share --------------------------------------------------------------------------
+
+    def gain(self, rate: Tensor) -> Tensor:
+        """Return the multiplier of y before rounding [B, C, 1, 1]."""
+        return self.log_gain(rate).exp()[:, :, None, None]
+
+    def ungain(self, rate: Tensor) -> Tensor:
+        """Return the multiplier of y's symbols after parsing [B, C, 1, 1]."""
+        return self.log_ungain(rate).exp()[:, :, None, None]
+
+    def scaled_z(self, y: Tensor, rate: Tensor) -> Tensor:
+        """Map latents [B, C, h, w], h and w multiples of 4, to z's symbols before rounding."""
+        return self.hyper_analysis(y, rate).float() * self.side.gain(rate)
+
+    def side_networks(self) -> dict[str, Callable[..., Tensor]]:
+        """Return the networks that every SideModel calls."""
+        return {"z": self.scaled_z, "gain": self.gain, "ungain": self.ungain}
+
+    def forward(self, y: Tensor, rate: Tensor) -> Coded:
+        height, width = y.shape[-2:]
+        padded = pad_to(y, Z_STRIDE)
+        z_hat, z_bits = self.side(self.hyper_analysis(padded, rate), rate)
+        coded = self.code(padded, self.side_information(z_hat, rate), rate)
+        y_bits = logistic_bits(self.blur(coded.residual), index_to_scale(coded.index))
+        bits = {"y": y_bits.flatten(1).sum(1), "z": z_bits["y"]}
+        return Coded(coded.y_hat[..., :height, :width], bits)
+
+    @torch.no_grad()
+    def quantised(self, y: Tensor, rate: Tensor) -> tuple[Tensor, Residual]:
+        """Return z's symbols, and y as it is rounded, as a file would hold them."""
+        y = pad_to(y, Z_STRIDE)
+        z = self.scaled_z(y, rate).round().clamp(-LIMIT, LIMIT)
+        side = self.side_information(self.side.dequantise(z, rate), rate)
+        return z, self.code(y, side, rate)
+
+    def freeze(self, samples: Samples = ()) -> SideModel:
+        model = detached_copy(self)
+        largest = int(model.side.units().max()) * LIMIT
+        exact = model.export_exact(largest)
+        counts, agreement = SymbolCounts(), _Agreement(model, exact)
+        for number, (y, rate) in enumerate(samples):
+            z, coded = model.quantised(y, rate)
+            symbols, index = coded.residual.round(), coded.index.round()
+            counts.add(symbols, index)
+            if number < _TESTED:
+                agreement.add(z, symbols, index, rate)
+        agreement.check()
+        arrays = {
+            **model.side.freeze().integers(),
+            **table_arrays("tables.y", y_tables(counts)),
+            **exact.arrays("exact"),
+        }
+        return model.frozen_from(arrays, model.log_gain.anchors.device)
+
+    @abstractmethod
+    def frozen_from(self, arrays: Mapping[str, Any], device: torch.device) -> SideModel: ...
+
+
+class _Agreement:
+    """Whether the integer networks cost the bits that the trained ones do."""
+
+    def __init__(self, model: SideInformationModel, exact: Any) -> None:
+        self._model, self._exact = model, exact
+        self._trained = self._exported = 0.0
+
+    def add(self, z: Tensor, symbols: Tensor, index: Tensor, rate: Tensor) -> None:
+        """Compare on symbols of samples whose rates are cut to whole indices."""
+        units = (z * self._model.side.unit(rate)).to(torch.int32)
+        for place, position in enumerate(rate.tolist()):
+            part = slice(place, place + 1)
+            other = self._model.exact_index(
+                self._exact, units[part], symbols[part].to(torch.int32), int(position)
+            )
+            for found, name in ((index[part], "_trained"), (other.float(), "_exported")):
+                scale = index_to_scale(found.to(symbols.device))
+                bits = float(logistic_bits(symbols[part], scale).sum())
+                setattr(self, name, getattr(self, name) + bits)
+
+    def check(self) -> None:
+        """Raise ModelError if they differ by more than rounding explains."""
+        if self._trained and abs(self._exported / self._trained - 1) > _AGREEMENT:
+            raise ModelError(
+                f"the integer networks need {self._exported / self._trained - 1:+.2%} bits against "
+                f"the trained ones; more than {_AGREEMENT:.1%} means that they were not trained "
+                "rounded: call quantise(True) before training ends"
+            )
+

@@ -1,0 +1,192 @@
+"""Quantisers with codebooks: the nearest entry of one, and several in a cascade or side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import reduce
+
+import torch
+from torch import Tensor, nn
+
+from quantal.entropy.quantisers.base import Quantised, Quantiser
+from quantal.entropy.quantisers.kmeans import kmeans, nearest, shrink
+from quantal.errors import ArgumentError
+
+__all__ = ["CascadeQuantiser", "VectorQuantiser"]
+
+
+def _flat(features: Tensor) -> Tensor:
+    """[B, C, H, W] to vectors [B * H * W, C]."""
+    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+
+
+class VectorQuantiser(Quantiser):
+    """The nearest entry of a learned codebook (van den Oord et al. 2017).
+
+    In training mode the codebook follows what it stands for by moving averages, and entries that
+    fell out of use begin anew at vectors of the batch (Zeghidour et al. 2021, "SoundStream").
+    decay: what a batch leaves of the averages, 0..1.
+    """
+
+    #: Entries whose running count falls below this share of an even one are revived.
+    dead_below = 0.03
+
+    def __init__(self, channels: int, entries: int, decay: float = 0.99) -> None:
+        super().__init__()
+        if channels < 1 or entries < 2 or not 0 <= decay <= 1:
+            raise ArgumentError(
+                "a codebook needs channels >= 1, entries >= 2 and a decay of 0..1, "
+                f"not {channels}, {entries} and {decay}"
+            )
+        self.channels, self.sizes, self.decay = channels, (entries,), decay
+        self.codebook: Tensor
+        self.counts: Tensor
+        self.sums: Tensor
+        self.register_buffer("codebook", torch.randn(entries, channels) / channels**0.5)
+        self.register_buffer("counts", torch.ones(entries))
+        self.register_buffer("sums", self.codebook.clone())
+
+    @torch.no_grad()
+    def start_at(self, vectors: Tensor) -> None:
+        """Begin at the k-means of vectors [n, C], finite ones."""
+        self._begin(kmeans(vectors, self.sizes[0]))
+
+    @torch.no_grad()
+    def start_as(self, larger: VectorQuantiser) -> None:
+        """Begin as the k-means of a larger codebook's entries, each weighted by its use."""
+        self._begin(shrink(larger.codebook, larger.counts, self.sizes[0]))
+
+    def _begin(self, entries: Tensor) -> None:
+        if entries.shape != self.codebook.shape:
+            raise ArgumentError(f"vectors of {entries.shape[1]} channels, not {self.channels}")
+        self.codebook.copy_(entries)
+        self.restart()
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Forget how often entries were used, as if all had been alike."""
+        self.counts.fill_(1.0)
+        self.sums.copy_(self.codebook)
+
+    def encode(self, features: Tensor) -> Tensor:
+        found = nearest(_flat(self._sized(features)), self.codebook)
+        batch, _, height, width = features.shape
+        return found.view(batch, 1, height, width)
+
+    def decode(self, indices: Tensor) -> Tensor:
+        return self.codebook[self._checked(indices)[:, 0]].permute(0, 3, 1, 2).float()
+
+    def forward(self, features: Tensor) -> Quantised:
+        quantised = super().forward(features)
+        if self.training:
+            self.learn(features, quantised.indices)
+        return quantised
+
+    @torch.no_grad()
+    def learn(self, features: Tensor, indices: Tensor, where: Tensor | None = None) -> None:
+        """Move entries towards the features [B, C, H, W] that chose them (indices [B, 1, H, W]).
+
+        where: bool [B, H, W], the positions that count. Vectors that are not finite never do.
+        """
+        vectors, chosen = _flat(self._sized(features)), indices.flatten()
+        # What is not finite would stay in the averages for ever.
+        kept = vectors.square().sum(1).isfinite()
+        if where is not None:
+            kept &= where.flatten()
+        vectors, chosen = vectors[kept], chosen[kept]
+        if not len(vectors):
+            return
+        entries = self.sizes[0]
+        counts = torch.bincount(chosen, minlength=entries).to(self.counts)
+        sums = torch.zeros_like(self.sums).index_add_(0, chosen, vectors)
+        self.counts.lerp_(counts, 1 - self.decay)
+        self.sums.lerp_(sums, 1 - self.decay)
+        used = self.counts[:, None]
+        self.codebook.copy_(torch.where(used > 0, self.sums / used, self.codebook))
+        even = self.counts.sum() / entries
+        dead = torch.nonzero(self.counts < self.dead_below * even)[:, 0]
+        if len(dead):
+            # Each at a vector of its own, for only one of two that are alike is ever the nearest;
+            # where vectors are too few, the others wait for the next batch.
+            pick = torch.randperm(len(vectors), device=vectors.device)[: len(dead)]
+            dead = dead[: len(pick)]
+            self.codebook[dead] = vectors[pick]
+            # As if it had been used evenly so far, so that it has time to find its place.
+            self.counts[dead] = even
+            self.sums[dead] = vectors[pick] * even
+
+
+class CascadeQuantiser(Quantiser):
+    """Several quantisers for the same position: McQuic's (Zhu et al. 2022) way to large effective
+    codebooks.
+
+    stages: each quantises what those before it left over; a stage of several quantisers shares the
+    channels out among them, in order (product quantisation). The gradient is the first stage's: the
+    others only correct what it leaves over. The loss is the sum of all stages'.
+    """
+
+    def __init__(self, stages: Sequence[Sequence[Quantiser]]) -> None:
+        super().__init__()
+        if not stages or not all(stages):
+            raise ArgumentError("a cascade needs at least one stage of at least one quantiser")
+        widths = {sum(part.channels for part in stage) for stage in stages}
+        if len(widths) != 1:
+            raise ArgumentError(f"the stages of a cascade differ in channels: {sorted(widths)}")
+        self.stages = nn.ModuleList(nn.ModuleList(stage) for stage in stages)
+        self.channels = widths.pop()
+        self.sizes = tuple(size for stage in stages for part in stage for size in part.sizes)
+
+    def _stages(self) -> list[list[Quantiser]]:
+        return [list(stage) for stage in self.stages]  # type: ignore[call-overload]
+
+    @torch.no_grad()
+    def start_at(self, vectors: Tensor) -> None:
+        """Begin each codebook at the k-means of what reaches it, for vectors [n, C]."""
+        rest = self._sized(vectors.T[None, :, :, None])
+        for stage in self._stages():
+            found = []
+            for part, piece in _shared_out(rest, stage):
+                if isinstance(part, (VectorQuantiser, CascadeQuantiser)):
+                    part.start_at(_flat(piece))
+                found.append(part.decode(part.encode(piece)))
+            rest = rest - torch.cat(found, 1)
+
+    def encode(self, features: Tensor) -> Tensor:
+        rest, indices = self._sized(features), []
+        for stage in self._stages():
+            found = []
+            for part, piece in _shared_out(rest, stage):
+                indices.append(part.encode(piece))
+                found.append(part.decode(indices[-1]))
+            rest = rest - torch.cat(found, 1)
+        return torch.cat(indices, 1)
+
+    def decode(self, indices: Tensor) -> Tensor:
+        groups = iter(torch.split(self._checked(indices), 1, 1))
+        drawn: list[Tensor] = []
+        for stage in self._stages():
+            own = [torch.cat([next(groups) for _ in part.sizes], 1) for part in stage]
+            pairs = zip(stage, own, strict=True)
+            drawn.append(torch.cat([part.decode(indices) for part, indices in pairs], 1))
+        return reduce(torch.add, drawn)
+
+    def forward(self, features: Tensor) -> Quantised:
+        rest = self._sized(features)
+        drawn: list[Tensor] = []
+        indices, loss = [], rest.new_zeros(len(rest))
+        for stage in self._stages():
+            parts = [(part, part(piece)) for part, piece in _shared_out(rest, stage)]
+            found = torch.cat([quantised.features for _, quantised in parts], 1)
+            drawn.append(found.detach() if drawn else found)
+            indices += [quantised.indices for _, quantised in parts]
+            for part, quantised in parts:
+                loss = loss + quantised.loss * (part.channels / self.channels)
+            rest = rest - found.detach()
+        passed = reduce(torch.add, drawn).to(features.dtype)
+        return Quantised(passed, torch.cat(indices, 1), loss)
+
+
+def _shared_out(features: Tensor, stage: Sequence[Quantiser]) -> Iterator[tuple[Quantiser, Tensor]]:
+    """Each quantiser of a stage with its channels of the features."""
+    pieces = torch.split(features, [part.channels for part in stage], 1)
+    return zip(stage, pieces, strict=True)

@@ -1,0 +1,333 @@
+"""One walk through the symbols of a latent tensor; a Coding says what happens to them on the way.
+
+An entropy model describes once which symbols there are, in which order, and by which probability
+tables they are coded: that is its walk. Writing, reading, pricing and dequantising are the same
+walk with another Coding, so they can't drift apart. A walk computes with numpy; floating-point
+networks are called by name through the interface Networks, and what they give never decides how
+bits are read.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from quantal.entropy.coder import Decoder, Encoder, IndexArray, IntArray, estimate_bits
+from quantal.entropy.tables import TableSet
+from quantal.errors import CorruptError, ModelError, TruncatedError
+
+__all__ = [
+    "Coding",
+    "FloatArray",
+    "Known",
+    "Networks",
+    "Pricing",
+    "Reading",
+    "Rounding",
+    "Writing",
+    "round_nearest",
+]
+
+#: Floating-point values, float32 unless a walk says otherwise.
+FloatArray = npt.NDArray[Any]
+#: Residuals and the table indices of the same shape to symbols, int32; may overwrite residuals.
+Rounding = Callable[[FloatArray, IndexArray, TableSet], IntArray]
+#: Called with the table indices and the symbols of each batch, both flat.
+Observer = Callable[[IndexArray, IntArray], None]
+
+#: Symbols are kept within this: far beyond any table, and exact in an int32.
+_LARGEST = float(1 << 30)
+
+
+class Networks(Protocol):
+    """The floating-point networks of an entropy model, whatever runtime they run in."""
+
+    def __call__(self, name: str, rate: float, *inputs: FloatArray) -> FloatArray:
+        """Run a network.
+
+        Args:
+            name: which network.
+            rate: position on the rate axis, 0..63.
+            inputs: float32 [C, h, w] each.
+
+        Returns:
+            float32 [C', h', w'].
+        """
+        ...
+
+
+def round_nearest(residual: FloatArray, index: IndexArray, tables: TableSet) -> IntArray:
+    """Round residuals to the nearest symbols; where a table is certain, take its symbol.
+
+    Args:
+        residual: float [...], overwritten.
+        index: uint8 [...], the table of each element.
+        tables: what `index` points into.
+
+    Returns:
+        int32 [...].
+
+    Raises:
+        ModelError: If a residual is not finite.
+    """
+    if not np.isfinite(residual).all():
+        raise ModelError("the weights give values that are not finite; they are damaged")
+    np.rint(residual, out=residual)
+    symbols = np.clip(residual, -_LARGEST, _LARGEST, out=residual).astype(np.int32)
+    if tables.certain.any():
+        np.copyto(symbols, tables.first.take(index), where=tables.certain.take(index))
+    return symbols
+
+
+class Coding(ABC):
+    """What happens to the symbols of a walk.
+
+    Attributes:
+        symbols: the symbols of every part so far, int32, in coding order.
+        index: the table index of every symbol, uint8, for parts that keep it.
+    """
+
+    def __init__(self, observer: Observer | None = None) -> None:
+        self.symbols: list[IntArray] = []
+        self.index: list[IndexArray | None] = []
+        self._observer = observer
+
+    def begin(self, shape: tuple[int, ...], *, indexed: bool = False, fill: int = 0) -> IntArray:
+        """Begin the next part, a tensor of symbols.
+
+        Args:
+            shape: of the tensor.
+            indexed: keep the table index of every symbol in `index` as well.
+            fill: what stands where nothing is coded.
+
+        Returns:
+            The tensor, which code() fills in.
+        """
+        self.symbols.append(np.full(shape, fill, np.int32))
+        self.index.append(np.zeros(shape, np.uint8) if indexed else None)
+        return self.symbols[-1]
+
+    def require(self, bits: float) -> None:
+        """State the least bits that the symbols to come cost, before memory is taken for them."""
+
+    def complete_part(self) -> None:
+        """State that a part of the stream is complete, with which a prefix may end."""
+
+    def code(
+        self,
+        where: Any,
+        tables: TableSet,
+        index: Callable[[], IndexArray],
+        residual: Callable[[FloatArray], FloatArray] | None = None,
+    ) -> IntArray:
+        """Code symbols of the current part that don't depend on one another.
+
+        Args:
+            where: indexes the part's tensor; the rest of the arguments has the indexed shape.
+            tables: the probability tables.
+            index: gives the table of each symbol, uint8.
+            residual: gives what is rounded to symbols, from all latents of the part; floats. None
+                where the part's latents are symbols already.
+
+        Returns:
+            The symbols, int32.
+        """
+        symbols = self._symbols(where, tables, index, residual)
+        self.symbols[-1][where] = symbols
+        return symbols
+
+    @abstractmethod
+    def _symbols(
+        self,
+        where: Any,
+        tables: TableSet,
+        index: Callable[[], IndexArray],
+        residual: Callable[[FloatArray], FloatArray] | None,
+    ) -> IntArray:
+        """The symbols of the next batch, in the shape of its index."""
+
+    def _indexed(self, where: Any, index: Callable[[], IndexArray]) -> IndexArray:
+        """The table index of a batch, kept where the part wants it."""
+        found = index()
+        kept = self.index[-1]
+        if kept is not None:
+            kept[where] = found
+        return found
+
+    def _observe(self, index: IndexArray, symbols: IntArray) -> None:
+        if self._observer is not None:
+            self._observer(index, symbols)
+
+
+class _FromLatents(Coding):
+    """Latents of each part are rounded to symbols; integers are symbols already."""
+
+    def __init__(
+        self,
+        latents: Sequence[npt.NDArray[Any]],
+        rounding: Rounding = round_nearest,
+        observer: Observer | None = None,
+    ) -> None:
+        super().__init__(observer)
+        self._latents, self._rounding = latents, rounding
+
+    def _symbols(
+        self,
+        where: Any,
+        tables: TableSet,
+        index: Callable[[], IndexArray],
+        residual: Callable[[FloatArray], FloatArray] | None,
+    ) -> IntArray:
+        latents = self._latents[len(self.symbols) - 1]
+        found = self._indexed(where, index)
+        if residual is None or latents.dtype == np.int32:
+            symbols: IntArray = latents[where]
+        else:
+            symbols = self._rounding(residual(latents), found, tables)
+        flat, flat_index = _flat(symbols), _flat(found)
+        self._observe(flat_index, flat)
+        self._take(flat, flat_index, tables)
+        return symbols
+
+    @abstractmethod
+    def _take(self, symbols: IntArray, index: IndexArray, tables: TableSet) -> None:
+        """Do with the next symbols, int32 [n], what this coding is for."""
+
+
+class Writing(_FromLatents):
+    """Write the symbols of latents to a stream.
+
+    Args:
+        latents: what each part's symbols come from; int32 arrays are symbols already.
+        rounding: how residuals become symbols.
+        observer: sees every batch.
+    """
+
+    def __init__(
+        self,
+        latents: Sequence[npt.NDArray[Any]],
+        rounding: Rounding = round_nearest,
+        observer: Observer | None = None,
+    ) -> None:
+        super().__init__(latents, rounding, observer)
+        self._encoder = Encoder()
+
+    def _take(self, symbols: IntArray, index: IndexArray, tables: TableSet) -> None:
+        self._encoder.put(symbols, index, tables)
+
+    def finish(self, progressive: bool = False) -> bytes:
+        """Return the stream.
+
+        The coder is a stack: what is read first lies at its end. A progressive stream is stored
+        last byte first, so that it begins with what is read first, and a prefix of it decodes to
+        the first symbols.
+        """
+        data = self._encoder.finish()
+        return data[::-1] if progressive else data
+
+
+class Pricing(_FromLatents):
+    """Add up the bits that writing latents would cost, by the tables; see Writing."""
+
+    bits = 0.0
+
+    def _take(self, symbols: IntArray, index: IndexArray, tables: TableSet) -> None:
+        self.bits += estimate_bits(symbols, index, tables)
+
+
+class Reading(Coding):
+    """Read symbols from a stream.
+
+    Args:
+        data: the stream, or the first bytes of a progressive one.
+        progressive: whether it is stored last byte first, as Writing.finish() says.
+        missing: bytes that a progressive stream lacks at its end.
+        what: what the stream is about, for error messages.
+        observer: sees every batch.
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        progressive: bool = False,
+        missing: int = 0,
+        what: str = "this tensor",
+        observer: Observer | None = None,
+    ) -> None:
+        super().__init__(observer)
+        self._size, self._cut, self._what = len(data), missing > 0, what
+        self._decoder = Decoder(data[::-1] if progressive else data, missing)
+        self._complete = 0
+
+    def require(self, bits: float) -> None:
+        """Raise BitstreamError unless the stream can hold so many bits.
+
+        The coder's state holds a few bits more than the bytes do.
+        """
+        if self._size + 8 >= bits / 8:
+            return
+        lack = (
+            f"{self._what} needs at least {int(bits / 8)} bytes of image part, this one has "
+            f"{self._size}"
+        )
+        if self._cut:
+            raise TruncatedError(f"{lack}: it was cut")
+        raise CorruptError(f"{lack}: its header is wrong")
+
+    def _symbols(
+        self,
+        where: Any,
+        tables: TableSet,
+        index: Callable[[], IndexArray],
+        residual: Callable[[FloatArray], FloatArray] | None,
+    ) -> IntArray:
+        found = self._indexed(where, index)
+        flat_index = _flat(found)
+        flat = self._decoder.take(flat_index, tables)
+        self._observe(flat_index, flat)
+        return flat.reshape(found.shape)
+
+    def complete_part(self) -> None:
+        self._complete += 1
+
+    def cut_error(self, parts: int) -> TruncatedError:
+        """Return the error for a stream of so many parts that ends before its symbols do."""
+        whole = self._complete
+        advice = f", or draw the {whole} parts that are there" if whole else ""
+        return TruncatedError(
+            f"the stream was cut inside part {whole + 1} of its {parts}; fetch it again{advice}",
+            code="prefix" if whole else "",
+            parts=whole,
+        )
+
+    def finish(self) -> None:
+        """Raise CorruptError unless exactly everything was read."""
+        self._decoder.finish()
+
+
+class Known(Coding):
+    """Go over symbols that are there already, int32, a tensor for each part."""
+
+    def __init__(self, symbols: Sequence[IntArray], observer: Observer | None = None) -> None:
+        super().__init__(observer)
+        self._known = symbols
+
+    def _symbols(
+        self,
+        where: Any,
+        tables: TableSet,
+        index: Callable[[], IndexArray],
+        residual: Callable[[FloatArray], FloatArray] | None,
+    ) -> IntArray:
+        symbols: IntArray = self._known[len(self.symbols) - 1][where]
+        if self.index[-1] is not None or self._observer is not None:
+            self._observe(_flat(self._indexed(where, index)), _flat(symbols))
+        return symbols
+
+
+def _flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.ascontiguousarray(values).reshape(-1)

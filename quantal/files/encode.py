@@ -1,0 +1,189 @@
+"""Pictures to .qtl files: rate targets, metadata and codec brought together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from quantal import container, media
+from quantal.codecs.contract import (
+    Codec,
+    Encoding,
+    Progress,
+    Resilient,
+    Searching,
+    no_progress,
+)
+from quantal.files.decode import draw
+from quantal.files.matching import coded_part
+from quantal.files.targets import (
+    Target,
+    check_effort,
+    check_resilient,
+    check_target,
+    choose_rate,
+    choose_searched,
+)
+from quantal.planes import bands
+
+__all__ = ["Encoded", "encode_picture"]
+
+#: Rows that are compared at a time, in pixels.
+_STRIP_PIXELS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A coded picture.
+
+    Attributes:
+        data: the bytes of its .qtl file.
+        codec: name of the codec.
+        width: in pixels.
+        height: in pixels.
+        quality: 1..100.
+        bpp: bits per pixel of the whole file.
+        warnings: a sentence each.
+    """
+
+    data: bytes
+    codec: str
+    width: int
+    height: int
+    quality: int
+    bpp: float
+    warnings: tuple[str, ...] = ()
+
+
+class _Job:
+    """One picture being coded at several rates: a Trial of targets.py."""
+
+    def __init__(
+        self,
+        picture: media.Picture,
+        codec: Codec,
+        encoding: Encoding,
+        extra: list[container.Part],
+    ) -> None:
+        self.picture, self.codec = picture, codec
+        self._encoding, self._extra = encoding, extra
+        self._files: dict[int, bytes] = {}
+
+    def file(self, rate: int) -> bytes:
+        """The whole file at a rate 0..252."""
+        if rate not in self._files:
+            header = container.Header(
+                codec=self.codec.name,
+                model_hash=self.codec.model_hash,
+                width=self.picture.width,
+                height=self.picture.height,
+                rate=rate,
+                grey=self.picture.grey,
+            )
+            image = container.Part("image", self._encoding.at(rate))
+            self._files[rate] = container.write(header, [image, *self._extra])
+        return self._files[rate]
+
+    def size(self, rate: int) -> int:
+        """Bytes of the whole file."""
+        return len(self.file(rate))
+
+    def bpp(self, rate: int) -> float:
+        """Bits per pixel of the whole file."""
+        return 8 * self.size(rate) / (self.picture.width * self.picture.height)
+
+    def psnr(self, rate: int) -> float:
+        """PSNR-RGB in dB of what a decoder will show; infinite if it is the original."""
+        latents = self.codec.read(*coded_part(container.read(self.file(rate))))
+        drawn = draw(latents, self.picture.grey, self.codec)
+        squares = 0
+        for rows in bands(*drawn.shape[:2], _STRIP_PIXELS):
+            difference = drawn[rows].astype(np.int32) - self.picture.pixels[rows]
+            squares += int(np.square(difference).sum(dtype=np.int64))
+        return 10 * math.log10(255**2 * drawn.size / squares) if squares else math.inf
+
+
+class _Steady:
+    """Joins the progress of several searches, each from 0 to 1, into one that never falls.
+
+    How many there will be is not known before: each gets half of what is left, unless `once`.
+    """
+
+    def __init__(self, progress: Progress, once: bool) -> None:
+        self._progress, self._once = progress, once
+        self._done, self._part = 0.0, 0.0
+
+    def __call__(self, part: float) -> None:
+        if self._once:
+            self._progress(part)
+            return
+        if part < self._part:
+            self._done += (1 - self._done) / 2
+        self._part = part
+        self._progress(self._done + part * (1 - self._done) / 2)
+
+
+def _carried(picture: media.Picture) -> list[container.Part]:
+    """What a file holds beside the picture."""
+    carried = {
+        "alpha": None if picture.alpha is None else media.encode_alpha(picture.alpha),
+        "icc": picture.icc,
+        "exif": picture.exif,
+        "xmp": picture.xmp,
+    }
+    return [container.Part(kind, data) for kind, data in carried.items() if data]
+
+
+def encode_picture(
+    picture: media.Picture,
+    codec: Codec,
+    target: Target | None = None,
+    effort: int = 0,
+    progress: Progress = no_progress,
+    resilient: bool = False,
+) -> Encoded:
+    """Code a picture.
+
+    Args:
+        picture: what to code.
+        codec: by which.
+        target: what to aim at; default: the codec's usual quality.
+        effort: how hard to search, one of the codec's efforts.
+        progress: called during a search.
+        resilient: whether damage to the file can be concealed.
+
+    Raises:
+        TargetError: If max_bytes can't be kept to. Where bpp or psnr can't be reached, the nearest
+            is given and a warning says so.
+        ArgumentError: If the codec can't do what is asked for.
+    """
+    effort = check_effort(effort, codec)
+    check_resilient(resilient, effort, codec)
+    target = target or Target()
+    check_target(target, codec)
+    extra = _carried(picture)
+    if resilient and isinstance(codec, Resilient):
+        encoding = codec.resilient_encoding(picture.pixels)
+    else:
+        encoding = codec.encoding(picture.pixels)
+    job = _Job(picture, codec, encoding, extra)
+    if effort and isinstance(codec, Searching):
+        steady = _Steady(progress, once=target.bpp is target.psnr is target.max_bytes is None)
+        search = codec.searching(encoding, effort, steady)
+        searched = _Job(picture, codec, search, extra)
+        job, rate, warning = choose_searched(job, searched, target, codec)
+        job.file(rate)
+        progress(1.0)
+    else:
+        rate, warning = choose_rate(job, target, codec)
+    return Encoded(
+        data=job.file(rate),
+        codec=codec.name,
+        width=picture.width,
+        height=picture.height,
+        quality=container.rate_to_quality(rate),
+        bpp=job.bpp(rate),
+        warnings=codec.warnings if warning is None else (*codec.warnings, warning),
+    )

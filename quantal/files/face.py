@@ -1,0 +1,211 @@
+"""The Python face: quantal.compress, decompress, latents, read and write."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import warnings
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from quantal import media
+from quantal.codecs.registry import DEFAULT_CODEC, load
+from quantal.errors import ArgumentError, OutputError, QuantalWarning
+from quantal.files.decode import decode_picture, read_latents
+from quantal.files.encode import encode_picture
+from quantal.files.source import Source, read_source
+from quantal.files.targets import Target
+
+if TYPE_CHECKING:
+    from quantal.codecs.contract import Codec, Latents
+
+__all__ = ["Drawable", "compress", "decompress", "latents", "read", "write"]
+
+#: A picture in memory, or the path of one.
+Drawable = Union[Image.Image, NDArray[np.uint8], torch.Tensor, str, "os.PathLike[str]"]
+
+
+def compress(
+    image: Drawable,
+    codec: str | Codec = DEFAULT_CODEC,
+    *,
+    quality: int | None = None,
+    bpp: float | None = None,
+    psnr: float | None = None,
+    max_bytes: int | None = None,
+    effort: int = 0,
+    resilient: bool = False,
+    device: str = "auto",
+) -> bytes:
+    """Compress a picture to the bytes of a .qtl file.
+
+    At most one of `quality`, `bpp`, `psnr` and `max_bytes` is given. What has to be changed about
+    the picture is said by a QuantalWarning.
+
+    Args:
+        image: a PIL image, whose alpha, ICC profile, EXIF and XMP are carried; a uint8 array
+            [H, W, C] or [H, W]; a uint8 tensor [C, H, W]; or the path of a picture. C is 1 (grey),
+            2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha).
+        codec: a name, or a codec from quantal.load.
+        quality: 1..100; default 60.
+        bpp: bits per pixel to aim at.
+        psnr: PSNR over RGB to aim at, in dB.
+        max_bytes: size that is never exceeded.
+        effort: 0..3, how hard to search for symbols that code better; see docs/search.md.
+        resilient: write a somewhat larger file that can be concealed where it is damaged (codec
+            `vq`).
+        device: "auto", "cpu" or "cuda", for a codec given by name.
+
+    Raises:
+        TargetError: If the picture can't be had in `max_bytes`.
+        ArgumentError: For anything that is no picture, and for impossible options.
+        ModelError: If the codec is unknown or its weights are missing.
+    """
+    picture = _picture(image)
+    coder = load(codec, device) if isinstance(codec, str) else codec
+    target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
+    encoded = encode_picture(picture, coder, target, effort, resilient=resilient)
+    _warn((*picture.warnings, *encoded.warnings))
+    return encoded.data
+
+
+def decompress(
+    data: Source,
+    *,
+    device: str = "auto",
+    codec: Codec | None = None,
+    max_parts: int | None = None,
+    conceal: bool = False,
+) -> Image.Image:
+    """Return the picture in a .qtl file as a PIL image of mode L, LA, RGB or RGBA.
+
+    Args:
+        data: the bytes of the file, its path, or the file open in binary mode.
+        device: "auto", "cpu" or "cuda".
+        codec: by default the one that the file names, with the weights that ship.
+        max_parts: draw a coarser picture from so many parts of the stream, of a `context` codec
+            from 1 to 9, of `tokens` from 1 to 128; `data` may then be the first bytes of a file.
+        conceal: draw a damaged or cut file that was written with `resilient`, and make up what is
+            lost.
+
+    Raises:
+        BitstreamError: If the file is damaged.
+        ModelError: If its codec isn't here.
+        ArgumentError: For anything that is no file, and for impossible options.
+    """
+    if max_parts is not None and max_parts < 1:
+        raise ArgumentError(f"max_parts has to be 1 or more, not {max_parts}")
+    picture = decode_picture(read_source(data), device, codec, max_parts, conceal)
+    _warn(picture.warnings)
+    return media.to_image(picture)
+
+
+def latents(data: Source, *, device: str = "auto", codec: Codec | None = None) -> Latents:
+    """Return the compressed latents of a .qtl file, as tensors; no synthesis is run.
+
+    Args:
+        data: the bytes of the file, its path, or the file open in binary mode.
+        device: "auto", "cpu" or "cuda".
+        codec: by default the one that the file names, with the weights that ship.
+    """
+    return read_latents(read_source(data), device=device, codec=codec)
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    codec: Codec | None = None,
+    max_parts: int | None = None,
+    conceal: bool = False,
+) -> Image.Image:
+    """Return the picture in the .qtl file of a path; the options are those of decompress()."""
+    return decompress(
+        _path(path), device=device, codec=codec, max_parts=max_parts, conceal=conceal
+    )
+
+
+def write(
+    path: str | os.PathLike[str],
+    image: Drawable,
+    codec: str | Codec = DEFAULT_CODEC,
+    *,
+    quality: int | None = None,
+    bpp: float | None = None,
+    psnr: float | None = None,
+    max_bytes: int | None = None,
+    effort: int = 0,
+    resilient: bool = False,
+    device: str = "auto",
+) -> int:
+    """Compress a picture to a .qtl file; the options are those of compress().
+
+    The file appears whole or not at all, and replaces one that is there.
+
+    Args:
+        path: of the file.
+        image: the picture.
+
+    Returns:
+        The size of the file in bytes.
+
+    Raises:
+        OutputError: If the file can't be written.
+    """
+    target = _path(path)
+    data = compress(
+        image,
+        codec,
+        quality=quality,
+        bpp=bpp,
+        psnr=psnr,
+        max_bytes=max_bytes,
+        effort=effort,
+        resilient=resilient,
+        device=device,
+    )
+    temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, target)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise OutputError(f"{target} can't be written: {error.strerror or error}") from error
+    return len(data)
+
+
+def _path(path: object) -> Path:
+    if not isinstance(path, (str, os.PathLike)) or not str(path):
+        raise ArgumentError(f"{path!r:.40} is no path of a file")
+    return Path(path)
+
+
+def _warn(messages: Iterable[str]) -> None:
+    for message in messages:
+        warnings.warn(message, QuantalWarning, stacklevel=3)
+
+
+def _picture(image: object) -> media.Picture:
+    if isinstance(image, (str, os.PathLike)):
+        return media.read(_path(image))
+    if isinstance(image, Image.Image):
+        return media.from_image(image)
+    if isinstance(image, torch.Tensor):
+        if image.dtype is not torch.uint8 or image.ndim != 3:
+            found = f"{str(image.dtype).removeprefix('torch.')} {list(image.shape)}"
+            raise ArgumentError(f"a tensor has to be uint8 [C, H, W], this one is {found}")
+        image = image.detach().cpu().permute(1, 2, 0).numpy()
+    if isinstance(image, np.ndarray):
+        return media.from_array(image)
+    kind = type(image).__name__
+    raise ArgumentError(
+        f"{kind} is no picture: give a PIL image, a uint8 array, a uint8 tensor or a path"
+    )

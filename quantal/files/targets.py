@@ -1,0 +1,221 @@
+"""What a user aims at, and the search for the rate that hits it with the real encoder."""
+
+from __future__ import annotations
+
+import math
+import operator
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from numbers import Real
+from typing import Protocol, TypeVar
+
+from quantal.codecs.contract import Codec, Resilient, Searching
+from quantal.errors import ArgumentError, TargetError
+
+__all__ = [
+    "Target",
+    "Trial",
+    "check_effort",
+    "check_resilient",
+    "check_target",
+    "choose_rate",
+    "choose_searched",
+]
+
+#: With effort, so many rates are tried with the search itself; the rest is forecast from them.
+_SEARCHES = 3
+#: A target of bits per pixel or PSNR counts as met within this fraction.
+_TOLERANCE = 0.02
+_BPP, _PSNR = "bits per pixel", "dB"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to aim at: at most one of these.
+
+    Attributes:
+        quality: 1..100.
+        bpp: bits per pixel of the whole file.
+        psnr: PSNR-RGB in dB.
+        max_bytes: bytes of the whole file, never exceeded.
+    """
+
+    quality: int | None = None
+    bpp: float | None = None
+    psnr: float | None = None
+    max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        asked = {k: v for k, v in vars(self).items() if v is not None}
+        if len(asked) > 1:
+            raise ArgumentError(f"only one target can be aimed at, not {' and '.join(asked)}")
+        for name in ("quality", "max_bytes"):
+            if name in asked:
+                object.__setattr__(self, name, _whole(name, asked[name]))
+        for name, value in asked.items():
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise ArgumentError(f"{name} must be a number, not {value!r:.40}")
+            if not (math.isfinite(value) and value > 0):
+                raise ArgumentError(f"{name} must be positive, not {value}")
+
+
+def _whole(name: str, value: object) -> int:
+    """A whole number of any kind as an int."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ArgumentError(f"{name} must be a whole number, not {value!r:.40}") from None
+
+
+class Trial(Protocol):
+    """A picture that can be coded at any rate 0..252 to see what comes of it."""
+
+    def size(self, rate: int) -> int:
+        """Bytes of the whole file."""
+
+    def bpp(self, rate: int) -> float:
+        """Bits per pixel of the whole file."""
+
+    def psnr(self, rate: int) -> float:
+        """PSNR-RGB in dB of what a decoder will show."""
+
+
+def _first(rates: Sequence[int], reached: Callable[[int], bool]) -> int:
+    """Place of the lowest rate for which a predicate holds that is false below it; else the end."""
+    return bisect_left(rates, True, key=reached)
+
+
+def _missed(found: float, wanted: float, unit: str) -> str | None:
+    """A warning if what was found isn't near what was wanted."""
+    if abs(found - wanted) <= _TOLERANCE * wanted:
+        return None
+    return f"{wanted:g} {unit} can't be reached for this picture; {found:.3g} is the nearest"
+
+
+def _nearest(
+    rates: Sequence[int], value: Callable[[int], float], wanted: float, unit: str
+) -> tuple[int, str | None]:
+    """The rate whose value is nearest to the wanted one, and a warning if that isn't near."""
+    place = min(_first(rates, lambda rate: value(rate) >= wanted), len(rates) - 1)
+    near = rates[max(place - 1, 0) : place + 1]
+    rate = min(reversed(near), key=lambda rate: abs(value(rate) - wanted))
+    return rate, _missed(value(rate), wanted, unit)
+
+
+def _largest_within(rates: Sequence[int], trial: Trial, limit: int) -> int:
+    within = rates[: _first(rates, lambda rate: trial.size(rate) > limit)]
+    # Bytes rise with the rate only nearly always, so the result is checked, not believed.
+    for rate in reversed(within):
+        if trial.size(rate) <= limit:
+            return rate
+    raise TargetError(
+        f"this picture needs at least {trial.size(rates[0])} bytes, {limit} were allowed; "
+        "allow more, or make the picture smaller"
+    )
+
+
+def check_target(target: Target, codec: Codec) -> None:
+    """Raise ArgumentError for a target that a codec can't aim at, whatever the picture."""
+    aims = [k for k, v in vars(target).items() if k != "quality" and v is not None]
+    if not aims:
+        codec.rate_of(target.quality)
+    elif len(codec.rates) == 1:
+        raise ArgumentError(
+            f"{aims[0]} can't be aimed at: the weights of codec {codec.name!r} have a single rate; "
+            "take others for another size"
+        )
+
+
+def choose_rate(trial: Trial, target: Target, codec: Codec) -> tuple[int, str | None]:
+    """The rate of a codec that a target asks for, and a warning if it could only be approached.
+
+    Raises ArgumentError as check_target does, TargetError if max_bytes can't be kept to.
+    """
+    check_target(target, codec)
+    if target.bpp is not None:
+        return _nearest(codec.rates, trial.bpp, target.bpp, _BPP)
+    if target.psnr is not None:
+        # Every look at a PSNR draws the picture; the search looks at some rates again.
+        return _nearest(codec.rates, cache(trial.psnr), target.psnr, _PSNR)
+    if target.max_bytes is not None:
+        return _largest_within(codec.rates, trial, target.max_bytes), None
+    return codec.rate_of(target.quality), None
+
+
+def check_effort(effort: int, codec: Codec) -> int:
+    """Return an effort as an int; ArgumentError for one that a codec can't make."""
+    effort = _whole("effort", effort)
+    efforts = codec.efforts if isinstance(codec, Searching) else (0,)
+    if effort not in efforts:
+        known = ", ".join(map(str, efforts))
+        raise ArgumentError(f"codec {codec.name!r} has no effort {effort}; it has: {known}")
+    return effort
+
+
+def check_resilient(resilient: bool, effort: int, codec: Codec) -> None:
+    """Raise ArgumentError if damage-resilient files are wanted of a codec that has none."""
+    if resilient and not isinstance(codec, Resilient):
+        raise ArgumentError(
+            f"codec {codec.name!r} can't write damage-resilient files; choose one that can",
+            code="resilient-codec",
+        )
+    if resilient and effort:
+        raise ArgumentError("a damage-resilient file is coded without effort: leave one out")
+
+
+class _Forecast:
+    """A trial of plain files, corrected by what a search made of one of them."""
+
+    def __init__(self, plain: Trial, searched: Trial, rate: int) -> None:
+        self._plain, self._searched, self._rate = plain, searched, rate
+
+    def _growth(self) -> float:
+        return self._searched.size(self._rate) / self._plain.size(self._rate)
+
+    def size(self, rate: int) -> int:
+        return math.ceil(self._plain.size(rate) * self._growth())
+
+    def bpp(self, rate: int) -> float:
+        return self._plain.bpp(rate) * self._growth()
+
+    def psnr(self, rate: int) -> float:
+        if rate == self._rate:
+            return self._searched.psnr(rate)
+        gained = self._searched.psnr(self._rate) - self._plain.psnr(self._rate)
+        return self._plain.psnr(rate) + gained
+
+
+AnyTrial = TypeVar("AnyTrial", bound=Trial)
+
+
+def choose_searched(
+    plain: AnyTrial, searched: AnyTrial, target: Target, codec: Codec
+) -> tuple[AnyTrial, int, str | None]:
+    """As choose_rate, where evaluating `searched` is expensive; returns the trial to take as well.
+
+    That is the plain one only if max_bytes leaves no other.
+    """
+    rate, warning = choose_rate(plain, target, codec)
+    start, tried = rate, list[int]()
+    if target.bpp is target.psnr is target.max_bytes is None:
+        return searched, rate, warning
+    while rate not in tried and len(tried) < _SEARCHES:
+        tried.append(rate)
+        with suppress(TargetError):  # what was forecast not to fit may fit all the same
+            forecast = _Forecast(plain, searched, rate)
+            rate, _ = choose_rate(forecast, target, codec)
+    if target.max_bytes is not None:
+        limit = target.max_bytes
+        fitting = [rate for rate in tried if searched.size(rate) <= limit]
+        return (searched, max(fitting), None) if fitting else (plain, start, None)
+    if target.bpp is not None:
+        found, wanted, unit = {rate: searched.bpp(rate) for rate in tried}, target.bpp, _BPP
+    else:
+        found, wanted, unit = {r: searched.psnr(r) for r in tried}, float(target.psnr or 0), _PSNR
+    best = min(tried, key=lambda rate: abs(found[rate] - wanted))
+    return searched, best, _missed(found[best], wanted, unit)
