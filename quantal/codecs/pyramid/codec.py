@@ -103,7 +103,7 @@ class PyramidCodec(TransformCodec):
             net=self._net,
             prices=self._prices,
             y=pad_to(as_batch(y).clone(), Z_STRIDE),
-            z_hat=as_batch(self._frozen.side.dequantised(z, position)).clone(),
+            z_hat=torch.from_numpy(self._frozen.side.dequantised(z, position))[None].clone(),
             pixels=pixels,
             rate=torch.tensor([position], device=self.device),
         )

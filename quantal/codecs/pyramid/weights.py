@@ -91,6 +91,8 @@ def read_pyramid_weights(path: Path, kind: type[PyramidNet]) -> PyramidWeights:
         card = Card(**file.card())
     found = file.check(frozen.integers())
     net.requires_grad_(False)
+    # What is coded comes from the integers; a search follows gradients, which rounding would blur.
+    net.entropy.quantise(False)
     return PyramidWeights(net.eval(), frozen.integers(), found, card)
 
 
