@@ -58,7 +58,7 @@ def picture(path: str | None, width: int, height: int) -> Any:
 def ours(name: str, weights: str | None, quality: int) -> Coder:
     import quantal
     from quantal import media
-    from quantal.codecs.files import Target, decode_picture, encode_picture
+    from quantal.files import Target, decode_picture, encode_picture
 
     codec = quantal.load(name, "cpu", weights=weights)
     target = Target(quality=quality)
@@ -74,7 +74,7 @@ def write_untrained(name: str, path: str) -> None:
     import numpy as np
     import torch
 
-    from quantal.codecs._weights import write_weights
+    from quantal.codecs.pyramid.weights import write_weights
     from quantal.codecs.training import trainable
     from quantal.entropy.scales import SCALES
     from quantal.train.exporter import _y_tables, _z_tables

@@ -23,7 +23,7 @@ from rich.table import Table
 import quantal
 from quantal import container
 from quantal.codecs._prices import Prices
-from quantal.codecs.base import Latents
+from quantal.codecs.contract import Latents
 from quantal.codecs.context import Context
 from quantal.entropy.coder import estimate_bits
 from quantal.entropy.tables import TableSet

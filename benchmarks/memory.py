@@ -41,7 +41,7 @@ def synthesise(width: int, height: int) -> np.ndarray:
 def measure(name: str, way: str, file: Path, size: str, quality: int) -> dict[str, float]:
     """Run in a process of its own: encode a picture into a file, or decode that."""
     from quantal import codecs, media
-    from quantal.codecs.files import Target, decode_picture, encode_picture
+    from quantal.files import Target, decode_picture, encode_picture
 
     codec = codecs.load(name, "cpu")
     if way == "encode":

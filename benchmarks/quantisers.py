@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from vq import Pixels, load, read, table, whole_cells
 
-from quantal.codecs._vq_net import VqNet
+from quantal.codecs.vq.net import VqNet
 from quantal.entropy.quantisers import (
     CascadeQuantiser,
     FiniteScalarQuantiser,

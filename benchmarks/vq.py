@@ -25,8 +25,8 @@ from torch import Tensor
 
 import quantal
 from quantal.codecs import _vq_stream
-from quantal.codecs._vq_maps import Maps, Step
-from quantal.codecs._vq_net import CELL, RUNGS, Request, VqNet, cell_energy, spread
+from quantal.codecs.vq.maps import Maps, Step
+from quantal.codecs.vq.net import CELL, RUNGS, Request, VqNet, cell_energy, spread
 from quantal.codecs.vq import Vq, _symbols
 from quantal.entropy.coder import estimate_bits
 from quantal.entropy.indices import ABSENT, CountedTables, IndexPrior, Neighbourhood, walk

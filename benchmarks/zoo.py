@@ -28,10 +28,10 @@ from skimage import data
 from torch import nn
 
 from quantal import codecs, media
-from quantal.codecs.files import Target, decode_picture, encode_picture
-from quantal.codecs.zoo import ARCHITECTURES, FAMILY
-from quantal.codecs.zoo.codec import ZooCodec
-from quantal.codecs.zoo.weights import CLASSES, FileName, quiet, read
+from quantal.files import Target, decode_picture, encode_picture
+from quantal.codecs.compressai import ARCHITECTURES, FAMILY
+from quantal.codecs.compressai.codec import CompressaiCodec
+from quantal.codecs.compressai.weights import CLASSES, FileName, quiet, read
 from quantal.errors import QuantalWarning
 
 
@@ -81,7 +81,7 @@ def best(work: Callable[[], Any], repeats: int) -> tuple[Any, float]:
     return result, min(seconds)
 
 
-def theirs(codec: ZooCodec, file: Path, pixels: np.ndarray, quality: int, repeats: int) -> Any:
+def theirs(codec: CompressaiCodec, file: Path, pixels: np.ndarray, quality: int, repeats: int) -> Any:
     """Bytes of CompressAI's strings, seconds to encode and to decode."""
     network = read(file).network
     options = {}
@@ -124,7 +124,7 @@ def main() -> None:
                 lambda c=codec, t=target: encode_picture(picture, c, t).data, options.repeats
             )
             _, decode = best(lambda c=codec, d=coded: decode_picture(d, codec=c), options.repeats)
-            assert isinstance(codec, ZooCodec)
+            assert isinstance(codec, CompressaiCodec)
             size, their_encode, their_decode = theirs(
                 codec, file, picture.pixels, options.quality, options.repeats
             )

@@ -16,7 +16,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from quantal.codecs.zoo.weights import quiet
+from quantal.codecs.compressai.weights import quiet
 
 WIDTH, HEIGHT = 12, 8
 LATENTS = 320

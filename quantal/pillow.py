@@ -50,7 +50,7 @@ class QtlImageFile(ImageFile.ImageFile):
     def load(self) -> PixelAccess | None:
         """Decode the picture, once."""
         if self._im is None:
-            from quantal.codecs.files import decode_picture
+            from quantal.files import decode_picture
 
             picture = decode_picture(self._read())
             image = media.to_image(picture)
@@ -89,7 +89,7 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     All are options of `Image.save`; metadata that is not given is taken from `im.info`.
     """
     from quantal import codecs
-    from quantal.codecs.files import Target, encode_picture
+    from quantal.files import Target, encode_picture
 
     options: dict[str, Any] = im.encoderinfo
     codec = options.get("codec", codecs.DEFAULT_CODEC)

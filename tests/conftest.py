@@ -45,7 +45,7 @@ def zoo_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
     """
     import torch
 
-    from quantal.codecs.zoo.weights import CLASSES, quiet
+    from quantal.codecs.compressai.weights import CLASSES, quiet
 
     with quiet():
         models = pytest.importorskip("compressai.models", reason="CompressAI is not installed")

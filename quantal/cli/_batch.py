@@ -40,7 +40,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-#: Takes a source and, where that is agreed on, `tell`.
+#: Takes a source and, where that is agreed on, `progress`.
 Work = Callable[..., Outcome]
 
 
@@ -68,12 +68,12 @@ def convert(
     prepare: Callable[[], object],
     jobs: int,
     as_json: bool,
-    tells: bool = False,
+    progresses: bool = False,
 ) -> int:
     """Turn files into files and say what came of it; returns the exit status.
 
-    prepare: run once before the first file, for what would otherwise fail with each of them.
-    tells: work takes `tell`, by which it says how far it is, 0..1; another process can't.
+    prepare: called once before the first file, for what would otherwise fail with each of them.
+    progresses: work takes a callback `progress`; one in another process can't call it.
     """
     if as_json and request.out == STDOUT:
         raise ArgumentError("--json and -o - both want standard output; give one of them")
@@ -92,7 +92,7 @@ def convert(
     for failure in failures:
         report.failed(failure)
     with report:
-        here = partial(work, tell=report.partly) if tells else work
+        here = partial(work, progress=report.partly) if progresses else work
         _run(steps, work, here, report, jobs=jobs, force=request.force)
     return report.finish()
 

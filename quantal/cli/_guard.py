@@ -15,9 +15,26 @@ import typer
 
 from quantal.errors import ArgumentError, QuantalError
 
-__all__ = ["describe", "guarded"]
+__all__ = ["advice", "describe", "guarded"]
 
 P = ParamSpec("P")
+
+#: Which options help, by the code that an error carries; its facts fill the braces.
+_ADVICE = {
+    "prefix": ": --max-parts {parts}",
+    "conceal": ": --conceal",
+    "not-resilient": ": `quantal compress --resilient` writes them",
+    "resilient-codec": ": --codec vq",
+    "no-parts": ": leave --max-parts out",
+    "no-concealment": ": leave --conceal out",
+    "weights": ": --weights FILE",
+    "quality": ": -q N",
+}
+
+
+def advice(error: QuantalError) -> str:
+    """Return which option of the command line helps; empty if none does."""
+    return _ADVICE.get(error.code, "").format(**error.facts)
 
 
 def guarded(command: Callable[P, int]) -> Callable[P, None]:
@@ -31,7 +48,7 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
             typer.echo("quantal: interrupted; files already finished are kept", err=True)
             status = 130
         except ArgumentError as error:
-            typer.echo(f"quantal: {error}", err=True)
+            typer.echo(f"quantal: {describe(error)}", err=True)
             status = 2
         except (QuantalError, OSError) as error:
             typer.echo(f"quantal: {describe(error)}", err=True)
@@ -42,12 +59,9 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
 
 
 def describe(error: Exception) -> str:
-    """One line for people; for an error that should not be, its traceback on demand.
-
-    The demand is QUANTAL_TRACEBACK in the environment.
-    """
+    """Return one line for people; for an unexpected error its traceback, if QUANTAL_TRACEBACK is set."""
     if isinstance(error, QuantalError):
-        return str(error)
+        return str(error) + advice(error)
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from typing import Annotated
 
@@ -15,6 +16,7 @@ __all__ = [
     "Jobs",
     "JsonFlag",
     "Out",
+    "Plugin",
     "Recursive",
     "Weights",
 ]
@@ -48,6 +50,27 @@ Out = Annotated[
         metavar="OUT",
         help="A file, a folder, or - for standard output. Without it the result stands beside "
         "its input.",
+    ),
+]
+
+
+def _use_plugins(modules: list[str] | None) -> list[str] | None:
+    """Have the registry import modules that register codecs, in worker processes as well."""
+    if modules:
+        # The registry's variable; its module is not imported before a command needs it.
+        variable = "QUANTAL_PLUGINS"
+        known = [name for name in os.environ.get(variable, "").split(",") if name]
+        found = [os.path.abspath(m) if m.endswith(".py") else m for m in modules]
+        os.environ[variable] = ",".join(dict.fromkeys([*known, *found]))
+    return modules
+
+
+Plugin = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODULE",
+        callback=_use_plugins,
+        help="A Python module or file that registers codecs; can be repeated.",
     ),
 ]
 Recursive = Annotated[

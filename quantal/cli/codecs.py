@@ -6,13 +6,13 @@ from dataclasses import asdict
 
 import typer
 
-from quantal.cli._options import JsonFlag
+from quantal.cli._options import JsonFlag, Plugin
 from quantal.cli._report import print_json
 
 __all__ = ["codecs"]
 
 
-def codecs(as_json: JsonFlag = False) -> int:
+def codecs(plugin: Plugin = None, as_json: JsonFlag = False) -> int:
     """List codecs: size, work per pixel both ways, and how their weights were trained."""
     from quantal.codecs import DEFAULT_CODEC, available
 
@@ -25,6 +25,8 @@ def codecs(as_json: JsonFlag = False) -> int:
         typer.echo(f"{entry.name}{default}: {entry.media}. {entry.description}")
         if not entry.weights:
             typer.echo("  weights     missing; name yours with --weights FILE")
+            continue
+        if not entry.parameters:  # registered by a plugin, without a card
             continue
         typer.echo(f"  parameters  {entry.parameters:,}; weights here")
         typer.echo(

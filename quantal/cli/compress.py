@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,7 @@ from quantal.cli._options import (
     Jobs,
     JsonFlag,
     Out,
+    Plugin,
     Recursive,
     Weights,
 )
@@ -24,7 +24,8 @@ from quantal.cli._sources import Source
 from quantal.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from quantal.codecs.files import Target
+    from quantal.codecs.contract import Progress
+    from quantal.files import Target
 
 __all__ = ["compress"]
 
@@ -71,10 +72,11 @@ def compress(
         bool,
         typer.Option(
             "--resilient",
-            help="A somewhat larger file that can be mended where it is damaged (codec vq).",
+            help="A somewhat larger file that can be concealed where it is damaged (codec vq).",
         ),
     ] = False,
     weights: Weights = None,
+    plugin: Plugin = None,
     jobs: Jobs = 1,
     device: DeviceOption = Device.auto,
     recursive: Recursive = False,
@@ -94,7 +96,7 @@ def compress(
         if value is not None and not 0 < value < float("inf"):
             raise ArgumentError(f"{name} {value} is not a positive number")
     from quantal import codecs, media
-    from quantal.codecs.targets import Target, check_effort, check_resilient, check_target
+    from quantal.files.targets import Target, check_effort, check_resilient, check_target
 
     known = codecs.names()
     name = codec or codecs.DEFAULT_CODEC
@@ -103,7 +105,7 @@ def compress(
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
 
     def prepare() -> None:
-        """Missing weights, and what they can't do, are one error, not one for each file."""
+        """Report missing weights, and what they can't do, once and not for each file."""
         loaded = codecs.load(name, device.value, weights)
         check_target(target, loaded)
         check_effort(effort, loaded)
@@ -125,7 +127,7 @@ def compress(
         prepare=prepare,
         jobs=jobs,
         as_json=as_json,
-        tells=True,
+        progresses=True,
     )
 
 
@@ -137,15 +139,17 @@ def compress_one(
     resilient: bool,
     device: str,
     weights: str | None,
-    tell: Callable[[float], None] = lambda part: None,
+    progress: Progress | None = None,
 ) -> Outcome:
     """Compress one picture; stands at module level so that a worker process can find it."""
     from quantal import codecs, media
-    from quantal.codecs.files import encode_picture
+    from quantal.codecs.contract import no_progress
+    from quantal.files import encode_picture
 
     picture = media.read(source.content())
     coder = codecs.load(codec, device, weights)
-    encoded = encode_picture(picture, coder, target, effort, tell, resilient)
+    progress = progress or no_progress
+    encoded = encode_picture(picture, coder, target, effort, progress, resilient)
     return Outcome(
         data=encoded.data,
         codec=encoded.codec,

@@ -18,6 +18,7 @@ from quantal.cli._options import (
     Jobs,
     JsonFlag,
     Out,
+    Plugin,
     Recursive,
     Weights,
 )
@@ -33,12 +34,8 @@ class Format(str, Enum):
     png = "png"
     jpg = "jpg"
     webp = "webp"
-    mp4 = "mp4"
-    mkv = "mkv"
-    y4m = "y4m"
 
 
-VIDEO = (Format.mp4, Format.mkv, Format.y4m)
 SUFFIXES = {".jpeg": Format.jpg} | {f".{entry.value}": entry for entry in Format}
 
 
@@ -67,6 +64,7 @@ def decompress(
         ),
     ] = False,
     weights: Weights = None,
+    plugin: Plugin = None,
     jobs: Jobs = 1,
     device: DeviceOption = Device.auto,
     recursive: Recursive = False,
@@ -80,8 +78,6 @@ def decompress(
     if conceal and max_parts is not None:
         raise ArgumentError("--conceal and --max-parts ask for different things; give one of them")
     kind = _format(out, format, to_folder=len(inputs) > 1 or os.path.isdir(inputs[0]))
-    if kind in VIDEO:
-        raise ArgumentError(f"{kind.value} is for video, this is for pictures: png, jpg or webp")
     return convert(
         "decompressing",
         Request(inputs, {".qtl"}, recursive, out, f".{kind.value}", SUFFIXES, force),
@@ -100,12 +96,13 @@ def decompress(
 
 
 def _check(device: str, weights: str | None) -> None:
-    """What is wrong for every input is one error, not one for each."""
-    from quantal.codecs.registry import device_name, weights_file
+    """Report what is wrong for every input once and not for each."""
+    from quantal.codecs.registry import device_name
+    from quantal.codecs.weights import find_weights
 
     device_name(device)
     if weights is not None:
-        weights_file(weights)
+        find_weights(weights)
 
 
 def _format(out: str | None, asked: Format | None, to_folder: bool) -> Format:
@@ -130,7 +127,7 @@ def decompress_one(
 ) -> Outcome:
     """Decompress one file; stands at module level so that a worker process can find it."""
     from quantal import codecs, container, media
-    from quantal.codecs.files import decode_picture
+    from quantal.files import decode_picture
 
     # The header first: whatever is no .qtl file is refused before it is read as a whole.
     size = source.size()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quantal.cli._eval_options import Codecs, EvalJobs, Folder, Qualities, parse_qualities, split
-from quantal.cli._options import JsonFlag
+from quantal.cli._options import JsonFlag, Plugin
 from quantal.cli._report import Bar, print_json
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def perception(
     ] = None,
     jobs: EvalJobs = None,
     threads: Annotated[int, typer.Option(min=1, help="Of torch, in each process.")] = 1,
+    plugin: Plugin = None,
     as_json: JsonFlag = False,
 ) -> int:
     """Show original and decoded pictures to a frozen model; its score over bits per pixel.

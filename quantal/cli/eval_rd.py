@@ -23,7 +23,7 @@ from quantal.cli._eval_options import (
     parse_qualities,
     split,
 )
-from quantal.cli._options import JsonFlag
+from quantal.cli._options import JsonFlag, Plugin
 from quantal.cli._report import Bar, print_json
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def rd(
     report: Annotated[
         bool, typer.Option(help="Write report.html, report.md, rd.svg and rd.png.")
     ] = True,
+    plugin: Plugin = None,
     as_json: JsonFlag = False,
 ) -> int:
     """Measure rate, distortion, speed and memory of codecs on pictures, and compare them.

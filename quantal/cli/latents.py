@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from quantal.cli._options import Device, DeviceOption, Force, Weights
+from quantal.cli._options import Device, DeviceOption, Force, Plugin, Weights
 from quantal.cli._sources import expand
 from quantal.cli._targets import plan, write_file, write_stdout
 from quantal.errors import ArgumentError, OutputError
@@ -22,6 +22,7 @@ def latents(
         typer.Option("--output", "-o", metavar="OUT.safetensors", help="Where to write, or -."),
     ],
     weights: Weights = None,
+    plugin: Plugin = None,
     device: DeviceOption = Device.auto,
     force: Force = False,
 ) -> int:
@@ -30,8 +31,7 @@ def latents(
         raise ArgumentError(f"{file} is a folder; name a .qtl file in it")
 
     from quantal import codecs, container
-    from quantal.codecs.files import read_latents
-    from quantal.latents import to_safetensors
+    from quantal.files import read_latents
 
     sources, _ = expand([file], {".qtl"})
     steps, refused = plan(sources, [file], out, ".safetensors", force)
@@ -41,7 +41,7 @@ def latents(
         coded = step.source.bytes()
         name = container.probe(coded).header.codec
         codec = None if weights is None else codecs.load(name, device.value, weights)
-        data = to_safetensors(read_latents(coded, device.value, codec))
+        data = read_latents(coded, device.value, codec).to_safetensors()
         if step.target is None:
             write_stdout(data, force)
         else:

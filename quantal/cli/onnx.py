@@ -22,7 +22,7 @@ def onnx(
 ) -> int:
     """Write the analysis and synthesis networks of a codec as ONNX files."""
     from quantal import codecs
-    from quantal.codecs.onnx import export_onnx, onnx_paths
+    from quantal.codecs.pyramid.onnx import export_onnx, onnx_paths
 
     loaded = codecs.load(codec, "cpu", weights)
     for path in onnx_paths(loaded.name, out):

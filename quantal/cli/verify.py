@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from quantal.cli._options import Inputs, JsonFlag, Recursive, Weights
+from quantal.cli._options import Inputs, JsonFlag, Plugin, Recursive, Weights
 from quantal.cli._report import Bar, print_json
 from quantal.cli._sources import Source, expand
 
@@ -21,6 +21,7 @@ def verify(
         typer.Option("--checksums", help="Structure and checksums only: quick, loads no model."),
     ] = False,
     weights: Weights = None,
+    plugin: Plugin = None,
     recursive: Recursive = False,
     as_json: JsonFlag = False,
 ) -> int:
@@ -40,7 +41,7 @@ def verify(
             except Exception as error:
                 reasons[source.name] = source.failure(error).reason
             if not as_json and reasons[source.name] is None:
-                bar.say(f"{source.name}: {_praise(notes[source.name])}", err=False)
+                bar.say(f"{source.name}: {_verdict(notes[source.name])}", err=False)
             bar.advance()
     for name, reason in reasons.items():
         if reason is not None:
@@ -55,20 +56,21 @@ def verify(
     return 1 if any(reasons.values()) else 0
 
 
-def _praise(note: str | None) -> str:
+def _verdict(note: str | None) -> str:
     return "ok" if note is None else f"checksums ok, symbols not parsed: {note}"
 
 
 def _verify(source: Source, deep: bool, weights: str | None) -> str | None:
-    """Returns why a file that is well as far as can be seen was not parsed."""
+    """Return why a file that is sound as far as can be seen was not parsed."""
     from quantal import container
 
+    # The header first: what is no .qtl file is refused before it is read as a whole.
     info = container.probe(source.bytes(container.HEADER_LIMIT), source.size())
-    data = source.bytes()
-    container.read(data)
+    file = container.read(source.bytes())
     if not deep:
         return None
-    from quantal.codecs import files, load
+    from quantal.codecs import load
+    from quantal.files import verify
 
     codec = None if weights is None else load(info.header.codec, "cpu", weights)
-    return files.verify(data, codec=codec)
+    return verify(file, codec=codec)

@@ -8,8 +8,10 @@ registered by a running process. Listing them loads no torch.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import pkgutil
+import sys
 import threading
 import warnings
 from collections import OrderedDict
@@ -81,6 +83,20 @@ def _installed_families() -> Iterator[Family]:
         yield found
 
 
+def _import_plugin(name: str) -> None:
+    """Import a module by its name or by the path of its file."""
+    if not name.endswith(".py"):
+        importlib.import_module(name)
+        return
+    spec = importlib.util.spec_from_file_location(Path(name).stem, name)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{name} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    # Known by its name, so that what it defines can be pickled.
+    sys.modules.setdefault(spec.name, module)
+    spec.loader.exec_module(module)
+
+
 class _Catalogue:
     """All families, collected once, and codecs that this process registered."""
 
@@ -107,7 +123,7 @@ class _Catalogue:
             if name not in self._plugins:
                 self._plugins.add(name)  # before, or a plugin that lists codecs would come again
                 try:
-                    importlib.import_module(name)
+                    _import_plugin(name)
                 except Exception as error:
                     raise ModelError(f"the plugin {name!r} can't be imported: {error}") from error
 
@@ -361,9 +377,11 @@ def load(
 def _build(name: str, family: Family, path: Path, device: str) -> Codec:
     import torch
 
+    # Files name the codec, not the version of its weights.
+    in_files = name.partition("@")[0]
     # The codec is kept: whoever asks next may want gradients.
     with torch.inference_mode(False):
-        return resolve(family.codec)(name, path, torch.device(device))  # type: ignore[no-any-return]
+        return resolve(family.codec)(in_files, path, torch.device(device))  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=64)

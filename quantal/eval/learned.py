@@ -9,8 +9,8 @@ import numpy as np
 
 import quantal
 from quantal.codecs import load
-from quantal.codecs.base import Pixels
-from quantal.codecs.targets import check_effort
+from quantal.codecs.contract import Pixels
+from quantal.files.targets import check_effort
 from quantal.eval.codecs import ROUNDED, Decoded, ImageCodec, Option
 
 __all__ = ["LearnedCodec"]

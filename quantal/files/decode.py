@@ -64,7 +64,10 @@ def decode_picture(
     # First of all, because only a size that the coded picture fills justifies any memory.
     if conceal and "image" in file.damaged:
         if not isinstance(codec, Concealing):
-            raise ArgumentError(f"what a file of codec {codec.name!r} lost can't be concealed")
+            raise ArgumentError(
+                f"what a file of codec {codec.name!r} lost can't be concealed",
+                code="no-concealment",
+            )
         concealed = codec.read_damaged(*coded_part(file))
         latents = concealed.latents
         warnings.append(concealed.warning)
@@ -72,7 +75,9 @@ def decode_picture(
         latents = codec.read(*coded_part(file))
     else:
         if not isinstance(codec, Progressive):
-            raise ArgumentError(f"streams of codec {codec.name!r} have no parts")
+            raise ArgumentError(
+                f"streams of codec {codec.name!r} have no parts to draw from", code="no-parts"
+            )
         payload, width, height, rate = coded_part(file)
         latents = codec.read_prefix(payload, file.missing, width, height, rate, max_parts)
     alpha = file.part("alpha")

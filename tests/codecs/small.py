@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from quantal.codecs._context_net import ContextConfig, ContextNet
-from quantal.codecs._weights import write_weights
-from quantal.entropy.scales import SCALES
-from quantal.train.exporter import _y_tables, _z_tables
+from quantal.codecs.context.net import ContextConfig, ContextNet
+from quantal.codecs.info import Card
+from quantal.codecs.pyramid.net import PyramidNet
+from quantal.codecs.pyramid.weights import write_pyramid_weights
 
 #: Orders, and channels that suit them.
 ORDERS = {"core": 32, "places": 20, "slices": 20}
@@ -28,16 +27,21 @@ def write_small(path: Path, order: str, adaptive: bool, lean: float = LEAN) -> P
     net = ContextNet(config)
     net.initialise(torch.rand(4, 3, 64, 64))
     with torch.no_grad():
-        for leave in net.mean.leaves:
+        model = net.entropy
+        for leave in model.mean.leaves:
             leave.conv.weight.mul_(20)  # type: ignore[union-attr, operator]
-        for step in net.scale.steps:
+        for step in model.scale.steps:
             step.leave.conv.weight.mul_(20)  # type: ignore[union-attr, operator]
-        net.hyper_analysis.leave.weight.mul_(10)
-        net.lean.fill_(lean)
+        model.hyper_analysis.leave.weight.mul_(10)
+        model.lean.fill_(lean)
+    write_untrained(path, net)
+    return path
+
+
+def write_untrained(path: Path, net: PyramidNet) -> bytes:
+    """The weights file of a network, in half precision; returns its hash."""
+    with torch.no_grad():
         for value in (*net.parameters(), *net.buffers()):
             if value.is_floating_point():
                 value.copy_(value.half().float())
-    net.scale.quantise(True)
-    counts = [np.zeros(2001)] * SCALES
-    write_weights(path, net, _y_tables(counts), _z_tables(net), {})
-    return path
+    return write_pyramid_weights(path, net, net.entropy.freeze(), Card())

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from quantal.codecs._token_net import TokenConfig, TokenNet
-from quantal.codecs._vq_conceal import ConcealConfig, ConcealNet, write_conceal_weights
-from quantal.codecs._vq_net import VqConfig, VqNet
-from quantal.codecs._vq_weights import read_vq_weights
+from quantal.codecs.tokens.net import TokenConfig, TokenNet
+from quantal.codecs.vq.conceal import ConcealConfig, ConcealNet, write_conceal_weights
+from quantal.codecs.vq.net import VqConfig, VqNet
+from quantal.codecs.vq.weights import read_vq_weights
 from quantal.train.token_exporter import export_tokens
 from quantal.train.vq_exporter import export_vq
 

@@ -1,6 +1,6 @@
 """Print a hash of every symbol in a .qtl file; run by test_exactness.py under many conditions.
 
-python symbols.py FILE [--threads N] [--no-onednn] [--channels-last] [--batched]
+python symbols.py FILE [--threads N] [--no-onednn] [--channels-last] [--by-torch]
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 
 import quantal
-from quantal.codecs.base import Latents
+from quantal.codecs.contract import Latents
 from quantal.entropy.exact import ExactNet
 
 
@@ -29,22 +29,37 @@ def disturb(options: argparse.Namespace) -> None:
     """Make the integer network run in another way than it would by itself."""
     plain = ExactNet.__call__
 
-    def call(self: ExactNet, x: torch.Tensor, rate_index: int, dtype: Any = None) -> torch.Tensor:
-        if options.channels_last:
-            x = x.contiguous(memory_format=torch.channels_last)
-        if not options.batched:
-            return plain(self, x, rate_index, dtype)
-        others = torch.flip(x, (0, 1)), x, -x
-        return plain(self, torch.cat(others), rate_index, dtype)[1:2]
+    def call(self: ExactNet, x: np.ndarray, rate_index: int) -> np.ndarray:
+        if options.by_torch:
+            return by_torch(self, x, rate_index, options.channels_last)
+        return plain(self, np.asfortranarray(x) if options.channels_last else x, rate_index)
 
     ExactNet.__call__ = call  # type: ignore[method-assign]
+
+
+def by_torch(net: ExactNet, values: np.ndarray, rate_index: int, channels_last: bool) -> np.ndarray:
+    """The same network as convolutions of torch, in a batch with others."""
+    x = torch.from_numpy(values)[None].double()
+    x = torch.cat((torch.flip(x, (0, 1)), x, -x))
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        for layer in net.layers:
+            weight = torch.from_numpy(layer.weight).double()
+            bias = torch.from_numpy(layer.bias)[min(rate_index, len(layer.bias) - 1)].double()
+            pad = weight.shape[-1] // 2
+            sums = torch.nn.functional.conv2d(x, weight, padding=pad, groups=layer.groups)
+            sums += bias[:, None, None] + (1 << layer.shift >> 1)
+            x = (sums * 2.0**-layer.shift).floor().clamp(layer.low, layer.high)
+            x = torch.nn.functional.pixel_shuffle(x, layer.shuffle)
+    return x[1].int().numpy()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path)
     parser.add_argument("--threads", type=int, default=0)
-    for flag in ("--no-onednn", "--channels-last", "--batched", "--autocast"):
+    for flag in ("--no-onednn", "--channels-last", "--by-torch", "--autocast"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
     if options.threads:

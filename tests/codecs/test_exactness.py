@@ -12,7 +12,9 @@ import torch
 from skimage import data
 
 import quantal
-from quantal.codecs import available
+from quantal.codecs import TransformCodec, available
+from quantal.codecs.pyramid.codec import PyramidCodec
+from quantal.entropy.walk import Writing
 
 WORKER = Path(__file__).with_name("symbols.py")
 ROOT = Path(quantal.__file__).parents[1]
@@ -22,8 +24,14 @@ CONDITIONS = {
     "without oneDNN": (["--no-onednn"], {}),
     "channels last": (["--channels-last"], {}),
     "channels last, without oneDNN": (["--channels-last", "--no-onednn"], {}),
-    "in a batch": (["--batched"], {}),
-    "in a batch, two threads": (["--batched", "--threads", "2"], {}),
+    "by torch, in a batch": (["--by-torch"], {}),
+    "by torch, channels last, two threads": (
+        ["--by-torch", "--channels-last", "--threads", "2"],
+        {},
+    ),
+    "by torch, without oneDNN, under autocast": (["--by-torch", "--no-onednn", "--autocast"], {}),
+    "one thread of BLAS": ([], {"OPENBLAS_NUM_THREADS": "1"}),
+    "BLAS for old processors": ([], {"OPENBLAS_CORETYPE": "Nehalem", "OPENBLAS_L2_SIZE": ""}),
     "under autocast": (["--autocast"], {}),
     "plain instructions": ([], {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}),
     "AVX2": ([], {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}),
@@ -75,10 +83,13 @@ def test_symbols_are_those_that_were_encoded(name: str) -> None:
     """Decoding returns what the encoder quantised, not merely always the same; test_vq.py and
     test_tokens.py say so of indices."""
     codec = quantal.load(name, "cpu")
+    assert isinstance(codec, TransformCodec)
     pixels = data.astronaut()[40:200, 100:333]
     latents = codec.analyse(pixels)
     for rate in (0, 97, 252):
-        put = [torch.from_numpy(s.copy()) for s, _, _ in codec._coded(latents, rate)]  # type: ignore[attr-defined]
+        writing = Writing(codec.entropy.latents(latents, rate / 4))
+        codec.entropy.walk(writing, *latents.shape[1:], rate / 4)
+        put = [torch.from_numpy(part.flatten()) for part in writing.symbols]
         payload = codec.encode(latents, rate)
         taken = codec.parse(payload, pixels.shape[1], pixels.shape[0], rate)
         assert torch.equal(torch.cat(put), torch.cat([t.flatten() for t in taken]))
@@ -88,7 +99,8 @@ def test_a_float_network_would_not_pass(monkeypatch: pytest.MonkeyPatch) -> None
     """The conditions above do change floating-point results, so passing them means something."""
     codec = quantal.load("hyperprior", "cpu")
     latents = codec.latents(codec.compress(data.astronaut()[:300, :420], quality=70))
-    net = codec._net.mean  # type: ignore[attr-defined]
+    assert isinstance(codec, PyramidCodec)
+    net = codec.networks().entropy.mean
     position = torch.tensor([40.0])
     with torch.inference_mode():
         plain = net(latents.z_hat[None], position)

@@ -10,7 +10,7 @@ import torch
 
 import quantal
 from quantal.codecs import context, hyperprior
-from quantal.codecs._pyramid import STRIDE, PyramidCodec
+from quantal.codecs.pyramid.codec import STRIDE, PyramidCodec
 from quantal.codecs.hyperprior import Hyperprior
 
 pytestmark = pytest.mark.slow

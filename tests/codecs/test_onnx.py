@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import quantal
-from quantal.codecs._hyperprior_net import HyperpriorConfig, HyperpriorNet
-from quantal.codecs._pyramid import PyramidCodec
-from quantal.codecs._weights import write_weights
-from quantal.codecs.onnx import export_onnx
+from quantal.codecs.hyperprior.net import HyperpriorConfig, HyperpriorNet
+from quantal.codecs.pyramid.codec import PyramidCodec
+from quantal.codecs.pyramid.weights import write_weights
+from quantal.codecs.pyramid.onnx import export_onnx
 from quantal.entropy.scales import SCALES
 from quantal.errors import ArgumentError
 from quantal.train.exporter import _y_tables, _z_tables

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,18 +14,22 @@ from PIL import Image
 
 import quantal
 from quantal import container, media
-from quantal.codecs import _pyramid, _search
-from quantal.codecs._context_net import ContextConfig, ContextNet
-from quantal.codecs._prices import Prices
-from quantal.codecs._pyramid import PyramidCodec
-from quantal.codecs._search import SLOPE
-from quantal.codecs._weights import write_weights
-from quantal.codecs.files import Target, encode_picture
+from quantal.codecs.context.net import ContextConfig, ContextNet
+from quantal.codecs.pyramid import codec as pyramid
+from quantal.codecs.pyramid import search
+from quantal.codecs.pyramid.codec import PyramidCodec
+from quantal.codecs.pyramid.search import SLOPE
 from quantal.entropy.coder import encode, estimate_bits
-from quantal.entropy.rates import rate_lambda
+from quantal.entropy.curves import rate_lambda
+from quantal.entropy.prices import price_list, round_by_price
 from quantal.entropy.scales import SCALES
+from quantal.entropy.walk import round_nearest
 from quantal.errors import ArgumentError, QuantalWarning, TargetError
-from quantal.train.exporter import _y_tables, _z_tables
+from quantal.files import Target, encode_picture
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small import write_untrained
 
 EFFORTS = (1, 2, 3)
 
@@ -33,8 +38,8 @@ EFFORTS = (1, 2, 3)
 def quick() -> object:
     """Fewer iterations than are usual: a test is about what holds, not about how much is won."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(_pyramid.ITERATIONS, 2, 4)
-        patch.setitem(_pyramid.ITERATIONS, 3, 24)
+        patch.setitem(pyramid.ITERATIONS, 2, 4)
+        patch.setitem(pyramid.ITERATIONS, 3, 24)
         yield
 
 
@@ -46,12 +51,11 @@ def codecs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PyramidCodec]:
     net = ContextNet(ContextConfig((8, 12, 20), (1, 1, 1), **sizes, order="places"))  # type: ignore[arg-type]
     net.initialise(torch.rand(4, 3, 64, 64))
     with torch.no_grad():
-        net.lean.fill_(0.1)
-        for leave in net.mean.leaves:
+        net.entropy.lean.fill_(0.1)
+        for leave in net.entropy.mean.leaves:
             leave.conv.weight.mul_(20)  # type: ignore[union-attr, operator]
-    net.scale.quantise(True)
     path = tmp_path_factory.mktemp("search") / "context-s.safetensors"
-    write_weights(path, net, _y_tables([np.zeros(2001)] * SCALES), _z_tables(net), {})
+    write_untrained(path, net)
     found = {
         "hyperprior": quantal.load("hyperprior", "cpu"),
         "context-s": quantal.load("context-s", "cpu", weights=path),
@@ -91,7 +95,7 @@ def test_more_effort_costs_less(quality, small_photograph, codecs) -> None:
 def test_a_step_too_long_is_shortened(quality, most, small_photograph, codecs, monkeypatch) -> None:
     # As if every error curved four times as much as is thought of them; unshortened, such a step
     # costs three times as much as none.
-    monkeypatch.setattr(_search, "WORTH", _search.WORTH / 4)
+    monkeypatch.setattr(search, "WORTH", search.WORTH / 4)
     codec = codecs["hyperprior"]
     plain, searched = (
         cost(small_photograph, codec.compress(small_photograph, quality=quality, effort=e), codec)
@@ -186,20 +190,20 @@ def test_bpp_and_psnr_are_met(small_photograph, codecs) -> None:
     assert 10 * np.log10(255**2 / mse) == pytest.approx(33, rel=0.02)
 
 
-def test_a_target_out_of_reach_is_told(small_photograph, codecs) -> None:
+def test_a_target_out_of_reach_is_a_warning(small_photograph, codecs) -> None:
     with pytest.warns(QuantalWarning, match="99 dB can't be reached"):
         codecs["hyperprior"].compress(small_photograph, psnr=99, effort=1)
 
 
 @pytest.mark.parametrize("target", [Target(), Target(max_bytes=1500), Target(psnr=33)])
 def test_progress_rises_to_one(target, codecs, small_photograph) -> None:
-    told: list[float] = []
+    fractions: list[float] = []
     picture = media.from_image(small_photograph)
-    encode_picture(picture, codecs["hyperprior"], target, effort=2, tell=told.append)
-    assert len(told) > 5
-    assert told == sorted(told)
-    assert 0 < told[0] < 0.5
-    assert told[-1] == 1
+    encode_picture(picture, codecs["hyperprior"], target, effort=2, progress=fractions.append)
+    assert len(fractions) > 5
+    assert fractions == sorted(fractions)
+    assert 0 < fractions[0] < 0.5
+    assert fractions[-1] == 1
 
 
 def test_an_effort_that_there_is_not(codec, small_photograph) -> None:
@@ -218,7 +222,7 @@ def test_codecs_of_the_zoo_make_none(zoo_weights: Callable[[str], Path], small_p
 
 def test_prices_are_those_of_the_coder(codecs) -> None:
     codec = codecs["hyperprior"]
-    tables = codec._y_tables
+    tables = codec.entropy.y_tables
     index = np.repeat(np.flatnonzero(~tables.certain), 41).astype(np.uint8)
     symbols = np.tile(np.arange(-20, 21, dtype=np.int32), len(index) // 41)
     inside = [
@@ -226,32 +230,31 @@ def test_prices_are_those_of_the_coder(codecs) -> None:
         for s, t in zip(symbols, index, strict=True)
     ]
     symbols, index = symbols[inside], index[inside]
-    prices = Prices(tables, torch.zeros(SCALES))
-    bits = prices.bits(torch.from_numpy(symbols), torch.from_numpy(index)).sum()
+    bits = price_list(tables)[index, symbols + 255].sum()
     assert float(bits) == pytest.approx(estimate_bits(symbols, index, tables), rel=1e-4)
     assert float(bits) / 8 == pytest.approx(len(encode(symbols, index, tables)), rel=1e-2)
 
 
 def test_what_no_table_lists_has_a_price_too(codecs) -> None:
-    tables = codecs["hyperprior"]._y_tables
+    tables = codecs["hyperprior"].entropy.y_tables
     index = np.full(1, np.flatnonzero(~tables.certain)[0], np.uint8)
-    prices = Prices(tables, torch.zeros(SCALES))
+    prices = price_list(tables)
     for symbol in (-200, 90, 255):
         symbols = np.full(1, symbol, np.int32)
-        price = float(prices.bits(torch.from_numpy(symbols), torch.from_numpy(index)))
+        price = float(prices[index[0], symbol + 255])
         assert price == pytest.approx(estimate_bits(symbols, index, tables), abs=2)
 
 
 def test_rounding_by_price_only_goes_towards_zero(codecs) -> None:
-    tables = codecs["hyperprior"]._y_tables
-    prices = Prices(tables, torch.zeros(SCALES))
-    generator = torch.Generator().manual_seed(1)
-    residual = torch.randn(5000, generator=generator) * 3
-    index = torch.randint(0, SCALES, (5000,), generator=generator).to(torch.uint8)
-    plain = prices.nearest(residual.clone(), index)
+    tables = codecs["hyperprior"].entropy.y_tables
+    prices, lean = price_list(tables), np.zeros(SCALES, np.float32)
+    generator = np.random.default_rng(1)
+    residual = (generator.normal(size=5000) * 3).astype(np.float32)
+    index = generator.integers(0, SCALES, 5000).astype(np.uint8)
+    plain = round_nearest(residual.copy(), index, tables)
     for worth in (0.0, 4.0, 1e6):
-        chosen = prices.chooser(worth)(residual.clone(), index)
-        assert chosen.dtype == torch.int32
-        assert ((plain - chosen) * plain.sign() >= 0).all()
-        assert ((plain - chosen).abs() <= 1).all()
-        assert torch.equal(chosen, plain) == (worth == 1e6)
+        chosen = round_by_price(prices, lean, worth)(residual.copy(), index, tables)
+        assert chosen.dtype == np.int32
+        assert ((plain - chosen) * np.sign(plain) >= 0).all()
+        assert (np.abs(plain - chosen) <= 1).all()
+        assert np.array_equal(chosen, plain) == (worth == 1e6)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import quantal
-from quantal.codecs.base import Codec
+from quantal.codecs.contract import Codec
 
 sys.path.insert(0, str(Path(__file__).parent))
 

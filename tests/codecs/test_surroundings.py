@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import quantal
-from quantal.codecs.base import Codec
+from quantal.codecs.contract import Codec
 
 sys.path.insert(0, str(Path(__file__).parent))
 

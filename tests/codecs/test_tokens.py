@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import quantal
-from quantal.codecs._token_net import indices_of, signs_of
+from quantal.codecs.tokens.net import indices_of, signs_of
 from quantal.codecs.tokens import Tokens
 from quantal.errors import ArgumentError, BitstreamError, CorruptError, TruncatedError
 

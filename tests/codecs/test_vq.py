@@ -18,9 +18,9 @@ from PIL import Image
 import quantal
 from quantal import container
 from quantal.codecs import _vq_draw, _vq_stream
-from quantal.codecs._vq_maps import Step, cells_of
-from quantal.codecs._vq_stream import pack, pack_banded, unpack, unpack_damaged
-from quantal.codecs._vq_weights import read_vq_weights
+from quantal.codecs.vq.maps import Step, cells_of
+from quantal.codecs.vq.stream import pack, pack_banded, unpack, unpack_damaged
+from quantal.codecs.vq.weights import read_vq_weights
 from quantal.codecs.vq import Vq, concealment_file
 from quantal.entropy.coder import Encoder
 from quantal.entropy.indices import ABSENT
@@ -378,7 +378,7 @@ def test_other_codebooks_are_another_model(codec, tmp_path) -> None:
     loaded = read_vq_weights(path)
     assert loaded.net.refiner is not None
     loaded.net.book(0, 0).codebook[0, 0] += 1.0
-    from quantal.codecs._vq_weights import write_vq_weights
+    from quantal.codecs.vq.weights import write_vq_weights
 
     changed = write_vq_weights(path, loaded.net, loaded.priors, loaded.ladder, {})
     assert changed != loaded.hash

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from quantal.codecs._vq_draw import Painter
-from quantal.codecs._vq_stream import pack
-from quantal.codecs._vq_weights import Ladder, VqWeights, read_vq_weights
+from quantal.codecs.vq.painter import Painter
+from quantal.codecs.vq.stream import pack
+from quantal.codecs.vq.weights import Ladder, VqWeights, read_vq_weights
 from quantal.train.vq_ladder import COARSE, fit_ladder, join_ladder
 
 sys.path.insert(0, str(Path(__file__).parent))

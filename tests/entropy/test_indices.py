@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from torch import Tensor
 
-from quantal.entropy import Decoder, Encoder, TableSet, freeze
-from quantal.entropy import indices as module
-from quantal.entropy.index_fit import Sample, fit_prior
+from quantal.entropy import Encoder, TableSet, freeze
 from quantal.entropy.indices import (
     ABSENT,
     BoolMap,
     ByteMap,
     CountedTables,
-    Exchange,
     IndexPrior,
     IntMap,
     Neighbourhood,
-    walk,
+    walk_map,
 )
+from quantal.entropy.indices import prior as module
+from quantal.entropy.indices.fit import Sample, fit_prior
+from quantal.entropy.walk import Coding, Reading, Writing
 from quantal.errors import (
     ArgumentError,
     BitstreamError,
@@ -52,17 +51,15 @@ COUNTING: dict[str, Counting] = {
 every = pytest.mark.parametrize("counting", list(COUNTING))
 
 
-def known(encoder: Encoder, indices: IntMap) -> Exchange:
-    """Gives a walk what stands in a map, along anti-diagonals, and encodes it."""
-    places = sorted(zip(*np.nonzero(indices != ABSENT), strict=True), key=lambda at: (sum(at), at))
-    symbols = iter([int(indices[at]) for at in places])
+class Exchange(Coding):
+    """A coding whose symbols a function of states and tables gives."""
 
-    def exchange(states: ByteMap, tables: TableSet) -> IntMap:
-        found = np.array([next(symbols) for _ in states], np.int32)
-        encoder.put(found, states, tables)
-        return found
+    def __init__(self, give: Callable[[ByteMap, TableSet], IntMap]) -> None:
+        super().__init__()
+        self.give = give
 
-    return exchange
+    def _symbols(self, where: Any, tables: TableSet, index: Any, residual: Any) -> IntMap:
+        return self.give(index(), tables)
 
 
 def coded(
@@ -71,10 +68,10 @@ def coded(
     parents: ByteMap | None = None,
     counting: Counting = CountedTables,
 ) -> bytes:
-    encoder = Encoder()
-    found = walk(prior, indices != ABSENT, parents, known(encoder, indices), counting(prior))
+    writing = Writing([indices])
+    found = walk_map(prior, indices != ABSENT, parents, writing, counting(prior))
     assert np.array_equal(found, indices)
-    return encoder.finish()
+    return writing.finish()
 
 
 def read(
@@ -84,9 +81,9 @@ def read(
     parents: ByteMap | None = None,
     counting: Counting = CountedTables,
 ) -> IntMap:
-    decoder = Decoder(data)
-    found = walk(prior, present, parents, decoder.take, counting(prior))
-    decoder.finish()
+    reading = Reading(data)
+    found = walk_map(prior, present, parents, reading, counting(prior))
+    reading.finish()
     return found
 
 
@@ -145,14 +142,14 @@ def test_any_map_survives(counting: str, case: Case) -> None:
 @settings(max_examples=20)
 @given(st.lists(cases(), max_size=4))
 def test_maps_follow_each_other_in_one_stream(several: list[Case]) -> None:
-    encoder = Encoder()
+    writing = Writing([case.indices for case in several])
     for case in several:
-        walk(case.prior, case.indices != ABSENT, case.parents, known(encoder, case.indices))
-    decoder = Decoder(encoder.finish())
+        walk_map(case.prior, case.indices != ABSENT, case.parents, writing)
+    reading = Reading(writing.finish())
     for case in several:
-        found = walk(case.prior, case.indices != ABSENT, case.parents, decoder.take)
+        found = walk_map(case.prior, case.indices != ABSENT, case.parents, reading)
         assert np.array_equal(found, case.indices)
-    decoder.finish()
+    reading.finish()
 
 
 @pytest.mark.parametrize("entries", [2, 1024])
@@ -167,10 +164,11 @@ def test_a_map_of_many_renewals_survives(counting: str, entries: int) -> None:
 
 def test_tables_that_counted_one_map_serve_the_next() -> None:
     prior, indices = flat_prior(64), np.full((20, 20), 7, np.int32)
-    encoder, counted, sizes = Encoder(), CountedTables(prior), []
+    counted, sizes = CountedTables(prior), []
     for _ in range(2):
-        walk(prior, indices != ABSENT, None, known(encoder, indices), counted)
-        sizes.append(len(encoder.finish()))
+        writing = Writing([indices])
+        walk_map(prior, indices != ABSENT, None, writing, counted)
+        sizes.append(len(writing.finish()))
     assert sizes[1] < sizes[0]
 
 
@@ -181,7 +179,7 @@ def test_a_map_without_positions_costs_nothing() -> None:
         assert np.array_equal(read(flat_prior(4), b"", np.zeros(shape, bool)), indices)
 
 
-def test_neighbours_come_before_what_they_tell_about() -> None:
+def test_neighbours_come_before_the_positions_that_they_predict() -> None:
     """Along anti-diagonals, from the top down: left, above and upper left are always known."""
     asked = []
 
@@ -189,7 +187,7 @@ def test_neighbours_come_before_what_they_tell_about() -> None:
         asked.append(len(states))
         return np.arange(len(states), dtype=np.int32)
 
-    found = walk(flat_prior(9), np.ones((3, 4), bool), None, exchange)
+    found = walk_map(flat_prior(9), np.ones((3, 4), bool), None, Exchange(exchange))
     assert asked == [1, 2, 3, 3, 2, 1]
     assert found.tolist() == [[0, 0, 0, 0], [1, 1, 1, 0], [2, 2, 1, 0]]
 
@@ -206,7 +204,8 @@ def test_states_are_looked_up_by_left_above_corner_and_parent() -> None:
         return np.array([[1], [1, 0], [1]][len(seen) - 1], np.int32)
 
     parents = np.array([[2, 0], [1, 0]], np.uint8)
-    assert walk(prior, np.ones((2, 2), bool), parents, exchange).tolist() == [[1, 1], [0, 1]]
+    found = walk_map(prior, np.ones((2, 2), bool), parents, Exchange(exchange))
+    assert found.tolist() == [[1, 1], [0, 1]]
 
     def state(left: int, above: int, corner: int, parent: int) -> int:
         return ((left * 3 + above) * 3 + corner) * 3 + parent
@@ -426,15 +425,10 @@ def test_maps_that_do_not_fit_are_refused_before_anything_is_exchanged() -> None
         (np.full((2, 3), 3, np.uint8), r"expected 0\.\.2"),
     ):
         with pytest.raises(ArgumentError, match=message):
-            walk(prior, present, parents, never)  # type: ignore[arg-type]
+            walk_map(prior, present, parents, Exchange(never))  # type: ignore[arg-type]
     for wrong in (present.astype(np.uint8), present[0]):
         with pytest.raises(ArgumentError, match="presence"):
-            walk(prior, wrong, None, never)  # type: ignore[arg-type]
-
-
-def test_an_exchange_that_gives_too_few_indices_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="1 indices exchanged for 2"):
-        walk(flat_prior(4), np.ones((2, 2), bool), None, lambda s, t: np.zeros(1, np.int32))
+            walk_map(prior, wrong, None, Exchange(never))  # type: ignore[arg-type]
 
 
 # -- stored ----------------------------------------------------------------------------------
@@ -442,10 +436,10 @@ def test_an_exchange_that_gives_too_few_indices_is_refused() -> None:
 
 @settings(max_examples=40)
 @given(cases())
-def test_a_prior_comes_back_from_its_tensors(case: Case) -> None:
-    stored = case.prior.tensors("some.name")
-    assert {t.dtype for t in stored.values()} == {torch.int32, torch.uint8}
-    found = IndexPrior.from_tensors(stored, "some.name")
+def test_a_prior_comes_back_from_its_arrays(case: Case) -> None:
+    stored = case.prior.arrays("some.name")
+    assert {t.dtype for t in stored.values()} == {np.dtype(np.int32), np.dtype(np.uint8)}
+    found = IndexPrior.from_arrays(stored, "some.name")
     assert np.array_equal(weights_of(found.tables), weights_of(case.prior.tables))
     assert (found.around.count, found.around.parents) == (
         case.prior.around.count,
@@ -457,57 +451,57 @@ def test_a_prior_comes_back_from_its_tensors(case: Case) -> None:
     assert np.array_equal(read(found, data, present, case.parents), case.indices)
 
 
-Spoil = Callable[[dict[str, Tensor]], object]
+Spoil = Callable[[dict[str, npt.NDArray[Any]]], object]
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda t: t.update(shape=t["shape"].float()),
-        lambda t: t.update(shape=torch.tensor([4, 1, 1], dtype=torch.int32)),
-        lambda t: t.update(shape=torch.tensor(4, dtype=torch.int32)),
+        lambda t: t.update(shape=t["shape"].astype(np.float32)),
+        lambda t: t.update(shape=np.array([4, 1, 1], np.int32)),
+        lambda t: t.update(shape=np.array(4, np.int32)),
         lambda t: t["shape"].__setitem__(0, 0),
         lambda t: t["shape"].__setitem__(0, -1),
         lambda t: t["shape"].__setitem__(0, 5),
         lambda t: t["shape"].__setitem__(0, 2**31 - 1),
         lambda t: t["shape"].__setitem__(1, 0),
         lambda t: t["shape"].__setitem__(1, 2),
-        lambda t: t.update(classes=t["classes"].int()),
-        lambda t: t.update(classes=t["classes"].bfloat16()),
+        lambda t: t.update(classes=t["classes"].astype(np.int32)),
+        lambda t: t.update(classes=t["classes"].astype(np.float16)),
         lambda t: t.update(classes=t["classes"][None]),
         lambda t: t.update(classes=t["classes"][:-1]),
         lambda t: t.update(classes=t["classes"][:0]),
         lambda t: t["classes"].__setitem__(3, 4),
         lambda t: t.update(states=t["states"][:-1]),
-        lambda t: t.update(states=t["states"].int()),
+        lambda t: t.update(states=t["states"].astype(np.int32)),
         lambda t: t["states"].__setitem__(9, 8),
-        lambda t: t.update(weights=t["weights"].long()),
+        lambda t: t.update(weights=t["weights"].astype(np.int64)),
         lambda t: t.update(weights=t["weights"][0]),
         lambda t: t.update(weights=t["weights"][:0]),
         lambda t: t.update(weights=t["weights"][:, :-1]),
         lambda t: t.update(weights=t["weights"][:, :0]),
-        lambda t: t.update(weights=t["weights"].repeat(40, 1)),
+        lambda t: t.update(weights=np.tile(t["weights"], (40, 1))),
         lambda t: t["weights"].__setitem__((0, 0), 0),
         lambda t: t["weights"].__setitem__((0, 0), -5),
-        lambda t: t["weights"][1, 2].add_(1),
+        lambda t: np.add.at(t["weights"], (1, 2), 1),
     ],
 )
 def test_damaged_priors_are_refused(spoil: Spoil) -> None:
     training = [Sample(blurred(seed)) for seed in (1, 2)]
-    stored = fit_prior(training, CLASSES, 4, 1, 8).tensors("p")
-    named = {name.removeprefix("p."): tensor.clone() for name, tensor in stored.items()}
+    stored = fit_prior(training, CLASSES, 4, 1, 8).arrays("p")
+    named = {name.removeprefix("p."): array.copy() for name, array in stored.items()}
     assert len(named["weights"]) == 8
     spoil(named)
     with pytest.raises(ModelError):
-        IndexPrior.from_tensors({f"p.{name}": t for name, t in named.items()}, "p")
+        IndexPrior.from_arrays({f"p.{name}": t for name, t in named.items()}, "p")
 
 
 @pytest.mark.parametrize("name", ["shape", "classes", "states", "weights"])
 def test_a_prior_that_lacks_a_tensor_is_a_key_error(name: str) -> None:
-    stored = flat_prior(4).tensors("p")
+    stored = flat_prior(4).arrays("p")
     del stored[f"p.{name}"]
     with pytest.raises(KeyError, match=name):
-        IndexPrior.from_tensors(stored, "p")
+        IndexPrior.from_arrays(stored, "p")
 
 
 def test_neighbourhoods_that_bytes_cannot_hold_are_refused() -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
-from quantal.entropy import kmeans as module
-from quantal.entropy.kmeans import kmeans, nearest, shrink
+from quantal.entropy.quantisers import clustering as module
+from quantal.entropy.quantisers import kmeans, nearest, shrink
 from quantal.errors import ArgumentError
 
 #: Small whole numbers: their distances are exact, and often equal.

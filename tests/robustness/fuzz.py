@@ -26,7 +26,7 @@ import torch
 
 from quantal import container, media
 from quantal.codecs import available, load
-from quantal.codecs.files import Target, decode_picture, encode_picture
+from quantal.files import Target, decode_picture, encode_picture
 from quantal.errors import QuantalError
 
 #: Seconds of processor time that a small file may take, and wall seconds after which it hangs.

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 import quantal
 import quantal.pillow
 from quantal import container
-from quantal.codecs.files import verify
+from quantal.files import verify
 from quantal.errors import (
     BitstreamError,
     CorruptError,

@@ -9,7 +9,7 @@ import pytest
 
 import quantal
 from quantal import container, media
-from quantal.codecs.files import decode_picture
+from quantal.files import decode_picture
 from quantal.entropy import Encoder
 from quantal.errors import BitstreamError, CorruptError, QuantalError
 

@@ -13,8 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from quantal.codecs import available, load
-from quantal.codecs._hyperprior_net import HyperpriorConfig, HyperpriorNet
-from quantal.codecs._weights import Z_TABLE_STEP, read_weights, write_weights
+from quantal.codecs.hyperprior.net import HyperpriorConfig, HyperpriorNet
+from quantal.codecs.pyramid.weights import Z_TABLE_STEP, read_weights, write_weights
 from quantal.entropy import RATE_INDICES, SCALES, TableSet, freeze
 from quantal.errors import ModelError
 

@@ -12,7 +12,7 @@ import pytest
 
 import quantal
 from quantal import container, media
-from quantal.codecs.files import Target, decode_picture, encode_picture
+from quantal.files import Target, decode_picture, encode_picture
 from quantal.errors import BitstreamError, MediaError, ModelError
 
 from . import fuzz

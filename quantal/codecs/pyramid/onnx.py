@@ -7,7 +7,6 @@ may re-order or fuse.
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import warnings
 from collections.abc import Iterator
@@ -17,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantal.codecs._pyramid import STRIDE, PyramidCodec
-from quantal.codecs.base import Codec
+from quantal.codecs.contract import Codec
+from quantal.codecs.pyramid.codec import STRIDE, PyramidCodec
 from quantal.errors import ArgumentError, ModelError
 
 __all__ = ["export_onnx", "onnx_paths"]
@@ -41,7 +40,7 @@ class _Plain(nn.Module):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter prints its progress and warns of its own innards."""
+    """Silence the exporter, which prints its progress and warns about its own internals."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
@@ -62,7 +61,8 @@ def export_onnx(codec: Codec, folder: str | Path) -> tuple[Path, Path]:
     """
     if not isinstance(codec, PyramidCodec):
         raise ArgumentError(f"codec {codec.name!r} has no networks that can be exported to ONNX")
-    kind = codec.net.analysis.kind
+    networks = codec.networks()
+    kind = networks.analysis.kind
     if kind != "gated":
         raise ArgumentError(
             f"transforms of kind {kind!r} can't be exported to ONNX with free sizes; `gated` can"
@@ -80,15 +80,15 @@ def export_onnx(codec: Codec, folder: str | Path) -> tuple[Path, Path]:
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = onnx_paths(codec.name, folder)
     ways = (
-        (codec.net.analysis, "pixels", pixels, "y", STRIDE),
-        (codec.net.synthesis, "y_hat", latents, "pixels", 1),
+        (networks.analysis, "pixels", pixels, "y", STRIDE),
+        (networks.synthesis, "y_hat", latents, "pixels", 1),
     )
     for path, (transform, source, example, result, unit) in zip(paths, ways, strict=True):
         batch, high, wide = (torch.export.Dim(n) for n in ("batch", "rows", "columns"))
         sizes: Any = ({0: batch, 2: unit * high, 3: unit * wide},)
         with _quiet():
             torch.onnx.export(
-                _Plain(copy.deepcopy(transform)).cpu().eval(),  # the codec may be on a GPU
+                _Plain(transform).cpu().eval(),  # the codec may be on a GPU
                 (example,),
                 path,
                 input_names=[source],

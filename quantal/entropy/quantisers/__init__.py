@@ -7,7 +7,7 @@ each. How indices become bytes is quantal.entropy.indices' business.
 from __future__ import annotations
 
 from quantal.entropy.quantisers.base import Quantised, Quantiser, Use
-from quantal.entropy.quantisers.kmeans import kmeans, nearest, shrink
+from quantal.entropy.quantisers.clustering import kmeans, nearest, shrink
 from quantal.entropy.quantisers.scalar import FiniteScalarQuantiser, SignQuantiser
 from quantal.entropy.quantisers.vector import CascadeQuantiser, VectorQuantiser
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from quantal.entropy.quantisers.base import Quantised, Quantiser
-from quantal.entropy.quantisers.kmeans import kmeans, nearest, shrink
+from quantal.entropy.quantisers.clustering import kmeans, nearest, shrink
 from quantal.errors import ArgumentError
 
 __all__ = ["CascadeQuantiser", "VectorQuantiser"]

@@ -12,22 +12,22 @@ from PIL import Image
 
 import quantal
 from quantal import media
-from quantal.codecs.files import Target, encode_picture
-from quantal.codecs.zoo.codec import ZooCodec
-from quantal.codecs.zoo.weights import read
+from quantal.files import Target, encode_picture
+from quantal.codecs.compressai.codec import CompressaiCodec
+from quantal.codecs.compressai.weights import read
 
 Weights = Callable[[str], Path]
 HYPER = "mbt2018-mean"
 SEQUENTIAL = "mbt2018"
 
 
-def load(architecture: str, weights: Weights) -> ZooCodec:
+def load(architecture: str, weights: Weights) -> CompressaiCodec:
     codec = quantal.load(f"compressai/{architecture}", "cpu", weights(architecture))
-    assert isinstance(codec, ZooCodec)
+    assert isinstance(codec, CompressaiCodec)
     return codec
 
 
-def coded(codec: ZooCodec, picture: media.Picture, quality: int = 3) -> bytes:
+def coded(codec: CompressaiCodec, picture: media.Picture, quality: int = 3) -> bytes:
     return encode_picture(picture, codec, Target(quality=quality)).data
 
 

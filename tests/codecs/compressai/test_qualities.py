@@ -9,8 +9,8 @@ import torch
 
 import quantal
 from quantal import container, media
-from quantal.codecs.files import Target, encode_picture
-from quantal.codecs.zoo.weights import FileName
+from quantal.files import Target, encode_picture
+from quantal.codecs.compressai.weights import FileName
 from quantal.errors import ArgumentError
 
 from .conftest import HYPER, Weights, coded, load

@@ -9,9 +9,9 @@ import torch
 
 import quantal
 from quantal import container
-from quantal.codecs.zoo.codec import ZooCodec
-from quantal.codecs.zoo.tables import table_sets
-from quantal.codecs.zoo.weights import read
+from quantal.codecs.compressai.codec import CompressaiCodec
+from quantal.codecs.compressai.tables import table_sets
+from quantal.codecs.compressai.weights import read
 
 from .conftest import HYPER, Weights
 
@@ -41,7 +41,7 @@ def test_tables_stay_but_for_those_that_weights_have_outgrown(
     hashes = []
     for state in (fresh, rounded, stale):
         torch.save(state, tmp_path / "these.pth")
-        codec = ZooCodec(tmp_path / "these.pth", torch.device("cpu"))
+        codec = CompressaiCodec(tmp_path / "these.pth", torch.device("cpu"))
         hashes.append(codec.model_hash)
     assert hashes[0] == hashes[2] != hashes[1]
 

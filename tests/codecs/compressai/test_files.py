@@ -6,7 +6,7 @@ import pytest
 
 import quantal
 from quantal import container, media
-from quantal.codecs.files import decode_picture, encode_picture, verify
+from quantal.files import decode_picture, encode_picture, verify
 from quantal.errors import (
     BitstreamError,
     CorruptError,

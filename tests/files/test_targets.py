@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quantal.codecs.targets import Target, choose_rate, choose_searched
+from quantal.files.targets import Target, choose_rate, choose_searched
 from quantal.errors import TargetError
 
 

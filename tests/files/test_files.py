@@ -11,7 +11,7 @@ from PIL import Image
 
 import quantal
 from quantal import container, media
-from quantal.codecs.files import Target, decode_picture, encode_picture, read_latents, verify
+from quantal.files import Target, decode_picture, encode_picture, read_latents, verify
 from quantal.errors import ArgumentError, ModelError, TargetError
 
 

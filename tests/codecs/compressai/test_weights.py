@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 
 import quantal
 from quantal import media
-from quantal.codecs.files import Target, encode_picture
-from quantal.codecs.zoo import ARCHITECTURES
-from quantal.codecs.zoo.weights import architecture_of, read, read_state
+from quantal.files import Target, encode_picture
+from quantal.codecs.compressai import ARCHITECTURES
+from quantal.codecs.compressai.weights import architecture_of, read, read_state
 from quantal.errors import ModelError
 
 from .conftest import HYPER, Weights, load

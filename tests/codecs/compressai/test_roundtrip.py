@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from quantal import media
-from quantal.codecs.files import decode_picture, read_latents
-from quantal.codecs.zoo import ARCHITECTURES, prior
+from quantal.files import decode_picture, read_latents
+from quantal.codecs.compressai import ARCHITECTURES, prior
 
 from .conftest import HYPER, SEQUENTIAL, CompressAI, Weights, coded, load
 
