@@ -8,7 +8,7 @@ from quantal import container, media
 from quantal.codecs.contract import Codec, Concealing, Latents, Pixels, Progressive
 from quantal.codecs.registry import codec_class
 from quantal.errors import ArgumentError, CorruptError, QuantalError, TruncatedError
-from quantal.files.matching import coded_part, codec_for, needs_own_weights
+from quantal.files.matching import codec_for, coded_part, needs_own_weights
 from quantal.planes import bands
 
 __all__ = ["decode_picture", "draw", "read_latents", "verify"]

@@ -11,8 +11,8 @@ from PIL import Image
 
 import quantal
 from quantal import container, media
-from quantal.files import Target, decode_picture, encode_picture, read_latents, verify
 from quantal.errors import ArgumentError, ModelError, TargetError
+from quantal.files import Target, decode_picture, encode_picture, read_latents, verify
 
 
 @pytest.fixture(scope="module")

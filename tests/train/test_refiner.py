@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-
 from quantal.codecs._vq_net import Request, VqConfig, VqNet
 
 
