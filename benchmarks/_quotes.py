@@ -15,9 +15,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from _tables import delta, rate_at, table
+from _tables import delta, rate_at
 
 from quantal.eval.rd import RDResult
+from quantal.markdown import table
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/codecs/*.md", "quantal/weights/*.md")

@@ -1,19 +1,11 @@
-"""What the pages of figures are made of: tables of Markdown, and how a figure is written."""
+"""Formats BD-rates and rates for the tables of benchmark pages."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from quantal.eval.bdrate import BD
 from quantal.eval.curves import Curve
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = True) -> str:
-    """numbers: whether all columns but the first are, and go to the right."""
-    rule = ["---", *(("---:" if numbers else "---") for _ in head[1:])]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *rows))
 
 
 def delta(found: BD | str) -> str:

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from _tables import table
 from rich.console import Console
 
 from quantal.eval.curves import Sheet
 from quantal.eval.provenance import provenance
 from quantal.eval.rd import JOURNAL, Plan, RDResult, measure_rd
 from quantal.eval.rows import Row
+from quantal.markdown import table
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
 OURS = ("vq", "tokens")

@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from _quotes import quote
-from _tables import delta, rate_at, table
+from _tables import delta, rate_at
 from rich.console import Console
 
 from quantal.eval.bdrate import BD
@@ -32,6 +32,7 @@ from quantal.eval.rd import JOURNAL, Plan, RDResult, find_pictures, measure_rd
 from quantal.eval.report import write_report
 from quantal.eval.rows import Row
 from quantal.eval.summary import comparisons, document
+from quantal.markdown import table
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
 LOSSLESS = ("png", "webp-lossless", "jxl-lossless")

@@ -8,11 +8,11 @@ rewrites the tables between their two marks in that file; a test checks that the
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from quantal.container._fields import FIELDS, PART_KINDS
 from quantal.container._wire import NAME_CHARACTERS
+from quantal.markdown import table
 
 __all__ = ["BEGIN", "END", "tables"]
 
@@ -41,22 +41,17 @@ def tables() -> str:
         [
             "Header, in the order of the file:",
             "",
-            *_table(("field", "written as", "allowed", "meaning"), fields),
+            table(("field", "written as", "allowed", "meaning"), fields, numbers=False),
             "",
             "Characters of a radix 40 name:",
             "",
-            *_table(("code", "character"), runs),
+            table(("code", "character"), runs, numbers=False),
             "",
             "Kinds of parts:",
             "",
-            *_table(("code", "kind", "content"), parts),
+            table(("code", "kind", "content"), parts, numbers=False),
         ]
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(cells) + " |" for cells in lines]
 
 
 def _main(path: Path) -> None:

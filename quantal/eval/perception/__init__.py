@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from quantal.eval.perception.document import Result, document, result, write
+from quantal.eval.perception.document import document
+from quantal.eval.perception.result import Result, result
 from quantal.eval.perception.run import Plan, Study, measure
+from quantal.eval.perception.write import write
 
 __all__ = ["Plan", "Result", "Study", "document", "evaluate", "measure", "result", "write"]
 

@@ -1,4 +1,4 @@
-"""The result as one JSON document, as rows for a table, and written to a folder.
+"""The result as one JSON document, and as rows for a table.
 
 What numbers mean is said where they are made (figures.py, findings.py); for people there are
 markdown.py, plots.py and page.py.
@@ -6,89 +6,15 @@ markdown.py, plots.py and page.py.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
-from quantal.eval.perception.figures import Curve, Figures, Interval, figures
-from quantal.eval.perception.findings import (
-    AtRate,
-    Comparison,
-    Correlation,
-    Threshold,
-    at_rates,
-    comparisons,
-    correlations,
-    thresholds,
-)
-from quantal.eval.perception.run import Plan, Study
-from quantal.eval.provenance import Provenance, provenance
-from quantal.eval.rows import column, write_tables
+from quantal.eval.perception.figures import Curve, Interval
+from quantal.eval.perception.result import Result
+from quantal.eval.rows import column
 
-__all__ = ["Result", "document", "result", "rows", "write"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """Everything that a table or a picture shows; findings are those of the first precision."""
-
-    plan: Plan
-    study: Study
-    figures: Figures
-    thresholds: Sequence[Threshold]
-    at_rates: Sequence[AtRate]
-    correlations: Sequence[Correlation]
-    comparisons: Sequence[Comparison]
-    provenance: Provenance
-
-    @property
-    def precision(self) -> str:
-        """The precision that curves are told by."""
-        return next(iter(self.study.models))
-
-    @property
-    def curves(self) -> tuple[Curve, ...]:
-        """Those of that precision."""
-        return self.figures.of(self.precision)
-
-
-def result(plan: Plan, study: Study) -> Result:
-    """Make all figures of a finished measurement."""
-    made = figures(study)
-    curves = made.of(next(iter(study.models)))
-    return Result(
-        plan,
-        study,
-        made,
-        thresholds(curves),
-        at_rates(curves),
-        correlations(study, curves),
-        comparisons(study, curves),
-        provenance(),
-    )
-
-
-def write(found: Result) -> list[Path]:
-    """Write tables, document, report and plots to the plan's folder; the paths."""
-    from quantal.eval.perception.markdown import report
-    from quantal.eval.perception.page import page
-    from quantal.eval.perception.plots import plot
-
-    out = found.plan.out
-    written = list(write_tables(rows(found), out / "perception"))
-    texts = {
-        "perception.json": json.dumps(document(found), indent=2) + "\n",
-        "report.md": report(found),
-        "report.html": page(found),
-    }
-    for name, text in texts.items():
-        (out / name).write_text(text, encoding="utf-8")
-        written.append(out / name)
-    written += plot(found, out / "perception")
-    return written
+__all__ = ["document", "rows"]
 
 
 def rows(found: Result) -> list[dict[str, Any]]:

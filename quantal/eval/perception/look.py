@@ -21,7 +21,8 @@ from quantal.errors import EvaluationError
 from quantal.eval.codecs import Decoded, ImageCodec, codec
 from quantal.eval.metrics import metric
 from quantal.eval.perception.base import Sample
-from quantal.eval.perception.models import Recipe, load
+from quantal.eval.perception.models import load
+from quantal.eval.perception.recipe import Recipe
 from quantal.eval.perception.tasks import task
 from quantal.eval.work import explain
 

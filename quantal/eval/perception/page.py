@@ -9,8 +9,8 @@ from typing import Any
 
 from quantal.eval._optional import require
 from quantal.eval.metrics import about
-from quantal.eval.perception.document import Result
 from quantal.eval.perception.plots import COLOURS
+from quantal.eval.perception.result import Result
 from quantal.eval.perception.tables import Table, tables
 
 __all__ = ["page"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from quantal.eval._optional import require
 from quantal.eval.metrics import about
-from quantal.eval.perception.document import Result
+from quantal.eval.perception.result import Result
 
 __all__ = ["COLOURS", "plot"]
 

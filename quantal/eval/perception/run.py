@@ -17,7 +17,8 @@ from quantal.eval.journal import Journal
 from quantal.eval.metrics import metric
 from quantal.eval.perception.base import Dataset, Sample, Task
 from quantal.eval.perception.look import ORIGINAL, Work, digest, look
-from quantal.eval.perception.models import Model, Recipe, default_precision, load
+from quantal.eval.perception.models import default_precision, load
+from quantal.eval.perception.recipe import Model, Recipe
 from quantal.eval.perception.tasks import task
 from quantal.eval.work import Failure, cores, spread
 

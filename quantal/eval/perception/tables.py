@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from quantal.eval.metrics import about
-from quantal.eval.perception.document import Result
 from quantal.eval.perception.figures import Interval
 from quantal.eval.perception.findings import LOSSES, Comparison, Threshold
+from quantal.eval.perception.result import Result
 
 __all__ = ["Table", "tables"]
 

@@ -20,9 +20,9 @@ from quantal.codecs.base import Pixels
 from quantal.errors import ArgumentError, ModelError
 from quantal.eval._optional import unknown
 from quantal.eval.perception.inputs import Fit
-from quantal.eval.perception.models import Model, Recipe, identify, mapping_of
 from quantal.eval.perception.outputs import Found, read_map
 from quantal.eval.perception.precision import to_precision
+from quantal.eval.perception.recipe import Model, Recipe, identify, mapping_of
 
 __all__ = ["load_vision"]
 

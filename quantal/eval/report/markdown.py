@@ -12,6 +12,7 @@ from quantal.eval.report.words import (
     metric_definitions,
     subtitle,
 )
+from quantal.markdown import escape, table
 
 __all__ = ["markdown"]
 
@@ -146,10 +147,5 @@ def _items(items: Iterable[tuple[str, str]]) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of Markdown, its first column to the left, the others to the right."""
-    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
-    return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
-
-
-def _escaped(cell: str) -> str:
-    return " ".join(cell.replace("|", "\\|").split())
+    """Format a table; names of codecs and reasons of failures may hold anything."""
+    return table([escape(cell) for cell in head], ([escape(cell) for cell in row] for row in rows))

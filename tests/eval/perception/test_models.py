@@ -13,8 +13,9 @@ import torchvision
 
 from quantal.codecs.base import Pixels
 from quantal.errors import ArgumentError, ModelError
-from quantal.eval.perception.models import Recipe, default_precision, load
+from quantal.eval.perception.models import default_precision, load
 from quantal.eval.perception.precision import AS_EXPORTED, quantised
+from quantal.eval.perception.recipe import Recipe
 
 from . import onnx_writer as onnx
 from .conftest import COLOURS, Kit
