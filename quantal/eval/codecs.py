@@ -136,7 +136,7 @@ def _class_of(name: str) -> type[ImageCodec]:
         module, _, attribute = _CLASSICAL[name].partition(":")
         where = f"quantal.eval.classical.{module}"
     elif name.startswith(_ZOO):
-        where, attribute = "quantal.eval.zoo", "ZooCodec"
+        where, attribute = "quantal.eval.compressai", "CompressAICodec"
     elif name in names():
         where, attribute = "quantal.eval.learned", "LearnedCodec"
     else:
