@@ -1,8 +1,8 @@
-"""The tables of docs/format.md, generated from the declarations that the code runs on.
+"""The tables of docs/format.md, generated from the fields of the header.
 
     python -m quantal.container.spec docs/format.md
 
-rewrites the tables between their two marks in that file; a test checks that they are up to date.
+updates the tables between two marks in that file; a test checks that they are up to date.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PART_MEANINGS = {
 
 
 def tables() -> str:
-    """The fields of the header, the alphabet of names and the kinds of parts, as Markdown."""
+    """Return the fields of the header, the characters of names and the parts, as Markdown."""
     fields = [
         (f"`{field.name}`", str(field.wire), field.expected or "any", field.meaning)
         for field in FIELDS

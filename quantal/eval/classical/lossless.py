@@ -1,4 +1,4 @@
-"""Lossless formats, for reference: one point each, whatever the quality."""
+"""Lossless formats for reference; each has a single quality."""
 
 from __future__ import annotations
 

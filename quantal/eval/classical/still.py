@@ -1,7 +1,7 @@
 """JPEG, WebP, AVIF, JPEG 2000, JPEG XL and HEIC, through Pillow and its plugins.
 
-Bytes are those of whole files, without metadata; scaled pictures' begin with their size in 4 bytes.
-An encoder's defaults are those people use for good compression; every one is an option.
+Files are complete, without metadata; with an option scale above 1 they start with the picture's
+size in 4 bytes. Defaults are the encoders' usual settings for good compression.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import __version__ as pillow_version
 from quantal.codecs.base import Pixels
 from quantal.errors import ArgumentError
 from quantal.eval._optional import require
-from quantal.eval.classical._scale import SCALE, SIZE, drawn_at, scaled_down
+from quantal.eval.classical._scale import SCALE, SIZE, resized, scaled_down
 from quantal.eval.codecs import ImageCodec, Option
 
 __all__ = ["Avif", "Heic", "Jpeg", "Jpeg2000", "Jxl", "StillCodec", "WebP"]
@@ -28,7 +28,7 @@ _HUNDRED = (0.0, 100.0)
 
 
 def _library(feature: str, title: str) -> str:
-    """Title and version of a library that Pillow was built with; ArgumentError if without."""
+    """Return title and version of a library of Pillow; ArgumentError if Pillow lacks it."""
     if not features.check(feature):
         raise ArgumentError(
             f"this Pillow {pillow_version} was built without {title}; install the wheel of the "
@@ -38,19 +38,19 @@ def _library(feature: str, title: str) -> str:
 
 
 class StillCodec(ImageCodec):
-    """A format of Pillow's: what to hand to `Image.save` is all that differs."""
+    """A format of Pillow; subclasses give the arguments of `Image.save`."""
 
-    #: As `Image.save` calls it.
+    #: Name of the format in `Image.save`.
     format: ClassVar[str]
     limits = _HUNDRED
 
     def __init__(self, name: str, values: Mapping[str, str]) -> None:
         super().__init__(name, values)
-        self._scale = int(values.get("scale", SCALE.default))  # lossless ones have no such option
+        self._scale = int(values.get("scale", SCALE.default))  # not lossless
 
     @abstractmethod
     def save_options(self, quality: float) -> dict[str, Any]:
-        """Keyword arguments of `Image.save`."""
+        """Return keyword arguments of `Image.save`."""
 
     def encode(self, image: Pixels, quality: float) -> bytes:
         file = io.BytesIO()
@@ -62,7 +62,7 @@ class StillCodec(ImageCodec):
     def decode(self, data: bytes) -> Pixels:
         if self._scale == 1:
             return self._open(data)
-        return drawn_at(self._open(data[SIZE.size :]), *SIZE.unpack_from(data))
+        return resized(self._open(data[SIZE.size :]), *SIZE.unpack_from(data))
 
     def _open(self, file: bytes) -> Pixels:
         with Image.open(io.BytesIO(file), formats=[self.format]) as image:
@@ -85,7 +85,7 @@ class Jpeg(StillCodec):
 
     @property
     def version(self) -> str:
-        # The feature named jpg has the version of the interface, not of the library.
+        # The feature `jpg` has the version of the API, not of the library.
         turbo = features.version("libjpeg_turbo")
         return f"libjpeg-turbo {turbo} by Pillow {pillow_version}"
 
@@ -125,7 +125,7 @@ class Avif(StillCodec):
     def __init__(self, name: str, values: Mapping[str, str]) -> None:
         from PIL import AvifImagePlugin
 
-        AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # of the decoder; else one a core
+        AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # decoder; default: one per core
         super().__init__(name, values)
 
     @property

@@ -1,8 +1,4 @@
-"""The result as one JSON document, and as rows for a table.
-
-What numbers mean is said where they are made (figures.py, findings.py); for people there are
-markdown.py, plots.py and page.py.
-"""
+"""A result as a JSON document and as rows of a table."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ __all__ = ["document", "rows"]
 
 
 def rows(found: Result) -> list[dict[str, Any]]:
-    """A row per precision, codec and quality."""
+    """Return a row for each precision, codec and quality."""
     table = []
     for curve in found.figures.curves:
         for point in curve.points:
@@ -42,7 +38,7 @@ def rows(found: Result) -> list[dict[str, Any]]:
 
 
 def document(found: Result) -> dict[str, Any]:
-    """The whole result in JSON's types; what has no value is null."""
+    """Return a result as JSON types; missing values are None."""
     study, plan = found.study, found.plan
     return {
         "task": study.task.name,

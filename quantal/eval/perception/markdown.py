@@ -1,4 +1,4 @@
-"""report.md: the tables of a measurement for papers and pull requests."""
+"""The report in Markdown: all tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["report"]
 
 
 def report(found: Result) -> str:
-    """The report's text; the plot beside it is perception.svg."""
+    """Return the report; it refers to the plot perception.svg."""
     study, made = found.study, found.provenance
     parts = [
         f"# {study.task.title} under compression",

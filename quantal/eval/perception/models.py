@@ -1,8 +1,4 @@
-"""Frozen models by name or by file, each a function from a picture to an answer.
-
-torchvision's by name, ONNX through onnxruntime, TFLite through ai-edge-litert. A worker keeps
-those that it has loaded.
-"""
+"""Loading of frozen models: torchvision's by name, ONNX and TFLite files."""
 
 from __future__ import annotations
 
@@ -24,13 +20,18 @@ _OUTPUTS = {"classify": "classes", "detect": "yolox", "segment": "map", "read": 
 
 
 def default_precision(model: str) -> str:
-    """float32 for what we build, and for files whatever they are."""
+    """Return the default precision: float32 for torchvision's models, AS_EXPORTED for files."""
     return AS_EXPORTED if model.lower().endswith(FILE_SUFFIXES) else "float32"
 
 
 @lru_cache(maxsize=8)
 def load(recipe: Recipe) -> Model:
-    """Load a model; ArgumentError or ModelError where that can't be."""
+    """Load a model; the last models stay loaded.
+
+    Raises:
+        ArgumentError: The recipe is invalid, or a package or file is missing.
+        ModelError: The file or weights can't be loaded.
+    """
     if recipe.is_file:
         return _from_file(recipe)
     if recipe.precision not in PRECISIONS:
@@ -48,8 +49,8 @@ def _from_file(recipe: Recipe) -> Model:
         raise ArgumentError(f"{path} has its weights inside; --weights is for torchvision's models")
     if recipe.precision != AS_EXPORTED:
         raise ArgumentError(
-            f"precision {recipe.precision!r} can't be had of {path.name}: a file computes as it "
-            "was exported; --precision is for torchvision's models"
+            f"precision {recipe.precision!r} is not possible for {path.name}: a file computes as "
+            "it was exported; --precision is for torchvision's models"
         )
     if recipe.preprocess is None:
         raise ArgumentError(

@@ -1,4 +1,4 @@
-"""What makes a frozen model, and what a loaded one is; models.py loads them."""
+"""Recipes of frozen models, and loaded models; models.py loads them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ from quantal.eval.perception.classes import match, positions, read_pairs
 
 __all__ = ["FILE_SUFFIXES", "Model", "Recipe", "identify", "mapping_of"]
 
-#: Model files that are opened here; any other model is torchvision's, by its name.
+#: Suffixes of model files; other models are names of torchvision.
 FILE_SUFFIXES = (".onnx", ".tflite")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a model; small enough to be sent to every worker.
+    """Everything that defines a model; it is sent to workers, which load the model.
 
-    model: torchvision's name, or the path of a file. classes: of the data set, which the model's
-    are matched with. precision: of PRECISIONS, or AS_EXPORTED for files.
+    Attributes:
+        task: Name of the task.
+        model: Name of torchvision's model, or path of a file.
+        classes: Names of the data set's classes.
+        weights: File of weights, for torchvision's models.
+        preprocess: File of preprocessing, for model files.
+        labels: File of pairs of classes.
+        precision: One of `precision.PRECISIONS`, or AS_EXPORTED for files.
     """
 
     task: str
@@ -41,12 +47,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Model:
-    """A model with its picture-handling around it.
+    """A loaded model with preprocessing and postprocessing.
 
-    label: for people. identity: changes with whatever changes answers: weights, preprocessing,
-    classes; not the precision. mapping: index of the data set's class for each of the model's,
-    -1 for none.
-    answer: pixels [H, W, 3] -> scores [classes], Found, map [H, W], or text, by task.
+    Attributes:
+        label: Name for people.
+        identity: Identifies weights, preprocessing and classes, but not the precision.
+        mapping: Index of the data set's class for each class of the model; -1 for none.
+        answer: Pixels [H, W, 3] -> scores [classes], Found, map [H, W] or text, by task.
     """
 
     label: str
@@ -59,15 +66,15 @@ class Model:
 
 
 def mapping_of(recipe: Recipe, names: tuple[str, ...]) -> tuple[int, ...]:
-    """The data set's class for each of the model's names, as the task understands classes."""
+    """Return the data set's class for each class of the model; () if the task has no classes."""
     pairs = read_pairs(recipe.labels) if recipe.labels else None
     if recipe.task == "read":
         return ()
     if recipe.task != "segment":
         return match(names, recipe.classes, pairs)
-    if pairs is None:  # a mask's values are the model's indices, as far as it has them
+    if pairs is None:  # values of masks are indices of the model
         return tuple(i if i < len(recipe.classes) else -1 for i in range(len(names)))
-    # A class of the masks that no pair names isn't asked about, such as "unlabelled".
+    # Classes of masks without a pair are ignored, such as "unlabelled".
     found = positions(names, pairs)
     if not found:
         raise ArgumentError(f"labels {recipe.labels} name no class")
@@ -81,7 +88,7 @@ def mapping_of(recipe: Recipe, names: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def identify(recipe: Recipe, content: bytes) -> str:
-    """Eight hexadecimal digits of whatever decides a model's answers, apart from its precision."""
+    """Return eight hexadecimal digits that identify a model, apart from its precision."""
     digest = hashlib.sha256(content)
     digest.update(f"{recipe.task}\0{recipe.classes}".encode())
     for path in (recipe.preprocess, recipe.labels):

@@ -1,7 +1,4 @@
-"""The result of a study: all figures and findings, in one frozen dataclass.
-
-Tables, plots and pages are made from it; docs of each are in modules of their own.
-"""
+"""The result of a study: all figures and findings, from which tables and reports are made."""
 
 from __future__ import annotations
 
@@ -27,7 +24,18 @@ __all__ = ["Result", "result"]
 
 @dataclass(frozen=True)
 class Result:
-    """Everything that a table or a picture shows; findings are those of the first precision."""
+    """All figures and findings of a study.
+
+    Attributes:
+        plan: The plan.
+        study: The measurements.
+        figures: Scores of all codecs, qualities and precisions.
+        thresholds: Rates at which the score drops, for the first precision.
+        at_rates: Losses at common rates, for the first precision.
+        correlations: Correlations of the score with metrics, for the first precision.
+        comparisons: BD-rates with the score as quality, for the first precision.
+        provenance: Versions, machine and date.
+    """
 
     plan: Plan
     study: Study
@@ -40,17 +48,25 @@ class Result:
 
     @property
     def precision(self) -> str:
-        """The precision that curves are told by."""
+        """The first precision of the plan, which `curves` and findings refer to."""
         return next(iter(self.study.models))
 
     @property
     def curves(self) -> tuple[Curve, ...]:
-        """Those of that precision."""
+        """The curves of the first precision."""
         return self.figures.of(self.precision)
 
 
 def result(plan: Plan, study: Study) -> Result:
-    """Make all figures of a finished measurement."""
+    """Compute all figures and findings of a study.
+
+    Args:
+        plan: The plan of the study.
+        study: Its measurements.
+
+    Raises:
+        EvaluationError: The model failed on all originals, or none of its predictions is scored.
+    """
     made = figures(study)
     curves = made.of(next(iter(study.models)))
     return Result(

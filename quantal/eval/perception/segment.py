@@ -1,7 +1,7 @@
-"""Segmentation: a class a pixel; mean intersection over union.
+"""Segmentation: one class per pixel; mean intersection over union.
 
-Data: images/ with pictures and masks/ with a PNG of the same stem each, whose samples (grey or
-palette) are class indices, as Pascal VOC and CamVid come. 255 is nobody's and never counts.
+Data: images/ with pictures and masks/ with PNG files of the same stems, whose samples (grey or
+palette) are class indices, as in Pascal VOC and CamVid. 255 is ignored.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, fo
 __all__ = ["Segment"]
 
 _EXPECTED = "images/ with pictures and masks/ with a PNG of class indices for each"
-_NOBODY = 255
+_IGNORED = 255
 
 
 class Segment(Task):
-    """Truth: the path of the mask."""
+    """Segmentation; the truth is the path of the mask."""
 
     name = "segment"
     title = "Segmentation"
@@ -43,12 +43,12 @@ class Segment(Task):
             if not mask.is_file():
                 raise EvaluationError(f"{path} has no mask {mask}; expected {_EXPECTED}")
             values = _read_mask(mask)
-            highest = max(highest, int(values[values != _NOBODY].max(initial=0)))
+            highest = max(highest, int(values[values != _IGNORED].max(initial=0)))
             samples.append(Sample(path.name, path, mask))
         return Dataset(root, tuple(str(i) for i in range(highest + 1)), tuple(samples))
 
     def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[list[int]]:
-        """Per class of the data set: pixels right, pixels of that class, pixels said to be."""
+        """Return counts per class of the data set: correct, annotated and predicted pixels."""
         mapping = np.array(model.mapping)
         said = mapping[model(pixels)]
         truth = _read_mask(sample.truth)
@@ -85,7 +85,7 @@ class Segment(Task):
 
         def scores(weights: np.ndarray[Any, Any]) -> dict[str, Any]:
             right, true, said = np.moveaxis(np.tensordot(weights, counts, 1), 2, 0)
-            # A class that no label has can only be said wrongly, which costs those it is taken for.
+            # Classes without annotated pixels only add to the unions of other classes.
             there = true > 0
             with np.errstate(invalid="ignore"):
                 shares = np.where(there, right / (true + said - right), 0)
@@ -97,7 +97,7 @@ class Segment(Task):
 
 
 def _read_mask(path: Path) -> NDArray[np.int64]:
-    """Class indices [H, W] of a mask."""
+    """Read the class indices [H, W] of a mask."""
     with Image.open(path) as image:
         if image.mode not in ("L", "P"):
             raise EvaluationError(

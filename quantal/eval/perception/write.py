@@ -1,4 +1,4 @@
-"""Writes everything about a result to the folder of its plan."""
+"""Output of a result: tables, JSON document, reports and plots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["write"]
 
 
 def write(found: Result) -> list[Path]:
-    """Write tables, document, report and plots to the plan's folder; the paths."""
+    """Write tables, JSON document, reports and plots to the plan's folder; return their paths."""
     out = found.plan.out
     written = list(write_tables(rows(found), out / "perception"))
     texts = {

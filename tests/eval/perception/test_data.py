@@ -36,7 +36,7 @@ def test_class_folders_and_classes_in_file_names(tmp_path: Path) -> None:
     grey(tmp_path / "flat" / "n01440764_tench.png")
     assert task("classify").load(tmp_path / "flat").classes == ("n01440764_tench",)
     grey(tmp_path / "flat" / "holiday.png")
-    with pytest.raises(EvaluationError, match=r"holiday.png says no class \(1 such of 2"):
+    with pytest.raises(EvaluationError, match=r"holiday.png names no class \(1 such of 2"):
         task("classify").load(tmp_path / "flat")
 
 
@@ -193,9 +193,9 @@ def test_classes_match_by_name_by_pairs_and_in_order() -> None:
 def test_classes_that_do_not_match_are_named() -> None:
     with pytest.raises(EvaluationError, match=r"1 of the data set's 2 classes .*'sofa'.*--labels"):
         match(["cat", "couch", "dog"], ["cat", "sofa"])
-    with pytest.raises(ArgumentError, match="'settee', which the model has not"):
+    with pytest.raises(ArgumentError, match="'settee', which the model does not have"):
         match(["cat", "couch"], ["sofa"], {"settee": "sofa"})
-    with pytest.raises(ArgumentError, match="'chair', which the data set has not"):
+    with pytest.raises(ArgumentError, match="'chair', which the data set does not have"):
         match(["cat", "couch"], ["sofa"], {"couch": "chair"})
 
 

@@ -108,7 +108,7 @@ def test_models_of_files_say_what_they_need(classify: Kit, tmp_path: Path) -> No
     refused("can't be loaded as ONNX", model=str(broken))
     two = onnx.write(tmp_path / "two.onnx", [onnx.node("Identity", ["x"], "y")], (2,), (2,))
     model = load(replace(recipe, model=str(two)))
-    with pytest.raises(ModelError, match=r"did not take an input \[1, 3, 8, 8\]"):
+    with pytest.raises(ModelError, match=r"rejected an input \[1, 3, 8, 8\]"):
         model(np.zeros((8, 8, 3), np.uint8))
 
 
@@ -153,7 +153,7 @@ def test_models_of_torchvision_that_can_not_be_had(weights: Path, tmp_path: Path
     refused("did you mean 'IMAGENET1K_V1'", model=f"{NAME}:IMAGENET1K_V9")
     refused("did you mean 'float16'", precision="fp16")
     refused("are not those of resnet18", model="resnet18")
-    refused("there are no weights", weights=tmp_path / "none.pth")
+    refused("there is no file of weights", weights=tmp_path / "none.pth")
     refused("--preprocess is for", preprocess=weights)
     refused("no model for task 'read'", task="read")
     broken = tmp_path / "broken.pth"
@@ -196,7 +196,7 @@ def test_masks_are_matched_by_the_values_of_the_pairs(segment: Kit, tmp_path: Pa
         ("{}", "name no class"),
         ('{"0": "sky"}', "expected the value"),
         ('{"0": 255}', "0 to 254"),
-        ('{"7": 1}', "which the model has not"),
+        ('{"7": 1}', "which the model does not have"),
     ):
         labels.write_text(text)
         load.cache_clear()

@@ -321,7 +321,7 @@ def test_calls_that_can_not_be_meant(classify: Kit) -> None:
     refused("did you mean 'psnr'", metrics=("psmr",))
     refused("'webp' is no codec among", qualities={"webp": (1.0,)})
     refused("'jpeg' has no quality 200", qualities={"jpeg": (200.0,)})
-    refused("precision 'int8' can't be had", precisions=("int8",))
+    refused("precision 'int8' is not possible", precisions=("int8",))
     out = classify.data.parent / "strange"
     out.mkdir()
     (out / "perception.jsonl").write_text('{"a": 1}\n')
@@ -335,7 +335,7 @@ def test_a_model_that_answers_nothing(classify: Kit) -> None:
     deaf = onnx.write(
         classify.model.with_name("deaf.onnx"), [onnx.node("Identity", ["x"], "y")], (2,), (2,)
     )
-    with pytest.raises(EvaluationError, match=r"answered for none of 9 originals; .*did not take"):
+    with pytest.raises(EvaluationError, match=r"answered for none of 9 originals; .*rejected"):
         evaluate(plan(classify, "classify", model=str(deaf)))
 
 
