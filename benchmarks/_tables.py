@@ -9,7 +9,7 @@ from quantal.eval.curves import Curve
 
 
 def delta(found: BD | str) -> str:
-    """A BD-rate, and in brackets the interval over pictures; a dash where there is none."""
+    """Format a BD-rate with its interval over pictures; a dash if there is none."""
     if isinstance(found, str):
         return "–"
     interval = found.interval
@@ -18,7 +18,7 @@ def delta(found: BD | str) -> str:
 
 
 def rate_at(curve: Curve, decibels: float) -> str:
-    """Bits per pixel at a PSNR, by pchip in log rate; empty where the curve doesn't reach."""
+    """Format bits per pixel at a PSNR, by pchip in log rate; "" outside the curve."""
     from scipy.interpolate import PchipInterpolator
 
     psnr, log_rate = np.array(curve.values["psnr"]), np.log(np.array(curve.bpp))

@@ -153,7 +153,7 @@ def main() -> None:
     options = parser.parse_args()
     names = options.names or list(EXPERIMENTS)
     # Everything is measured before anything is written: each result names a commit, not changes.
-    results = {n: evaluate(_plan(n, EXPERIMENTS[n], options), _tell) for n in names}
+    results = {n: evaluate(_plan(n, EXPERIMENTS[n], options), _progress) for n in names}
     for name, found in results.items():
         for suffix in ("svg", "csv"):
             target = DOCS / f"perception-{name}.{suffix}"
@@ -193,7 +193,7 @@ def _plan(name: str, one: Experiment, options: argparse.Namespace) -> Plan:
     )
 
 
-def _tell(done: int, of: int) -> None:
+def _progress(done: int, of: int) -> None:
     if done % 100 == 0 or done == of:
         print(f"{done} of {of}", flush=True)
 

@@ -42,9 +42,9 @@ def unknown(what: str, name: str, known: Iterable[str]) -> ArgumentError:
     """Return the error for an unknown name, with the closest known name.
 
     >>> print(unknown("codec", "avfi", ["avif", "jpeg"]))
-    'avfi' is no codec; did you mean 'avif'? There are: avif, jpeg
+    unknown codec 'avfi'; did you mean 'avif'? Available: avif, jpeg
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return ArgumentError(f"{name!r} is no {what}{hint} There are: {', '.join(names)}")
+    return ArgumentError(f"unknown {what} {name!r}{hint} Available: {', '.join(names)}")

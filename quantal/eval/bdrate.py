@@ -131,7 +131,7 @@ def _checked(
     least: int,
     pareto: bool,
 ) -> tuple[Array, Array]:
-    """Return the distinct points by rate; EvaluationError if they are no valid curve."""
+    """Return the distinct points by rate; EvaluationError if they are not a valid curve."""
     rates, values = np.asarray(bpp, np.float64), np.asarray(quality, np.float64)
     if rates.shape != values.shape or rates.ndim != 1:
         raise EvaluationError(

@@ -179,9 +179,9 @@ def codec(spec: str) -> ImageCodec:
     for item in filter(None, rest.split(",")):
         key, equals, value = item.partition("=")
         if not equals:
-            raise ArgumentError(f"codec {spec!r}: {item!r} is no option=value")
+            raise ArgumentError(f"codec {spec!r}: found {item!r}, expected option=value")
         if key not in kind.options:
-            raise unknown(f"option of codec {name!r}", key, kind.options)
+            raise unknown(f"option of codec {name!r}:", key, kind.options)
         choices = kind.options[key].choices
         if choices is not None and value not in choices:
             span = f"{choices[0]}..{choices[-1]}" if len(choices) > 8 else ", ".join(choices)
@@ -209,7 +209,7 @@ def codecs(specs: Sequence[str]) -> list[ImageCodec]:
     """Create the codecs of several specs, without duplicates; ArgumentError if there are none."""
     found = {one.label: one for one in map(codec, specs)}
     if not found:
-        raise ArgumentError(f"no codec was named; there are: {', '.join(names())}")
+        raise ArgumentError(f"no codec was named; available: {', '.join(names())}")
     return list(found.values())
 
 
@@ -230,7 +230,7 @@ def grids(
     normal = {normalised(name): values for name, values in asked.items()}
     for name in normal:
         if name and name not in by_label:
-            raise unknown("codec among those to be measured", name, by_label)
+            raise unknown("codec in the list of qualities:", name, by_label)
     return {label: _grid(coder, normal) for label, coder in by_label.items()}
 
 

@@ -245,7 +245,7 @@ def _read_published(file: Path) -> Curve:
         if bpp.ndim != 1 or not values or any(v.shape != bpp.shape for v in values.values()):
             raise ValueError("bpp and metrics are not lists of one length")
         if not bpp.size or not (np.isfinite(bpp) & (bpp > 0)).all():
-            raise ValueError("bpp holds no rates, or something else than numbers above 0")
+            raise ValueError("bpp is empty, or has values that are not numbers above 0")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvaluationError(
             f"{file}: {error}; expected an object with `results` that has `bpp` and `psnr-rgb` or "

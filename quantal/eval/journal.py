@@ -20,7 +20,7 @@ class Journal:
     """The entries of a file, oldest first; `append` writes to the file immediately."""
 
     def __init__(self, path: str | Path) -> None:
-        """Read the existing entries, if any; EvaluationError if the file is no journal."""
+        """Read the existing entries, if any; EvaluationError if the file is not a journal."""
         self.path = Path(path)
         self.entries: list[dict[str, Any]] = []
         data = self.path.read_bytes() if self.path.exists() else b""
@@ -32,7 +32,7 @@ class Journal:
                 entry = None
             if not isinstance(entry, dict):
                 raise EvaluationError(
-                    f"{self.path}: line {number} is no JSON object, so this is not a journal of "
+                    f"{self.path}: line {number} is not a JSON object, so this is not a journal of "
                     "measurements; remove it or name another output folder"
                 )
             self.entries.append(entry)

@@ -138,11 +138,11 @@ def find_pictures(data: Path) -> tuple[Path, ...]:
     found = tuple(p for p in files if p.suffix.lower() in media.PICTURE_SUFFIXES)
     if not found:
         others = sorted({p.suffix or p.name for p in files})
-        what = f"other files ({', '.join(others[:5])})" if files else "no file"
+        what = f"only other files ({', '.join(others[:5])})" if files else "and no other files"
         folders = [] if data.is_file() else sorted(p.name for p in data.iterdir() if p.is_dir())
         below = f"; its folders are {', '.join(folders[:5])}: name one of them" if folders else ""
         raise EvaluationError(
-            f"{data} holds no pictures but {what}; expected .png, .jpg, .webp and the like{below}"
+            f"{data} holds no pictures, {what}; expected .png, .jpg, .webp or similar{below}"
         )
     return found
 
@@ -172,7 +172,7 @@ def measure_rd(plan: Plan, progress: Progress | None = None) -> RDResult:
     try:
         plan.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{plan.out} can't be made a folder: {error.strerror}") from error
+        raise OutputError(f"{plan.out} can't be created as a folder: {error.strerror}") from error
     rows = _measure_all(plan, coders, qualities, pictures, progress)
     own = sheets([row.flat() for row in rows], plan.metrics)
     curves = {name: sheet.curve(plan.mean) for name, sheet in own.items() if sheet.pictures}
@@ -192,17 +192,17 @@ def measure_rd(plan: Plan, progress: Progress | None = None) -> RDResult:
 def _check(plan: Plan) -> None:
     """Raise errors for invalid or missing things before a long measurement, not after."""
     if plan.mean not in MEANS:
-        raise ArgumentError(f"mean {plan.mean!r} is none of {', '.join(MEANS)}")
+        raise ArgumentError(f"unknown mean {plan.mean!r}; expected one of {', '.join(MEANS)}")
     if not plan.metrics:
-        raise ArgumentError("no metric was named; psnr,ms-ssim are the usual ones")
+        raise ArgumentError("no metric was named; common ones are psnr,ms-ssim")
     for name in plan.metrics:
         metric(name, plan.weights)
     require("bjontegaard", "BD-rate")
     require("polars", "Parquet tables")
     if plan.out.resolve() == plan.data.resolve():
         raise ArgumentError(
-            f"{plan.out} holds the pictures; name another folder for the results, or they would "
-            "be measured the next time"
+            f"{plan.out} holds the pictures; name another folder for the results, which would "
+            "otherwise be measured as pictures"
         )
 
 
@@ -252,7 +252,7 @@ def _anchor(asked: str | None, labels: Sequence[str], references: Sequence[str])
         if name in candidates:
             return name
     raise ArgumentError(
-        f"the anchor {asked!r} is not among what is compared: {', '.join(candidates)}; name it "
+        f"the anchor {asked!r} is not among the curves: {', '.join(candidates)}; name it "
         "with --codecs or --reference too"
     )
 
@@ -280,7 +280,7 @@ def _measure_all(
             known[_key(entry)] = row
         except (TypeError, KeyError, ValueError) as error:
             raise EvaluationError(
-                f"{journal.path} holds something else than measurements ({error}); remove it or "
+                f"{journal.path} holds other data than measurements ({error}); remove it or "
                 "name another output folder"
             ) from error
     versions = {coder.label: coder.version for coder in coders}

@@ -99,7 +99,7 @@ def read_table(path: Path) -> list[dict[str, Any]]:
     """Read the rows of a CSV or Parquet table, with numbers as float and empty fields as None.
 
     Raises:
-        EvaluationError: There is no such file, or it is no table.
+        EvaluationError: There is no such file, or it is not a table.
     """
     if not path.is_file():
         raise EvaluationError(f"there is no table {path}; expected a .csv or .parquet file")

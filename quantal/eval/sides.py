@@ -55,12 +55,12 @@ def _of_codec(
     there = sorted({str(row["codec"]) for row in rows})
     if codec is None and len(there) > 1:
         raise ArgumentError(
-            f"{path} holds several codecs: {', '.join(there)}; say which with --test-codec or "
+            f"{path} holds several codecs: {', '.join(there)}; choose one with --test-codec or "
             "--anchor-codec"
         )
     chosen = codec or there[0]
     if chosen not in there:
-        raise unknown(f"codec in {path}", chosen, there)
+        raise unknown(f"codec in {path}:", chosen, there)
     return [dict(row) for row in rows if str(row["codec"]) == chosen]
 
 
@@ -70,7 +70,7 @@ def _sheet(rows: list[dict[str, Any]], path: Path, metric: str) -> Sheet:
     try:
         (sheet,) = sheets(rows, [metric]).values()
     except (KeyError, TypeError, ValueError) as error:
-        raise EvaluationError(f"{path} is no table of measurements: {error!r}") from error
+        raise EvaluationError(f"{path} is not a table of measurements: {error!r}") from error
     if not sheet.pictures:
         raise EvaluationError(f"{path}: {sheet.codec} failed on every picture")
     return sheet

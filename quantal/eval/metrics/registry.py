@@ -142,7 +142,7 @@ def metric(name: str, weights: Path | None = None) -> Metric:
     """
     known = about(name)
     if weights is not None and not Path(weights).is_dir():
-        raise ArgumentError(f"{weights} is no folder; expected one that holds networks' weights")
+        raise ArgumentError(f"{weights} is not a folder; expected one with weights of networks")
     module, function = _BY_NAME[name][1].split(":")
     maker = getattr(importlib.import_module(f"{_HERE}.{module}"), function)
     return Metric(**vars(known), measure=maker(weights))

@@ -29,7 +29,7 @@ def read_pairs(path: Path) -> dict[str, str]:
     except OSError as error:
         raise ArgumentError(f"labels {path} can't be opened: {error.strerror}") from error
     except ValueError as error:
-        raise ArgumentError(f"labels {path} are no JSON: {error}") from error
+        raise ArgumentError(f"labels {path} are not valid JSON: {error}") from error
     if not isinstance(pairs, dict) or not all(isinstance(v, (str, int)) for v in pairs.values()):
         raise ArgumentError(
             f"labels {path} hold {type(pairs).__name__}, expected an object of pairs, a class of "

@@ -125,7 +125,9 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise EvaluationError(f"{path} is no JSON ({error}); expected {_EXPECTED}") from error
+        raise EvaluationError(
+            f"{path} is not valid JSON ({error}); expected {_EXPECTED}"
+        ) from error
     missing = [key for key in _FIELDS if not isinstance(content, dict) or not content.get(key)]
     if missing:
         raise EvaluationError(f"{path} has no {' and no '.join(missing)}; expected {_EXPECTED}")

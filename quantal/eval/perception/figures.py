@@ -20,7 +20,7 @@ from quantal.eval.perception.run import Study
 
 __all__ = ["Curve", "Figures", "Interval", "Point", "figures", "interval"]
 
-_DRAWS = 1000
+_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ def figures(study: Study) -> Figures:
     """
     names = [sample.name for sample in study.dataset.samples]
     count = len(names)
-    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), _DRAWS)
-    weights: Floats = np.concatenate([np.ones((1, count)), draws])
+    resamples = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), _RESAMPLES)
+    weights: Floats = np.concatenate([np.ones((1, count)), resamples])
     originals = {}
     curves = []
     for precision in study.models:
@@ -120,8 +120,7 @@ def figures(study: Study) -> Figures:
         if not seen.answered.any():
             reasons = [entry["error"] for entry in seen.entries if entry.get("error")]
             raise EvaluationError(
-                f"the model answered for none of {count} originals; the first failed with: "
-                f"{reasons[0]}"
+                f"the model failed on all {count} originals; the first error: {reasons[0]}"
             )
         originals[precision] = {
             name: interval(values) for name, values in seen.scores(seen.answered).items()
@@ -129,8 +128,8 @@ def figures(study: Study) -> Figures:
         main = study.task.scores[0]
         if not np.isfinite(originals[precision][main.name].value):
             raise EvaluationError(
-                f"the labels of the {seen.answered.sum()} originals that the model answered for "
-                f"hold nothing to score: {main.title} has no value"
+                f"the labels of the {seen.answered.sum()} originals that the model processed "
+                f"have nothing to score: {main.title} is undefined"
             )
         for codec, qualities in study.qualities.items():
             if codec != ORIGINAL:
@@ -236,8 +235,8 @@ def _mean(name: str, values: Floats) -> float:
 
 def interval(values: Floats) -> Interval:
     """Return the interval of an estimate and its resamples [1 + B]; NaN resamples are ignored."""
-    draws = values[1:][np.isfinite(values[1:])]
-    if not len(draws):
+    resamples = values[1:][np.isfinite(values[1:])]
+    if not len(resamples):
         return Interval(float(values[0]), float("nan"), float("nan"))
-    low, high = np.percentile(draws, (2.5, 97.5))
+    low, high = np.percentile(resamples, (2.5, 97.5))
     return Interval(float(values[0]), float(low), float(high))

@@ -36,7 +36,7 @@ __all__ = [
 #: Losses whose rate is reported, in points.
 LOSSES = (1.0, 5.0)
 _RATES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
-_BD_DRAWS = 200
+_BD_RESAMPLES = 200
 
 
 @dataclass(frozen=True)
@@ -167,14 +167,14 @@ def thresholds(curves: Sequence[Curve]) -> list[Threshold]:
     found = []
     for curve in curves:
         for points in LOSSES:
-            draws = np.array(
+            resamples = np.array(
                 [crossing(curve.bpp[:, b], curve.lost[:, b], points) for b in _usable(curve)]
             )
-            if math.isnan(draws[0]):  # nothing was scored
+            if math.isnan(resamples[0]):  # nothing was scored
                 continue
-            low, high = np.quantile(draws, (0.025, 0.975), method="nearest")
+            low, high = np.quantile(resamples, (0.025, 0.975), method="nearest")
             measured = curve.points[0].bpp, curve.points[-1].bpp
-            where = Interval(float(draws[0]), float(low), float(high))
+            where = Interval(float(resamples[0]), float(low), float(high))
             found.append(Threshold(curve.codec, points, where, *measured))
     return found
 
@@ -274,13 +274,13 @@ def _compare(test: Curve, anchor: Curve, sign: int) -> Comparison:
             percent, overlap = once(0, pareto=True)
         except EvaluationError as error:
             return Comparison(test.codec, anchor.codec, refused=str(error))
-    draws = [percent]
-    asked = min(_BD_DRAWS, test.score.shape[1] - 1)
+    resamples = [percent]
+    asked = min(_BD_RESAMPLES, test.score.shape[1] - 1)
     for b in range(1, 1 + asked):
         try:
-            draws.append(once(b, pareto=True)[0])
+            resamples.append(once(b, pareto=True)[0])
         except EvaluationError:  # the curve of this resample has too few rising points
             continue
-    if len(draws) < 1 + asked / 2:
-        draws = [percent]
-    return Comparison(test.codec, anchor.codec, interval(np.array(draws)), overlap, thinned)
+    if len(resamples) < 1 + asked / 2:
+        resamples = [percent]
+    return Comparison(test.codec, anchor.codec, interval(np.array(resamples)), overlap, thinned)

@@ -144,14 +144,14 @@ def read_preprocess(path: Path) -> Preprocess:
         try:
             found = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise ArgumentError(f"preprocessing {path} is no YAML: {error}") from error
+            raise ArgumentError(f"preprocessing {path} is not valid YAML: {error}") from error
     else:
         try:
             found = json.loads(text)
         except ValueError as error:
-            raise ArgumentError(f"preprocessing {path} is no JSON: {error}") from error
+            raise ArgumentError(f"preprocessing {path} is not valid JSON: {error}") from error
     if not isinstance(found, dict):
-        raise ArgumentError(f"preprocessing {path} holds no object of settings")
+        raise ArgumentError(f"preprocessing {path} is not an object of settings")
     try:
         return _checked(found, path.parent)
     except ArgumentError as error:
@@ -192,7 +192,7 @@ def _checked(found: Mapping[str, Any], beside: Path) -> Preprocess:
     if 0 in how.std:
         raise ArgumentError("'std' has a 0, by which samples would be divided")
     if how.resize == "crop" and how.output != "classes":
-        raise ArgumentError("'resize' is crop, which loses what a mask or a box may need")
+        raise ArgumentError("'resize' is crop, which removes areas that masks and boxes need")
     if how.resize == "crop" and how.shorter_side < max(how.size):
         raise ArgumentError(
             f"'shorter_side' is {how.shorter_side}, expected at least {max(how.size)}, the crop"
@@ -223,5 +223,5 @@ def _names(found: Any, beside: Path) -> tuple[str, ...]:
         except OSError as error:
             raise ArgumentError(f"'names' {found} can't be opened: {error.strerror}") from error
     if not isinstance(found, (list, tuple)) or not all(isinstance(n, (str, int)) for n in found):
-        raise ArgumentError("'names' are neither a list, nor a text file, nor a number")
+        raise ArgumentError("'names' must be a list, a text file or a number")
     return tuple(str(name) for name in found)

@@ -116,8 +116,8 @@ def measure(plan: Plan, progress: Callable[[int, int], None] | None = None) -> S
     asked = task(plan.task)
     if plan.out.resolve().is_relative_to(plan.data.resolve()):
         raise ArgumentError(
-            f"the output folder {plan.out} is the data {plan.data} or lies in it, where what is "
-            "written would become data; name a folder outside"
+            f"the output folder {plan.out} is inside the data {plan.data}, so that results would "
+            "become data; name a folder outside"
         )
     found = codecs(plan.codecs)
     qualities = grids(found, plan.qualities)
@@ -173,7 +173,7 @@ def _open(out: Path) -> Journal:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{out} can't be made a folder: {error.strerror}") from error
+        raise OutputError(f"{out} can't be created as a folder: {error.strerror}") from error
     return Journal(out / JOURNAL)
 
 
@@ -205,8 +205,8 @@ class _Record:
                 )
             except (KeyError, TypeError, ValueError) as error:
                 raise EvaluationError(
-                    f"{journal.path} is a journal of something else: an entry has no {error}; "
-                    "name another output folder"
+                    f"{journal.path} is not a journal of this measurement: an entry has no "
+                    f"{error}; name another output folder"
                 ) from error
             self._by_key[key] = entry
 

@@ -241,12 +241,12 @@ def _score_and_loss(score: Interval, lost: Interval) -> str:
 def _rate(one: Threshold) -> str:
     """Format a rate and its interval, which may exceed the measured rates."""
 
-    def said(bpp: float) -> str:
+    def shown(bpp: float) -> str:
         if bpp < one.lowest:
             return f"under {one.lowest:.2f}"
         return f"over {one.highest:.2f}" if bpp > one.highest else f"{bpp:.2f}"
 
-    value, low, high = said(one.bpp.value), said(one.bpp.low), said(one.bpp.high)
+    value, low, high = shown(one.bpp.value), shown(one.bpp.low), shown(one.bpp.high)
     return value if value == low == high else f"{value} [{low}, {high}]"
 
 

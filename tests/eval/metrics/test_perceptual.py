@@ -1,4 +1,4 @@
-"""LPIPS and DISTS agree with other implementations; weights that can't be had are named."""
+"""LPIPS and DISTS agree with other implementations; missing weights are named."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_samples_that_are_no_number_are_refused(sample: float) -> None:
 
 
 def test_a_folder_of_weights_has_to_be_there(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="is no folder"):
+    with pytest.raises(ArgumentError, match="is not a folder"):
         metric("psnr", tmp_path / "missing")
 
 

@@ -1,4 +1,4 @@
-"""Labels as they are found on disk, and what is said of those that can't be used."""
+"""Data sets on disk, and errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_coco_files_that_lack_something(detect: Kit) -> None:
             task("detect").load(detect.data)
 
     path.write_text("{")
-    refused("is no JSON")
+    refused("is not valid JSON")
     path.write_text(json.dumps({**whole, "categories": []}))
     refused("has no categories")
     path.write_text(json.dumps({**whole, "annotations": [{"image_id": 7, "category_id": 3}]}))
@@ -215,11 +215,11 @@ def test_a_mask_of_another_size_is_refused(segment: Kit) -> None:
     asked = task("segment")
     (sample, *_) = asked.load(segment.data).samples
 
-    class Says:
+    class FixedModel:
         mapping = (0, 1, 2)
 
         def __call__(self, pixels: Pixels) -> NDArray[np.int64]:
             return np.zeros((4, 4), np.int64)
 
     with pytest.raises(EvaluationError, match="the mask is 24x16, its picture 4x4"):
-        asked.predict(Says(), np.zeros((4, 4, 3), np.uint8), sample)
+        asked.predict(FixedModel(), np.zeros((4, 4, 3), np.uint8), sample)

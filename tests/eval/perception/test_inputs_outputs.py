@@ -87,7 +87,7 @@ def test_settings_in_yaml(tmp_path: Path) -> None:
     path.write_text("size: [4, 6]\noutput: classes\nnames: 2\n")
     assert read_preprocess(path) == Preprocess((4, 6), "classes", names=("0", "1"))
     path.write_text("size: [4, 6\n")
-    with pytest.raises(ArgumentError, match="no YAML"):
+    with pytest.raises(ArgumentError, match="not valid YAML"):
         read_preprocess(path)
 
 
@@ -103,8 +103,8 @@ def test_settings_in_yaml(tmp_path: Path) -> None:
         ({"scale": "1/255"}, "'scale' is '1/255', expected a number"),
         ({"names": []}, "has no 'names'"),
         ({"names": "none.txt"}, "'names' none.txt can't be opened"),
-        ({"names": 1.5}, "neither a list, nor a text file, nor a number"),
-        ({"resize": "crop"}, "'resize' is crop, which loses"),
+        ({"names": 1.5}, "must be a list, a text file or a number"),
+        ({"resize": "crop"}, "'resize' is crop, which removes"),
         ({"resize": "crop", "output": "classes", "shorter_side": 3}, "at least 6, the crop"),
     ],
 )
@@ -117,7 +117,7 @@ def test_settings_that_can_not_be(tmp_path: Path, change: dict[str, object], mat
 
 def test_files_of_settings_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "how.json"
-    for text, match in (("{", "no JSON"), ("[]", "no object"), ("{}", "has no 'size'")):
+    for text, match in (("{", "not valid JSON"), ("[]", "not an object"), ("{}", "has no 'size'")):
         path.write_text(text)
         with pytest.raises(ArgumentError, match=match):
             read_preprocess(path)

@@ -1,4 +1,4 @@
-"""Models by name and by file, in every precision, and those that can't be had."""
+"""Models by name and by file, in every precision, and errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAME = "squeezenet1_1"  # the smallest that there is
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a network of three classes that nobody trained."""
+    """Untrained weights of three classes."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "three.pth"
     torch.save(torchvision.models.get_model(NAME, weights=None, num_classes=3).state_dict(), path)
@@ -163,7 +163,7 @@ def test_models_of_torchvision_that_can_not_be_had(weights: Path, tmp_path: Path
     refused("holds no state", weights=broken)
 
 
-def test_the_colour_classifier_tells_colours(classify: Kit) -> None:
+def test_the_colour_classifier_recognises_colours(classify: Kit) -> None:
     model = load(
         Recipe(
             "classify",

@@ -74,15 +74,15 @@ def report(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Report:
     folder = tmp_path_factory.mktemp("report")
     published = folder / "vtm.json"
     published.write_text(json.dumps(PUBLISHED))
-    honest = WebP.encode
+    encode = WebP.encode
 
-    def fussy(self: WebP, image: np.ndarray, quality: float) -> bytes:
+    def failing(self: WebP, image: np.ndarray, quality: float) -> bytes:
         if image.shape[1] == 97 and quality == 30:
             raise RuntimeError("</script> not that one")
-        return honest(self, image, quality)
+        return encode(self, image, quality)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(WebP, "encode", fussy)
+        patch.setattr(WebP, "encode", failing)
         result = run(
             pictures,
             folder / "run",

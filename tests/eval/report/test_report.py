@@ -1,4 +1,4 @@
-"""What the report says is what was measured: the digest, equal bytes, Markdown, figures."""
+"""The report shows what was measured: digest, views, Markdown, figures."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_a_metric_of_which_less_is_better_is_compared_the_right_way_round(report
     "settings",
     [
         {"codecs": ("png",)},  # one point, without loss
-        {"codecs": ("jpeg",)},  # nobody to compare with
+        {"codecs": ("jpeg",)},  # nothing to compare with
         {"codecs": ("jpeg", "webp"), "qualities": {"": (40.0,)}},  # curves of one point
     ],
     ids=["lossless", "alone", "points"],

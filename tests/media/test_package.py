@@ -1,4 +1,4 @@
-"""The room as a whole: what it exports, what it imports, and that its examples are true."""
+"""The package: its exports, its imports, and the examples in docstrings."""
 
 from __future__ import annotations
 
