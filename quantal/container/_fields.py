@@ -62,6 +62,7 @@ class Field:
 
     @property
     def in_header(self) -> bool:
+        """Whether the field is an attribute of `Header`."""
         return self.name in Header.__dataclass_fields__
 
     @property
@@ -73,11 +74,13 @@ class Field:
         return " or ".join(names).lower()
 
     def allows(self, value: object) -> bool:
+        """Whether a value is allowed."""
         if isinstance(self.allowed, range):
             return isinstance(value, int) and value in self.allowed
         return self.allowed is None or value in self.allowed
 
     def read(self, cursor: Cursor) -> object:
+        """Read the value at the cursor; raise `refusal` if it is not allowed."""
         cursor.what = self.name
         value = self.wire.read(cursor)
         if not self.allows(value):
@@ -90,6 +93,7 @@ class Field:
         return value
 
     def write(self, sink: Sink, header: Header) -> None:
+        """Write the value of a header; ArgumentError if it is not allowed."""
         value = getattr(header, self.name) if self.in_header else (self.allowed or (None,))[0]
         if not self.allows(value):
             raise ArgumentError(f"{self.name} {value!r} found, expected {self.expected}")

@@ -29,6 +29,7 @@ class Cursor:
     _bits_left: int = 0
 
     def take(self, count: int) -> bytes:
+        """Return the next bytes; TruncatedError if there are not enough."""
         end = self.position + count
         if end > len(self.data):
             raise TruncatedError(
@@ -57,9 +58,11 @@ class Sink:
     _bits_used: int = 0
 
     def put(self, data: bytes) -> None:
+        """Append bytes."""
         self.data += data
 
     def put_bits(self, value: int, count: int) -> None:
+        """Append bits to the current byte, lowest first; fields never cross bytes."""
         if not self._bits_used:
             self.data.append(0)
         self.data[-1] |= value << self._bits_used
@@ -69,9 +72,13 @@ class Sink:
 class Wire(Protocol):
     """An encoding of a value; `str(wire)` is its name in the specification."""
 
-    def read(self, cursor: Cursor) -> Any: ...
+    def read(self, cursor: Cursor) -> Any:
+        """Read a value; BitstreamError if there is none."""
+        ...
 
-    def write(self, sink: Sink, value: Any) -> None: ...
+    def write(self, sink: Sink, value: Any) -> None:
+        """Write a value; ArgumentError if it can't be encoded."""
+        ...
 
 
 @dataclass(frozen=True)

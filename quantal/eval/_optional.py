@@ -43,6 +43,11 @@ def unknown(what: str, name: str, known: Iterable[str]) -> ArgumentError:
 
     >>> print(unknown("codec", "avfi", ["avif", "jpeg"]))
     unknown codec 'avfi'; did you mean 'avif'? Available: avif, jpeg
+
+    Args:
+        what: What has the name, such as "codec".
+        name: The unknown name.
+        known: All known names.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

@@ -17,7 +17,7 @@ def test_everything_exported_is_there() -> None:
     assert all(hasattr(media, name) for name in media.__all__)
 
 
-def test_pictures_come_and_go_without_torch() -> None:
+def test_torch_is_not_imported() -> None:
     code = "import sys, quantal.media; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout.strip() == "False"

@@ -38,7 +38,7 @@ def scaled_down(image: Pixels, scale: int) -> Pixels:
 
 
 def resized(image: Pixels, width: int, height: int) -> Pixels:
-    """Resize a picture, uint8 [H, W, 3], to a size in pixels; unchanged if it has that size."""
+    """Resize a picture, uint8 [H, W, 3], to [height, width, 3]; unchanged if it has that size."""
     if image.shape[:2] == (height, width):
         return image
     return np.asarray(Image.fromarray(image).resize((width, height), _FILTER))

@@ -69,10 +69,13 @@ class StillCodec(ImageCodec):
             return np.asarray(image.convert("RGB"))
 
     def chosen(self, key: str) -> bool:
+        """Whether the option `key` is "yes"."""
         return self.values[key] == "yes"
 
 
 class Jpeg(StillCodec):
+    """JPEG by libjpeg-turbo."""
+
     description = "JPEG by libjpeg-turbo, optimised Huffman tables, progressive"
     format = "JPEG"
     options: ClassVar = {
@@ -99,6 +102,8 @@ class Jpeg(StillCodec):
 
 
 class WebP(StillCodec):
+    """Lossy WebP by libwebp; `method` is the encoder's effort, 0..6."""
+
     description = "WebP, lossy"
     format = "WEBP"
     options: ClassVar = {"method": Option.whole(6, 0, 6), "scale": SCALE}
@@ -113,6 +118,8 @@ class WebP(StillCodec):
 
 
 class Avif(StillCodec):
+    """AVIF by libaom; `speed` is 0 (slowest) to 10."""
+
     description = "AVIF: AV1 intra by libaom"
     format = "AVIF"
     options: ClassVar = {
@@ -143,6 +150,8 @@ class Avif(StillCodec):
 
 
 class Jpeg2000(StillCodec):
+    """JPEG 2000 by OpenJPEG; the quality is a target PSNR in dB."""
+
     description = "JPEG 2000 by OpenJPEG, 9/7 wavelet; quality is the PSNR in dB it aims at"
     format = "JPEG2000"
     options: ClassVar = {"scale": SCALE}
@@ -164,6 +173,8 @@ class Jpeg2000(StillCodec):
 
 
 class Jxl(StillCodec):
+    """Lossy JPEG XL by libjxl; `effort` is 1..9."""
+
     description = "JPEG XL, lossy (VarDCT)"
     format = "JXL"
     options: ClassVar = {"effort": Option.whole(7, 1, 9), "scale": SCALE}
@@ -189,6 +200,8 @@ class Jxl(StillCodec):
 
 
 class Heic(StillCodec):
+    """HEIC by x265 in libheif."""
+
     description = "HEIC: HEVC intra by x265, through libheif"
     format = "HEIF"
     options: ClassVar = {"subsampling": Option("4:2:0", _SUBSAMPLING), "scale": SCALE}

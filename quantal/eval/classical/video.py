@@ -111,6 +111,8 @@ class IntraCodec(ImageCodec):
 
 
 class Hevc(IntraCodec):
+    """HEVC by x265; quality is 51 - quantiser."""
+
     description = "HEVC intra frame by x265, elementary stream"
     encoder, decoder = "libx265", "hevc"
     coarsest = 51
@@ -136,6 +138,8 @@ class Hevc(IntraCodec):
 
 
 class Av1(IntraCodec):
+    """AV1 by SVT-AV1; quality is 63 - quantiser."""
+
     description = "AV1 intra frame by SVT-AV1, elementary stream; 4:2:0 only, as the encoder is"
     encoder, decoder = "libsvtav1", "libdav1d"
     coarsest = 63

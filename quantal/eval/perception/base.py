@@ -71,7 +71,7 @@ class Dataset:
     samples: tuple[Sample, ...]
 
     def limited(self, limit: int | None) -> Dataset:
-        """Return at most `limit` pictures, evenly spaced, so that all classes are represented."""
+        """Return the data set with at most `limit` pictures, evenly spaced over all classes."""
         if limit is None or limit >= len(self.samples):
             return self
         if limit < 1:

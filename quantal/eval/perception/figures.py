@@ -92,7 +92,7 @@ class Figures:
 
     Attributes:
         originals: Precision -> score -> value over all original pictures with a prediction.
-        curves: Curves by codec, then precision; points without a score are left out.
+        curves: A curve for each precision and codec; points without a score are left out.
     """
 
     originals: Mapping[str, Mapping[str, Interval]]

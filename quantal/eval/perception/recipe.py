@@ -42,6 +42,7 @@ class Recipe:
 
     @property
     def is_file(self) -> bool:
+        """Whether the model is a model file."""
         return self.model.lower().endswith(FILE_SUFFIXES)
 
 

@@ -38,7 +38,7 @@ def pixels() -> Pixels:
     return np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 
 
-def test_a_model_of_torchvision_answers_as_torchvision_does(weights: Path, pixels: Pixels) -> None:
+def test_a_model_of_torchvision_predicts_the_same(weights: Path, pixels: Pixels) -> None:
     from PIL import Image
 
     model = load(Recipe("classify", NAME, THREE, weights))
@@ -52,7 +52,7 @@ def test_a_model_of_torchvision_answers_as_torchvision_does(weights: Path, pixel
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16", "int8"])
-def test_other_precisions_answer_nearly_the_same(
+def test_other_precisions_predict_nearly_the_same(
     precision: str, weights: Path, pixels: Pixels
 ) -> None:
     recipe = Recipe("classify", NAME, THREE, weights)
@@ -84,7 +84,7 @@ def test_a_segmentation_model_of_torchvision(tmp_path: Path, pixels: Pixels) -> 
     assert answer.shape == (40, 60) and answer.min() >= 0 and answer.max() <= 20
 
 
-def test_models_of_files_say_what_they_need(classify: Kit, tmp_path: Path) -> None:
+def test_errors_of_model_files(classify: Kit, tmp_path: Path) -> None:
     recipe = Recipe(
         "classify",
         str(classify.model),
@@ -112,7 +112,7 @@ def test_models_of_files_say_what_they_need(classify: Kit, tmp_path: Path) -> No
         model(np.zeros((8, 8, 3), np.uint8))
 
 
-def test_what_changes_answers_changes_the_identity(classify: Kit) -> None:
+def test_the_identity_depends_on_everything_that_changes_predictions(classify: Kit) -> None:
     recipe = Recipe(
         "classify",
         str(classify.model),
@@ -142,7 +142,7 @@ def test_a_broken_tflite_file(classify: Kit, tmp_path: Path) -> None:
         )
 
 
-def test_models_of_torchvision_that_can_not_be_had(weights: Path, tmp_path: Path) -> None:
+def test_invalid_models_of_torchvision(weights: Path, tmp_path: Path) -> None:
     recipe = Recipe("classify", NAME, THREE, weights)
 
     def refused(match: str, **change: Any) -> None:
