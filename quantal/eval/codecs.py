@@ -17,7 +17,7 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, QuantalError
 from quantal.eval._optional import unknown
 

@@ -18,7 +18,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from quantal import media
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
 from quantal.eval.codecs import ImageCodec, codec
 from quantal.eval.metrics import metric

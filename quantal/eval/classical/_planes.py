@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 
 __all__ = ["from_planes", "to_planes"]
 

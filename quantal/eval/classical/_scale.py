@@ -11,7 +11,7 @@ import struct
 import numpy as np
 from PIL import Image
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.eval.codecs import Option
 
 __all__ = ["SCALE", "SIZE", "resized", "scaled_down", "scaled_side"]

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, features
 from PIL import __version__ as pillow_version
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError
 from quantal.eval._optional import require
 from quantal.eval.classical._scale import SCALE, SIZE, resized, scaled_down

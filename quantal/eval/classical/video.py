@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval._optional import require
 from quantal.eval.classical._planes import from_planes, to_planes

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
 from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, folder, pictures_in
 from quantal.media import PICTURE_SUFFIXES

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval.perception.average import Box, tally_boxes
 from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from quantal import media
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
 from quantal.eval.codecs import Decoded, ImageCodec, codec
 from quantal.eval.metrics import metric

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, ModelError
 from quantal.eval._optional import unknown
 from quantal.eval.perception import outputs

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
 from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, folder, pictures_in
 

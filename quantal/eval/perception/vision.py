@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, ModelError
 from quantal.eval._optional import unknown
 from quantal.eval.perception.inputs import Fit

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
 from quantal.eval.codecs import ImageCodec, codec
 from quantal.eval.measure import read_pixels

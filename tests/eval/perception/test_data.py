@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval.perception.classes import match, read_pairs

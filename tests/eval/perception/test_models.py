@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 
 from quantal.errors import ArgumentError, ModelError
 from quantal.eval.perception.models import default_precision, load

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from typer.testing import CliRunner
 
 from quantal.cli._guard import guarded
