@@ -22,7 +22,8 @@ _STRIP_PIXELS = 1 << 20
 def _without_colour(pixels: Pixels) -> Pixels:
     """RGB to its luma (ITU-R BT.601) in every channel."""
     grey = np.empty_like(pixels)
-    for rows in bands(*pixels.shape[:2], _STRIP_PIXELS):
+    height, width = pixels.shape[:2]
+    for rows in bands(height, width, _STRIP_PIXELS):
         red, green, blue = (pixels[rows, :, c].astype(np.uint32) for c in range(3))
         luma = (299 * red + 587 * green + 114 * blue + 500) // 1000
         grey[rows] = luma[..., None]
