@@ -271,19 +271,23 @@ def available() -> tuple[CodecInfo, ...]:
                     name=each.name,
                     media=each.media,
                     description=each.description,
-                    weights=here or card is not None,
+                    weights=here or (path is not None and path.is_file()),
                     **asdict(card or Card()),
                 )
             )
     return tuple(infos)
 
 
-def codec_class(name: str) -> type[Codec]:
-    """Return the class of a codec; ModelError for a name that there isn't."""
+def codec_class(name: str) -> type:
+    """Return the class of a codec that is not loaded, `object` if only loading can tell.
+
+    Raises:
+        ModelError: If there is no such codec.
+    """
     if name in _CATALOGUE.instances:
         return type(_CATALOGUE.instances[name])
-    found: type[Codec] = resolve(_find(name)[1].codec)
-    return found
+    found = resolve(_find(name)[1].codec)
+    return found if isinstance(found, type) else object
 
 
 def device_name(name: str) -> str:
