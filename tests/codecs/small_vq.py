@@ -12,8 +12,8 @@ from quantal.codecs.tokens.net import TokenConfig, TokenNet
 from quantal.codecs.vq.conceal import ConcealConfig, ConcealNet, write_conceal_weights
 from quantal.codecs.vq.net import VqConfig, VqNet
 from quantal.codecs.vq.weights import read_vq_weights
-from quantal.train.token_exporter import export_tokens
-from quantal.train.vq_exporter import export_vq
+from quantal.train.families.tokens import export_tokens
+from quantal.train.families.vq import export_vq
 
 
 def halved(net: nn.Module) -> None:
