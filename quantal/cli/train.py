@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from quantal.cli._options import Plugin
 from quantal.errors import ArgumentError
 
 __all__ = ["train"]
@@ -22,6 +23,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")
     ] = False,
+    plugin: Plugin = None,
 ) -> int:
     """Train a codec by a recipe, a YAML file; dotted keys reach into its sections."""
     changes = list(overrides or [])
@@ -46,8 +48,8 @@ def _print(entry: Mapping[str, Any]) -> None:
     """One line a log entry: what a person watching a run wants to know."""
     if "loss" in entry:
         shown = {name: entry[name] for name in ("lpips", "mse", "entropy") if name in entry}
-        if "y_bpp" in entry:
-            shown["bpp"] = entry["y_bpp"] + entry["z_bpp"]
+        if bpp := [value for name, value in entry.items() if name.endswith("_bpp")]:
+            shown["bpp"] = sum(bpp)
         parts = "".join(f"{name} {value:.3f}  " for name, value in shown.items())
         typer.echo(
             f"step {entry['step']:>7}  loss {entry['loss']:.3f}  {parts}rate {entry['lr']:.1e}  "

@@ -92,7 +92,8 @@ def test_vq_trains_refines_and_its_cells_are_learned(recipe, tmp_path) -> None:
 
     held = [{"until": 1.0, "crop": 64, "batch": 4, "hold": ["analysis", "synthesis", "rungs"]}]
     refined = run(
-        recipe("vq", model={**VQ, "refine_width": 8}, phases=held, start_from=str(weights))
+        recipe("vq", model={**VQ, "refine_width": 8}, phases=held, start_from=str(weights)),
+        [f"out={tmp_path / 'refined'}", "objective.commitment=1", "objective.adversarial=0"],
     )
     data = codec.compress(scene(70, 50))
     finer = quantal.load("vq", "cpu", weights=refined)

@@ -73,6 +73,23 @@ def test_a_run_leaves_weights_that_code_pictures(recipe, tmp_path):
     assert np.square(drawn.astype(float) - pixels).mean() < 600
 
 
+def test_a_run_leaves_threads_and_random_numbers_as_they_were(recipe, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch.manual_seed(5)
+        state = torch.get_rng_state()
+        run(recipe, ["steps=2", "threads=1"])
+        assert torch.get_num_threads() == 2
+        assert torch.equal(torch.get_rng_state(), state)
+        with pytest.raises(ArgumentError):
+            run(recipe, ["data=[nowhere]", f"out={tmp_path / 'other'}", "threads=1"])
+        assert torch.get_num_threads() == 2
+        assert torch.equal(torch.get_rng_state(), state)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_an_interrupted_run_goes_on(recipe, tmp_path):
     run(recipe, ["steps=10"])
     with pytest.raises(ArgumentError, match="--resume"):
