@@ -27,7 +27,7 @@ from quantal.codecs.contract import Latents
 from quantal.codecs.context import Context
 from quantal.entropy.coder import estimate_bits
 from quantal.entropy.tables import TableSet
-from quantal.train.exporter import law_table
+from quantal.entropy.models.tables import law_table
 
 
 def psnr(codec: Context, latents: Latents, pixels: np.ndarray) -> float:

@@ -69,7 +69,7 @@ def test_wrong_keys_and_values_are_named(change, message):
 
 
 def test_codecs_that_cannot_be_trained_are_named():
-    with pytest.raises(ModelError, match="can't be trained; these families can: .*context"):
+    with pytest.raises(ModelError, match=r"can't be trained; these families can: .*context"):
         make_recipe({**PLAIN, "codec": "compressai"})
     with pytest.raises(ModelError, match="no codec 'contexts'"):
         make_recipe({**PLAIN, "codec": "contexts"})
@@ -79,7 +79,7 @@ def test_networks_are_built_from_the_same_sizes():
     changes: dict[str, Any] = {"channels": (8, 12, 16), "blocks": [1, 1, 1]}
     net = build("context-s", ContextConfig(order="places"), **changes)
     assert net.config == ContextConfig((8, 12, 16), (1, 1, 1), order="places")
-    with pytest.raises(ArgumentError, match="did you mean 'model.channels'"):
+    with pytest.raises(ArgumentError, match=r"did you mean 'model\.channels'"):
         build("context-s", chanels=(8, 12, 16))
     with pytest.raises(ArgumentError, match="`model` is 3"):
         build("context-s", 3)

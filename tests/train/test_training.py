@@ -172,7 +172,7 @@ def test_missing_pictures_are_named(recipe, data, message):
         ("phases=[{until: 1.0, crop: 100, batch: 2}]", "multiples of 64"),
         ("phases=[{until: 1.0, crop: 64, batch: 2, hold: 3}]", "recipe.yaml"),
         ("phases=[{until: 1.0, crop: 64, batch: 2, hold: [analyses]}]", "'analyses'"),
-        ("phases=[{until: 1.0, crop: 64, batch: 2, held: [mean]}]", "recipe.yaml: .*held'; did you mean .*hold'"),
+        ("phases=[{until: 1.0, crop: 64, batch: 2, held: [mean]}]", "yaml: .*held'; .* .*hold'"),
         ("nonsense", "key=value"),
         ("model.channels=[8]", "`model.channels` is .*, expected a list of 3 whole numbers"),
         ("codec=nonesuch", "nonesuch"),
