@@ -1,12 +1,13 @@
-"""Copy figures into the pages that quote them: README, docs/codecs and the model cards.
+"""Tables of figures in README, docs/codecs and the model cards.
 
-A page says between which marks what stands, of which set of pictures and which codecs:
+A page has marks, with the kind of table, the set of pictures and the codecs; tables are written
+between them:
 
     <!-- figures: versus kodak context-m,context-s -->
     <!-- end of figures -->
 
 `versus`: BD-rate by PSNR-RGB against every other codec; `rates`: bits per pixel at equal PSNR;
-`qualities`: bits per pixel and PSNR at each quality.
+`qualities`: bits per pixel and PSNR at each quality. tests/test_figures.py checks all tables.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from _tables import delta, rate_at, table
+from _tables import delta, rate_at
 
 from quantal.eval.rd import RDResult
+from quantal.markdown import table
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/codecs/*.md", "quantal/weights/*.md")
@@ -26,8 +28,8 @@ MARKS = re.compile(
     re.DOTALL,
 )
 DECIBELS = (26, 28, 30, 32, 34, 36, 38, 40, 41.5)
-#: What a reader knows a codec by; our own are called by their names.
-KNOWN_AS = {
+#: Titles of codecs; others have their names as titles.
+TITLES = {
     "jpeg": "JPEG (optimised, progressive, 4:2:0)",
     "jxl": "JPEG XL (effort 7)",
     "jpeg2000": "JPEG 2000",
@@ -47,7 +49,11 @@ KNOWN_AS = {
 
 
 def quote(results: Mapping[str, RDResult]) -> None:
-    """Write the figures of sets of pictures, by their names, between all pages' marks."""
+    """Update the tables of all pages.
+
+    Args:
+        results: Name of a set of pictures -> its result.
+    """
 
     def figures(found: re.Match[str]) -> str:
         result = results.get(found["set"])
@@ -64,7 +70,7 @@ def quote(results: Mapping[str, RDResult]) -> None:
 
 
 def _versus(result: RDResult, codecs: Sequence[str]) -> str:
-    """The easiest rival of the first codec first; what has no PSNR at a rate is left out."""
+    """Format BD-rates, sorted by those of the first codec; codecs without one are left out."""
     first, *others = codecs
     rivals = {}
     for name in result.curves:
@@ -77,8 +83,8 @@ def _versus(result: RDResult, codecs: Sequence[str]) -> str:
             "" if name == other else delta(result.compare(other, name, "psnr", resamples=1000))
             for other in others
         )
-        rows.append((_known_as(name), delta(rivals[name]), *more))
-    return table(("versus", *map(_known_as, codecs)), rows)
+        rows.append((_title(name), delta(rivals[name]), *more))
+    return table(("versus", *map(_title, codecs)), rows)
 
 
 def _rates(result: RDResult, codecs: Sequence[str]) -> str:
@@ -86,7 +92,7 @@ def _rates(result: RDResult, codecs: Sequence[str]) -> str:
         (f"{decibels:g}", *(rate_at(result.curves[name], decibels) for name in codecs))
         for decibels in DECIBELS
     ]
-    names = (_known_as(name).partition(" (")[0] for name in codecs)
+    names = (_title(name).partition(" (")[0] for name in codecs)
     return table(("PSNR-RGB, dB", *(f"{name}, bpp" for name in names)), rows)
 
 
@@ -96,12 +102,12 @@ def _qualities(result: RDResult, codecs: Sequence[str]) -> str:
     for place, quality in enumerate(curves[0].quality):
         pairs = ((f"{c.bpp[place]:.4f}", f"{c.values['psnr'][place]:.2f}") for c in curves)
         rows.append((f"{quality:g}", *(text for pair in pairs for text in pair)))
-    heads = [(f"{_known_as(name)}, bpp", "PSNR-RGB, dB") for name in codecs]
+    heads = [(f"{_title(name)}, bpp", "PSNR-RGB, dB") for name in codecs]
     return table(("quality", *(text for pair in heads for text in pair)), rows)
 
 
-def _known_as(name: str) -> str:
-    return KNOWN_AS.get(name, f"`{name}`")
+def _title(name: str) -> str:
+    return TITLES.get(name, f"`{name}`")
 
 
 KINDS = {"versus": _versus, "rates": _rates, "qualities": _qualities}

@@ -1,8 +1,6 @@
-"""What the pages of figures are made of: tables of Markdown, and how a figure is written."""
+"""Formats BD-rates and rates for the tables of benchmark pages."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -10,14 +8,8 @@ from quantal.eval.bdrate import BD
 from quantal.eval.curves import Curve
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = True) -> str:
-    """numbers: whether all columns but the first are, and go to the right."""
-    rule = ["---", *(("---:" if numbers else "---") for _ in head[1:])]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *rows))
-
-
 def delta(found: BD | str) -> str:
-    """A BD-rate, and in brackets the interval over pictures; a dash where there is none."""
+    """Format a BD-rate with its interval over pictures; a dash if there is none."""
     if isinstance(found, str):
         return "–"
     interval = found.interval
@@ -26,7 +18,7 @@ def delta(found: BD | str) -> str:
 
 
 def rate_at(curve: Curve, decibels: float) -> str:
-    """Bits per pixel at a PSNR, by pchip in log rate; empty where the curve doesn't reach."""
+    """Format bits per pixel at a PSNR, by pchip in log rate; "" outside the curve."""
     from scipy.interpolate import PchipInterpolator
 
     psnr, log_rate = np.array(curve.values["psnr"]), np.log(np.array(curve.bpp))

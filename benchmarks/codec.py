@@ -40,6 +40,7 @@ from rich.console import Console
 from rich.table import Table
 
 from quantal import codecs
+from quantal.markdown import table
 
 
 @dataclass
@@ -181,8 +182,7 @@ def cells(row: Row) -> list[str]:
 
 
 def markdown(title: str, rows: list[Row]) -> str:
-    head = f"{title}\n\n| {' | '.join(COLUMNS)} |\n|---{'|---:' * (len(COLUMNS) - 1)}|\n"
-    return head + "".join(f"| {' | '.join(cells(row))} |\n" for row in rows)
+    return f"{title}\n\n{table(COLUMNS, map(cells, rows), compact=True)}\n"
 
 
 def main() -> None:

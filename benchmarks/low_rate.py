@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from _tables import table
 from rich.console import Console
 
 from quantal.eval.curves import Sheet
 from quantal.eval.provenance import provenance
 from quantal.eval.rd import JOURNAL, Plan, RDResult, measure_rd
 from quantal.eval.rows import Row
+from quantal.markdown import table
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
 OURS = ("vq", "tokens")
@@ -112,7 +112,7 @@ def main() -> None:
         jobs=options.jobs,
         timeout=None,
     )
-    result = measure_rd(plan, _tell)
+    result = measure_rd(plan, _progress)
     packed.write_bytes(gzip.compress(journal.read_bytes(), mtime=0))
     page = _page(result, metrics, options.name, f"{made.commit}, {made.date}; {made.machine}")
     if options.only is None:
@@ -120,7 +120,7 @@ def main() -> None:
     Console().print(page, markup=False, highlight=False)
 
 
-def _tell(done: int, total: int, row: Row) -> None:
+def _progress(done: int, total: int, row: Row) -> None:
     if done % 50 == 0 or done == total:
         Console(stderr=True).print(f"{done} of {total}", highlight=False)
 

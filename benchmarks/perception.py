@@ -22,6 +22,7 @@ from pathlib import Path
 
 from quantal.eval.perception import Plan, Result, evaluate
 from quantal.eval.perception.tables import Table, tables
+from quantal.markdown import table
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs" / "benchmarks"
@@ -152,7 +153,7 @@ def main() -> None:
     options = parser.parse_args()
     names = options.names or list(EXPERIMENTS)
     # Everything is measured before anything is written: each result names a commit, not changes.
-    results = {n: evaluate(_plan(n, EXPERIMENTS[n], options), _tell) for n in names}
+    results = {n: evaluate(_plan(n, EXPERIMENTS[n], options), _progress) for n in names}
     for name, found in results.items():
         for suffix in ("svg", "csv"):
             target = DOCS / f"perception-{name}.{suffix}"
@@ -192,7 +193,7 @@ def _plan(name: str, one: Experiment, options: argparse.Namespace) -> Plan:
     )
 
 
-def _tell(done: int, of: int) -> None:
+def _progress(done: int, of: int) -> None:
     if done % 100 == 0 or done == of:
         print(f"{done} of {of}", flush=True)
 
@@ -209,7 +210,7 @@ def _section(name: str, one: Experiment, found: Result) -> str:
         + f"Every point: [perception-{name}.csv](perception-{name}.csv).",
         f"```\n{_command(one, found.plan)}\n```",
         f"![Score over rate and over PSNR](perception-{name}.svg)",
-        *map(_table, shown),
+        *map(_subsection, shown),
     ]
     return "\n\n".join(parts)
 
@@ -235,10 +236,8 @@ def _command(one: Experiment, plan: Plan) -> str:
     return " \\\n    ".join([*words, "--out result"])
 
 
-def _table(table: Table) -> str:
-    lines = [table.head, ["---", *("---:" for _ in table.head[1:])], *table.rows]
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"### {table.title}\n\n{table.note}\n\n{text}"
+def _subsection(one: Table) -> str:
+    return f"### {one.title}\n\n{one.note}\n\n{table(one.head, one.rows)}"
 
 
 def _publish(name: str, text: str) -> None:

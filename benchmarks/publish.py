@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from _quotes import quote
-from _tables import delta, rate_at, table
+from _tables import delta, rate_at
 from rich.console import Console
 
 from quantal.eval.bdrate import BD
@@ -32,6 +32,7 @@ from quantal.eval.rd import JOURNAL, Plan, RDResult, find_pictures, measure_rd
 from quantal.eval.report import write_report
 from quantal.eval.rows import Row
 from quantal.eval.summary import comparisons, document
+from quantal.markdown import table
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
 LOSSLESS = ("png", "webp-lossless", "jxl-lossless")
@@ -110,10 +111,10 @@ def _costs(plan: Plan, work: Path) -> RDResult:
         shutil.copy(picture, folder)
     few = {c.label: c.qualities[1::3] or c.qualities for c in codecs(plan.codecs)}
     settings = {"metrics": ("psnr",), "references": (), "qualities": few, "jobs": 1}
-    return measure_rd(replace(plan, data=folder, out=work / "costs", **settings), _tell)
+    return measure_rd(replace(plan, data=folder, out=work / "costs", **settings), _progress)
 
 
-def _tell(done: int, total: int, row: Row) -> None:
+def _progress(done: int, total: int, row: Row) -> None:
     if done % 100 == 0 or done == total:
         Console(stderr=True).print(f"{done} of {total}", highlight=False)
 
@@ -126,7 +127,7 @@ def publish(
     if packed.exists() and not journal.exists():
         plan.out.mkdir(parents=True, exist_ok=True)
         journal.write_bytes(gzip.decompress(packed.read_bytes()))
-    result = replace(measure_rd(plan, _tell), provenance=made)
+    result = replace(measure_rd(plan, _progress), provenance=made)
     packed.write_bytes(gzip.compress(journal.read_bytes(), mtime=0))
     deltas = comparisons(result)
     write_report(result, deltas, plan.out)

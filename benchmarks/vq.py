@@ -12,7 +12,7 @@ AlexNet (docs/metrics.md); --pictures N: the first N alone.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from quantal.entropy.quantisers import Use
 from quantal.entropy.tables import TableSet, freeze
 from quantal.eval.metrics import metric
 from quantal.eval.rd import find_pictures
+from quantal.markdown import table
 
 Pixels = npt.NDArray[np.uint8]
 #: A map of indices, and the class of what each of them lies in.
@@ -67,11 +68,6 @@ def load(weights: Path | None) -> Vq:
 def read(data: Path, count: int | None) -> list[Pixels]:
     """The first pictures of a folder."""
     return [np.asarray(Image.open(file).convert("RGB")) for file in find_pictures(data)[:count]]
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    for line in (head, ["---", *("---:" for _ in head[1:])], *rows):
-        print(f"| {' | '.join(line)} |", flush=True)
 
 
 # -- indices ---------------------------------------------------------------------------------
@@ -159,7 +155,7 @@ def indices(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) 
                 )
             )
     head = ("rung", "entries", "log2", "one table", "contexts", "counting on", "used", "perplexity")
-    table(head, rows)
+    print(table(head, rows), flush=True)
 
 
 def _parents(codec: Vq, maps: Maps, rung: int) -> npt.NDArray[np.uint8] | None:
@@ -232,7 +228,10 @@ def granularity(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespa
                 values.append(measure(_bytes(pixels), _bytes(drawn)))
             cells.append(f"{np.mean(values):.4f}")
         rows.append((name, *cells))
-    table(("cells chosen by", *(f"{a:.0%}, of these {b:.0%}" for a, b in shares)), rows)
+    print(
+        table(("cells chosen by", *(f"{a:.0%}, of these {b:.0%}" for a, b in shares)), rows),
+        flush=True,
+    )
 
 
 def _bytes(pixels: Tensor) -> Pixels:
@@ -279,7 +278,7 @@ def damage(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -
         rows.append((f"{100 * hit / total:.0f} %", *cells))
     ways = ("made up", "nearest row repeated", "grey")
     head = [f"{metric}, {way}" for way in ways for metric in ("LPIPS", "PSNR")]
-    table(("rows lost", *head), rows)
+    print(table(("rows lost", *head), rows), flush=True)
 
 
 def _spoiled(payload: bytes, lost: Sequence[int], width: int, height: int) -> bytes:
@@ -348,7 +347,7 @@ def refinement(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespac
             )
         )
     head = ("quality", "bpp", "LPIPS, refined", "LPIPS, not", "PSNR, refined", "PSNR, not")
-    table(head, rows)
+    print(table(head, rows), flush=True)
 
 
 PARTS: dict[str, Callable[[Vq, Sequence[Pixels], argparse.Namespace], None]] = {

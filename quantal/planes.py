@@ -95,7 +95,7 @@ def _scaled(span: slice, scale: Fraction) -> slice:
     return slice(int(span.start * scale), int(span.stop * scale))
 
 
-def _empty(like: Plane, shape: tuple[int, ...]) -> Plane:
+def _empty(like: Any, shape: tuple[int, ...]) -> Any:
     """An array or a tensor of another shape, contiguous."""
     if isinstance(like, np.ndarray):
         return np.empty(shape, like.dtype)

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import quantal
+from quantal.codecs import registry
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -41,6 +42,8 @@ def test_the_examples_of_a_page_run(
 ) -> None:
     photograph.save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
+    # What a page registers is its own.
+    monkeypatch.setattr(registry, "_CATALOGUE", registry._Catalogue())
     namespace: dict[str, object] = {"__name__": "example"}
     for line, code in blocks(page):
         padded = "\n" * line + code  # so that a traceback names the line of the page

@@ -59,7 +59,7 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
 
 
 def describe(error: Exception) -> str:
-    """Return one line for people; for an unexpected error its traceback, if QUANTAL_TRACEBACK is set."""
+    """Return one line for people; an unexpected error's traceback if QUANTAL_TRACEBACK is set."""
     if isinstance(error, QuantalError):
         return str(error) + advice(error)
     if isinstance(error, OSError) and error.strerror:

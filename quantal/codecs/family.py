@@ -32,7 +32,7 @@ class CodecEntry:
 
 @dataclass(frozen=True)
 class Family:
-    """Codecs of one kind; an entry point in the group `quantal.codecs` names an object of this type.
+    """Codecs of one kind; entry points of the group `quantal.codecs` name objects of this type.
 
     Attributes:
         name: of the family. A recipe's codec belongs to it if it has this name or a codec's of it.

@@ -137,21 +137,16 @@ class _Catalogue:
         return found
 
     def add(self, family: Family) -> None:
+        """Register a family, in place of one of the same name that was registered before."""
         with self._lock:
-            taken = {e.name for f in (self._families or {}).values() for e in f.codecs}
+            others = [f for f in self.families().values() if f.name not in self._registered]
+            taken = {entry.name for other in others for entry in other.codecs}
             for entry in family.codecs:
-                if entry.name in taken or (
-                    self._families is None and entry.name in self.entries_without(family)
-                ):
+                if entry.name in taken:
                     raise ArgumentError(
                         f"there is a codec {entry.name!r} already; choose another name"
                     )
             self._registered[family.name] = family
-
-    def entries_without(self, family: Family) -> set[str]:
-        """Names of codecs of all other families."""
-        others = (f for f in self.families().values() if f.name != family.name)
-        return {entry.name for other in others for entry in other.codecs}
 
 
 _CATALOGUE = _Catalogue()
@@ -282,19 +277,23 @@ def available() -> tuple[CodecInfo, ...]:
                     name=each.name,
                     media=each.media,
                     description=each.description,
-                    weights=here or card is not None,
+                    weights=here or (path is not None and path.is_file()),
                     **asdict(card or Card()),
                 )
             )
     return tuple(infos)
 
 
-def codec_class(name: str) -> type[Codec]:
-    """Return the class of a codec; ModelError for a name that there isn't."""
+def codec_class(name: str) -> type:
+    """Return the class of a codec that is not loaded, `object` if only loading can tell.
+
+    Raises:
+        ModelError: If there is no such codec.
+    """
     if name in _CATALOGUE.instances:
         return type(_CATALOGUE.instances[name])
-    found: type[Codec] = resolve(_find(name)[1].codec)
-    return found
+    found = resolve(_find(name)[1].codec)
+    return found if isinstance(found, type) else object
 
 
 def device_name(name: str) -> str:

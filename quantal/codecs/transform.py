@@ -164,9 +164,7 @@ class TransformCodec(Codec):
 
     def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
         arrays = [tensor.numpy() for tensor in symbols]
-        decoded = self.entropy.dequantise(
-            arrays, *self._geometry(width, height), rate / QUARTERS
-        )
+        decoded = self.entropy.dequantise(arrays, *self._geometry(width, height), rate / QUARTERS)
         return self._latents(decoded, width, height, rate)
 
     def _latents(self, decoded: Decoded, width: int, height: int, rate: int) -> Latents:

@@ -1,7 +1,7 @@
 """The .qtl file format: fields, parts, checksums and limits; docs/format.md specifies it.
 
-Only the standard library is needed here, so that a file can be probed, listed and checked on a
-machine that has no model. What the image part holds is the business of quantal.codecs.
+Only the standard library is needed, so that files can be inspected and checked without models. The
+content of the image part is defined by quantal.codecs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The header of a .qtl file, declared as data.
+"""The fields of the header of a .qtl file.
 
-Writer, reader, `describe` and the tables of docs/format.md all follow the two lists `FIELDS` and
-`PART_KINDS`; to add a field or a kind of part is to add a line here. How a value becomes bytes
-stands in `_wire`.
+Writer, reader, `describe` and the tables of docs/format.md are derived from `FIELDS` and
+`PART_KINDS`. `_wire` encodes values.
 """
 
 from __future__ import annotations
@@ -38,14 +37,21 @@ MAGIC = b"\x8bQTL"
 PART_KINDS: Mapping[str, int] = MappingProxyType(
     {"image": 1, "alpha": 2, "icc": 3, "exif": 4, "xmp": 5}
 )
-"""The kinds of parts and the codes they have in the directory, in the order of the file."""
+"""Kinds of parts -> codes in the directory, in the order of the file."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field: where its value comes from, how it is written, what it may be and means.
+    """A field of the header.
 
-    A field that is no attribute of `Header` has one `allowed` value, the same in every file.
+    A field that is no attribute of `Header` has a constant value, its only allowed one.
+
+    Attributes:
+        name: Name of the field.
+        wire: Encoding of the value.
+        allowed: Allowed values; None for all values of the encoding.
+        meaning: Description for people.
+        refusal: Error for other values in a file.
     """
 
     name: str
@@ -56,22 +62,25 @@ class Field:
 
     @property
     def in_header(self) -> bool:
+        """Whether the field is an attribute of `Header`."""
         return self.name in Header.__dataclass_fields__
 
     @property
     def expected(self) -> str:
-        """The allowed values in words; empty if every value of the wire type is allowed."""
+        """The allowed values as text; empty if all values of the encoding are allowed."""
         if isinstance(self.allowed, range):
             return f"{self.allowed[0]}..{self.allowed[-1]}"
         names = (v.hex(" ") if isinstance(v, bytes) else str(v) for v in self.allowed or ())
         return " or ".join(names).lower()
 
     def allows(self, value: object) -> bool:
+        """Whether a value is allowed."""
         if isinstance(self.allowed, range):
             return isinstance(value, int) and value in self.allowed
         return self.allowed is None or value in self.allowed
 
     def read(self, cursor: Cursor) -> object:
+        """Read the value at the cursor; raise `refusal` if it is not allowed."""
         cursor.what = self.name
         value = self.wire.read(cursor)
         if not self.allows(value):
@@ -84,6 +93,7 @@ class Field:
         return value
 
     def write(self, sink: Sink, header: Header) -> None:
+        """Write the value of a header; ArgumentError if it is not allowed."""
         value = getattr(header, self.name) if self.in_header else (self.allowed or (None,))[0]
         if not self.allows(value):
             raise ArgumentError(f"{self.name} {value!r} found, expected {self.expected}")
@@ -92,7 +102,13 @@ class Field:
 
 @dataclass(frozen=True)
 class FieldValue:
-    """A field of the header of one file, for people to read."""
+    """The value of a field in one file.
+
+    Attributes:
+        name: Name of the field.
+        value: Its value.
+        meaning: Description for people.
+    """
 
     name: str
     value: object
@@ -131,7 +147,7 @@ FIELDS: tuple[Field, ...] = (
 
 
 def pack_header(header: Header) -> bytes:
-    """The bytes of a header, from the magic to the last byte before the directory."""
+    """Encode a header, from the magic to the last byte before the directory."""
     sink = Sink()
     for field in FIELDS:
         field.write(sink, header)
@@ -139,7 +155,7 @@ def pack_header(header: Header) -> bytes:
 
 
 def unpack_header(cursor: Cursor) -> Header:
-    """The header that starts at the cursor, every field checked against its allowed values."""
+    """Decode the header at the cursor and check the values of all fields."""
     if not cursor.data:
         raise TruncatedError("the file is empty; fetch it again")
     if not MAGIC.startswith(cursor.data[: len(MAGIC)]):
@@ -153,7 +169,7 @@ def unpack_header(cursor: Cursor) -> Header:
 
 
 def describe(header: Header) -> tuple[FieldValue, ...]:
-    """The fields of a header in the order of the file, with what each means."""
+    """Return the fields of a header with their meanings, in the order of the file."""
     return tuple(
         FieldValue(field.name, getattr(header, field.name), field.meaning)
         for field in FIELDS

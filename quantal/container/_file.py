@@ -1,7 +1,6 @@
-"""Whole .qtl files: header, directory, parts and their checksums.
+"""Reading and writing of .qtl files: header, directory, parts and checksums.
 
-The bytes of the parts are none of this module's business. All lengths are compared with the real
-length of the file before a single part is touched.
+Lengths of parts are checked against the length of the file before parts are read.
 """
 
 from __future__ import annotations
@@ -29,16 +28,26 @@ def _header_limit() -> int:
 
 
 HEADER_LIMIT: int = _header_limit()
-"""No header with its directory is longer than so many bytes: a prefix is enough for `probe`."""
+"""Maximum length of header and directory in bytes; `probe` needs no more of a file."""
 
 
 def write(header: Header, parts: Sequence[Part]) -> bytes:
-    """The bytes of a file; the parts, in any order, become the order of `PART_KINDS`.
+    """Encode a file.
 
     >>> header = Header("hyperprior", bytes(4), width=640, height=480, rate=150)
     >>> data = write(header, [Part("image", b"coded")])
     >>> len(data) - len(b"coded")
     29
+
+    Args:
+        header: The header.
+        parts: The parts in any order, at most one of each kind; the image part is required.
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        ArgumentError: The header or the parts are invalid.
     """
     for part in parts:
         if part.kind not in PART_KINDS:
@@ -63,15 +72,22 @@ def write(header: Header, parts: Sequence[Part]) -> bytes:
 
 
 def probe(data: bytes, size: int | None = None, cut: bool = False) -> Info:
-    """What a file says of itself, from its first bytes; `HEADER_LIMIT` of them always suffice.
-
-    `size` is the size of the whole file in bytes, by default that of `data`. Checksums are not
-    looked at: `read` does that. `cut` accepts a file that ends too early.
+    """Read the header and directory of a file. Checksums are not verified; `read` does that.
 
     >>> header = Header("hyperprior", bytes(4), width=640, height=480, rate=150)
     >>> info = probe(write(header, [Part("image", b"coded")]))
     >>> info.quality, info.parts
     (60, (PartInfo(name='image', offset=25, bytes=5),))
+
+    Args:
+        data: The first bytes of a file; `HEADER_LIMIT` bytes are enough.
+        size: Size of the file in bytes, by default that of `data`.
+        cut: Accept a truncated file.
+
+    Raises:
+        CorruptError: The file is damaged or no .qtl file.
+        TruncatedError: The file is truncated.
+        UnsupportedVersionError: The file needs a newer version of Quantal.
     """
     size = len(data) if size is None else size
     cursor = Cursor(data[:HEADER_LIMIT])
@@ -95,11 +111,19 @@ def probe(data: bytes, size: int | None = None, cut: bool = False) -> Info:
 
 
 def read(data: bytes, cut: bool = False, damaged: bool = False) -> File:
-    """A whole file, its structure and every checksum verified.
+    """Read a file and verify its structure and all checksums.
 
-    `cut` accepts a file that ends too early: its image part then may be shorter, `missing` says by
-    how many bytes, and unchecked; parts behind it that are not whole are left out. `damaged`
-    accepts parts whose checksum is wrong: the image part as it is, others are left out.
+    Args:
+        data: The bytes of a file.
+        cut: Accept a truncated file. Its image part may then be shorter and is not verified;
+            other incomplete parts are left out.
+        damaged: Accept parts with wrong checksums. A damaged image part is returned; other
+            damaged parts are left out.
+
+    Raises:
+        CorruptError: The file is damaged or no .qtl file.
+        TruncatedError: The file is truncated.
+        UnsupportedVersionError: The file needs a newer version of Quantal.
     """
     info = probe(data, cut=cut)
     head = data[: info.header_bytes]
@@ -136,12 +160,12 @@ def _check(part: PartInfo, content: bytes, head: bytes, stored: bytes) -> None:
 
 
 def _checksum(head: bytes, content: bytes) -> bytes:
-    """The checksum behind a part, which covers the header too: no bit goes unguarded."""
+    """Return the checksum of a part, which also covers the header."""
     return zlib.crc32(content, zlib.crc32(head)).to_bytes(CHECKSUM_BYTES, "little")
 
 
 def _read_directory(cursor: Cursor) -> list[tuple[str, int]]:
-    """The kind and the length in bytes of every part."""
+    """Return the kind and the length in bytes of every part."""
     cursor.what = "directory"
     lengths: list[tuple[str, int]] = []
     last, more = 0, True

@@ -1,7 +1,4 @@
-"""What a .qtl file consists of, as frozen dataclasses.
-
-Nothing is read, written or checked here; `_file` does that.
-"""
+"""The structure of .qtl files, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -14,7 +11,18 @@ __all__ = ["File", "Header", "Info", "Part", "PartInfo"]
 
 @dataclass(frozen=True)
 class Header:
-    """What must be known before the first coded bit is read. `width` and `height` in pixels."""
+    """The header of a file.
+
+    Attributes:
+        codec: Name of the codec of the image part.
+        model_hash: First 4 bytes of a SHA-256 over the tables and the integer network of the codec.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+        rate: Stored rate, 0..252.
+        grey: Whether the picture is grey.
+        media: Kind of media; "picture".
+        version: Version of the format.
+    """
 
     codec: str
     model_hash: bytes
@@ -28,7 +36,12 @@ class Header:
 
 @dataclass(frozen=True)
 class Part:
-    """A run of bytes and the kind that says what they are, one of `PART_KINDS`."""
+    """A part of a file.
+
+    Attributes:
+        kind: One of `PART_KINDS`.
+        data: Its bytes.
+    """
 
     kind: str
     data: bytes
@@ -36,7 +49,13 @@ class Part:
 
 @dataclass(frozen=True)
 class PartInfo:
-    """Where a part lies: its first byte, and its length without the checksum behind it."""
+    """The position of a part in a file.
+
+    Attributes:
+        name: Kind of the part, one of `PART_KINDS`.
+        offset: Position of its first byte.
+        bytes: Its length in bytes, without checksum.
+    """
 
     name: str
     offset: int
@@ -45,7 +64,14 @@ class PartInfo:
 
 @dataclass(frozen=True)
 class Info:
-    """What the header and the directory of a file say, without its parts."""
+    """The header and directory of a file.
+
+    Attributes:
+        header: The header.
+        header_bytes: Length of header and directory in bytes.
+        parts: Positions of the parts.
+        bytes: Size of the file.
+    """
 
     header: Header
     header_bytes: int
@@ -65,12 +91,15 @@ class Info:
 
 @dataclass(frozen=True)
 class File:
-    """A file whose structure and checksums were found whole.
+    """A file that was read.
 
-    cut: it ends too early, which `read` accepts if told so; missing: bytes that its image part
-    lacks at the end, and whatever of it is there is unchecked. damaged: names of the parts whose
-    checksum is wrong or was cut off, which `read` accepts if told so; of them only the image part
-    is here.
+    Attributes:
+        header: The header.
+        parts: The parts.
+        missing: Number of bytes that are missing at the end of the image part.
+        cut: Whether the file is truncated; only with `read(cut=True)`.
+        damaged: Kinds of parts whose checksum is wrong or missing; only with `read(cut=True)` or
+            `read(damaged=True)`. Of these, `parts` has the image part only.
     """
 
     header: Header
@@ -81,9 +110,9 @@ class File:
 
     @property
     def whole(self) -> bool:
-        """Whether every byte is here and as it was written."""
+        """Whether the file is complete and undamaged."""
         return not (self.cut or self.damaged)
 
     def part(self, kind: str) -> bytes | None:
-        """The bytes of the part of this kind; None if the file has no such part."""
+        """Return the bytes of a part by kind; None if the file has no such part."""
         return next((part.data for part in self.parts if part.kind == kind), None)

@@ -1,7 +1,7 @@
-"""Quality for people, rate for files, and the way between.
+"""Conversion between quality, 1..100, and the stored rate, 0..252.
 
-A file stores its rate in 253 steps (a rate index 0..63 of the codec, and a quarter between two of
-them); people say a quality of 1..100. Integers only: every machine gives the same answer.
+The stored rate has 253 steps: a codec's rate indices 0..63 and quarters between them. All
+computations are in integers, so that results are the same on every machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _QUALITIES = range(1, 101)
 
 
 def quality_to_rate(quality: int) -> int:
-    """The stored rate for a quality of 1..100: `round((quality - 1) * 252 / 99)`.
+    """Return the stored rate of a quality of 1..100: `round((quality - 1) * 252 / 99)`.
 
     >>> quality_to_rate(1), quality_to_rate(60), quality_to_rate(100)
     (0, 150, 252)
@@ -26,7 +26,7 @@ def quality_to_rate(quality: int) -> int:
 
 
 def rate_to_quality(rate: int) -> int:
-    """The quality nearest to a stored rate of 0..252; undoes `quality_to_rate`.
+    """Return the quality nearest to a stored rate of 0..252; the inverse of `quality_to_rate`.
 
     >>> rate_to_quality(150)
     60

@@ -1,8 +1,7 @@
-"""How a single value of the header becomes bytes, and comes back.
+"""Encodings of values in the header.
 
-Every wire type reads from a `Cursor` and writes to a `Sink`. What the values mean, and which are
-allowed, stands in `_fields`. A value that has more than one spelling is refused unless it is spelt
-the shortest way, so that one file has one header.
+An encoding reads from a `Cursor` and writes to a `Sink`. If a value has several encodings, only the
+shortest one is accepted, so that a header has one encoding. `_fields` defines the values.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ VARINT_BYTES = 5
 
 @dataclass
 class Cursor:
-    """Reads forward through the bytes of a header; `what` names the field in error messages."""
+    """A reader of the bytes of a header; `what` names the field in error messages."""
 
     data: bytes
     position: int = 0
@@ -30,6 +29,7 @@ class Cursor:
     _bits_left: int = 0
 
     def take(self, count: int) -> bytes:
+        """Return the next bytes; TruncatedError if there are not enough."""
         end = self.position + count
         if end > len(self.data):
             raise TruncatedError(
@@ -41,7 +41,7 @@ class Cursor:
         return taken
 
     def take_bits(self, count: int) -> int:
-        """The next bits of the current byte, lowest first; a field never crosses a byte."""
+        """Return the next bits of the current byte, lowest first; fields never cross bytes."""
         if not self._bits_left:
             self._bits, self._bits_left = self.take(1)[0], 8
         value = self._bits & ((1 << count) - 1)
@@ -52,15 +52,17 @@ class Cursor:
 
 @dataclass
 class Sink:
-    """Collects the bytes of a header."""
+    """A writer of the bytes of a header."""
 
     data: bytearray = field(default_factory=bytearray)
     _bits_used: int = 0
 
     def put(self, data: bytes) -> None:
+        """Append bytes."""
         self.data += data
 
     def put_bits(self, value: int, count: int) -> None:
+        """Append bits to the current byte, lowest first; fields never cross bytes."""
         if not self._bits_used:
             self.data.append(0)
         self.data[-1] |= value << self._bits_used
@@ -68,16 +70,20 @@ class Sink:
 
 
 class Wire(Protocol):
-    """The way one value is written. `str(wire)` names it in the specification."""
+    """An encoding of a value; `str(wire)` is its name in the specification."""
 
-    def read(self, cursor: Cursor) -> Any: ...
+    def read(self, cursor: Cursor) -> Any:
+        """Read a value; BitstreamError if there is none."""
+        ...
 
-    def write(self, sink: Sink, value: Any) -> None: ...
+    def write(self, sink: Sink, value: Any) -> None:
+        """Write a value; ArgumentError if it can't be encoded."""
+        ...
 
 
 @dataclass(frozen=True)
 class Raw:
-    """A fixed number of bytes as they are."""
+    """A fixed number of bytes."""
 
     count: int
 
@@ -95,7 +101,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class UInt:
-    """An unsigned integer of 1..7 bits, or of whole bytes with the lowest first, less `bias`."""
+    """An unsigned integer, value - `bias`, of 1..7 bits or of whole bytes, lowest byte first."""
 
     bits: int
     bias: int = 0
@@ -118,13 +124,13 @@ class UInt:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few named values, written as its index in `bits` bits."""
+    """One of several values, encoded as its index in `bits` bits."""
 
     values: tuple[object, ...]
     bits: int
 
     def read(self, cursor: Cursor) -> object:
-        """The named value, or the bare index if it has no name yet."""
+        """Return the value, or its index if that is unknown."""
         index = cursor.take_bits(self.bits)
         return self.values[index] if index < len(self.values) else index
 
@@ -137,7 +143,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Symbols40:
-    """A short name, radix 40: three characters in two bytes."""
+    """A short name in radix 40: three characters in two bytes."""
 
     def read(self, cursor: Cursor) -> str:
         codes: list[int] = []
@@ -171,7 +177,7 @@ class Symbols40:
 
 @dataclass(frozen=True)
 class Varint:
-    """An unsigned integer below 2^32 as LEB128: seven bits a byte, lowest first, shortest form."""
+    """An unsigned integer below 2^32 in LEB128: seven bits per byte, lowest first."""
 
     def read(self, cursor: Cursor) -> int:
         value = 0

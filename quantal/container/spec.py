@@ -1,18 +1,18 @@
-"""The tables of docs/format.md, generated from the declarations that the code runs on.
+"""The tables of docs/format.md, generated from the fields of the header.
 
     python -m quantal.container.spec docs/format.md
 
-rewrites the tables between their two marks in that file; a test checks that they are up to date.
+updates the tables between two marks in that file; a test checks that they are up to date.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from quantal.container._fields import FIELDS, PART_KINDS
 from quantal.container._wire import NAME_CHARACTERS
+from quantal.markdown import table
 
 __all__ = ["BEGIN", "END", "tables"]
 
@@ -29,7 +29,7 @@ _PART_MEANINGS = {
 
 
 def tables() -> str:
-    """The fields of the header, the alphabet of names and the kinds of parts, as Markdown."""
+    """Return the fields of the header, the characters of names and the parts, as Markdown."""
     fields = [
         (f"`{field.name}`", str(field.wire), field.expected or "any", field.meaning)
         for field in FIELDS
@@ -41,22 +41,17 @@ def tables() -> str:
         [
             "Header, in the order of the file:",
             "",
-            *_table(("field", "written as", "allowed", "meaning"), fields),
+            table(("field", "written as", "allowed", "meaning"), fields, numbers=False),
             "",
             "Characters of a radix 40 name:",
             "",
-            *_table(("code", "character"), runs),
+            table(("code", "character"), runs, numbers=False),
             "",
             "Kinds of parts:",
             "",
-            *_table(("code", "kind", "content"), parts),
+            table(("code", "kind", "content"), parts, numbers=False),
         ]
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(cells) + " |" for cells in lines]
 
 
 def _main(path: Path) -> None:

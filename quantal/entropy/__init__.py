@@ -1,4 +1,4 @@
-"""Latents to bytes and back: entropy models, quantisers, frozen tables, integer networks, the coder.
+"""Latents to bytes and back: entropy models, quantisers, tables, integer networks, the coder.
 
 Names are looked up when they are first used: coding needs no torch, training no arithmetic coder.
 """

@@ -104,7 +104,9 @@ class ExactLayer:
     @cached_property
     def _float_weight(self) -> Values:
         """The weight as it is multiplied: [taps, O, I], or [taps, C] of a depthwise layer."""
-        taps = self.weight.astype(np.float64).transpose(2, 3, 0, 1).reshape(-1, *self.weight.shape[:2])
+        taps = (
+            self.weight.astype(np.float64).transpose(2, 3, 0, 1).reshape(-1, *self.weight.shape[:2])
+        )
         return np.ascontiguousarray(taps[:, :, 0] if self.groups > 1 else taps)
 
     @cached_property

@@ -111,10 +111,10 @@ class Coding(ABC):
         self.index.append(np.zeros(shape, np.uint8) if indexed else None)
         return self.symbols[-1]
 
-    def require(self, bits: float) -> None:
+    def require(self, bits: float) -> None:  # noqa: B027, only reading has anything to check
         """State the least bits that the symbols to come cost, before memory is taken for them."""
 
-    def complete_part(self) -> None:
+    def complete_part(self) -> None:  # noqa: B027
         """State that a part of the stream is complete, with which a prefix may end."""
 
     def code(

@@ -1,12 +1,12 @@
-"""Evaluation: codecs side by side on real bytes, for eyes and for machines.
+"""Evaluation of codecs on real files: rate, distortion, cost and machine perception.
 
-    codec("avif:speed=4")                  any codec, ours, classical or CompressAI's
-    metric("ms-ssim")                      what a decoded picture is worth
-    measure_rd(Plan(...)), write_report    a folder of pictures, all codecs, a report
-    bd, compare, read_side                 Bjøntegaard's deltas
+    codec("avif:speed=4")                  any codec: Quantal's, classical or CompressAI's
+    metric("ms-ssim")                      the quality of a decoded picture
+    measure_rd(Plan(...)), write_report    rate-distortion on a folder of pictures, and a report
+    bd, compare, read_side                 Bjøntegaard deltas
 
-Machine perception is in `quantal.eval.perception`. Names are looked up when first used, and the
-packages behind them are in the extra `quantal[eval]`.
+Machine perception is in `quantal.eval.perception`. Names are imported when first used; the
+packages that they need are in the extra `quantal[eval]`.
 """
 
 from __future__ import annotations

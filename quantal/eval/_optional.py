@@ -1,4 +1,4 @@
-"""What an evaluation may need and a person may lack: optional packages, and names spelt right."""
+"""Helpers for optional packages and for unknown names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,19 @@ __all__ = ["require", "unknown"]
 
 
 def require(module: str, purpose: str, package: str | None = None, extra: str = "eval") -> Any:
-    """Import an optional module, or raise ArgumentError with what to install.
+    """Import an optional module.
 
-    purpose: what can't be done without it, such as "metric 'lpips'". package: its name at the
-    package index where that differs from the module's.
+    Args:
+        module: The module's name.
+        purpose: What needs the module, such as "metric 'lpips'".
+        package: The name of its package, if that differs from the module's.
+        extra: The extra of Quantal that installs the package.
+
+    Returns:
+        The module.
+
+    Raises:
+        ArgumentError: The module can't be imported; the message says what to install.
     """
     try:
         found: ModuleType = importlib.import_module(module)
@@ -30,12 +39,17 @@ def require(module: str, purpose: str, package: str | None = None, extra: str = 
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> ArgumentError:
-    """The error for a name that is not among the known ones, with the nearest of them.
+    """Return the error for an unknown name, with the closest known name.
 
     >>> print(unknown("codec", "avfi", ["avif", "jpeg"]))
-    'avfi' is no codec; did you mean 'avif'? There are: avif, jpeg
+    unknown codec 'avfi'; did you mean 'avif'? Available: avif, jpeg
+
+    Args:
+        what: What has the name, such as "codec".
+        name: The unknown name.
+        known: All known names.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return ArgumentError(f"{name!r} is no {what}{hint} There are: {', '.join(names)}")
+    return ArgumentError(f"unknown {what} {name!r}{hint} Available: {', '.join(names)}")

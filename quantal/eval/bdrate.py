@@ -1,9 +1,8 @@
-"""Bjøntegaard's deltas: how much rate, or quality, one codec saves against another.
+"""Bjøntegaard deltas: the average difference in rate, or quality, between two codecs.
 
 Source: G. Bjøntegaard, VCEG-M33 (2001), with the interpolations studied by Herglotz et al., "The
-Bjøntegaard Bible" (arXiv 2304.12852), whose package `bjontegaard` computes here. What a delta
-rests on, the range of quality that both curves reach, is part of the result; a curve it can't be
-taken of is refused with the reason.
+Bjøntegaard Bible" (arXiv 2304.12852), whose package `bjontegaard` is used here. A result includes
+the range of quality that was compared. Curves that can't be compared raise an error.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ __all__ = ["BD", "METHODS", "Method", "bd", "compare"]
 
 Method: TypeAlias = Literal["pchip", "akima", "cubic"]
 METHODS: tuple[Method, ...] = ("pchip", "akima", "cubic")
-#: A third-order polynomial needs four points; an interpolation through fewer than three is a line.
+#: A third-order polynomial needs four points; interpolation through two points is a line.
 _LEAST_POINTS = {"pchip": 3, "akima": 3, "cubic": 4}
 _RESAMPLES = 1000
-#: Draws of fewer pictures repeat each other: their spread says little.
+#: With fewer pictures most resamples are the same, and their spread is meaningless.
 _LEAST_PICTURES = 5
 
 Array = npt.NDArray[np.float64]
@@ -37,14 +36,19 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BD:
-    """A test curve against an anchor.
+    """The Bjøntegaard deltas of a test curve against an anchor.
 
-    percent: rate that the test needs more, at equal quality (negative: less). quality: what it
-    has more, at equal rate, in the metric's BD scale; NaN where the rates overlap too little. low,
-    high: the range of quality compared. overlap: that range as a fraction of the shorter curve's.
-    interval: 95 % of bootstrap resamples over pictures lie between, in percent of rate; None with
-    a published curve or fewer than five pictures. pictures: how many both were measured on; 0
-    with a published curve.
+    Attributes:
+        percent: BD-rate in percent: the additional rate of the test at equal quality; negative
+            if it needs less.
+        quality: BD-quality: the additional quality of the test at equal rate, on the metric's BD
+            scale; NaN if the rates overlap too little.
+        low: Lower end of the compared range of quality.
+        high: Upper end of the compared range of quality.
+        overlap: The compared range as a fraction of the shorter curve's range, 0..1.
+        interval: 95 % bootstrap interval of `percent` over pictures; None with a published curve
+            or fewer than five pictures.
+        pictures: Number of pictures that both codecs were measured on; 0 with a published curve.
     """
 
     percent: float
@@ -66,15 +70,23 @@ def bd(
     min_overlap: float = 0.5,
     pareto: bool = False,
 ) -> BD:
-    """BD-rate and BD-quality of two curves, given as points in any order.
+    """Compute BD-rate and BD-quality of two curves, given as points in any order.
 
-    The qualities rise with quality and are near linear in log rate (dB). method: pchip and akima
-    pass through every point; cubic is the fit of 2001. min_overlap: the fraction of the shorter
-    curve's range of quality that both must share. pareto: leave out points that cost more and
-    show less than another, instead of refusing the curve.
+    Args:
+        anchor_bpp: Rates of the anchor [N], in bits per pixel.
+        anchor_quality: Qualities of the anchor [N], higher is better, such as PSNR in dB. They
+            should be close to linear in log rate.
+        test_bpp: Rates of the test [M].
+        test_quality: Qualities of the test [M].
+        method: Interpolation. pchip and akima pass through every point; cubic is the polynomial
+            fit of 2001.
+        min_overlap: Fraction of the shorter curve's range of quality that both curves must share.
+        pareto: Leave out points with more rate and no more quality than another point, instead of
+            raising an error.
 
-    Raises EvaluationError for a curve with too few points, NaN, or that doesn't rise, and for
-    too little overlap.
+    Raises:
+        EvaluationError: A curve has too few points, has values that are not finite or does not
+            rise, or the curves overlap too little.
     """
     if method not in METHODS:
         raise unknown("method of interpolation", method, METHODS)
@@ -103,7 +115,7 @@ def _deltas(
     package = require("bjontegaard", "BD-rate")
     settings = {"method": method, "require_matching_points": False, "min_overlap": 0}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what it warns of, overlap, is checked and told here
+        warnings.simplefilter("ignore")  # it warns about overlap, which is checked above
         percent = float(package.bd_rate(*anchor, *test, **settings))
         one, other = np.log(anchor[0]), np.log(test[0])
         shared = min(one[-1], other[-1]) - max(one[0], other[0])
@@ -119,7 +131,7 @@ def _checked(
     least: int,
     pareto: bool,
 ) -> tuple[Array, Array]:
-    """The points by rate, equal ones once; EvaluationError if no delta can rest on them."""
+    """Return the distinct points by rate; EvaluationError if they are not a valid curve."""
     rates, values = np.asarray(bpp, np.float64), np.asarray(quality, np.float64)
     if rates.shape != values.shape or rates.ndim != 1:
         raise EvaluationError(
@@ -163,10 +175,24 @@ def compare(
     pareto: bool = False,
     resamples: int = _RESAMPLES,
 ) -> BD:
-    """A codec against an anchor by a metric, with confidence where pictures are known.
+    """Compare a codec with an anchor by a metric, with a confidence interval over pictures.
 
-    Two measured codecs are compared on the pictures that both managed. resamples: of the
-    bootstrap over pictures (0: none); both sides are drawn alike, for they saw the same ones.
+    Two measured codecs are compared on the pictures that both coded.
+
+    Args:
+        test: The codec to compare: its measurements, or a published curve.
+        anchor: The codec to compare it with.
+        metric: Name of the metric.
+        method: Interpolation, see `bd`.
+        mean: How values are averaged over pictures, one of `quantal.eval.metrics.MEANS`.
+        min_overlap: See `bd`.
+        pareto: See `bd`.
+        resamples: Number of bootstrap resamples over pictures; 0 for no interval. Both codecs are
+            resampled alike (paired bootstrap).
+
+    Raises:
+        EvaluationError: The codecs share no picture, a codec was not measured by the metric, or
+            the curves can't be compared.
     """
     pictures = 0
     if mean not in MEANS:
@@ -191,15 +217,15 @@ def compare(
         return bd(*sides, method=method, min_overlap=min_overlap, pareto=pareto)
 
     whole = replace(once(None), pictures=pictures)
-    # Against a published mean nothing can be paired: its own spread is not known.
+    # A published mean can't be resampled: its pictures are not known.
     if resamples == 0 or pictures < _LEAST_PICTURES:
         return whole
-    random = np.random.default_rng(0)  # the same every time: a figure can be made again
+    random = np.random.default_rng(0)  # a fixed seed makes results reproducible
     percents = []
     for _ in range(resamples):
         try:
             percents.append(once(random.integers(pictures, size=pictures)).percent)
-        except EvaluationError:  # a draw whose mean curve happens not to rise
+        except EvaluationError:  # the mean curve of this resample does not rise
             continue
     if len(percents) < resamples / 2:
         return whole
@@ -208,7 +234,7 @@ def compare(
 
 
 def _on_common_pictures(test: Sheet, anchor: Sheet) -> tuple[Sheet, Sheet]:
-    """Both sheets on the pictures that both have, which must be the same ones by their files."""
+    """Return both sheets on their common pictures, whose digests must agree."""
     digests = dict(zip(anchor.pictures, anchor.digests, strict=True))
     common = [name for name in test.pictures if name in digests]
     if not common:

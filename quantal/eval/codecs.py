@@ -1,9 +1,8 @@
-"""Every codec under one roof: a name plus options in, `encode` and `decode` out.
+"""The interface of codecs under evaluation, and specs that select them.
 
     codec("jpeg")   codec("avif:speed=4,subsampling=4:4:4")   codec("hyperprior:rounded=no")
 
-Only the roof stands here: what a codec must offer, and how a spec is read. The codecs themselves
-are in `classical/`, `learned.py` (Quantal's own) and `zoo.py` (CompressAI's).
+The codecs are in `classical/`, `learned.py` (Quantal's) and `compressai.py` (CompressAI's).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, QuantalError
 from quantal.eval._optional import unknown
 
@@ -35,10 +34,10 @@ __all__ = [
     "split_specs",
 ]
 
-#: What a decoder gives: uint8 [H, W, 3], or float32 in 0..255 where it was asked not to round.
+#: A decoded picture: uint8 [H, W, 3], or float32 in 0..255 if rounding is off.
 Decoded: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
-#: name -> "module:class" of an ImageCodec; Quantal's own and CompressAI's are found by rule.
+#: Name -> "module:class" of an ImageCodec, for classical codecs.
 _CLASSICAL = {
     "jpeg": "still:Jpeg",
     "webp": "still:WebP",
@@ -57,49 +56,64 @@ _ZOO = "compressai/"
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a codec: its default, and what else it may be (None: any text)."""
+    """An option of a codec.
+
+    Attributes:
+        default: The default value.
+        choices: All allowed values; None allows any text.
+    """
 
     default: str
     choices: tuple[str, ...] | None = None
 
     @classmethod
     def whole(cls, default: int, low: int, high: int) -> Option:
-        """A whole number low..high."""
+        """Return an option for a whole number low..high."""
         return cls(str(default), tuple(str(n) for n in range(low, high + 1)))
 
     @classmethod
     def yes(cls, default: bool) -> Option:
-        """Yes or no."""
+        """Return an option for yes or no."""
         return cls("yes" if default else "no", ("yes", "no"))
 
 
-#: What every codec of ours that draws with floating-point numbers can be asked.
+#: Whether decoded pictures are rounded to 8 bits; an option of all learned codecs.
 ROUNDED = Option.yes(True)
 
 
 class ImageCodec(ABC):
-    """A still-picture codec as evaluation sees it. Files are whole: `decode` needs nothing else.
+    """A still-picture codec under evaluation.
 
-    quality: larger is better and costs more; its meaning and range are the codec's own.
+    Files are self-contained: `decode` needs only the bytes. A higher quality gives larger files
+    and better pictures; its scale is the codec's own.
     """
 
-    #: What it is, in a line.
+    #: One line for people.
     description: ClassVar[str]
     options: ClassVar[Mapping[str, Option]] = {}
-    #: The qualities of a usual measurement, about 0.05 to 3 bits per pixel; one if lossless.
+    #: The default qualities of a measurement, about 0.05 to 3 bits per pixel; one if lossless.
     qualities: tuple[float, ...]
-    #: Lowest and highest quality there is, and whether there are any between whole numbers.
+    #: Lowest and highest quality.
     limits: tuple[float, float]
+    #: Whether qualities are whole numbers.
     whole: ClassVar[bool] = True
 
     def __init__(self, name: str, values: Mapping[str, str]) -> None:
-        """values: of every option, the defaults filled in; raise ArgumentError if impossible."""
+        """Create a codec.
+
+        Args:
+            name: The name of the codec in specs.
+            values: The value of every option, defaults included.
+
+        Raises:
+            ArgumentError: The values contradict each other, or a package is missing.
+        """
         self.name = name
         self.values = dict(values)
 
     @property
     def label(self) -> str:
-        """The shortest spec that means this codec, such as "avif:speed=4"."""
+        """The shortest spec of this codec, such as "avif:speed=4"."""
         changed = [
             f"{key}={value}"
             for key, value in self.values.items()
@@ -110,22 +124,27 @@ class ImageCodec(ABC):
     @property
     @abstractmethod
     def version(self) -> str:
-        """Which library, or which weights, does the work: rows of different ones don't mix."""
+        """Library or weights, with their version; rows of different versions are kept apart."""
 
-    def prepare(self, quality: float) -> None:  # noqa: B027, most have nothing to load
-        """Load what this quality needs, so that nobody takes it for the cost of coding."""
+    def prepare(self, quality: float) -> None:  # noqa: B027, most codecs have nothing to load
+        """Load what this quality needs, so that loading is not part of measured times."""
 
     @abstractmethod
     def encode(self, image: Pixels, quality: float) -> bytes:
-        """Code a picture uint8 [H, W, 3] to the bytes of a file."""
+        """Encode a picture to the bytes of a file.
+
+        Args:
+            image: Pixels, uint8 [H, W, 3].
+            quality: A quality within `limits`.
+        """
 
     @abstractmethod
     def decode(self, data: bytes) -> Decoded:
-        """The picture in such bytes."""
+        """Decode the bytes of a file to pixels [H, W, 3], uint8 or float32 in 0..255."""
 
 
 def names() -> tuple[str, ...]:
-    """Every name that a spec may start with, except those of CompressAI's zoo."""
+    """Return the names of all codecs, except those of CompressAI's zoo."""
     from quantal.codecs import available
 
     return (*(info.name for info in available() if info.weights), *_CLASSICAL)
@@ -136,7 +155,7 @@ def _class_of(name: str) -> type[ImageCodec]:
         module, _, attribute = _CLASSICAL[name].partition(":")
         where = f"quantal.eval.classical.{module}"
     elif name.startswith(_ZOO):
-        where, attribute = "quantal.eval.zoo", "ZooCodec"
+        where, attribute = "quantal.eval.compressai", "CompressAICodec"
     elif name in names():
         where, attribute = "quantal.eval.learned", "LearnedCodec"
     else:
@@ -146,10 +165,13 @@ def _class_of(name: str) -> type[ImageCodec]:
 
 
 def codec(spec: str) -> ImageCodec:
-    """The codec that a spec names: `name` or `name:option=value,option=value`.
+    """Create the codec of a spec.
 
-    Raises ArgumentError for a name, an option or a value that there is not, and for a package
-    that is not installed.
+    Args:
+        spec: `name` or `name:option=value,option=value`.
+
+    Raises:
+        ArgumentError: The name, an option or a value is unknown, or a package is missing.
     """
     name, _, rest = spec.strip().partition(":")
     kind = _class_of(name)
@@ -157,9 +179,9 @@ def codec(spec: str) -> ImageCodec:
     for item in filter(None, rest.split(",")):
         key, equals, value = item.partition("=")
         if not equals:
-            raise ArgumentError(f"codec {spec!r}: {item!r} is no option=value")
+            raise ArgumentError(f"codec {spec!r}: found {item!r}, expected option=value")
         if key not in kind.options:
-            raise unknown(f"option of codec {name!r}", key, kind.options)
+            raise unknown(f"option of codec {name!r}:", key, kind.options)
         choices = kind.options[key].choices
         if choices is not None and value not in choices:
             span = f"{choices[0]}..{choices[-1]}" if len(choices) > 8 else ", ".join(choices)
@@ -169,7 +191,7 @@ def codec(spec: str) -> ImageCodec:
 
 
 def split_specs(text: str) -> list[str]:
-    """Split "a,b:x=1,y=2,c" into specs: a piece `option=value` belongs to the spec before it.
+    """Split a list of specs at its commas; `option=value` belongs to the spec before it.
 
     >>> split_specs("hyperprior,avif:speed=4,subsampling=4:4:4,webp")
     ['hyperprior', 'avif:speed=4,subsampling=4:4:4', 'webp']
@@ -184,31 +206,36 @@ def split_specs(text: str) -> list[str]:
 
 
 def codecs(specs: Sequence[str]) -> list[ImageCodec]:
-    """The codecs of several specs, each only once; ArgumentError if there are none."""
+    """Create the codecs of several specs, without duplicates; ArgumentError if there are none."""
     found = {one.label: one for one in map(codec, specs)}
     if not found:
-        raise ArgumentError(f"no codec was named; there are: {', '.join(names())}")
+        raise ArgumentError(f"no codec was named; available: {', '.join(names())}")
     return list(found.values())
 
 
 def grids(
     coders: Sequence[ImageCodec], asked: Mapping[str, Sequence[float]]
 ) -> dict[str, tuple[float, ...]]:
-    """The qualities to measure each codec at, by its label, rising.
+    """Return the qualities to measure each codec at, in ascending order, by label.
 
-    asked: by label, under "" for all that aren't named; else a codec's usual ones. Raises
-    ArgumentError for a codec that isn't there and a quality that it hasn't.
+    Args:
+        coders: The codecs.
+        asked: Qualities by label, or under "" for all codecs without an entry. Codecs without
+            any are measured at their default qualities.
+
+    Raises:
+        ArgumentError: An entry names no codec, or a quality is out of a codec's range.
     """
     by_label = {coder.label: coder for coder in coders}
     normal = {normalised(name): values for name, values in asked.items()}
     for name in normal:
         if name and name not in by_label:
-            raise unknown("codec among those to be measured", name, by_label)
+            raise unknown("codec in the list of qualities:", name, by_label)
     return {label: _grid(coder, normal) for label, coder in by_label.items()}
 
 
 def normalised(spec: str) -> str:
-    """The label of a spec; any other text as it is."""
+    """Return the label of a spec; any other text is returned unchanged."""
     try:
         return codec(spec).label
     except QuantalError:
@@ -217,7 +244,7 @@ def normalised(spec: str) -> str:
 
 def _grid(coder: ImageCodec, asked: Mapping[str, Sequence[float]]) -> tuple[float, ...]:
     if len(coder.qualities) == 1 and coder.label not in asked:
-        return coder.qualities  # lossless: there is nothing to choose
+        return coder.qualities  # lossless
     chosen = asked.get(coder.label, asked.get("", coder.qualities))
     low, high = coder.limits
     for quality in chosen:

@@ -1,7 +1,7 @@
-"""From rows to curves: sheets of pictures x qualities, their means, and curves others published.
+"""Sheets of measurements, curves of their means, and published curves.
 
-A Sheet keeps every picture apart, so that pictures can be drawn again (bootstrap) or matched
-between two codecs; a Curve is what is plotted.
+A Sheet holds the values of every picture, for the bootstrap and for comparisons on common
+pictures. A Curve holds means over pictures.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from quantal.eval.rows import column, missing
 
 __all__ = ["COSTS", "Curve", "Sheet", "published", "sheets"]
 
-#: What a codec costs, as columns: seconds by the wall clock, and 10^6 bytes of memory.
+#: Columns of costs: wall-clock seconds, and memory in MB (10^6 bytes).
 COSTS = ("encode_s", "decode_s", "encode_mb", "decode_mb")
 
 Array = npt.NDArray[np.float64]
@@ -31,10 +31,16 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curve:
-    """Means over pictures, one point a quality, in the order of rate.
+    """Means over pictures, one point per quality, in the order of rate.
 
-    values: metric -> its means, NaN where it is not defined. pictures: how many the means rest on;
-    0 for a curve that others published as means. costs: see COSTS; empty if not known.
+    Attributes:
+        name: Label of the codec, or `published/NAME`.
+        quality: Qualities [N]; NaN for published curves.
+        bpp: Bits per pixel [N].
+        values: Metric -> means [N]; NaN where the metric is undefined.
+        pictures: Number of pictures in the means; 0 for published curves.
+        costs: Column of COSTS -> means [N]; empty if unknown.
+        source: Origin of a published curve.
     """
 
     name: str
@@ -48,10 +54,19 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """What one codec did to every picture: arrays [pictures, qualities].
+    """The measurements of one codec: arrays [pictures, qualities].
 
-    digests: of the pictures' files, "" where not known. left_out: pictures that failed at some
-    quality, or for which a metric isn't defined, with the reason; no mean rests on them.
+    Attributes:
+        codec: Label of the codec.
+        version: Its version.
+        pictures: Names of the pictures.
+        digests: Digests of the pictures' files; "" if unknown.
+        quality: Qualities, in ascending order.
+        bpp: Bits per pixel.
+        values: Metric -> values.
+        costs: Column of COSTS -> values; NaN if unknown.
+        left_out: Excluded picture -> reason: it failed at some quality, or lacks a metric that
+            other pictures have.
     """
 
     codec: str
@@ -65,7 +80,7 @@ class Sheet:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, index: Sequence[int] | npt.NDArray[np.intp]) -> Sheet:
-        """The sheet of some of the pictures, by their index, repetitions allowed."""
+        """Return the sheet of some of the pictures, by index; repetitions are allowed."""
         chosen = np.asarray(index, np.intp)
         return Sheet(
             self.codec,
@@ -80,12 +95,12 @@ class Sheet:
         )
 
     def only(self, pictures: Iterable[str]) -> Sheet:
-        """The sheet of the named pictures, in their order."""
+        """Return the sheet of the named pictures, in the given order."""
         place = {name: i for i, name in enumerate(self.pictures)}
         return self.at([place[name] for name in pictures])
 
     def curve(self, mean: str = "picture") -> Curve:
-        """Means over the pictures; for what `mean` may be, see quantal.eval.metrics.MEANS."""
+        """Return the means over the pictures; `mean` is one of `quantal.eval.metrics.MEANS`."""
         bpp = self.bpp.mean(axis=0)
         order = np.argsort(bpp, kind="stable")
 
@@ -107,7 +122,7 @@ class Sheet:
 
 
 def _means(metric: str, values: Array, kind: str) -> Array:
-    """Means over pictures of [pictures, qualities]; NaN where no picture has a value."""
+    """Return means [qualities] of [pictures, qualities]; NaN where no picture has a value."""
     return np.array(
         [
             math.nan if np.isnan(own).all() else mean_over(metric, own.tolist(), kind).value
@@ -118,9 +133,16 @@ def _means(metric: str, values: Array, kind: str) -> Array:
 
 
 def sheets(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[str, Sheet]:
-    """One sheet a codec, from the rows of a table (see quantal.eval.rows).
+    """Make a sheet for every codec.
 
     A codec that failed on every picture has a sheet without pictures.
+
+    Args:
+        rows: Rows of a table, see `quantal.eval.rows`.
+        metrics: Names of the metrics to read.
+
+    Returns:
+        Label of the codec -> sheet.
     """
     by_codec: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -140,8 +162,8 @@ def _sheet(codec: str, rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]
         if len(points) < len(qualities):
             left_out.setdefault(picture, "was not measured at every quality")
     whole = sorted(set(at) - set(left_out))
-    # Rates and values of a curve must rest on the same pictures, so a picture that lacks a metric
-    # which others have counts nowhere; a metric that none has costs no picture.
+    # Rates and values of a curve must be means of the same pictures, so a picture is excluded if it
+    # lacks a metric that others have. A metric that no picture has excludes none.
     for name in metrics:
         lacking = [p for p in whole if any(_lacks(at[p][q], name) for q in qualities)]
         if len(lacking) < len(whole):
@@ -170,7 +192,7 @@ def _lacks(row: Mapping[str, Any], metric: str) -> bool:
     return value is None or math.isnan(value)
 
 
-#: What CompressAI's result files call a metric of ours.
+#: Names of metrics in CompressAI's result files.
 _PUBLISHED_NAMES = {
     "psnr": ("psnr-rgb", "psnr_rgb", "psnr"),
     "ms-ssim": ("ms-ssim-rgb", "ms_ssim_rgb", "ms-ssim", "ms_ssim"),
@@ -178,9 +200,16 @@ _PUBLISHED_NAMES = {
 
 
 def published(where: Sequence[str | Path]) -> dict[str, Curve]:
-    """Curves from result files in CompressAI's JSON layout, as `published/FILE-STEM`.
+    """Read published curves from result files in CompressAI's JSON layout.
 
-    where: files, folders of .json files, or patterns such as `results/kodak/vtm*.json`.
+    Args:
+        where: Files, folders of .json files, or patterns such as `results/kodak/vtm*.json`.
+
+    Returns:
+        `published/FILE-STEM` -> curve.
+
+    Raises:
+        EvaluationError: A place holds no such file, a file is invalid, or two have one name.
     """
     curves: dict[str, Curve] = {}
     for place in map(Path, where):
@@ -216,7 +245,7 @@ def _read_published(file: Path) -> Curve:
         if bpp.ndim != 1 or not values or any(v.shape != bpp.shape for v in values.values()):
             raise ValueError("bpp and metrics are not lists of one length")
         if not bpp.size or not (np.isfinite(bpp) & (bpp > 0)).all():
-            raise ValueError("bpp holds no rates, or something else than numbers above 0")
+            raise ValueError("bpp is empty, or has values that are not numbers above 0")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvaluationError(
             f"{file}: {error}; expected an object with `results` that has `bpp` and `psnr-rgb` or "

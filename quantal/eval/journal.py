@@ -1,7 +1,7 @@
-"""What a long run has measured so far: one JSON object a line, appended as results come.
+"""The journal of a long run: one JSON object per line, appended as results come in.
 
-A run that is stopped at any moment goes on from here: the worst that a stop leaves is a cut last
-line, and that is dropped. Tables for people are made from it at the end (rows.py).
+A run can be stopped at any time and resumed from its journal. An incomplete last line is dropped.
+Tables are made from the journal at the end (rows.py).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["Journal"]
 
 
 class Journal:
-    """Entries of a file, old ones first; `append` writes through to the file at once."""
+    """The entries of a file, oldest first; `append` writes to the file immediately."""
 
     def __init__(self, path: str | Path) -> None:
-        """Read what is there already, if anything; EvaluationError if it is no journal."""
+        """Read the existing entries, if any; EvaluationError if the file is not a journal."""
         self.path = Path(path)
         self.entries: list[dict[str, Any]] = []
         data = self.path.read_bytes() if self.path.exists() else b""
@@ -32,16 +32,16 @@ class Journal:
                 entry = None
             if not isinstance(entry, dict):
                 raise EvaluationError(
-                    f"{self.path}: line {number} is no JSON object, so this is not a journal of "
+                    f"{self.path}: line {number} is not a JSON object, so this is not a journal of "
                     "measurements; remove it or name another output folder"
                 )
             self.entries.append(entry)
-        if len(whole) < len(data):  # the stop came in the middle of a line
+        if len(whole) < len(data):  # the last run stopped within a line
             with self.path.open("r+b") as file:
                 file.truncate(len(whole))
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Add an entry; it is with the operating system when this returns."""
+        """Add an entry; the operating system has it when this returns."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
         self.entries.append(dict(entry))

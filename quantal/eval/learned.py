@@ -1,4 +1,4 @@
-"""Quantal's own codecs behind evaluation's interface: whole .qtl files, header and checksums."""
+"""Quantal's codecs under evaluation: complete .qtl files, with header and checksums."""
 
 from __future__ import annotations
 
@@ -17,9 +17,16 @@ __all__ = ["LearnedCodec"]
 
 
 class LearnedCodec(ImageCodec):
-    """A codec of the registry. weights: a safetensors file other than the one that ships."""
+    """A codec of the registry.
 
-    description = "a codec of Quantal's, or of a package that adds one"
+    Options:
+        weights: A safetensors file in place of the weights that ship.
+        device: Where the networks run.
+        effort: Encoder effort.
+        rounded: Whether decoded pictures are rounded to 8 bits.
+    """
+
+    description = "a codec of Quantal or of a plug-in package"
     options: ClassVar = {
         "weights": Option(""),
         "device": Option("cpu", ("cpu", "cuda", "auto")),

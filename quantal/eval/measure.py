@@ -1,6 +1,6 @@
-"""One codec on one picture: encode, decode, time, memory and metrics, at each quality.
+"""Measurement of one codec on one picture at several qualities: bytes, time, memory, metrics.
 
-This is what worker processes do; what is done where, and what is kept, stands in rd.py.
+This runs in worker processes; rd.py distributes the tasks and keeps the results.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from quantal import media
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
 from quantal.eval.codecs import ImageCodec, codec
 from quantal.eval.metrics import metric
@@ -28,16 +28,23 @@ from quantal.eval.work import explain
 __all__ = ["Task", "read_pixels", "run"]
 
 R = TypeVar("R")
-#: Of encoding and of decoding, in MB; None where the system doesn't tell.
+#: Peak memory of encoding and of decoding, in MB; None if the system does not report it.
 Memory: TypeAlias = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A codec (its spec) on a picture at some qualities, to be measured by some metrics.
+    """A codec to measure on a picture.
 
-    name and digest stand for the picture in the rows, as run does for the run. weights: the folder
-    of the metrics' own.
+    Attributes:
+        codec: Spec of the codec.
+        picture: File of the picture.
+        name: Name of the picture in rows.
+        digest: Digest of the picture's file.
+        qualities: Qualities to measure at.
+        metrics: Names of metrics.
+        weights: Folder with weights of metrics.
+        run: Description of the run in rows.
     """
 
     codec: str
@@ -51,23 +58,23 @@ class Task:
 
 
 def read_pixels(path: Path) -> Pixels:
-    """A picture as uint8 [H, W, 3], upright; its alpha, if any, is not measured."""
+    """Read a picture as uint8 [H, W, 3], upright and without alpha."""
     found = path.stat()
     return _decoded(path, found.st_mtime_ns, found.st_size)
 
 
 @lru_cache(maxsize=2)
 def _decoded(path: Path, _written: int, _bytes: int) -> Pixels:
-    """Read once for all codecs, and anew when another file took the name."""
+    """Read a file once for all codecs; a changed file is read again."""
     return media.read(path).pixels
 
 
 @cache
 def _warm_codec(spec: str) -> ImageCodec:
-    """A codec that has coded once, so that no measurement pays for its first steps."""
+    """Return a codec that has coded once, so that measured times include no initialisation."""
     found = codec(spec)
     sample = np.arange(64 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(64, 64, 3)
-    # If it can't, the pictures will say so, each for itself.
+    # Errors are reported when pictures are measured.
     try:
         found.decode(found.encode(sample, found.qualities[0]))
     except Exception:
@@ -76,7 +83,7 @@ def _warm_codec(spec: str) -> ImageCodec:
 
 
 def run(task: Task) -> list[Row]:
-    """Measure; a quality that fails becomes a row that says why, and the rest goes on."""
+    """Measure a task, one row per quality; the row of a quality that fails has the reason."""
     coder = _warm_codec(task.codec)
     pixels = read_pixels(task.picture)
     memory = _memory(coder, pixels, max(task.qualities))
@@ -84,7 +91,7 @@ def run(task: Task) -> list[Row]:
 
 
 def failed(task: Task, version: str, quality: float, reason: str) -> Row:
-    """The row of a measurement that gave nothing."""
+    """Return the row of a failed measurement."""
     return Row(
         task.codec, version, task.name, task.digest, 0, 0, quality, error=reason, run=task.run
     )
@@ -108,7 +115,7 @@ def _measure(task: Task, coder: ImageCodec, pixels: Pixels, quality: float, memo
     for name in task.metrics:
         try:
             values[name] = metric(name, task.weights)(pixels, decoded)
-        except EvaluationError:  # not defined for such a picture: too small, say
+        except EvaluationError:  # undefined for this picture, which may be too small
             values[name] = None
     return Row(
         codec=task.codec,
@@ -130,22 +137,22 @@ def _measure(task: Task, coder: ImageCodec, pixels: Pixels, quality: float, memo
 
 
 def _memory(coder: ImageCodec, pixels: Pixels, quality: float) -> Memory:
-    """What encoding and decoding take, MB, in calls of their own.
+    """Return the peak memory of encoding and decoding, in MB, from separate calls.
 
-    They are not timed: handing freed memory back, so that a peak can be seen, makes the next
-    call slow.
+    These calls are not timed: freed memory is returned to the system first, so that the peak is
+    visible, and that makes the next call slow.
     """
     try:
         coder.prepare(quality)
         data, encoding = _peak_of(lambda: coder.encode(pixels, quality))
         _, decoding = _peak_of(lambda: coder.decode(data))
-    except Exception:  # the measurement proper will fail in the same way and say so
+    except Exception:  # the timed calls will fail in the same way and report it
         return None, None
     return encoding, decoding
 
 
 def _peak_of(call: Callable[[], R]) -> tuple[R, float | None]:
-    """A call's result, and the most memory it took beyond what was held (MB)."""
+    """Return a call's result, and its peak memory beyond what the process held before, in MB."""
     before = _start_peak()
     result = call()
     peak = None if before is None else _status("VmHWM")
@@ -155,11 +162,11 @@ def _peak_of(call: Callable[[], R]) -> tuple[R, float | None]:
 
 
 def _start_peak() -> int | None:
-    """Forget the process's peak of memory; what it holds now, in KiB. None where Linux isn't."""
+    """Reset the process's peak memory and return its memory in KiB; None if not on Linux."""
     if not sys.platform.startswith("linux"):
         return None
     try:
-        # Freed memory that the allocator keeps would hide what the call takes.
+        # Freed memory that the allocator keeps would hide the memory of the call.
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
     except (OSError, AttributeError):

@@ -1,4 +1,4 @@
-"""What a figure was measured with: versions, machine and date, so that it can be made again."""
+"""Provenance of measurements: versions, machine and date, for reproducibility."""
 
 from __future__ import annotations
 
@@ -19,7 +19,16 @@ _PACKAGES = ("torch", "numpy", "pillow", "av", "constriction")
 
 @dataclass(frozen=True)
 class Provenance:
-    """date: ISO, UTC. commit: of a checkout of Quantal, or None where it is installed."""
+    """Versions, machine and date of a measurement.
+
+    Attributes:
+        quantal: Version of Quantal.
+        commit: Commit of Quantal's checkout; None if it is installed from a package.
+        date: ISO date, UTC.
+        machine: Processor and number of cores.
+        system: Operating system and version of Python.
+        packages: Versions of the main packages.
+    """
 
     quantal: str
     commit: str | None
@@ -30,14 +39,14 @@ class Provenance:
 
 
 def run_line(jobs: int, threads: int) -> str:
-    """What a row says of the run that measured it, in a line."""
+    """Describe the current run in one line, for rows."""
     made = provenance()
     commit = f"commit {made.commit}" if made.commit else f"quantal {made.quantal}"
     return f"{made.date}, {commit}, {made.machine}, jobs {jobs}, threads {threads}"
 
 
 def provenance() -> Provenance:
-    """What this process runs on."""
+    """Return the provenance of measurements by this process."""
     packages = {}
     for name in _PACKAGES:
         try:
@@ -55,7 +64,7 @@ def provenance() -> Provenance:
 
 
 def _processor() -> str:
-    """The processor's name; its architecture where the system doesn't tell."""
+    """Return the processor's name, or its architecture if the system does not report a name."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -66,7 +75,7 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that Quantal is imported from, marked if files differ."""
+    """Return the commit of the checkout that Quantal is imported from, marked if files differ."""
     root = Path(quantal.__file__).parents[1]
     if not (root / ".git").exists():
         return None

@@ -1,7 +1,7 @@
-"""Rate-distortion: codecs x qualities x pictures, measured, kept, and summed up.
+"""Rate-distortion measurements: codecs x qualities x pictures.
 
-Every measurement goes to a journal as soon as it is made, so that an interrupted run goes on where
-it was; tables and the summary are made of it at the end. The report is another room's.
+Every measurement is appended to a journal at once, so that an interrupted run can be resumed. The
+report is made by quantal.eval.report.
 """
 
 from __future__ import annotations
@@ -29,24 +29,36 @@ from quantal.eval.provenance import Provenance, provenance, run_line
 from quantal.eval.rows import Row
 from quantal.eval.work import Failure, cores, spread
 
-__all__ = ["Plan", "RDResult", "Tell", "find_pictures", "measure_rd"]
+__all__ = ["Plan", "Progress", "RDResult", "find_pictures", "measure_rd"]
 
 JOURNAL = "rows.jsonl"
 
-#: Told of every measurement: how many are done, of how many, and the newest row.
-Tell = Callable[[int, int, Row], None]
+#: Progress callback; receives the number of finished measurements, their total, and the last row.
+Progress = Callable[[int, int, Row], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured, and how.
+    """A rate-distortion measurement.
 
-    codecs: specs. qualities: spec -> its own instead of the codec's usual ones; under "" for all.
-    metrics: names. references: files or folders of published curves. anchor: a codec or a
-    published curve that the others are compared with; the first codec if None. mean: one of
-    quantal.eval.metrics.MEANS. method, min_overlap, pareto: of quantal.eval.bdrate.bd. jobs:
-    processes, 0 for this one. threads: that torch may use in each. timeout: seconds a codec may
-    take for a picture at all its qualities.
+    Attributes:
+        codecs: Specs of the codecs.
+        data: Folder of pictures, or one picture.
+        out: Folder for results.
+        metrics: Names of metrics.
+        qualities: Spec -> qualities, or "" -> qualities of all other codecs; codecs without an
+            entry are measured at their default qualities.
+        references: Files or folders of published curves.
+        anchor: Codec or published curve that the others are compared with; None for the first
+            codec.
+        mean: How values are averaged over pictures, one of `quantal.eval.metrics.MEANS`.
+        method: See `quantal.eval.bdrate.bd`.
+        min_overlap: See `quantal.eval.bdrate.bd`.
+        pareto: See `quantal.eval.bdrate.bd`.
+        weights: Folder with weights of metrics.
+        jobs: Number of worker processes; 0 for the calling process, None for one per core.
+        threads: Number of threads of torch in each process.
+        timeout: Seconds that a codec may take for a picture at all qualities; None for no limit.
     """
 
     codecs: tuple[str, ...]
@@ -68,11 +80,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class RDResult:
-    """Everything that a table or a report shows.
+    """The result of a rate-distortion measurement.
 
-    sheets: codec -> its measurements; curves: codecs and published ones; anchor: one of curves'
-    names, or None if there are no curves. failures: rows that give a reason instead of numbers.
-    notes: what was not measured, a sentence each.
+    Attributes:
+        plan: The plan.
+        pictures: Files of the pictures.
+        rows: All measurements.
+        sheets: Label of a codec -> its measurements.
+        curves: Label of a codec, or `published/NAME` -> curve.
+        anchor: Name of the anchor's curve; None if it has no curve.
+        failures: Rows of failed measurements.
+        notes: Sentences about what was not measured.
+        provenance: Versions, machine and date.
     """
 
     plan: Plan
@@ -86,11 +105,15 @@ class RDResult:
     provenance: Provenance
 
     def side(self, name: str) -> Sheet | Curve:
-        """What a comparison takes: the sheet of a codec, or a published curve."""
+        """Return the sheet of a codec, or a published curve, for comparisons."""
         return self.sheets[name] if name in self.sheets else self.curves[name]
 
     def compare(self, test: str, anchor: str, metric: str, resamples: int = 0) -> BD | str:
-        """Two curves by their names: Bjøntegaard's deltas, or why there are none."""
+        """Compare two curves by name, see `quantal.eval.bdrate.compare`.
+
+        Returns:
+            The Bjøntegaard deltas, or the reason why there are none.
+        """
         plan = self.plan
         try:
             return compare(
@@ -108,27 +131,36 @@ class RDResult:
 
 
 def find_pictures(data: Path) -> tuple[Path, ...]:
-    """The pictures of a folder, by name, or one picture; EvaluationError if there is none."""
+    """Return the pictures of a folder, sorted by name; EvaluationError if there are none."""
     if not data.exists():
         raise EvaluationError(f"there is no {data}; expected a folder of pictures")
     files = [data] if data.is_file() else sorted(p for p in data.iterdir() if p.is_file())
     found = tuple(p for p in files if p.suffix.lower() in media.PICTURE_SUFFIXES)
     if not found:
         others = sorted({p.suffix or p.name for p in files})
-        what = f"other files ({', '.join(others[:5])})" if files else "no file"
+        what = f"only other files ({', '.join(others[:5])})" if files else "and no other files"
         folders = [] if data.is_file() else sorted(p.name for p in data.iterdir() if p.is_dir())
         below = f"; its folders are {', '.join(folders[:5])}: name one of them" if folders else ""
         raise EvaluationError(
-            f"{data} holds no pictures but {what}; expected .png, .jpg, .webp and the like{below}"
+            f"{data} holds no pictures, {what}; expected .png, .jpg, .webp or similar{below}"
         )
     return found
 
 
-def measure_rd(plan: Plan, tell: Tell | None = None) -> RDResult:
-    """Measure what the plan asks for and isn't in its journal yet, and sum everything up.
+def measure_rd(plan: Plan, progress: Progress | None = None) -> RDResult:
+    """Measure everything that is not yet in the journal of the plan's folder.
 
-    Raises ArgumentError for what can't be meant (unknown names, impossible options) before
-    anything is measured. A codec that fails on a picture is recorded, and the rest goes on.
+    A codec that fails on a picture is recorded as a failure and does not stop the run.
+
+    Args:
+        plan: What to measure.
+        progress: Progress callback, see `Progress`.
+
+    Raises:
+        ArgumentError: The plan has invalid arguments (unknown names, impossible options); raised
+            before anything is measured.
+        EvaluationError: There are no pictures, or the folder holds another journal.
+        OutputError: The folder for results can't be created.
     """
     plan = dataclasses.replace(plan, metrics=tuple(dict.fromkeys(plan.metrics)))
     _check(plan)
@@ -140,8 +172,8 @@ def measure_rd(plan: Plan, tell: Tell | None = None) -> RDResult:
     try:
         plan.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{plan.out} can't be made a folder: {error.strerror}") from error
-    rows = _measure_all(plan, coders, qualities, pictures, tell)
+        raise OutputError(f"{plan.out} can't be created as a folder: {error.strerror}") from error
+    rows = _measure_all(plan, coders, qualities, pictures, progress)
     own = sheets([row.flat() for row in rows], plan.metrics)
     curves = {name: sheet.curve(plan.mean) for name, sheet in own.items() if sheet.pictures}
     return RDResult(
@@ -158,19 +190,19 @@ def measure_rd(plan: Plan, tell: Tell | None = None) -> RDResult:
 
 
 def _check(plan: Plan) -> None:
-    """What is impossible or missing is said before hours of work, not after."""
+    """Raise errors for invalid or missing things before a long measurement, not after."""
     if plan.mean not in MEANS:
-        raise ArgumentError(f"mean {plan.mean!r} is none of {', '.join(MEANS)}")
+        raise ArgumentError(f"unknown mean {plan.mean!r}; expected one of {', '.join(MEANS)}")
     if not plan.metrics:
-        raise ArgumentError("no metric was named; psnr,ms-ssim are the usual ones")
+        raise ArgumentError("no metric was named; common ones are psnr,ms-ssim")
     for name in plan.metrics:
         metric(name, plan.weights)
     require("bjontegaard", "BD-rate")
     require("polars", "Parquet tables")
     if plan.out.resolve() == plan.data.resolve():
         raise ArgumentError(
-            f"{plan.out} holds the pictures; name another folder for the results, or they would "
-            "be measured the next time"
+            f"{plan.out} holds the pictures; name another folder for the results, which would "
+            "otherwise be measured as pictures"
         )
 
 
@@ -181,14 +213,14 @@ def _alpha(pictures: Sequence[Path]) -> Iterator[str]:
             with Image.open(path) as image:
                 if image.has_transparency_data:
                     clear.append(path.name)
-        except Exception:  # no picture: every codec's row says so
+        except Exception:  # not a picture: the rows of all codecs report it
             continue
     if clear:
         yield f"alpha is not measured, only the colours below it: {_some(clear)}"
 
 
 def _uncounted(own: Mapping[str, Sheet], anchor: str) -> Iterator[str]:
-    """Pictures that count nowhere, for all codecs alike, and an anchor that isn't there."""
+    """Yield notes about pictures without a metric that others have, and about a missing anchor."""
     reasons: dict[str, list[str]] = {}
     for sheet in own.values():
         for picture, reason in sheet.left_out.items():
@@ -220,7 +252,7 @@ def _anchor(asked: str | None, labels: Sequence[str], references: Sequence[str])
         if name in candidates:
             return name
     raise ArgumentError(
-        f"the anchor {asked!r} is not among what is compared: {', '.join(candidates)}; name it "
+        f"the anchor {asked!r} is not among the curves: {', '.join(candidates)}; name it "
         "with --codecs or --reference too"
     )
 
@@ -237,9 +269,9 @@ def _measure_all(
     coders: Sequence[ImageCodec],
     qualities: Mapping[str, tuple[float, ...]],
     pictures: Sequence[Path],
-    tell: Tell | None,
+    progress: Progress | None,
 ) -> list[Row]:
-    """Every row of the plan, from the journal where it has them, measured where not."""
+    """Return every row of the plan, from the journal or measured now."""
     journal = Journal(plan.out / JOURNAL)
     known: dict[Key, Row] = {}
     for entry in journal.entries:
@@ -248,7 +280,7 @@ def _measure_all(
             known[_key(entry)] = row
         except (TypeError, KeyError, ValueError) as error:
             raise EvaluationError(
-                f"{journal.path} holds something else than measurements ({error}); remove it or "
+                f"{journal.path} holds other data than measurements ({error}); remove it or "
                 "name another output folder"
             ) from error
     versions = {coder.label: coder.version for coder in coders}
@@ -278,18 +310,18 @@ def _measure_all(
     for done, row in enumerate(_work(plan, tasks, versions), 1):
         journal.append(dataclasses.asdict(row))
         known[_key(dataclasses.asdict(row))] = row
-        if tell:
-            tell(done, total, row)
+        if progress:
+            progress(done, total, row)
     return [known[key] for key in wanted]
 
 
 def _complete(row: Row | None, metrics: Iterable[str]) -> bool:
-    """Whether a row need not be measured again: it has every metric and didn't fail."""
+    """Whether a row has every metric and no error, and need not be measured again."""
     return row is not None and row.error is None and set(metrics) <= set(row.metrics or ())
 
 
 def _work(plan: Plan, tasks: Sequence[Task], versions: Mapping[str, str]) -> Iterator[Row]:
-    """The rows of tasks as they come; a task whose process died is tried quality by quality."""
+    """Yield the rows of tasks; a task whose process died is tried again quality by quality."""
     jobs = cores() if plan.jobs is None else plan.jobs
     options = {"jobs": jobs, "threads": plan.threads, "timeout": plan.timeout}
     again: list[Task] = []

@@ -1,7 +1,7 @@
-"""Measurements as rows: one picture coded by one codec at one quality, and their tables on disk.
+"""Rows of measurements, one per picture, codec and quality, and their tables as CSV and Parquet.
 
-CSV for people and spreadsheets, Parquet for programs; both hold the same columns. Metrics are
-columns named as in `quantal.eval.metrics`, with underscores.
+Both formats hold the same columns. Columns of metrics are named as in `quantal.eval.metrics`, with
+underscores.
 """
 
 from __future__ import annotations
@@ -25,14 +25,27 @@ _TEXTS = frozenset({"codec", "version", "picture", "digest", "error", "run"})
 
 @dataclass(frozen=True)
 class Row:
-    """What one codec did to one picture at one quality.
+    """The measurement of one picture, coded by one codec at one quality.
 
-    digest: of the picture's file. bytes: of the coded file. encode_s, decode_s: seconds by the
-    wall clock. encode_mb, decode_mb: the most memory, in 10^6 bytes, that such a call takes beyond
-    what the process held before, measured once a picture, at its highest quality; None where the
-    system doesn't tell. metrics: None where a metric isn't defined for such a picture. error: why
-    there is nothing else, if the codec failed. run: when, with which commit, on which machine and
-    with how many jobs this was measured, for a run may go on elsewhere.
+    Attributes:
+        codec: Label of the codec.
+        version: Its version.
+        picture: Name of the picture.
+        digest: Digest of the picture's file.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+        quality: Quality on the codec's scale.
+        bytes: Size of the coded file.
+        bpp: Bits per pixel of the coded file.
+        encode_s: Wall-clock seconds of encoding.
+        decode_s: Wall-clock seconds of decoding.
+        encode_mb: Peak memory of encoding beyond what the process held before, in MB (10^6
+            bytes). It is measured once per picture, at the highest quality; None if the system
+            does not report it.
+        decode_mb: Peak memory of decoding, likewise.
+        metrics: Metric -> value; None where it is undefined for the picture.
+        error: Reason of a failure; the measured values are then None.
+        run: Date, commit, machine and jobs of the run that measured this row.
     """
 
     codec: str
@@ -53,19 +66,23 @@ class Row:
     run: str = ""
 
     def flat(self) -> dict[str, Any]:
-        """Columns and values, metrics among them."""
+        """Return the row as column -> value, with a column for each metric."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "metrics"}
         last = {name: values.pop(name) for name in ("error", "run")}
         return values | {column(n): v for n, v in (self.metrics or {}).items()} | last
 
 
 def column(metric: str) -> str:
-    """What a metric is called as a column and as a key: `ms-ssim` is `ms_ssim`."""
+    """Return the column of a metric: `ms_ssim` for `ms-ssim`."""
     return metric.replace("-", "_")
 
 
 def write_tables(rows: Sequence[Mapping[str, Any]], stem: Path) -> tuple[Path, Path]:
-    """Write rows of equal meaning to `stem`.csv and `stem`.parquet; a column is any row's."""
+    """Write rows to `stem`.csv and `stem`.parquet, with the columns of all rows.
+
+    Returns:
+        The two paths.
+    """
     polars = require("polars", "Parquet tables")
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text, binary = stem.with_suffix(".csv"), stem.with_suffix(".parquet")
@@ -79,7 +96,11 @@ def write_tables(rows: Sequence[Mapping[str, Any]], stem: Path) -> tuple[Path, P
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:
-    """The rows of a CSV or Parquet table; numbers as numbers, empty fields as None."""
+    """Read the rows of a CSV or Parquet table, with numbers as float and empty fields as None.
+
+    Raises:
+        EvaluationError: There is no such file, or it is not a table.
+    """
     if not path.is_file():
         raise EvaluationError(f"there is no table {path}; expected a .csv or .parquet file")
     if path.suffix == ".parquet":
@@ -100,7 +121,7 @@ def read_table(path: Path) -> list[dict[str, Any]]:
 def _value(name: str, text: str | None) -> float | str | None:
     if not text:
         return None
-    if name in _TEXTS:  # a picture may be called 01, a digest 12e45678
+    if name in _TEXTS:  # a picture may have the name 01, a file the digest 12e45678
         return text
     try:
         return float(text)
@@ -109,5 +130,5 @@ def _value(name: str, text: str | None) -> float | str | None:
 
 
 def missing(values: Iterable[float | None]) -> list[float]:
-    """None as NaN, for arithmetic."""
+    """Replace None by NaN."""
     return [math.nan if value is None else value for value in values]

@@ -1,7 +1,7 @@
-"""One side of a BD-rate from a file: measurements of ours, a plain table of points, or JSON.
+"""Curves for BD-rate from files: tables of `quantal eval rd`, tables of points, or JSON.
 
-A plain table has a column `bpp` and one named after the metric; a table with columns `codec` and
-`picture` is read as `quantal eval rd` writes it.
+A table of points has a column `bpp` and one named after the metric. A table with columns `codec`
+and `picture` is read as one of `quantal eval rd`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,19 @@ __all__ = ["read_side"]
 
 
 def read_side(path: Path, metric: str = "psnr", codec: str | None = None) -> Sheet | Curve:
-    """A codec's curve from a .csv or .parquet table or a .json of CompressAI's layout.
+    """Read a codec's curve from a file.
 
-    codec: which one, where a table holds several. Raises ArgumentError where that must be said,
-    EvaluationError for a file that holds no curve.
+    Args:
+        path: A .csv or .parquet table, or a .json file in CompressAI's layout.
+        metric: Name of the metric.
+        codec: Label of the codec, if the table holds several.
+
+    Returns:
+        A sheet if the file has values of every picture, else a curve.
+
+    Raises:
+        ArgumentError: The metric or codec is unknown, or the table holds several codecs.
+        EvaluationError: The file holds no curve.
     """
     about(metric)  # ArgumentError if there is no such metric
     if path.suffix.lower() == ".json":
@@ -46,12 +55,12 @@ def _of_codec(
     there = sorted({str(row["codec"]) for row in rows})
     if codec is None and len(there) > 1:
         raise ArgumentError(
-            f"{path} holds several codecs: {', '.join(there)}; say which with --test-codec or "
+            f"{path} holds several codecs: {', '.join(there)}; choose one with --test-codec or "
             "--anchor-codec"
         )
     chosen = codec or there[0]
     if chosen not in there:
-        raise unknown(f"codec in {path}", chosen, there)
+        raise unknown(f"codec in {path}:", chosen, there)
     return [dict(row) for row in rows if str(row["codec"]) == chosen]
 
 
@@ -61,7 +70,7 @@ def _sheet(rows: list[dict[str, Any]], path: Path, metric: str) -> Sheet:
     try:
         (sheet,) = sheets(rows, [metric]).values()
     except (KeyError, TypeError, ValueError) as error:
-        raise EvaluationError(f"{path} is no table of measurements: {error!r}") from error
+        raise EvaluationError(f"{path} is not a table of measurements: {error!r}") from error
     if not sheet.pictures:
         raise EvaluationError(f"{path}: {sheet.codec} failed on every picture")
     return sheet

@@ -1,4 +1,4 @@
-"""A rate-distortion result as one JSON document: the contract of `quantal eval rd --json`."""
+"""A rate-distortion result as a JSON document, as printed by `quantal eval rd --json`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ RESAMPLES = 1000
 
 
 def comparisons(result: RDResult) -> dict[str, dict[str, BD | str]]:
-    """metric -> curve -> deltas against the anchor, with confidence, or why there are none."""
+    """Compare every curve with the anchor, with confidence intervals.
+
+    Returns:
+        Metric -> name of a curve -> Bjøntegaard deltas, or the reason why there are none.
+    """
     anchor = result.anchor
     if anchor is None:
         return {metric: {} for metric in result.plan.metrics}
@@ -35,9 +39,11 @@ def comparisons(result: RDResult) -> dict[str, dict[str, BD | str]]:
 def document(
     result: RDResult, deltas: dict[str, dict[str, BD | str]] | None = None
 ) -> dict[str, Any]:
-    """Everything but the pictures' own rows; numbers that aren't finite are null.
+    """Return a result as JSON types, without rows; numbers that are not finite become None.
 
-    deltas: of `comparisons`, if they are at hand already.
+    Args:
+        result: The result.
+        deltas: The result of `comparisons`, if it was computed before.
     """
     deltas = comparisons(result) if deltas is None else deltas
     plan = result.plan

@@ -1,8 +1,7 @@
-"""Many independent tasks over a few processes, where none can take the others down.
+"""Execution of independent tasks in worker processes.
 
-Codecs under test are other people's native code: one may raise, crash its process or never
-return. Each is then a Failure of that one task. What is particular to codecs or models stands
-elsewhere.
+Codecs under test are native code of third parties, which may raise, crash its process or never
+return. Each of these is a Failure of one task and does not affect the others.
 """
 
 from __future__ import annotations
@@ -23,32 +22,36 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-#: Pools that may break in a row before a task is given up.
+#: Pools that may break in succession before a task is given up.
 _TRIES = 3
-#: Seconds that the first process may take to start. One that can't start may also never end.
+#: Seconds that the first process may take to start.
 _START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that gave no result, and why, in one line."""
+    """A task without a result.
+
+    Attributes:
+        reason: The reason, in one line.
+    """
 
     reason: str
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def explain(error: BaseException) -> str:
-    """An error in one line; the name of its class with those that are not ours."""
+    """Format an error in one line, with the name of its class if it is not Quantal's."""
     text = " ".join(str(error).split())
     return text if isinstance(error, QuantalError) else f"{type(error).__name__}: {text}"
 
 
 def _start(threads: int) -> None:
-    """Begin a worker: a known number of threads, and Ctrl-C left to the process above."""
+    """Initialise a worker: set the number of threads, leave Ctrl-C to the parent process."""
     import signal
 
     import torch
@@ -65,11 +68,17 @@ def spread(
     threads: int = 1,
     timeout: float | None = None,
 ) -> Iterator[tuple[T, R | Failure]]:
-    """Apply a function to every task, and yield each with its result as they are done.
+    """Apply a function to every task and yield each task with its result, in any order.
 
-    function: of a module's top level, for it is sent to processes that start afresh. jobs:
-    processes; 0 for this one, one task after another, with its own threads and no timeout.
-    timeout: seconds a task may take.
+    Args:
+        function: A function of a module's top level, so that it can be pickled.
+        tasks: The tasks.
+        jobs: Number of worker processes; 0 runs all tasks in the calling process, without timeout.
+        threads: Number of threads of torch in each worker.
+        timeout: Seconds that a task may take; None for no limit.
+
+    Raises:
+        EvaluationError: No worker process starts.
     """
     if not tasks:
         return
@@ -90,9 +99,9 @@ def _in_processes(
     threads: int,
     timeout: float | None,
 ) -> Iterator[tuple[T, R | Failure]]:
-    """Over pools of processes: one that breaks as a whole is followed by another.
+    """Run tasks in a pool of processes; a pool that breaks is replaced.
 
-    That happens when a process dies before its pool knows what it was at.
+    A pool breaks if a process dies before it has reported its task.
     """
     probe = _in_pool(_ready, {0: None}, 1, threads, None, _START_SECONDS)
     if not any(result is True for _, result in probe):
@@ -113,7 +122,7 @@ def _in_processes(
 
 
 def _ready(_: None) -> bool:
-    """The task that shows whether processes start at all."""
+    """Report that a worker process has started."""
     return True
 
 
@@ -125,8 +134,11 @@ def _in_pool(
     timeout: float | None,
     patience: float | None = None,
 ) -> Iterator[tuple[int, R | Failure]]:
-    """Number and result of tasks; of all, unless the pool breaks or all take longer than patience,
-    in seconds, which counts from now and not, as timeout does, from when a task begins."""
+    """Yield numbers and results of tasks until all are done or the pool breaks.
+
+    patience: seconds for all tasks together, from now; timeout: seconds for each task, from its
+    start.
+    """
     pebble = require("pebble", "work in several processes")
     from concurrent.futures import BrokenExecutor, as_completed
     from concurrent.futures import TimeoutError as FutureTimeout
@@ -157,5 +169,5 @@ def _in_pool(
                     yield number, Failure(explain(error))
         pool.close()
     finally:
-        pool.stop()  # at an interrupt, what has not begun never does; otherwise nothing is left
+        pool.stop()  # at an interrupt, waiting tasks are dropped
         pool.join()

@@ -8,7 +8,7 @@ from quantal import container, media
 from quantal.codecs.contract import Codec, Concealing, Latents, Pixels, Progressive
 from quantal.codecs.registry import codec_class
 from quantal.errors import ArgumentError, CorruptError, QuantalError, TruncatedError
-from quantal.files.matching import coded_part, codec_for, needs_own_weights
+from quantal.files.matching import codec_for, coded_part, needs_own_weights
 from quantal.planes import bands
 
 __all__ = ["decode_picture", "draw", "read_latents", "verify"]
@@ -22,7 +22,8 @@ _STRIP_PIXELS = 1 << 20
 def _without_colour(pixels: Pixels) -> Pixels:
     """RGB to its luma (ITU-R BT.601) in every channel."""
     grey = np.empty_like(pixels)
-    for rows in bands(*pixels.shape[:2], _STRIP_PIXELS):
+    height, width = pixels.shape[:2]
+    for rows in bands(height, width, _STRIP_PIXELS):
         red, green, blue = (pixels[rows, :, c].astype(np.uint32) for c in range(3))
         luma = (299 * red + 587 * green + 114 * blue + 500) // 1000
         grey[rows] = luma[..., None]

@@ -99,7 +99,8 @@ class _Job:
         latents = self.codec.read(*coded_part(container.read(self.file(rate))))
         drawn = draw(latents, self.picture.grey, self.codec)
         squares = 0
-        for rows in bands(*drawn.shape[:2], _STRIP_PIXELS):
+        height, width = drawn.shape[:2]
+        for rows in bands(height, width, _STRIP_PIXELS):
             difference = drawn[rows].astype(np.int32) - self.picture.pixels[rows]
             squares += int(np.square(difference).sum(dtype=np.int64))
         return 10 * math.log10(255**2 * drawn.size / squares) if squares else math.inf

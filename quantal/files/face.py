@@ -127,9 +127,7 @@ def read(
     conceal: bool = False,
 ) -> Image.Image:
     """Return the picture in the .qtl file of a path; the options are those of decompress()."""
-    return decompress(
-        _path(path), device=device, codec=codec, max_parts=max_parts, conceal=conceal
-    )
+    return decompress(_path(path), device=device, codec=codec, max_parts=max_parts, conceal=conceal)
 
 
 def write(

@@ -58,7 +58,7 @@ class Target:
         for name, value in asked.items():
             if isinstance(value, bool) or not isinstance(value, Real):
                 raise ArgumentError(f"{name} must be a number, not {value!r:.40}")
-            if not (math.isfinite(value) and value > 0):
+            if not (math.isfinite(value) and float(value) > 0):
                 raise ArgumentError(f"{name} must be positive, not {value}")
 
 

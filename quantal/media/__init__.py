@@ -1,7 +1,7 @@
-"""Pictures in and out: pixels, alpha, orientation, ICC, EXIF, XMP, through Pillow and numpy.
+"""Reading and writing of pictures: pixels, alpha, orientation, ICC, EXIF and XMP.
 
-Nothing of the user's is lost silently: what can't be kept is named in `Picture.warnings`. No torch
-here, and no .qtl files.
+Everything that can't be kept is named in `Picture.warnings`. Based on Pillow and numpy; torch is
+not needed.
 """
 
 from __future__ import annotations

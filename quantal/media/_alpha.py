@@ -1,7 +1,6 @@
-"""Alpha to bytes and back, losslessly: a greyscale PNG.
+"""Lossless coding of alpha as a greyscale PNG, which is a part of .qtl files.
 
-One bit a pixel if there is nothing between transparent and opaque, else eight. It lies inside .qtl
-files, so what does not fit the header of the file around it is a CorruptError.
+A pixel has one bit if all alpha is 0 or 255, else eight bits.
 """
 
 from __future__ import annotations
@@ -19,16 +18,19 @@ __all__ = ["decode_alpha", "encode_alpha"]
 
 _IHDR = struct.Struct(">8s I4s IIBBBBB")
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_DEFLATE_RATIO = 1032  # zlib can't expand further: 258 bytes from two bits
+_DEFLATE_RATIO = 1032  # maximum of zlib: 258 bytes from two bits
 
 
 def encode_alpha(alpha: Bytes) -> bytes:
-    """The bytes of alpha [H, W], uint8.
+    """Encode alpha, uint8 [H, W].
 
     >>> alpha = np.full((480, 640), 255, np.uint8)
     >>> data = encode_alpha(alpha)
     >>> len(data) < 1000, bool((decode_alpha(data, 640, 480) == alpha).all())
     (True, True)
+
+    Raises:
+        MediaError: The array has another type or shape, or is too large.
     """
     if alpha.ndim != 2 or alpha.dtype != np.uint8:
         raise MediaError(f"alpha {alpha.dtype} {list(alpha.shape)} found, expected uint8 [H, W]")
@@ -42,9 +44,18 @@ def encode_alpha(alpha: Bytes) -> bytes:
 
 
 def decode_alpha(data: bytes, width: int, height: int) -> Bytes:
-    """Alpha [height, width], uint8, from its bytes, which must say exactly this size.
+    """Decode alpha. Sizes are checked before memory is allocated.
 
-    Nothing is allocated before the size is compared, nor for more than the bytes can expand to.
+    Args:
+        data: The bytes from `encode_alpha`.
+        width: Expected width in pixels.
+        height: Expected height in pixels.
+
+    Returns:
+        Alpha, uint8 [height, width].
+
+    Raises:
+        CorruptError: The bytes are damaged or of another size.
     """
     if len(data) < _IHDR.size or data[:8] != _SIGNATURE:
         raise CorruptError("the alpha part is not a PNG; the file was written wrongly")
@@ -62,10 +73,10 @@ def decode_alpha(data: bytes, width: int, height: int) -> Bytes:
             f"the alpha part has {len(data)} bytes, too few for {width}x{height} pixels"
         )
     try:
-        # Not through Image.open, whose limit on pixels is global and not ours.
+        # Image.open would apply Pillow's global limit on pixels.
         with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
             alpha = np.array(image.convert("L"))
-    except Exception as error:  # Pillow raises nearly every kind on broken files
+    except Exception as error:  # Pillow raises various exceptions for broken files
         raise CorruptError(f"the alpha part is broken: {error}") from error
     if alpha.shape != (height, width):
         raise CorruptError(f"the alpha part decodes to {list(alpha.shape)}, not {[height, width]}")

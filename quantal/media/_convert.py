@@ -1,7 +1,6 @@
-"""Pillow's images to pictures and back, for every mode that Pillow has.
+"""Conversion between images of Pillow, in all modes, and pictures.
 
-Pixels are copied once, in strips, straight into their final place and orientation, so that a
-picture of 100 megapixels never exists three times. Files are opened in `_read`.
+Pixels are copied once, in strips, to their final position and orientation, to limit memory.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ _FOREIGN = {"CMYK": "CMYK", "YCbCr": "YCbCr", "LAB": "L*a*b*", "HSV": "HSV"}
 
 @contextmanager
 def pillow_errors(what: str) -> Iterator[None]:
-    """Turn whatever Pillow raises about a picture into a MediaError.
+    """Convert all exceptions of Pillow's decoders to MediaError.
 
-    Its decoders raise nearly every kind of exception on broken files, hence the broad net.
+    They raise various exceptions for broken files.
     """
     try:
         yield
@@ -48,14 +47,19 @@ def pillow_errors(what: str) -> Iterator[None]:
 
 
 def from_image(image: Image.Image, metadata: Mapping[str, object] | None = None) -> Picture:
-    """A picture from any image of Pillow; of an animation, the frame the image stands at.
-
-    `metadata` may hold "icc_profile", "exif" and "xmp" to carry in place of those in `image.info`;
-    empty or None drops them.
+    """Convert an image of Pillow to a picture.
 
     >>> picture = from_image(Image.new("LA", (4, 3), (200, 128)))
     >>> picture.grey, picture.pixels[0, 0].tolist(), picture.alpha[0, 0].item()
     (True, [200, 200, 200], 128)
+
+    Args:
+        image: An image of any mode; the current frame of an animation is used.
+        metadata: "icc_profile", "exif" and "xmp" to use in place of those in `image.info`; empty
+            or None drops them.
+
+    Raises:
+        MediaError: The image is too large or can't be decoded.
     """
     check_size(*image.size)
     with pillow_errors("the picture"):
@@ -93,7 +97,7 @@ def from_image(image: Image.Image, metadata: Mapping[str, object] | None = None)
 
 
 def to_image(picture: Picture) -> Image.Image:
-    """An image of mode L, LA, RGB or RGBA, with the metadata in its `info`."""
+    """Convert a picture to an image of mode L, LA, RGB or RGBA, with metadata in its `info`."""
     samples = picture.pixels[:, :, 0] if picture.grey else picture.pixels
     image = Image.fromarray(np.ascontiguousarray(samples))
     if picture.alpha is not None:
@@ -109,7 +113,7 @@ def to_image(picture: Picture) -> Image.Image:
 
 def _load(image: Image.Image) -> None:
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile:
-        # Given memory for its pixels, a TIFF is not held against Pillow's global limit.
+        # With memory allocated here, Pillow does not apply its global limit to a TIFF.
         stored = (image.tag_v2[256], image.tag_v2[257])
         image.im = Image.new(image.mode, stored).im
     image.load()
@@ -118,14 +122,14 @@ def _load(image: Image.Image) -> None:
 def _arrays(
     image: Image.Image, grey: bool, alpha: Bytes | None, orientation: int
 ) -> tuple[Bytes, Bytes | None]:
-    """RGB [H, W, 3] and alpha [H, W] of an image with 8 bits a sample, turned upright."""
+    """Return upright RGB [H, W, 3] and alpha [H, W] of an image with 8 bits per sample."""
     width, height = image.size
     shape = (width, height) if orientation >= 5 else (height, width)
     has_alpha = image.has_transparency_data
     mode = ("L" if grey else "RGB") + ("A" if has_alpha else "")
     pixels = np.empty((*shape, 3), np.uint8)
     opacity = np.empty(shape, np.uint8) if has_alpha or alpha is not None else None
-    # Views of the arrays as the image is stored: what is written there lands upright.
+    # Views of the upright arrays in the orientation of the stored image.
     stored = _stored(pixels, orientation)
     stored_opacity = None if opacity is None else _stored(opacity, orientation)
     if stored_opacity is not None and alpha is not None:
@@ -134,7 +138,7 @@ def _arrays(
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         strip = image.crop((0, top, width, bottom))
-        # Pillow cannot go from these two to where we want in one step.
+        # Pillow can't convert these modes in one step.
         strip = strip.convert("LA") if strip.mode == "La" else strip
         strip = strip.convert("RGBA") if strip.mode in ("RGBa", "PA") else strip
         samples = np.asarray(strip if strip.mode == mode else strip.convert(mode))
@@ -146,7 +150,7 @@ def _arrays(
 
 
 def _stored(upright: Bytes, orientation: int) -> Bytes:
-    """A view of an upright array as the EXIF orientation 1..8 says it is stored."""
+    """Return a view of an upright array in the orientation of the stored image, EXIF 1..8."""
     if orientation == 2:
         return upright[:, ::-1]
     if orientation == 3:
@@ -165,7 +169,7 @@ def _stored(upright: Bytes, orientation: int) -> Bytes:
 
 
 def _sample_bits(image: Image.Image) -> int:
-    """Bits of a sample in the file behind an image that is not loaded yet; 8 if unknown."""
+    """Return the bits per sample of an image's file, before it is loaded; 8 if unknown."""
     tiles = getattr(image, "tile", None)
     if not tiles or getattr(image, "format", None) not in ("PNG", "TIFF"):
         return 8
@@ -176,7 +180,7 @@ def _sample_bits(image: Image.Image) -> int:
 
 
 def _reduce(image: Image.Image, bits: int, warnings: list[str]) -> tuple[Bytes, Bytes | None]:
-    """Grey [H, W] and alpha of an image of mode I, F or I;16, with 8 bits a sample."""
+    """Reduce an image of mode I, F or I;16 to 8 bits: grey [H, W] and alpha [H, W] or None."""
     samples = np.asarray(image)
     key = image.info.get("transparency")
     alpha = np.where(samples == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
@@ -187,7 +191,7 @@ def _reduce(image: Image.Image, bits: int, warnings: list[str]) -> tuple[Bytes, 
     finite = samples[np.isfinite(samples)] if image.mode == "F" else samples
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if image.mode == "I" and bits != 16 and 0 <= low <= high <= 255:
-        return samples.astype(np.uint8), alpha  # as good in 8 bits
+        return samples.astype(np.uint8), alpha  # fits 8 bits
     tops = (1, 255) if image.mode == "F" else (65535,)
     top = next((top for top in tops if 0 <= low <= high <= top), None)
     if top is None:
@@ -202,7 +206,7 @@ def _reduce(image: Image.Image, bits: int, warnings: list[str]) -> tuple[Bytes, 
 
 
 def _scaled(samples: npt.NDArray[np.generic], low: float, high: float) -> Bytes:
-    """Samples of low..high as 0..255, rounded; what is no number becomes 0."""
+    """Scale samples from low..high to 0..255 and round them; NaN becomes 0."""
     scaled = samples.astype(np.float32) if samples.dtype.itemsize < 4 else samples.astype(float)
     np.nan_to_num(scaled, copy=False, nan=low, posinf=high, neginf=low)
     scaled -= low

@@ -1,7 +1,6 @@
-"""What travels beside the pixels: ICC profile, EXIF, XMP, and the orientation inside them.
+"""Metadata of pictures: ICC profile, EXIF, XMP, and the orientation in them.
 
-EXIF is patched in place and never written anew, so that maker notes and thumbnails survive. No
-pixels are touched here.
+The orientation in EXIF is patched in place, so that maker notes and thumbnails are kept.
 """
 
 from __future__ import annotations
@@ -20,20 +19,28 @@ EXIF_PREFIX = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>\s*))([1-8])""")
 
-# A TIFF keeps its camera data among tags that describe how its own pixels are stored. These say
-# nothing about a picture that is stored in another way, or are carried as ICC profile and XMP.
+# Tags of a TIFF that describe how its pixels are stored. They do not apply to the decoded picture,
+# or are kept as ICC profile and XMP.
 _TIFF_LAYOUT = frozenset(
     {*range(254, 260), *range(262, 267), 273, 274, *range(277, 282), 284, *range(290, 294), 297}
     | {301, *range(317, 327), 330, *range(332, 335), 336, *range(338, 348), *range(512, 522)}
     | {529, 530, 531, 532, 700, 34675}
 )
 _PHOTOSHOP = frozenset({34377, 37724})
-_DIRECTORIES = frozenset({34665, 34853})  # the tags of EXIF and GPS hold tags of their own
+_DIRECTORIES = frozenset({34665, 34853})  # EXIF and GPS: tags that hold further tags
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """Metadata whose orientation says 1, the orientation it said before, and what was lost."""
+    """Metadata with orientation 1.
+
+    Attributes:
+        icc: ICC profile.
+        exif: EXIF without its prefix.
+        xmp: XMP packet.
+        orientation: The original orientation, 1..8.
+        warnings: What was dropped, one sentence each.
+    """
 
     icc: bytes | None
     exif: bytes | None
@@ -43,9 +50,11 @@ class Metadata:
 
 
 def metadata_of(image: Image.Image, given: Mapping[str, object]) -> Metadata:
-    """The metadata of a loaded image; the caller turns the pixels by `orientation`.
+    """Return the metadata of a loaded image; the caller applies the orientation to the pixels.
 
-    What is given as "icc_profile", "exif" or "xmp" counts in place of what the image has.
+    Args:
+        image: The image.
+        given: "icc_profile", "exif" or "xmp" to use in place of the image's.
     """
     warnings: list[str] = []
     info: dict[Any, object] = dict(image.info)
@@ -61,9 +70,9 @@ def metadata_of(image: Image.Image, given: Mapping[str, object]) -> Metadata:
 
 
 def icc_fits(icc: bytes, grey: bool) -> bool:
-    """Whether an ICC profile describes grey or RGB samples.
+    """Whether an ICC profile applies to grey or RGB samples.
 
-    A grey picture may keep an RGB profile: its three equal channels are colours of that profile.
+    RGB profiles apply to grey pictures too, whose three channels are equal.
     """
     if len(icc) < 128 or icc[36:40] != b"acsp":
         return False
@@ -71,7 +80,7 @@ def icc_fits(icc: bytes, grey: bool) -> bool:
 
 
 def _bytes(value: object) -> bytes:
-    """What a decoder left in `info`, where other programs' files may have put anything."""
+    """Convert a value of `info`, which may have any type, to bytes."""
     if isinstance(value, str):
         return value.encode("utf-8")
     return bytes(value) if isinstance(value, (bytes, bytearray)) else b""
@@ -104,13 +113,13 @@ def _exif_of_tiff(image: TiffImagePlugin.TiffImageFile, warnings: list[str]) -> 
         kept[tag] = dict(tags.get_ifd(tag)) if tag in _DIRECTORIES else tags[tag]
     try:
         return kept.tobytes() if len(kept) else b""
-    except Exception as error:  # tags of other programs can hold anything
+    except Exception as error:  # tags can have any content
         warnings.append(f"its TIFF tags could not be carried and were dropped ({error})")
         return b""
 
 
 def _upright_exif(exif: bytes) -> tuple[int, bytes]:
-    """The orientation that EXIF holds, 0 if none, and the same EXIF with orientation 1."""
+    """Return the orientation in EXIF, 0 if there is none, and EXIF with orientation 1."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None:
         return 0, exif
@@ -125,6 +134,6 @@ def _upright_exif(exif: bytes) -> tuple[int, bytes]:
                 patched = bytearray(exif)
                 struct.pack_into(order + form, patched, entry + 8, 1)
                 return (value if 1 <= value <= 8 else 0), bytes(patched)
-    except struct.error:  # broken EXIF is carried as it is; it turns nothing
+    except struct.error:  # broken EXIF is kept; its orientation is ignored
         pass
     return 0, exif

@@ -1,7 +1,4 @@
-"""A picture as the codecs see it: pixels, alpha and what travels with them.
-
-Only the dataclass and its limits; `_convert` makes pictures from Pillow's images and back.
-"""
+"""The picture of codecs: pixels, alpha and metadata."""
 
 from __future__ import annotations
 
@@ -18,14 +15,14 @@ __all__ = ["PIXEL_LIMIT", "SIDE_LIMIT", "Bytes", "Picture", "check_size", "from_
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 SIDE_LIMIT = 65535
-"""The widest and highest picture a .qtl file can hold, in pixels."""
+"""Maximum width and height of a picture in a .qtl file, in pixels."""
 
 PIXEL_LIMIT = 1 << 30
-"""More pixels than this are refused before anything is allocated: they would take over 7 GB."""
+"""Maximum number of pixels; larger pictures would need more than 7 GB of memory."""
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse a size, in pixels, that a file cannot hold or a machine should not try."""
+    """Raise MediaError if a size in pixels exceeds the limits."""
     if not (1 <= width <= SIDE_LIMIT and 1 <= height <= SIDE_LIMIT):
         raise MediaError(
             f"the picture is {width}x{height} pixels, expected 1..{SIDE_LIMIT} each; "
@@ -40,12 +37,19 @@ def check_size(width: int, height: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An upright picture with 8 bits a sample.
+    """An upright picture with 8 bits per sample.
 
-    pixels: RGB [H, W, 3]; a grey picture has `grey` set and three equal channels
-    alpha: opacity [H, W], 0..255, not multiplied into the pixels
-    icc, exif, xmp: as files carry them; exif starts with its TIFF header, without "Exif\\0\\0"
-    warnings: what was changed or dropped on the way here, a sentence each
+    Attributes:
+        pixels: RGB, uint8 [H, W, 3].
+        alpha: Straight (not premultiplied) alpha, uint8 [H, W].
+        grey: Whether the picture is grey; its three channels are then equal.
+        icc: ICC profile.
+        exif: EXIF from its TIFF header on, without "Exif\\0\\0".
+        xmp: XMP packet.
+        warnings: What was changed or dropped by reading, one sentence each.
+
+    Raises:
+        MediaError: An array has another type or shape, or is too large.
     """
 
     pixels: Bytes
@@ -71,21 +75,28 @@ class Picture:
 
     @property
     def width(self) -> int:
+        """Width in pixels."""
         return int(self.pixels.shape[1])
 
     @property
     def height(self) -> int:
+        """Height in pixels."""
         return int(self.pixels.shape[0])
 
 
 def from_array(array: npt.NDArray[np.uint8]) -> Picture:
-    """A picture from samples [H, W] or [H, W, C], uint8: grey, grey and alpha, RGB, or RGBA.
-
-    An RGB array is not copied.
+    """Create a picture from samples. An RGB array is not copied.
 
     >>> picture = from_array(np.zeros((2, 5, 4), np.uint8))
     >>> picture.width, picture.height, picture.grey, picture.alpha is None
     (5, 2, False, False)
+
+    Args:
+        array: Samples, uint8 [H, W] or [H, W, C]; C is 1 (grey), 2 (grey and alpha), 3 (RGB) or
+            4 (RGB and alpha).
+
+    Raises:
+        MediaError: The array has another type or shape, or is too large.
     """
     array = np.asarray(array)
     samples = array[:, :, None] if array.ndim == 2 else array

@@ -1,8 +1,7 @@
-"""Picture files to pictures.
+"""Reading of picture files.
 
-Files are handed to Pillow's decoders one by one instead of through `Image.open`: only the formats
-named here are tried (none that starts another program), and Pillow's limit on pixels, which is one
-global variable for all threads, stays untouched. Our own limit is `PIXEL_LIMIT`.
+Pillow's decoders are called directly, not through `Image.open`: this limits the formats (some start
+other programs) and avoids Pillow's global limit on pixels. The limit here is `PIXEL_LIMIT`.
 """
 
 from __future__ import annotations
@@ -28,14 +27,18 @@ PICTURE_SUFFIXES: frozenset[str] = frozenset(
 )
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "GIF")
-_BEGINNING = 16  # bytes that Pillow's plugins ask for to know their own
+_BEGINNING = 16  # bytes by which Pillow's plugins identify formats
 
 
 def read(source: str | Path | bytes | BinaryIO) -> Picture:
-    """The picture in a file: JPEG, PNG, WebP, TIFF, BMP, AVIF or GIF.
+    """Read a picture from a JPEG, PNG, WebP, TIFF, BMP, AVIF or GIF file.
 
-    `source` is a path, the bytes of a file, or an open file, which is read from its start if it
-    can be rewound and stays open. MediaError for everything that is no whole picture.
+    Args:
+        source: A path, the bytes of a file, or an open file. An open file is read from its start
+            if it is seekable, and stays open.
+
+    Raises:
+        MediaError: The source is no complete picture, or too large.
     """
     with _opened(source) as file:
         name = f"{os.fspath(source)}" if isinstance(source, (str, Path)) else "the picture"
@@ -68,14 +71,14 @@ def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _identify(file: BinaryIO, name: str) -> ImageFile.ImageFile:
-    """The image in a file, its header read and nothing decoded yet."""
+    """Return the image of a file; only its header is read."""
     Image.init()
     beginning = file.read(_BEGINNING)
     if not beginning:
         raise MediaError(f"{name} is empty")
     for format_name in _FORMATS:
         factory, accept = Image.OPEN.get(format_name, (None, None))
-        # A plugin without its library answers with a sentence instead of True.
+        # A plugin whose library is missing returns a text instead of True.
         if factory and accept and accept(beginning) is True:
             file.seek(0)
             return factory(file, "")
@@ -86,10 +89,10 @@ def _identify(file: BinaryIO, name: str) -> ImageFile.ImageFile:
 
 
 def _avif_has_more_than_8_bits(file: BinaryIO) -> bool:
-    """Whether an AVIF says so; Pillow does not tell. Leaves the file where it was."""
+    """Whether an AVIF file has 10 or 12 bits per sample, which Pillow does not report."""
     position = file.tell()
     file.seek(0)
-    # The av1C box: its name, marker and version, profile and level, then tier and depth bits.
+    # Bytes of the av1C box: marker and version, profile and level, tier and bit depth.
     box = file.read(1 << 16).partition(b"av1C")[2]
     file.seek(position)
     return len(box) > 2 and bool(box[2] & 0x40)

@@ -1,7 +1,4 @@
-"""Pictures to the bytes of PNG, JPEG and WebP files.
-
-Nothing is written to disk here: the caller knows where, and under which temporary name.
-"""
+"""Encoding of pictures as PNG, JPEG and WebP files, in memory."""
 
 from __future__ import annotations
 
@@ -23,9 +20,20 @@ _PILLOW_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
 
 
 def write(picture: Picture, format: str) -> bytes:
-    """The bytes of a "png", a "jpg" (quality 95, no chroma subsampling) or a lossless "webp".
+    """Encode a picture as a file.
 
     What the format can't hold is dropped with a QuantalWarning.
+
+    Args:
+        picture: The picture.
+        format: "png", "jpg" (quality 95, no chroma subsampling) or "webp" (lossless).
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        ArgumentError: The format is unknown.
+        OutputError: The picture is too large for the format.
     """
     if format not in _PILLOW_NAMES:
         raise ArgumentError(f"format {format!r} found, expected {', '.join(_PILLOW_NAMES)}")
@@ -40,7 +48,7 @@ def write(picture: Picture, format: str) -> bytes:
         _drop_what_no_segment_holds(options)
         options |= {"quality": 95, "subsampling": "4:4:4"}
     else:
-        # Colours under full transparency are kept: the file is as lossless as the picture.
+        # exact: keep colours of fully transparent pixels.
         options |= {"lossless": True, "exact": True}
     file = io.BytesIO()
     try:

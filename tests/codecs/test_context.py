@@ -28,8 +28,8 @@ from quantal.entropy.frozen.context import FrozenContext
 from quantal.entropy.models.context_networks import Cells
 from quantal.entropy.orders import Order, gather, scatter
 from quantal.entropy.walk import Writing
-from quantal.planes import bands, pad_edge
 from quantal.errors import ArgumentError, BitstreamError, ModelError, TruncatedError
+from quantal.planes import bands, pad_edge
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -10,8 +10,8 @@ import torch
 
 import quantal
 from quantal.codecs import context, hyperprior
-from quantal.codecs.pyramid.codec import STRIDE, PyramidCodec
 from quantal.codecs.hyperprior import Hyperprior
+from quantal.codecs.pyramid.codec import STRIDE, PyramidCodec
 
 pytestmark = pytest.mark.slow
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from io import BytesIO, StringIO
+
 import pytest
 import torch
 from safetensors.torch import load
 
 import quantal
-from quantal.errors import QuantalError
-from quantal.latents import Latents, to_safetensors
+from quantal.codecs import Latents
+from quantal.errors import ArgumentError, QuantalError
 
 
 @pytest.fixture(scope="module")
@@ -16,10 +18,31 @@ def coded(small_photograph) -> bytes:
     return quantal.compress(small_photograph, quality=40)
 
 
-def test_the_room_is_the_function(coded) -> None:
-    called = quantal.latents(coded)
-    assert isinstance(called, Latents)
-    assert callable(quantal.latents)
+def test_bytes_paths_and_open_files_are_taken(coded, tmp_path) -> None:
+    path = tmp_path / "a.qtl"
+    path.write_bytes(coded)
+    sources = [coded, bytearray(coded), memoryview(coded), path, str(path), BytesIO(coded)]
+    found = [quantal.latents(source) for source in sources]
+    assert all(isinstance(each, Latents) for each in found)
+    assert all(torch.equal(each.y_hat, found[0].y_hat) for each in found)
+    with path.open("rb") as file:
+        assert torch.equal(quantal.latents(file).y_hat, found[0].y_hat)
+    for wrong in (7, None, StringIO("text"), [coded]):
+        with pytest.raises(ArgumentError, match=r"is no \.qtl file"):
+            quantal.latents(wrong)  # type: ignore[arg-type]
+
+
+def test_a_codec_of_ones_own_reads_them(coded) -> None:
+    codec = quantal.load(device="cpu")
+    assert torch.equal(quantal.latents(coded, codec=codec).y_hat, quantal.latents(coded).y_hat)
+    with pytest.raises(QuantalError, match="made by codec"):
+        quantal.latents(coded, codec=quantal.load("hyperprior", "cpu"))
+
+
+def test_latents_can_be_compared_and_hashed(coded) -> None:
+    one, other = quantal.latents(coded), quantal.latents(coded)
+    assert one == one and one != other
+    assert len({one, other}) == 2
 
 
 def test_symbols_are_integers_and_the_geometry_is_the_picture_s(coded) -> None:
@@ -36,7 +59,7 @@ def test_a_loaded_codec_reads_the_same_symbols(coded) -> None:
 
 def test_a_safetensors_file_holds_everything(coded) -> None:
     found = quantal.latents(coded)
-    read = load(to_safetensors(found))
+    read = load(found.to_safetensors())
     assert torch.equal(read["y_hat"], found.y_hat)
     assert torch.equal(read["z_hat"], found.z_hat)
     for index, part in enumerate(found.symbols):

@@ -12,15 +12,12 @@ import torch
 import quantal
 from quantal.codecs.hyperprior.net import HyperpriorConfig, HyperpriorNet
 from quantal.codecs.pyramid.codec import PyramidCodec
-from quantal.codecs.pyramid.weights import write_weights
 from quantal.codecs.pyramid.onnx import export_onnx
-from quantal.entropy.scales import SCALES
 from quantal.errors import ArgumentError
-from quantal.train.exporter import _y_tables, _z_tables
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from small import write_small
+from small import write_small, write_untrained
 
 for package in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(package, reason="comes with the extras `onnx` and `eval`")
@@ -49,8 +46,9 @@ def test_onnxruntime_gives_what_torch_gives(codec, exported, shape) -> None:
     pixels = torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(1))
     analysis, synthesis = (onnxruntime.InferenceSession(str(path)) for path in exported)
     with torch.inference_mode():
-        y = codec.net.analysis(pixels)
-        drawn = codec.net.synthesis(y)
+        networks = codec.networks()
+        y = networks.analysis(pixels)
+        drawn = networks.synthesis(y)
     (y_other,) = analysis.run(None, {"pixels": pixels.numpy()})
     (drawn_other,) = synthesis.run(None, {"y_hat": y.numpy()})
     assert y_other.shape == (batch, codec.latent_channels, height // 16, width // 16)
@@ -62,9 +60,7 @@ def test_onnxruntime_gives_what_torch_gives(codec, exported, shape) -> None:
 def test_a_grid_that_sizes_are_not_free_of_is_named(kind, tmp_path: Path) -> None:
     sizes = {"z_channels": 6, "hyper_width": 8, "mean_width": 8, "scale_width": 8}
     net = HyperpriorNet(HyperpriorConfig((8, 16, 16), (1, 1, 1), **sizes, kind=kind))  # type: ignore[arg-type]
-    net.scale.quantise(True)
-    tables = _y_tables([np.zeros(2001)] * SCALES), _z_tables(net)
-    write_weights(tmp_path / "weights", net, *tables, {})
+    write_untrained(tmp_path / "weights", net)
     codec = quantal.load("hyperprior", "cpu", weights=tmp_path / "weights")
     with pytest.raises(ArgumentError, match=f"kind '{kind}' can't be exported .*; `gated` can"):
         export_onnx(codec, tmp_path / "onnx")

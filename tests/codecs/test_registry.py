@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from skimage import data
 
 import quantal
-from quantal.codecs import CodecEntry, available, registry
-from quantal.container import read
-from quantal.errors import ModelError, QuantalWarning
+from quantal.codecs import CodecEntry, Family, TransformCodec, available, registry
+from quantal.codecs.family import SHIPPED
+from quantal.container import quality_to_rate, read
+from quantal.entropy import FactorizedModel
+from quantal.errors import ArgumentError, ModelError, QuantalWarning
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from small import write_small
 
-MINE = CodecEntry("mine", "Of another package.", "my_package.codec:MyCodec", Path("absent"))
+MINE = Family(
+    "mine", "my_package.codec:MyCodec", (CodecEntry("mine", "Of another package.", Path("absent")),)
+)
+OWN = [info.name for info in available()]
 
-OWN = [name for entry in registry._OWN for name, _ in registry._versions(entry)]
+
+@pytest.fixture(autouse=True)
+def fresh_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Families are collected anew, and what a test registers is forgotten."""
+    monkeypatch.setattr(registry, "_CATALOGUE", registry._Catalogue())
 
 
 def install(monkeypatch: pytest.MonkeyPatch, found: object) -> None:
@@ -51,7 +64,7 @@ def test_a_broken_one_is_left_out_and_named(monkeypatch: pytest.MonkeyPatch, fou
 def test_weights_are_looked_for_where_the_environment_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    entry = registry._OWN[0]
+    entry = CodecEntry("hyperprior", "", SHIPPED / "hyperprior.safetensors")
     monkeypatch.setenv("QUANTAL_WEIGHTS", str(tmp_path))
     assert registry._weights(entry) == entry.weights
     own = tmp_path / "hyperprior.safetensors"
@@ -79,8 +92,9 @@ def test_a_file_finds_the_weights_that_made_it(two_versions: Path) -> None:
         assert read(coded).header.codec == "context-s"
         drawn = np.asarray(quantal.decompress(coded))
         assert np.array_equal(drawn, np.asarray(quantal.load(name).decompress(coded)))
-    with pytest.raises(ModelError, match="--weights"):
+    with pytest.raises(ModelError, match="name the weights that wrote it") as refused:
         quantal.load("context-s").decompress(files["context-s@1"])
+    assert refused.value.code == "weights"
     (two_versions / "context-s@1.safetensors").unlink()
     with pytest.raises(ModelError, match=r"context-s@1\.safetensors"):
         quantal.decompress(files["context-s@1"])
@@ -88,8 +102,151 @@ def test_a_file_finds_the_weights_that_made_it(two_versions: Path) -> None:
 
 def test_earlier_versions_are_listed(two_versions: Path) -> None:
     (two_versions / "context-s@1-beside.safetensors").write_bytes(b"")  # no version of its own
-    assert registry.earlier("context-s") == ("context-s@1",)
+    assert [n for n in registry.names() if n.startswith("context-s@")] == ["context-s@1"]
     names = [info.name for info in available()]
     assert names.index("context-s@1") == names.index("context-s") + 1
     with pytest.raises(ModelError, match="there is no codec 'context-s@2'"):
         quantal.load("context-s@2")
+
+
+def test_opening_a_file_of_earlier_weights_builds_one_network(
+    two_versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coded = quantal.load("context-s@1").compress(data.astronaut()[:70, :90])
+    built = []
+    build = registry._build
+    monkeypatch.setattr(registry, "_LOADED", registry._Loaded(4))
+    monkeypatch.setattr(registry, "_build", lambda *args: built.append(args[0]) or build(*args))
+    quantal.decompress(coded)
+    assert built == ["context-s@1"]
+
+
+# -- loading -----------------------------------------------------------------------------------
+
+
+def test_loading_neither_uses_nor_moves_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even for a moment: another thread would see the same numbers twice."""
+    monkeypatch.setattr(registry, "_LOADED", registry._Loaded(4))
+    before = torch.get_rng_state()
+    moved = []
+    for name in ("manual_seed", "set_rng_state", "seed"):
+        monkeypatch.setattr(torch.random, name, lambda *_: moved.append(1))
+    monkeypatch.setattr(torch, "set_rng_state", lambda *_: moved.append(1))
+    for name in ("hyperprior", "context-s", "vq", "tokens"):
+        quantal.load(name, "cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not moved
+
+
+def test_loads_in_parallel_make_no_number_a_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_LOADED", registry._Loaded(16))
+    done = threading.Event()
+    drawn: list[float] = []
+
+    def draw() -> None:
+        while not done.is_set():
+            drawn.extend(torch.rand(64, dtype=torch.float64).tolist())
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    with ThreadPoolExecutor(4) as pool:
+        names = ("hyperprior", "context-s", "tokens", "context-m")
+        list(pool.map(lambda name: quantal.load(name, "cpu"), names))
+    done.set()
+    thread.join()
+    assert len(set(drawn)) == len(drawn) > 0
+
+
+def test_first_loads_at_once_build_one_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_LOADED", registry._Loaded(4))
+    built = []
+    build = registry._build
+
+    def slowly(*args: object) -> object:
+        built.append(args[0])
+        time.sleep(0.05)
+        return build(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(registry, "_build", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: quantal.load("context-s", "cpu"), range(4)))
+    assert built == ["context-s"]
+    assert len(set(map(id, found))) == 1
+
+
+def test_a_load_that_fails_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"nothing")
+    for _ in range(2):
+        with pytest.raises(ModelError, match="can't be read"):
+            quantal.load("context-s", "cpu", weights=path)
+
+
+def test_more_codecs_than_are_kept_do_not_thrash_those_in_use() -> None:
+    kept = registry._Loaded(3)
+    built: list[int] = []
+
+    def get(key: int) -> None:
+        kept.get(key, lambda: built.append(key))  # type: ignore[arg-type, return-value]
+
+    for key in (1, 2, 3, 1, 4, 1, 5, 1):
+        get(key)
+    assert built == [1, 2, 3, 4, 5]
+
+
+def test_changing_the_networks_of_a_codec_changes_no_other_load() -> None:
+    codec = quantal.load("hyperprior", "cpu")
+    before = codec.compress(data.astronaut()[:64, :64])
+    networks = codec.networks()  # type: ignore[attr-defined]
+    with torch.no_grad():
+        for parameter in networks.parameters():
+            parameter.zero_()
+    assert quantal.load("hyperprior", "cpu").compress(data.astronaut()[:64, :64]) == before
+
+
+# -- codecs of a running process -----------------------------------------------------------------
+
+
+def tiny_codec(name: str = "tiny") -> TransformCodec:
+    """Four channels of 8x8 means, coded by themselves."""
+    torch.manual_seed(2)
+    analysis = torch.nn.Conv2d(3, 4, 8, 8).requires_grad_(False)
+    synthesis = torch.nn.ConvTranspose2d(4, 3, 8, 8).requires_grad_(False)
+    return TransformCodec(name, analysis, synthesis, FactorizedModel(4).freeze(), 8)
+
+
+def test_a_registered_codec_is_known_everywhere() -> None:
+    codec = tiny_codec()
+    registry.register(codec)
+    assert quantal.load("tiny") is codec
+    assert "tiny" in registry.names() and "tiny" in [info.name for info in available()]
+    coded = quantal.compress(data.astronaut()[:50, :70], "tiny", quality=80)
+    assert read(coded).header.codec == "tiny"
+    assert quantal.decompress(coded).size == (70, 50)
+    assert quantal.latents(coded).y_hat.shape == (4, 7, 9)
+    other = tiny_codec()
+    registry.register(other)
+    assert quantal.load("tiny") is other
+
+
+@pytest.mark.parametrize("name", ["context-m", "UPPER", "", "a" * 24])
+def test_names_that_cannot_be_registered_are_refused(name: str) -> None:
+    with pytest.raises(ArgumentError):
+        registry.register(tiny_codec(name))
+
+
+def test_what_is_no_codec_cannot_be_registered() -> None:
+    with pytest.raises(ArgumentError, match="str is no codec"):
+        registry.register("context-m")  # type: ignore[arg-type]
+
+
+def test_a_codec_with_one_rate_refuses_other_qualities() -> None:
+    codec = tiny_codec()
+    codec.rates = (quality_to_rate(40),)
+    pixels = data.astronaut()[:50, :70]
+    assert read(codec.compress(pixels)).header.rate == quality_to_rate(40)
+    assert codec.compress(pixels, quality=40) == codec.compress(pixels)
+    with pytest.raises(ArgumentError, match="single rate: quality 40, not 60"):
+        codec.compress(pixels, quality=60)
+    with pytest.raises(ArgumentError, match="single rate"):
+        codec.compress(pixels, bpp=1.0)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import quantal
-from quantal.codecs.tokens.net import indices_of, signs_of
 from quantal.codecs.tokens import Tokens
+from quantal.codecs.tokens.net import indices_of, signs_of
 from quantal.errors import ArgumentError, BitstreamError, CorruptError, TruncatedError
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -18,10 +18,10 @@ from PIL import Image
 import quantal
 from quantal import container
 from quantal.codecs import _vq_draw, _vq_stream
+from quantal.codecs.vq import Vq, concealment_file
 from quantal.codecs.vq.maps import Step, cells_of
 from quantal.codecs.vq.stream import pack, pack_banded, unpack, unpack_damaged
 from quantal.codecs.vq.weights import read_vq_weights
-from quantal.codecs.vq import Vq, concealment_file
 from quantal.entropy.coder import Encoder
 from quantal.entropy.indices import ABSENT
 from quantal.errors import (

@@ -1,4 +1,4 @@
-"""The header, field by field: extremes, canonical forms, and refusals that say what is wrong."""
+"""Fields of the header: extreme values, canonical encodings, and errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def patched(offset: int, value: bytes) -> bytes:
         {"grey": True},
     ],
 )
-def test_extremes_come_back(changes: dict[str, Any]) -> None:
+def test_extreme_values_round_trip(changes: dict[str, Any]) -> None:
     header = replace(HEADER, **changes)
     assert unpack_header(Cursor(pack_header(header))) == header
 
@@ -66,7 +66,7 @@ def test_extremes_come_back(changes: dict[str, Any]) -> None:
         {"grey": 2},
     ],
 )
-def test_impossible_values_are_not_written(changes: dict[str, Any]) -> None:
+def test_invalid_values_are_not_written(changes: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError, match="found"):
         container.write(replace(HEADER, **changes), [Part("image", b"")])
 
@@ -85,7 +85,7 @@ def test_impossible_values_are_not_written(changes: dict[str, Any]) -> None:
         (4, b"\xff", UnsupportedVersionError, "version 255 found"),
     ],
 )
-def test_values_outside_a_field_are_refused(
+def test_values_that_are_not_allowed_are_errors(
     offset: int, value: bytes, error: type[BitstreamError], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -103,7 +103,7 @@ def test_the_flags_share_a_byte() -> None:
 
 
 @given(st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.", min_size=1, max_size=23))
-def test_names_come_back_from_radix_40(name: str) -> None:
+def test_names_round_trip_in_radix_40(name: str) -> None:
     sink = Sink()
     Symbols40().write(sink, name)
     assert len(sink.data) == 2 * (len(name) // 3 + 1)

@@ -1,4 +1,4 @@
-"""Whole .qtl files: what is written comes back, and no damage goes unnoticed."""
+"""Files: round trips, and detection of all damage."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ part_lists = st.builds(
 
 
 @given(headers, part_lists)
-def test_what_is_written_comes_back(header: Header, parts: list[Part]) -> None:
+def test_files_round_trip(header: Header, parts: list[Part]) -> None:
     data = container.write(header, parts)
     file = container.read(data)
     assert file.header == header
@@ -69,13 +69,13 @@ def test_the_longest_header_fills_the_limit() -> None:
 
 
 @given(st.binary(max_size=80))
-def test_any_bytes_are_an_error_of_ours(data: bytes) -> None:
+def test_any_bytes_raise_a_bitstream_error(data: bytes) -> None:
     with pytest.raises(BitstreamError):
         container.read(data)
 
 
 @given(st.binary(max_size=80))
-def test_any_bytes_after_a_good_beginning_are_an_error_of_ours(data: bytes) -> None:
+def test_any_bytes_after_a_valid_start_raise_a_bitstream_error(data: bytes) -> None:
     with pytest.raises(BitstreamError):
         container.read(SMALL[:18] + data)
 
@@ -106,7 +106,7 @@ def test_trailing_bytes_are_corrupt() -> None:
         container.read(SMALL + b"\0")
 
 
-def test_an_empty_file_is_said_to_be_empty() -> None:
+def test_the_error_of_an_empty_file() -> None:
     with pytest.raises(TruncatedError, match="the file is empty"):
         container.probe(b"")
 
@@ -154,7 +154,7 @@ def test_a_picture_without_metadata_costs_at_most_32_bytes(size: int) -> None:
 
 
 def test_even_a_large_payload_costs_at_most_32_bytes() -> None:
-    # A length of 2^28 - 1 takes four bytes; the payload itself need not be made.
+    # A length of 2^28 - 1 has four bytes; the payload is not created.
     one = container.probe(container.write(HEADER, [Part("image", b"")])).header_bytes
     assert one + 3 + 4 <= 32
 
@@ -176,7 +176,7 @@ def test_parts_are_written_in_the_order_of_the_directory() -> None:
         ([Part("image", b""), Part("sound", b"")], "'sound' found"),
     ],
 )
-def test_impossible_parts_are_refused(parts: list[Part], message: str) -> None:
+def test_invalid_parts_are_errors(parts: list[Part], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         container.write(HEADER, parts)
 
@@ -205,7 +205,7 @@ def test_bpp_counts_the_whole_file() -> None:
     assert info.quality == 60
 
 
-def test_a_cut_file_gives_what_is_there_of_its_image_part_if_asked() -> None:
+def test_a_cut_file_has_the_start_of_its_image_part() -> None:
     image, exif = bytes(range(100)), b"exif"
     whole = container.write(HEADER, [container.Part("image", image), container.Part("exif", exif)])
     start = container.probe(whole).parts[0].offset
@@ -222,7 +222,7 @@ def test_a_cut_file_gives_what_is_there_of_its_image_part_if_asked() -> None:
                 container.read(cut)
 
 
-def test_what_is_whole_of_a_cut_file_is_checked() -> None:
+def test_complete_parts_of_a_cut_file_are_checked() -> None:
     parts = [container.Part("image", b"coded"), container.Part("exif", b"exif")]
     data = bytearray(container.write(HEADER, parts)[:-2])
     data[container.probe(bytes(data), cut=True).parts[0].offset] ^= 1

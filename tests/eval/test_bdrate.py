@@ -1,4 +1,4 @@
-"""BD-rate: right on curves whose answer is known, refused with the reason elsewhere."""
+"""BD-rate: values of curves with known deltas, and errors of invalid curves."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_scaling_any_curve(rates: list[float], decibels: list[float], factor: fl
     assert (1 + there / 100) * (1 + back / 100) == pytest.approx(1.0)
 
 
-def test_order_and_repetition_of_points_mean_nothing() -> None:
+def test_order_and_repetition_of_points_do_not_matter() -> None:
     shuffled = np.array([3, 0, 4, 1, 2, 0, 3])
     found = bd(BPP, DB, (BPP * 0.8)[shuffled], DB[shuffled])
     assert found.percent == pytest.approx(-20.0)
@@ -133,7 +133,7 @@ def test_ms_ssim_is_compared_in_decibels() -> None:
     assert found.interval is None
 
 
-def test_confidence_holds_the_figure_and_comes_out_the_same() -> None:
+def test_intervals_contain_the_estimate_and_are_reproducible() -> None:
     random = np.random.default_rng(3)
     psnr = DB + random.normal(0, 2, (24, 1))
     factors = 0.8 + random.normal(0, 0.05, (24, 1))
@@ -145,13 +145,13 @@ def test_confidence_holds_the_figure_and_comes_out_the_same() -> None:
     assert found.interval[1] - found.interval[0] < 8
     assert found.pictures == 24
     assert compare(test, anchor, resamples=300) == found
-    # The same factor on every picture: however they are drawn, the answer stays.
+    # With the same factor on every picture, all resamples have the same value.
     certain = compare(sheet(BPP * np.full((24, 1), 0.7), psnr), anchor, resamples=50)
     assert certain.interval == pytest.approx((-30.0, -30.0))
 
 
 def test_only_pictures_that_both_coded_count() -> None:
-    """The test failed on the hard picture; the anchor is not charged for it either."""
+    """The test failed on the difficult picture, which is then excluded for the anchor too."""
     easy, hard = DB + 3, DB - 8
     anchor = sheet(np.stack((BPP, BPP)), np.stack((easy, hard)), ("easy", "hard"))
     test = sheet(BPP[None] / 2, easy[None], ("easy",))
@@ -177,7 +177,7 @@ def test_bd_quality_needs_shared_rates_too() -> None:
     assert found.percent > 100 and math.isnan(found.quality)
 
 
-def test_no_confidence_from_a_handful_of_pictures() -> None:
+def test_no_interval_with_few_pictures() -> None:
     few = sheet(np.tile(BPP, (4, 1)), np.tile(DB, (4, 1)))
     assert compare(few, few).interval is None
 

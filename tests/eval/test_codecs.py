@@ -1,4 +1,4 @@
-"""Every codec under one roof: specs, real bytes, any size."""
+"""Codecs under evaluation: specs, files, any size of picture."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ def squared_error(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("spec", LOSSY)
-def test_more_quality_costs_more_and_shows_more(spec: str, pixels: np.ndarray) -> None:
+def test_a_higher_quality_is_larger_and_better(spec: str, pixels: np.ndarray) -> None:
     coder = codec(spec)
     low, high = coder.qualities[1], coder.qualities[-2]
-    cheap, dear = coder.encode(pixels, low), coder.encode(pixels, high)
-    assert len(cheap) < len(dear)
-    coarse, fine = coder.decode(cheap), coder.decode(dear)
+    small, large = coder.encode(pixels, low), coder.encode(pixels, high)
+    assert len(small) < len(large)
+    coarse, fine = coder.decode(small), coder.decode(large)
     assert coarse.shape == fine.shape == pixels.shape
     assert squared_error(fine, pixels) < squared_error(coarse, pixels)
-    assert squared_error(fine, pixels) < 65.0  # 30 dB: it is this picture and no other
+    assert squared_error(fine, pixels) < 65.0  # 30 dB: it is the right picture
 
 
 @pytest.mark.parametrize("spec", LOSSLESS)
@@ -92,14 +92,14 @@ def resized(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
 def test_a_scaled_file_is_that_of_the_small_picture_and_the_size(
     spec: str, scale: int, pixels: np.ndarray
 ) -> None:
-    """Every byte that the decoder needs is in the file, and no other."""
+    """The file has exactly the bytes that the decoder needs."""
     pixels = pixels[:77, :98]
     height, width = pixels.shape[:2]
     small = resized(pixels, -(-width // scale), -(-height // scale))
     plain, coder = codec(spec), scaled(spec, scale)
     quality = coder.qualities[-4]
     data, of_small = coder.encode(pixels, quality), plain.encode(small, quality)
-    own = 4 if spec.startswith(("hevc", "av1")) else 0  # these tell the size anyway
+    own = 4 if spec.startswith(("hevc", "av1")) else 0  # these always store the size
     assert data == struct.pack(">HH", width, height) + of_small[own:]
     assert np.array_equal(coder.decode(data), resized(plain.decode(of_small), width, height))
 
@@ -114,14 +114,14 @@ def test_a_scaled_picture_of_any_size(spec: str, size: tuple[int, int], pixels: 
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), scale=st.sampled_from([1, 2, 4]))
-def test_a_flat_picture_stays_what_it_is_at_any_scale(height: int, width: int, scale: int) -> None:
+def test_a_flat_picture_is_unchanged_at_any_scale(height: int, width: int, scale: int) -> None:
     flat = np.full((height, width, 3), 128, np.uint8)
     coder = scaled("jpeg", scale)
     assert np.array_equal(coder.decode(coder.encode(flat, 90)), flat)
 
 
-def test_a_scaled_picture_is_where_it_was(pixels: np.ndarray) -> None:
-    """It loses details and nothing else: a shift of a pixel would cost much more."""
+def test_scaling_does_not_shift_a_picture(pixels: np.ndarray) -> None:
+    """It loses only details: a shift by one pixel would cause a larger error."""
     fine = {scale: scaled("jxl", scale) for scale in (1, 2, 4)}
     losses = [squared_error(c.decode(c.encode(pixels, 96)), pixels) for c in fine.values()]
     assert losses == sorted(losses)
@@ -135,14 +135,14 @@ def test_scaling_reaches_rates_below_the_lowest_quality(pixels: np.ndarray) -> N
 
 
 @pytest.mark.parametrize("spec", LOSSY)
-def test_the_usual_qualities_rise_within_the_limits(spec: str) -> None:
+def test_default_qualities_ascend_within_the_limits(spec: str) -> None:
     coder = codec(spec)
     assert list(coder.qualities) == sorted(set(coder.qualities))
     assert coder.limits[0] <= coder.qualities[0] < coder.qualities[-1] <= coder.limits[1]
 
 
-def test_chroma_is_where_it_was(pixels: np.ndarray) -> None:
-    """Full-range planes there and back, finely quantised: colour neither shifts nor fades."""
+def test_chroma_keeps_its_mean(pixels: np.ndarray) -> None:
+    """Full-range planes at a fine quantiser: the mean colour stays the same."""
     for bits in (8, 10):
         coder = codec(f"hevc:preset=fast,subsampling=4:4:4,bits={bits}")
         drawn = coder.decode(coder.encode(pixels, 50)).astype(int)
@@ -150,13 +150,13 @@ def test_chroma_is_where_it_was(pixels: np.ndarray) -> None:
 
 
 def test_video_streams_carry_no_settings(pixels: np.ndarray) -> None:
-    """x265 would write its options, 2 kB of text, into every stream, and spoil low rates."""
+    """x265 writes its options, 2 kB of text, into every stream by default."""
     data = codec("hevc").encode(pixels, 0)
     assert b"x265" not in data
     assert len(data) < 300
 
 
-def test_a_label_says_no_more_than_it_must() -> None:
+def test_a_label_has_no_default_options() -> None:
     assert codec("avif").label == "avif"
     assert codec("avif:speed=6").label == "avif"  # which is the default
     assert codec("avif:subsampling=4:4:4,speed=4").label == "avif:speed=4,subsampling=4:4:4"
@@ -176,7 +176,7 @@ def test_options_change_the_bytes(pixels: np.ndarray) -> None:
         assert codec(plain).encode(pixels, 30) != codec(other).encode(pixels, 30)
 
 
-def test_ours_without_rounding(pixels: np.ndarray) -> None:
+def test_learned_codecs_without_rounding(pixels: np.ndarray) -> None:
     rounded, floating = codec("hyperprior"), codec("hyperprior:rounded=no")
     data = rounded.encode(pixels, 60)
     drawn = floating.decode(data)
@@ -194,13 +194,13 @@ def test_versions_name_the_library_or_the_model() -> None:
     ("spec", "message"),
     [
         ("avfi", "did you mean 'avif'"),
-        ("", "is no codec|there is no codec"),
+        ("", "unknown codec"),
         ("avif:sped=4", "did you mean 'speed'"),
         ("avif:speed=11", "expected one of 0..10"),
-        ("avif:speed", "no option=value"),
+        ("avif:speed", "expected option=value"),
         ("jpeg:subsampling=4:1:1", "4:2:0, 4:2:2, 4:4:4"),
         ("avif:scale=3", r"scale is '3', expected one of 1, 2, 4"),
-        *((f"{name}:scale=2", "'scale' is no option") for name in LOSSLESS),
+        *((f"{name}:scale=2", "unknown option of codec .*: 'scale'") for name in LOSSLESS),
         ("av1:subsampling=4:4:4", "avif:subsampling=4:4:4"),
     ],
 )
@@ -225,7 +225,7 @@ def test_specs_in_a_list() -> None:
 
 
 @given(st.lists(st.sampled_from(["jpeg", "webp:method=2", "avif:speed=4,subsampling=4:4:4"])))
-def test_lists_come_apart_as_they_were_put_together(specs: list[str]) -> None:
+def test_lists_of_specs_are_split_at_the_right_commas(specs: list[str]) -> None:
     assert split_specs(",".join(specs)) == specs
 
 

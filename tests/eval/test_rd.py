@@ -1,4 +1,4 @@
-"""The run behind `quantal eval rd`: what is measured, kept, gone on with, and survived."""
+"""Rate-distortion measurements: rows, resumed runs, failures and invalid arguments."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_over_processes_the_figures_are_the_same(folder: Path) -> None:
     ]
 
 
-def test_an_interrupted_run_goes_on(folder: Path) -> None:
+def test_an_interrupted_run_is_resumed(folder: Path) -> None:
     journal = folder.parent / "out" / rd.JOURNAL
 
     def stop(done: int, total: int, row: Row) -> None:
@@ -89,7 +89,7 @@ def test_an_interrupted_run_goes_on(folder: Path) -> None:
         measure_rd(plan(folder), stop)
     kept = journal.read_bytes()
     assert kept.count(b"\n") == 10
-    journal.write_bytes(kept[:-7])  # as if the power went while the last was written
+    journal.write_bytes(kept[:-7])  # as after a power failure
     result, new = measured(plan(folder))
     assert len(new) == 24 - 9 and len(result.rows) == 24
     again, new = measured(plan(folder))
@@ -105,24 +105,24 @@ def test_only_what_changed_is_measured_again(folder: Path, small_photograph: Ima
 
 
 def test_a_codec_that_fails_on_one_picture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = Jpeg.encode
+    encode = Jpeg.encode
 
-    def fussy(self: Jpeg, image: np.ndarray, quality: float) -> bytes:
+    def failing(self: Jpeg, image: np.ndarray, quality: float) -> bytes:
         if image.shape[1] == 97 and quality == 40:
             raise RuntimeError("not that one")
-        return honest(self, image, quality)
+        return encode(self, image, quality)
 
-    monkeypatch.setattr(Jpeg, "encode", fussy)
+    monkeypatch.setattr(Jpeg, "encode", failing)
     result = measure_rd(plan(folder))
     (failure,) = result.failures
     assert (failure.codec, failure.picture, failure.quality) == ("jpeg", "2.png", 40)
     assert failure.error == "RuntimeError: not that one"
-    # A mean must rest on the same pictures at every quality.
+    # Means are over the same pictures at every quality.
     assert result.curves["jpeg"].pictures == 2 and result.curves["webp"].pictures == 3
     assert "not that one" in result.sheets["jpeg"].left_out["2.png"]
     both = result.compare("webp", "jpeg", "psnr")
     assert not isinstance(both, str) and both.pictures == 2
-    monkeypatch.setattr(Jpeg, "encode", honest)
+    monkeypatch.setattr(Jpeg, "encode", encode)
     assert len(measured(plan(folder))[1]) == 1  # failures are tried again
 
 
@@ -141,21 +141,21 @@ def test_a_decoder_that_gives_another_size(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_a_crash_costs_one_quality_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that dies takes its whole task along; the task is then tried piece by piece."""
+    """If a worker dies, its task is tried again quality by quality."""
 
-    def mortal(function: Any, tasks: list[Any], **_: Any) -> Iterator[tuple[Any, Any]]:
+    def dying(function: Any, tasks: list[Any], **_: Any) -> Iterator[tuple[Any, Any]]:
         for task in tasks:
             dies = task.codec == "webp" and task.name == "0.png" and 60 in task.qualities
             yield task, Failure("its process died") if dies else function(task)
 
-    monkeypatch.setattr(rd, "spread", mortal)
+    monkeypatch.setattr(rd, "spread", dying)
     result = measure_rd(plan(folder, jobs=2))
     assert [(r.picture, r.quality, r.error) for r in result.failures] == [
         ("0.png", 60, "its process died")
     ]
 
 
-def test_pictures_that_codecs_or_metrics_cannot_take(tmp_path: Path) -> None:
+def test_pictures_that_codecs_or_metrics_reject(tmp_path: Path) -> None:
     data = tmp_path / "odd"
     data.mkdir()
     Image.new("RGB", (1, 1), (9, 200, 30)).save(data / "dot.png")
@@ -170,7 +170,7 @@ def test_pictures_that_codecs_or_metrics_cannot_take(tmp_path: Path) -> None:
         "alpha is not measured, only the colours below it: alpha.png",
         "a picture that has no MS-SSIM, as others have is left out of all means: dot.png",
     )
-    # Rate and quality of a curve rest on the same pictures: the one that has every metric.
+    # Rate and quality are means over the same pictures: the one with every metric.
     curve = result.curves["webp"]
     own = [r for r in result.rows if (r.codec, r.picture) == ("webp", "alpha.png")]
     assert curve.pictures == 1
@@ -190,8 +190,8 @@ def test_a_metric_that_no_picture_has(tmp_path: Path, small_photograph: Image.Im
     assert not isinstance(result.compare("webp", "jpeg", "psnr"), str)
 
 
-def test_a_picture_that_took_anothers_name(folder: Path, photograph: Image.Image) -> None:
-    """In one process, and at once: its pixels must not come from a cache."""
+def test_a_picture_that_was_replaced(folder: Path, photograph: Image.Image) -> None:
+    """In one process and immediately: its pixels must not come from a cache."""
     before = measure_rd(plan(folder, codecs=("jpeg",)))
     photograph.crop((0, 0, 97, 71)).save(folder / "2.png")
     after = measure_rd(plan(folder, codecs=("jpeg",)))
@@ -199,7 +199,7 @@ def test_a_picture_that_took_anothers_name(folder: Path, photograph: Image.Image
     assert [r.bytes for r in before.rows[8:]] != [r.bytes for r in after.rows[8:]]
 
 
-def test_rows_tell_of_their_run(folder: Path) -> None:
+def test_rows_describe_their_run(folder: Path) -> None:
     first = measure_rd(plan(folder, codecs=("jpeg",)))
     assert len({row.run for row in first.rows}) == 1 and first.notes == ()
     second = measure_rd(plan(folder, codecs=("jpeg", "webp"), threads=2))
@@ -243,13 +243,13 @@ def test_lossless_codecs_are_one_point(folder: Path) -> None:
         ({"qualities": {"jpge": (20.0,)}}, ArgumentError, "did you mean 'jpeg'"),
         ({"qualities": {"": (20.5,)}}, ArgumentError, "its qualities are whole numbers"),
         ({"metrics": ()}, ArgumentError, "no metric was named"),
-        ({"anchor": "avif"}, ArgumentError, "not among what is compared: jpeg, webp"),
-        ({"mean": "geometric"}, ArgumentError, "none of picture, mse"),
+        ({"anchor": "avif"}, ArgumentError, "not among the curves: jpeg, webp"),
+        ({"mean": "geometric"}, ArgumentError, "expected one of picture, mse"),
         ({"references": (Path("nowhere"),)}, EvaluationError, "no published curves at nowhere"),
         ({"data": Path("nowhere")}, EvaluationError, "there is no nowhere"),
     ],
 )
-def test_what_cannot_be_meant_is_said_before_any_work(
+def test_invalid_arguments_raise_errors_before_any_work(
     folder: Path, changes: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -258,10 +258,10 @@ def test_what_cannot_be_meant_is_said_before_any_work(
 
 
 def test_folders_without_pictures(tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match="holds no pictures but no file"):
+    with pytest.raises(EvaluationError, match="holds no pictures, and no other files"):
         find_pictures(tmp_path)
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(EvaluationError, match=r"but other files \(\.txt\)"):
+    with pytest.raises(EvaluationError, match=r"only other files \(\.txt\)"):
         find_pictures(tmp_path)
     (tmp_path / "images").mkdir()
     with pytest.raises(EvaluationError, match="its folders are images: name one"):
@@ -272,7 +272,7 @@ def test_results_among_the_pictures(folder: Path) -> None:
     with pytest.raises(ArgumentError, match="holds the pictures"):
         measure_rd(plan(folder, out=folder))
     (folder.parent / "file").write_text("x")
-    with pytest.raises(OutputError, match="can't be made a folder"):
+    with pytest.raises(OutputError, match="can't be created as a folder"):
         measure_rd(plan(folder, out=folder.parent / "file"))
 
 
@@ -280,7 +280,7 @@ def test_an_output_folder_of_something_else(folder: Path) -> None:
     out = folder.parent / "out"
     out.mkdir()
     (out / rd.JOURNAL).write_text('{"step": 1}\n')
-    with pytest.raises(EvaluationError, match="something else than measurements"):
+    with pytest.raises(EvaluationError, match="other data than measurements"):
         measure_rd(plan(folder))
 
 
@@ -301,7 +301,7 @@ def test_published_curves_as_anchor(folder: Path) -> None:
     for bpp in ([0.2, None, 1.0, 2.0], [0.2, -4.0, 1.0, 2.0], [math.nan] * 4):
         document_["results"] = results | {"bpp": bpp}
         file.write_text(json.dumps(document_))
-        with pytest.raises(EvaluationError, match="something else than numbers above 0"):
+        with pytest.raises(EvaluationError, match="not numbers above 0"):
             measure_rd(plan(folder, references=(file,)))
     other = folder.parent / "other"
     other.mkdir()
@@ -312,7 +312,7 @@ def test_published_curves_as_anchor(folder: Path) -> None:
         measure_rd(plan(folder, references=(file, other)))
 
 
-def test_tables_come_back_as_they_were(folder: Path, tmp_path: Path) -> None:
+def test_tables_round_trip(folder: Path, tmp_path: Path) -> None:
     rows = [row.flat() for row in measure_rd(plan(folder, codecs=("jpeg", "png"))).rows]
     text, binary = write_tables(rows, tmp_path / "rows")
     assert read_table(binary) == rows
@@ -322,10 +322,10 @@ def test_tables_come_back_as_they_were(folder: Path, tmp_path: Path) -> None:
 
 
 def test_memory_is_that_of_the_call(folder: Path, photograph: Image.Image) -> None:
-    """A megapixel takes at least its own pixels; where the system doesn't tell, nothing is said."""
+    """A megapixel needs at least the memory of its pixels."""
     photograph.resize((1200, 900)).save(folder / "large.png")
     result = measure_rd(plan(folder, codecs=("hyperprior",), qualities={"": (50.0,)}))
     megabytes = {row.picture: row.decode_mb for row in result.rows}
     if megabytes["large.png"] is None:
-        pytest.skip("this system doesn't tell a process's peak of memory")
+        pytest.skip("this system does not report peak memory")
     assert megabytes["large.png"] > 3.2

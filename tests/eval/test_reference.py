@@ -1,4 +1,4 @@
-"""Our harness against curves that others published of the same codec on the same pictures."""
+"""Measured curves against published curves of the same codec on the same pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PUBLISHED = SHARED / "reference" / "compressai" / "image" / "kodak"
 
 pytestmark = pytest.mark.skipif(
     not (KODAK.is_dir() and PUBLISHED.is_dir()),
-    reason="Kodak's pictures and the published curves stand beside the project, never in it",
+    reason="Kodak's pictures and the published curves are not part of the repository",
 )
 
 

@@ -1,4 +1,4 @@
-"""Tasks over processes: a crash, a hang and an exception are each one task's own affair."""
+"""Tasks in worker processes: a crash, a hang or an exception affects one task only."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from quantal.eval.journal import Journal
 from quantal.eval.work import Failure, spread
 
 
-def troublesome(task: str) -> str:
+def failing(task: str) -> str:
     if task == "raises":
         raise ValueError("no\nsuch thing")
     if task == "ours":
-        raise EvaluationError("told in full")
+        raise EvaluationError("the whole message")
     if task == "crashes":
         os._exit(7)
     if task == "hangs":
@@ -27,12 +27,12 @@ def troublesome(task: str) -> str:
     return task.upper()
 
 
-def test_one_bad_task_leaves_the_others_alone() -> None:
+def test_a_failing_task_does_not_affect_others() -> None:
     tasks = ["a", "raises", "crashes", "b", "hangs", "c", "ours", "d"]
-    results = dict(spread(troublesome, tasks, jobs=2, timeout=8))
+    results = dict(spread(failing, tasks, jobs=2, timeout=8))
     assert [results[t] for t in "abcd"] == ["A", "B", "C", "D"]
     assert results["raises"] == Failure("ValueError: no such thing")
-    assert results["ours"] == Failure("told in full")
+    assert results["ours"] == Failure("the whole message")
     assert results["crashes"] == Failure("its process died (exit status 7)")
     assert results["hangs"] == Failure("gave no answer within 8 s and was stopped")
 
@@ -46,7 +46,7 @@ def run(script: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_script_without_a_guard(tmp_path: Path) -> None:
-    """Each worker imports the script, which would start workers: said, not tried for ever."""
+    """Each worker imports the script, which would start workers; an error explains it."""
     script = tmp_path / "script.py"
     script.write_text(
         "from quantal.eval.work import spread\n"
@@ -65,7 +65,7 @@ def test_a_script_without_a_guard(tmp_path: Path) -> None:
     assert done.stdout.strip() == "{1: 2, 2: 4}"
 
 
-def test_a_process_that_never_begins_is_given_up(tmp_path: Path) -> None:
+def test_a_process_that_never_starts_raises_an_error(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import time\n"
@@ -80,23 +80,23 @@ def test_a_process_that_never_begins_is_given_up(tmp_path: Path) -> None:
     assert "no worker process starts" in done.stderr
 
 
-def test_a_crash_at_once_and_often() -> None:
+def test_repeated_immediate_crashes() -> None:
     tasks = [*["crashes"] * 3, "a", "b"]
-    results = list(spread(troublesome, tasks, jobs=1))
+    results = list(spread(failing, tasks, jobs=1))
     assert sorted(r for _, r in results if isinstance(r, str)) == ["A", "B"]
     assert sum(isinstance(r, Failure) and "died" in r.reason for _, r in results) == 3
 
 
 def test_in_this_process() -> None:
-    results = list(spread(troublesome, ["a", "raises", "b"], jobs=0))
+    results = list(spread(failing, ["a", "raises", "b"], jobs=0))
     assert results == [("a", "A"), ("raises", Failure("ValueError: no such thing")), ("b", "B")]
 
 
 def test_nothing_to_do() -> None:
-    assert list(spread(troublesome, [], jobs=2)) == []
+    assert list(spread(failing, [], jobs=2)) == []
 
 
-def test_a_journal_goes_on_after_a_cut_line(tmp_path: Path) -> None:
+def test_a_journal_drops_an_incomplete_line(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     journal = Journal(path)
     journal.append({"n": 1})
@@ -110,9 +110,9 @@ def test_a_journal_goes_on_after_a_cut_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"codec,bpp\njpeg,1\n", b"[1]\n", b"\xff\xfe\n"])
-def test_something_else_is_no_journal(tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_not_journals(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(content)
-    with pytest.raises(EvaluationError, match="line 1 is no JSON object"):
+    with pytest.raises(EvaluationError, match="line 1 is not a JSON object"):
         Journal(path)
     assert path.read_bytes() == content

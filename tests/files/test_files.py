@@ -11,8 +11,8 @@ from PIL import Image
 
 import quantal
 from quantal import container, media
-from quantal.files import Target, decode_picture, encode_picture, read_latents, verify
 from quantal.errors import ArgumentError, ModelError, TargetError
+from quantal.files import Target, decode_picture, encode_picture, read_latents, verify
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +115,12 @@ def test_what_the_networks_estimate_is_the_real_rate_too(codec, photograph, rate
 
     pixels = np.asarray(photograph.resize((448, 256)))
     with torch.no_grad():
-        net = codec._net
-        net.scale.quantise(True)
+        net = codec.networks()
+        net.entropy.quantise(True)
         tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
         torch.manual_seed(0)
         estimate = net(tensor, torch.tensor([rate / 4]))
-    bits = float(estimate.y_bits + estimate.z_bits)
+    bits = float(sum(estimate.bits.values()))
     real = 8 * len(codec.encode(codec.analyse(pixels), rate))
     assert real == pytest.approx(bits, rel=0.05)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from quantal.files.targets import Target, choose_rate, choose_searched
 from quantal.errors import TargetError
+from quantal.files.targets import Target, choose_rate, choose_searched
 
 
 @dataclass(eq=False)

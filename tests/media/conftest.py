@@ -1,4 +1,4 @@
-"""Pictures to try: photographs that scikit-image bundles, and small ones made here."""
+"""Test pictures: photographs bundled with scikit-image, and small generated ones."""
 
 from __future__ import annotations
 

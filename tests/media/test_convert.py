@@ -1,4 +1,4 @@
-"""Every mode of Pillow becomes RGB or grey, with alpha, and says what it lost."""
+"""Conversion of all modes of Pillow to RGB or grey with alpha, and warnings about losses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ samples = st.integers(0, 255)
         elements=samples,
     )
 )
-def test_arrays_come_back_from_images(array: npt.NDArray[np.uint8]) -> None:
+def test_arrays_round_trip_through_images(array: npt.NDArray[np.uint8]) -> None:
     picture = media.from_array(array)
     image = media.to_image(picture)
     assert image.mode == {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[array.shape[2]]
@@ -96,7 +96,7 @@ def test_a_picture_checks_its_parts() -> None:
         ("F", 200.4, [200] * 3, None, "floating-point samples were reduced to 8 bits"),
     ],
 )
-def test_every_mode_is_taken(
+def test_every_mode_is_converted(
     mode: str, colour: float, grey: list[int], alpha: int | None, warning: str | None
 ) -> None:
     picture = media.from_image(Image.new(mode, (3, 2), colour))
@@ -189,7 +189,7 @@ def test_wide_ranges_are_stretched() -> None:
     assert "from -1 to 3" in picture.warnings[0]
 
 
-def test_floats_without_a_number_are_black() -> None:
+def test_nan_samples_are_black() -> None:
     picture = media.from_image(Image.fromarray(np.full((2, 2), np.nan, np.float32)))
     assert (picture.pixels == 0).all()
 
@@ -202,7 +202,7 @@ def test_strips_join_without_a_seam(scene: Image.Image, monkeypatch: pytest.Monk
         assert np.array_equal(media.from_image(image).pixels, expected)
 
 
-def test_the_image_that_was_given_stays_as_it_was(scene: Image.Image) -> None:
+def test_the_image_is_not_changed(scene: Image.Image) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     scene.info["exif"] = exif.tobytes()

@@ -1,4 +1,4 @@
-"""Orientation is applied once; ICC, EXIF and XMP travel; what does not fit is named."""
+"""Metadata: orientation is applied once; ICC, EXIF and XMP are kept, with warnings about losses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_orientation_is_applied_and_removed(
     assert exif.get(0x0112, 1) == 1
     assert exif[0x010F] == "Maker"
     assert exif.get_ifd(0x8769)[0x9003] == "2024:01:02 03:04:05"
-    # And back: a program that looks at the EXIF turns nothing a second time.
+    # Other programs do not apply the orientation a second time.
     again = media.read(media.write(picture, "png"))
     assert np.array_equal(again.pixels, picture.pixels)
 
@@ -64,7 +64,7 @@ def test_alpha_is_turned_with_the_pixels(scene: Image.Image, orientation: int) -
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 6000])
-def test_an_impossible_orientation_turns_nothing(scene: Image.Image, orientation: int) -> None:
+def test_an_invalid_orientation_is_ignored(scene: Image.Image, orientation: int) -> None:
     picture = media.read(encoded(scene, "PNG", exif=exif_with(orientation)))
     assert np.array_equal(picture.pixels, np.asarray(scene))
     assert read_exif(picture)[0x0112] == 1
@@ -80,7 +80,7 @@ def test_only_the_orientation_of_exif_is_changed(scene: Image.Image) -> None:
 
 
 @pytest.mark.parametrize("exif", [b"II*\0", b"MM\0*\xff\xff\xff\xff", b"nonsense"])
-def test_broken_exif_is_carried_and_turns_nothing(scene: Image.Image, exif: bytes) -> None:
+def test_broken_exif_is_kept_and_its_orientation_ignored(scene: Image.Image, exif: bytes) -> None:
     scene.info["exif"] = exif
     picture = media.from_image(scene)
     assert picture.exif == exif
@@ -101,7 +101,7 @@ def test_orientation_in_xmp_is_applied_and_removed(scene: Image.Image) -> None:
     assert picture.xmp == XMP % 1
 
 
-def test_exif_goes_before_xmp(scene: Image.Image) -> None:
+def test_exif_takes_precedence_over_xmp(scene: Image.Image) -> None:
     picture = media.read(encoded(scene, "JPEG", xmp=XMP % 6, exif=exif_with(3)))
     assert (picture.width, picture.height) == (40, 24)
     assert picture.xmp == XMP % 1
@@ -109,9 +109,7 @@ def test_exif_goes_before_xmp(scene: Image.Image) -> None:
 
 
 @pytest.mark.parametrize("format", ["png", "jpg", "webp"])
-def test_icc_exif_and_xmp_travel_through_every_format_written(
-    scene: Image.Image, format: str
-) -> None:
+def test_icc_exif_and_xmp_are_kept_by_every_written_format(scene: Image.Image, format: str) -> None:
     exif = exif_with(1).tobytes().removeprefix(EXIF_PREFIX)
     picture = media.Picture(np.asarray(scene), icc=SRGB, exif=exif, xmp=XMP % 1)
     again = media.read(media.write(picture, format))
@@ -119,7 +117,7 @@ def test_icc_exif_and_xmp_travel_through_every_format_written(
     assert again.warnings == ()
 
 
-def test_tiff_carries_the_camera_but_not_its_layout(scene: Image.Image) -> None:
+def test_tiff_tags_of_the_camera_are_kept_without_those_of_the_layout(scene: Image.Image) -> None:
     data = encoded(scene, "TIFF", exif=exif_with(1), icc_profile=SRGB, compression="tiff_lzw")
     picture = media.read(data)
     assert picture.icc == SRGB

@@ -1,4 +1,4 @@
-"""Files of every format come in; what is no picture is a MediaError."""
+"""Reading of picture files: all formats, limits, and errors of invalid files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def png(width: int, height: int, bits: int = 8, pixels: bytes = b"", key: bytes 
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "rocket.jpg", "camera.png"])
-def test_photographs_come_in_as_pillow_sees_them(name: str) -> None:
+def test_photographs_are_read_as_by_pillow(name: str) -> None:
     picture = media.read(photo(name))
     with Image.open(photo(name)) as image:
         assert picture.grey == (image.mode == "L")
@@ -49,7 +49,7 @@ def test_photographs_come_in_as_pillow_sees_them(name: str) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_format_comes_in(scene: Image.Image, format: str) -> None:
+def test_every_format_is_read(scene: Image.Image, format: str) -> None:
     picture = media.read(encoded(scene, format))
     assert picture.pixels.shape == (24, 40, 3)
     assert picture.pixels.dtype == np.uint8
@@ -108,13 +108,13 @@ def test_paths_bytes_and_open_files_are_the_same(tmp_path: Path, scene: Image.Im
         (b"RIFF\x10\0\0\0WEBPVP8 " + bytes(20), "cut, broken"),
     ],
 )
-def test_what_is_no_picture_is_a_media_error(data: bytes, message: str) -> None:
+def test_other_files_are_media_errors(data: bytes, message: str) -> None:
     with pytest.raises(MediaError, match=message):
         media.read(data)
 
 
 @given(st.sampled_from(FORMATS), st.integers(0, 10**6), st.integers(1, 255))
-def test_damage_is_a_picture_or_a_media_error(format: str, where: int, change: int) -> None:
+def test_a_damaged_file_is_read_or_a_media_error(format: str, where: int, change: int) -> None:
     data = bytearray(encoded(Image.new("RGB", (9, 7), (200, 100, 50)), format))
     data[where % len(data)] ^= change
     # Pillow's own warnings are errors in this test suite only.
@@ -146,7 +146,7 @@ def test_a_missing_file_is_a_media_error(tmp_path: Path) -> None:
         (1, 70000, "1x70000 pixels"),
     ],
 )
-def test_a_size_that_can_not_be_held_is_refused_before_decoding(
+def test_sizes_beyond_the_limits_are_errors_before_decoding(
     width: int, height: int, message: str
 ) -> None:
     with pytest.raises(MediaError, match=message):
@@ -160,7 +160,7 @@ def test_the_widest_picture_passes() -> None:
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
-def test_of_an_animation_the_first_frame_is_taken(format: str) -> None:
+def test_the_first_frame_of_an_animation_is_read(format: str) -> None:
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
     data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
     picture = media.read(data)
@@ -168,7 +168,7 @@ def test_of_an_animation_the_first_frame_is_taken(format: str) -> None:
     assert abs(picture.pixels[0, 0].astype(int) - (255, 0, 0)).max() <= 3
 
 
-def test_16_bit_colours_are_reduced_and_named() -> None:
+def test_16_bit_colours_are_reduced_with_a_warning() -> None:
     pixels = b"\0" + struct.pack(">6H", 0, 0x8081, 0xFFFF, 1, 2, 3)
     picture = media.read(png(2, 1, 16, pixels))
     assert picture.pixels[0, 0].tolist() == [0, 128, 255]
@@ -177,7 +177,7 @@ def test_16_bit_colours_are_reduced_and_named() -> None:
     assert "its transparent colour of 16 bits was lost" in picture.warnings
 
 
-def test_a_deep_avif_is_named(scene: Image.Image) -> None:
+def test_an_avif_of_10_bits_has_a_warning(scene: Image.Image) -> None:
     data = bytearray(encoded(scene, "AVIF"))
     assert not _read._avif_has_more_than_8_bits(io.BytesIO(data))
     data[data.index(b"av1C") + 6] |= 0x40  # high_bitdepth

@@ -1,4 +1,4 @@
-"""Pictures go out as PNG, JPEG and WebP; alpha survives as its own small PNG."""
+"""Encoding of pictures as PNG, JPEG and WebP, and of alpha as a part."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ alphas = hnp.arrays(np.uint8, shapes, elements=st.integers(0, 255))
 
 @pytest.mark.parametrize("format", ["png", "webp"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_png_and_webp_lose_nothing(format: str, channels: int) -> None:
+def test_png_and_webp_are_lossless(format: str, channels: int) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (17, 23, channels), np.uint8)
     picture = media.from_array(noise)
     again = media.read(media.write(picture, format))
@@ -51,21 +51,21 @@ def test_a_grey_jpg_is_grey() -> None:
 
 
 @pytest.mark.parametrize("channels", [2, 4])
-def test_jpg_lays_transparency_on_white_and_says_so(channels: int) -> None:
+def test_jpg_replaces_transparency_by_white_with_a_warning(channels: int) -> None:
     picture = media.from_array(np.zeros((8, 8, channels), np.uint8))
     with pytest.warns(QuantalWarning, match="laid on white"):
         data = media.write(picture, "jpg")
     assert media.read(data).pixels.min() >= 254
 
 
-def test_jpg_says_what_metadata_it_can_not_hold() -> None:
+def test_jpg_warns_about_metadata_that_it_can_not_hold() -> None:
     picture = media.Picture(np.zeros((8, 8, 3), np.uint8), xmp=b" " * 70000)
     with pytest.warns(QuantalWarning, match="bytes of XMP, not 70000"):
         data = media.write(picture, "jpg")
     assert media.read(data).xmp is None
 
 
-def test_png_says_that_its_xmp_is_utf_8() -> None:
+def test_png_warns_about_xmp_that_is_not_utf_8() -> None:
     picture = media.Picture(np.zeros((8, 8, 3), np.uint8), xmp=b"\xff\xfe<\0")
     with pytest.warns(QuantalWarning, match="UTF-8 only"):
         media.write(picture, "png")
@@ -84,7 +84,7 @@ def test_other_formats_are_refused() -> None:
 
 
 @given(alphas)
-def test_alpha_comes_back(alpha: npt.NDArray[np.uint8]) -> None:
+def test_alpha_round_trips(alpha: npt.NDArray[np.uint8]) -> None:
     height, width = alpha.shape
     assert np.array_equal(media.decode_alpha(media.encode_alpha(alpha), width, height), alpha)
 
@@ -93,7 +93,7 @@ def test_flat_alpha_is_small() -> None:
     assert len(media.encode_alpha(np.full((1000, 1000), 255, np.uint8))) < 600
 
 
-def test_alpha_of_two_values_comes_back_from_single_bits() -> None:
+def test_alpha_of_two_values_round_trips_in_single_bits() -> None:
     alpha = np.random.default_rng(2).choice(np.array([0, 255], np.uint8), (50, 61))
     data = media.encode_alpha(alpha)
     assert len(data) < 50 * 61 // 8 + 200
@@ -101,7 +101,7 @@ def test_alpha_of_two_values_comes_back_from_single_bits() -> None:
 
 
 @pytest.mark.parametrize("alpha", [np.zeros((2, 2, 1), np.uint8), np.zeros((2, 2), np.float32)])
-def test_what_is_no_alpha_is_refused(alpha: npt.NDArray[np.uint8]) -> None:
+def test_other_arrays_are_not_alpha(alpha: npt.NDArray[np.uint8]) -> None:
     with pytest.raises(MediaError):
         media.encode_alpha(alpha)
 

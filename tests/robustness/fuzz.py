@@ -26,8 +26,8 @@ import torch
 
 from quantal import container, media
 from quantal.codecs import available, load
-from quantal.files import Target, decode_picture, encode_picture
 from quantal.errors import QuantalError
+from quantal.files import Target, decode_picture, encode_picture
 
 #: Seconds of processor time that a small file may take, and wall seconds after which it hangs.
 SECONDS, HANG = 2.0, 60

@@ -13,7 +13,6 @@ from PIL import Image, UnidentifiedImageError
 import quantal
 import quantal.pillow
 from quantal import container
-from quantal.files import verify
 from quantal.errors import (
     BitstreamError,
     CorruptError,
@@ -22,6 +21,7 @@ from quantal.errors import (
     TruncatedError,
     UnsupportedVersionError,
 )
+from quantal.files import verify
 
 from . import fuzz
 

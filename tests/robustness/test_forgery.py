@@ -9,9 +9,9 @@ import pytest
 
 import quantal
 from quantal import container, media
-from quantal.files import decode_picture
 from quantal.entropy import Encoder
 from quantal.errors import BitstreamError, CorruptError, QuantalError
+from quantal.files import decode_picture
 
 from . import fuzz
 

@@ -12,8 +12,8 @@ import pytest
 
 import quantal
 from quantal import container, media
-from quantal.files import Target, decode_picture, encode_picture
 from quantal.errors import BitstreamError, MediaError, ModelError
+from quantal.files import Target, decode_picture, encode_picture
 
 from . import fuzz
 

@@ -162,7 +162,7 @@ class Hyperprior(Prior):
     def _code(
         self, coding: Coding, where: tuple[Any, ...], scale: Tensor, mean: Tensor, rate: Rate
     ) -> Tensor:
-        """Code the next batch of y: a latent's table is the smallest whose scale is at least its."""
+        """Code a batch of y; a table is the smallest whose scale is at least the latent's."""
 
         def index() -> IndexArray:
             scales = (scale * rate.gain).contiguous()

@@ -1,4 +1,4 @@
-"""The networks of the `context` codecs: what is coded of y predicts means and scales of the rest."""
+"""The networks of the `context` codecs: earlier latents predict means and scales of later ones."""
 
 from __future__ import annotations
 

@@ -149,5 +149,3 @@ class _Search:
     def at(self, rate: int) -> bytes:
         plain = self._plain
         return self._codec.search(plain.y, plain.pixels, rate, self._effort, self._progress)
-
-

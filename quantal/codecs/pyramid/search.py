@@ -158,9 +158,7 @@ def _error_price(rate: Tensor) -> Tensor:
 Method = Callable[[Window, Progress], Tensor]
 
 
-def improved(
-    scene: Scene, core: int, halo: int, method: Method, progress: Progress
-) -> Tensor:
+def improved(scene: Scene, core: int, halo: int, method: Method, progress: Progress) -> Tensor:
     """Improve a scene's latents window by window; returns [1, M, h, w], on the CPU.
 
     core, halo: in latents, multiples of 4 and of what the transforms are aligned to. A window sees

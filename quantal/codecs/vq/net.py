@@ -335,8 +335,8 @@ class VqNet(nn.Module):
             passed = codes + (found - codes).detach()
             joined = self.joined(place, x, passed, where, request)
             if place == 1 and self.refiner is not None:
-                # Refining aims at features as if nothing had been quantised. Only the refiner learns
-                # from this: a rung that learned from it too would grow without end.
+                # Refining aims at features as if nothing had been quantised. Only the refiner
+                # learns from this: a rung that learned from it too would grow without end.
                 noisy = (x + rung.injected(passed, where)).detach()
                 clean = (x + rung.leave(codes)).detach()
                 refined = self.refiner(noisy, self._bpp(request))

@@ -142,9 +142,7 @@ class Painter:
         network = self._here(lambda part: refiner(part, bpp))
         return apply_in_windows(network, x, _CORE << 1, refiner.reach)
 
-    def paint(
-        self, y_hat: Tensor, book: int, finest: Tensor, size: tuple[int, int]
-    ) -> Pixels:
+    def paint(self, y_hat: Tensor, book: int, finest: Tensor, size: tuple[int, int]) -> Pixels:
         """Draw a picture, uint8 [H, W, 3].
 
         Args:

@@ -62,7 +62,8 @@ def walk_maps(
 
 def _stream(priors: Priors, maps: Maps) -> bytes:
     writing = Writing([maps.depth, *maps.indices])
-    walk_maps(priors, maps.books, *maps.depth.shape, writing)
+    rows, columns = maps.depth.shape
+    walk_maps(priors, maps.books, rows, columns, writing)
     return writing.finish()
 
 

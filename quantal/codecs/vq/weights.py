@@ -28,7 +28,6 @@ from quantal.codecs.weights import (
     write_weights,
 )
 from quantal.entropy.indices import IndexPrior
-from quantal.errors import ModelError
 
 __all__ = ["Ladder", "Segment", "VqWeights", "read_vq_weights", "write_vq_weights"]
 
@@ -122,9 +121,7 @@ def _integers(net: VqNet, priors: Priors) -> dict[str, Array]:
     return arrays
 
 
-def write_vq_weights(
-    path: Path, net: VqNet, priors: Priors, ladder: Ladder, card: Card
-) -> bytes:
+def write_vq_weights(path: Path, net: VqNet, priors: Priors, ladder: Ladder, card: Card) -> bytes:
     """Write a weights file; returns its hash."""
     integers = _integers(net, priors)
     state = net.state_dict()

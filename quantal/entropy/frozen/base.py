@@ -134,13 +134,15 @@ class FrozenModel(ABC):
     ) -> bytes:
         """Write latents float32 [C, h, w] to a stream; for `z` see latents()."""
         writing = Writing(self.latents(y, rate, z), rounding)
-        self.walk(writing, *y.shape[1:], rate)
+        _, rows, columns = y.shape
+        self.walk(writing, rows, columns, rate)
         return writing.finish(self.progressive)
 
     def estimate_bits(self, y: FloatArray, rate: float) -> float:
         """Return the bits that encode() would spend, by the tables; right to a few bytes."""
         pricing = Pricing(self.latents(y, rate))
-        self.walk(pricing, *y.shape[1:], rate)
+        _, rows, columns = y.shape
+        self.walk(pricing, rows, columns, rate)
         return pricing.bits
 
     def decode(

@@ -128,7 +128,8 @@ class _Values(Values):
 
     def y_hat(self) -> FloatArray:
         y_hat = np.empty(self.y.shape, np.float32)
-        for band in bands(*self.y.shape[1:], BAND_POSITIONS, Z_STRIDE):
+        _, rows, columns = self.y.shape
+        for band in bands(rows, columns, BAND_POSITIONS, Z_STRIDE):
             values = self.y[:, band].astype(np.float32)
             values += self.mean(band)
             np.multiply(values, self.gains()[1], out=y_hat[:, band])

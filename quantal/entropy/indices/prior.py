@@ -1,9 +1,9 @@
 """What is known of the indices of a codebook before a map is coded: contexts and tables.
 
 A position's neighbours to the left, above and to the upper left, and the entry of the coarser map
-that it lies in, are each reduced to a class; the classes choose one of a few states, and a state has
-a table of integers. Tables begin as they were counted in training and go on counting while a map is
-coded, alike on both sides.
+that it lies in, are each reduced to a class; the classes choose one of a few states, and a state
+has a table of integers. Tables begin as they were counted in training and go on counting while a
+map is coded, alike on both sides.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ from quantal.entropy.exact import ExactLayer, ExactNet
 from quantal.entropy.fixed_point import FixedPoint
 from quantal.entropy.frozen.context import ExactContext
 from quantal.entropy.models.networks import RateScaled
-from quantal.entropy.rounding import clamp_through
 from quantal.entropy.orders import CELL, Order
 from quantal.entropy.rates import RATE_INDICES
+from quantal.entropy.rounding import clamp_through
 from quantal.entropy.scales import SCALES
 from quantal.layers import BRANCH_START, GatedBlock
 

@@ -13,9 +13,9 @@ from quantal.entropy.curves import RateCurve
 from quantal.entropy.frozen.factorized import LIMIT, UNIT_BITS, FrozenFactorized
 from quantal.entropy.models.base import Coded, EntropyModel, Samples
 from quantal.entropy.models.prior import FactorizedPrior
-from quantal.entropy.rounding import round_through
 from quantal.entropy.models.tables import side_tables
 from quantal.entropy.rates import RATE_INDICES
+from quantal.entropy.rounding import round_through
 
 __all__ = ["FactorizedModel"]
 

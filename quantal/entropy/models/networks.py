@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from quantal.entropy.curves import RateCurve
 from quantal.entropy.exact import ExactLayer, ExactNet
 from quantal.entropy.fixed_point import FixedPoint
-from quantal.entropy.rounding import clamp_through
 from quantal.entropy.rates import RATE_INDICES
+from quantal.entropy.rounding import clamp_through
 from quantal.entropy.scales import SCALES
 from quantal.layers import GatedBlock
 

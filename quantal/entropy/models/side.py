@@ -197,4 +197,3 @@ class _Agreement:
                 f"the trained ones; more than {_AGREEMENT:.1%} means that they were not trained "
                 "rounded: call quantise(True) before training ends"
             )
-

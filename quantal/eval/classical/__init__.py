@@ -1,5 +1,5 @@
-"""Classical codecs, each behind the same interface as ours (quantal.eval.codecs.ImageCodec).
+"""Classical codecs with the interface of quantal.eval.codecs.ImageCodec.
 
-still: file formats that Pillow and its plugins write; video: the intra frames of video codecs
-through PyAV; lossless: for reference. All run on one thread, so that costs compare.
+still: file formats of Pillow and its plugins; video: intra frames of video codecs through PyAV;
+lossless: lossless formats for reference. All use one thread, so that costs are comparable.
 """

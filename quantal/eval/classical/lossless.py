@@ -1,4 +1,4 @@
-"""Lossless formats, for reference: one point each, whatever the quality."""
+"""Lossless formats for reference; each has a single quality."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _ONE = (0.0,)
 
 
 class Png(StillCodec):
+    """PNG by zlib."""
+
     description = "PNG, the smallest that zlib finds"
     format = "PNG"
     options: ClassVar = {}
@@ -30,6 +32,8 @@ class Png(StillCodec):
 
 
 class WebPLossless(WebP):
+    """Lossless WebP by libwebp."""
+
     description = "WebP, lossless"
     options: ClassVar = {"method": Option.whole(6, 0, 6)}
     qualities = _ONE
@@ -39,6 +43,8 @@ class WebPLossless(WebP):
 
 
 class JxlLossless(Jxl):
+    """Lossless JPEG XL by libjxl."""
+
     description = "JPEG XL, lossless (Modular)"
     options: ClassVar = {"effort": Option.whole(7, 1, 9)}
     qualities = _ONE

@@ -1,7 +1,7 @@
 """JPEG, WebP, AVIF, JPEG 2000, JPEG XL and HEIC, through Pillow and its plugins.
 
-Bytes are those of whole files, without metadata; scaled pictures' begin with their size in 4 bytes.
-An encoder's defaults are those people use for good compression; every one is an option.
+Files are complete, without metadata; with an option scale above 1 they start with the picture's
+size in 4 bytes. Defaults are the encoders' usual settings for good compression.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image, features
 from PIL import __version__ as pillow_version
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError
 from quantal.eval._optional import require
-from quantal.eval.classical._scale import SCALE, SIZE, drawn_at, scaled_down
+from quantal.eval.classical._scale import SCALE, SIZE, resized, scaled_down
 from quantal.eval.codecs import ImageCodec, Option
 
 __all__ = ["Avif", "Heic", "Jpeg", "Jpeg2000", "Jxl", "StillCodec", "WebP"]
@@ -28,7 +28,7 @@ _HUNDRED = (0.0, 100.0)
 
 
 def _library(feature: str, title: str) -> str:
-    """Title and version of a library that Pillow was built with; ArgumentError if without."""
+    """Return title and version of a library of Pillow; ArgumentError if Pillow lacks it."""
     if not features.check(feature):
         raise ArgumentError(
             f"this Pillow {pillow_version} was built without {title}; install the wheel of the "
@@ -38,19 +38,19 @@ def _library(feature: str, title: str) -> str:
 
 
 class StillCodec(ImageCodec):
-    """A format of Pillow's: what to hand to `Image.save` is all that differs."""
+    """A format of Pillow; subclasses give the arguments of `Image.save`."""
 
-    #: As `Image.save` calls it.
+    #: Name of the format in `Image.save`.
     format: ClassVar[str]
     limits = _HUNDRED
 
     def __init__(self, name: str, values: Mapping[str, str]) -> None:
         super().__init__(name, values)
-        self._scale = int(values.get("scale", SCALE.default))  # lossless ones have no such option
+        self._scale = int(values.get("scale", SCALE.default))  # not lossless
 
     @abstractmethod
     def save_options(self, quality: float) -> dict[str, Any]:
-        """Keyword arguments of `Image.save`."""
+        """Return keyword arguments of `Image.save`."""
 
     def encode(self, image: Pixels, quality: float) -> bytes:
         file = io.BytesIO()
@@ -62,17 +62,20 @@ class StillCodec(ImageCodec):
     def decode(self, data: bytes) -> Pixels:
         if self._scale == 1:
             return self._open(data)
-        return drawn_at(self._open(data[SIZE.size :]), *SIZE.unpack_from(data))
+        return resized(self._open(data[SIZE.size :]), *SIZE.unpack_from(data))
 
     def _open(self, file: bytes) -> Pixels:
         with Image.open(io.BytesIO(file), formats=[self.format]) as image:
             return np.asarray(image.convert("RGB"))
 
     def chosen(self, key: str) -> bool:
+        """Whether the option `key` is "yes"."""
         return self.values[key] == "yes"
 
 
 class Jpeg(StillCodec):
+    """JPEG by libjpeg-turbo."""
+
     description = "JPEG by libjpeg-turbo, optimised Huffman tables, progressive"
     format = "JPEG"
     options: ClassVar = {
@@ -85,7 +88,7 @@ class Jpeg(StillCodec):
 
     @property
     def version(self) -> str:
-        # The feature named jpg has the version of the interface, not of the library.
+        # The feature `jpg` has the version of the API, not of the library.
         turbo = features.version("libjpeg_turbo")
         return f"libjpeg-turbo {turbo} by Pillow {pillow_version}"
 
@@ -99,6 +102,8 @@ class Jpeg(StillCodec):
 
 
 class WebP(StillCodec):
+    """Lossy WebP by libwebp; `method` is the encoder's effort, 0..6."""
+
     description = "WebP, lossy"
     format = "WEBP"
     options: ClassVar = {"method": Option.whole(6, 0, 6), "scale": SCALE}
@@ -113,6 +118,8 @@ class WebP(StillCodec):
 
 
 class Avif(StillCodec):
+    """AVIF by libaom; `speed` is 0 (slowest) to 10."""
+
     description = "AVIF: AV1 intra by libaom"
     format = "AVIF"
     options: ClassVar = {
@@ -125,7 +132,7 @@ class Avif(StillCodec):
     def __init__(self, name: str, values: Mapping[str, str]) -> None:
         from PIL import AvifImagePlugin
 
-        AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # of the decoder; else one a core
+        AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # decoder; default: one per core
         super().__init__(name, values)
 
     @property
@@ -143,6 +150,8 @@ class Avif(StillCodec):
 
 
 class Jpeg2000(StillCodec):
+    """JPEG 2000 by OpenJPEG; the quality is a target PSNR in dB."""
+
     description = "JPEG 2000 by OpenJPEG, 9/7 wavelet; quality is the PSNR in dB it aims at"
     format = "JPEG2000"
     options: ClassVar = {"scale": SCALE}
@@ -164,6 +173,8 @@ class Jpeg2000(StillCodec):
 
 
 class Jxl(StillCodec):
+    """Lossy JPEG XL by libjxl; `effort` is 1..9."""
+
     description = "JPEG XL, lossy (VarDCT)"
     format = "JXL"
     options: ClassVar = {"effort": Option.whole(7, 1, 9), "scale": SCALE}
@@ -189,6 +200,8 @@ class Jxl(StillCodec):
 
 
 class Heic(StillCodec):
+    """HEIC by x265 in libheif."""
+
     description = "HEIC: HEVC intra by x265, through libheif"
     format = "HEIF"
     options: ClassVar = {"subsampling": Option("4:2:0", _SUBSAMPLING), "scale": SCALE}

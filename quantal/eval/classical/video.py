@@ -1,8 +1,8 @@
-"""The intra frames of HEVC (x265) and AV1 (SVT-AV1), through PyAV.
+"""Intra frames of HEVC (x265) and AV1 (SVT-AV1), through PyAV.
 
-What counts as the picture's bytes is the elementary stream with its parameter sets, without any
-container, and 4 bytes that hold the picture's width and height: the frame itself is padded to a
-size the encoder takes. Quality is the largest quantiser minus the one used, so that more is more.
+A file is the elementary stream with its parameter sets, without a container, and 4 bytes for the
+picture's width and height, since frames are padded to a size that the encoder accepts. Quality is
+the largest quantiser minus the quantiser in use.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval._optional import require
 from quantal.eval.classical._planes import from_planes, to_planes
-from quantal.eval.classical._scale import SCALE, SIZE, drawn_at, scaled_down, scaled_side
+from quantal.eval.classical._scale import SCALE, SIZE, resized, scaled_down, scaled_side
 from quantal.eval.codecs import ImageCodec, Option
 
 __all__ = ["Av1", "Hevc"]
 
-#: Frames smaller than this on a side are refused by SVT-AV1.
+#: Minimum side of a frame in SVT-AV1, in pixels.
 _LEAST = 64
 
 
@@ -60,7 +60,7 @@ class IntraCodec(ImageCodec):
 
     @abstractmethod
     def encoder_options(self, quantiser: int) -> dict[str, str]:
-        """Options of the encoder, as ffmpeg names them."""
+        """Return options of the encoder with ffmpeg's names."""
 
     def encode(self, image: Pixels, quality: float) -> bytes:
         size = SIZE.pack(image.shape[1], image.shape[0])
@@ -107,10 +107,12 @@ class IntraCodec(ImageCodec):
             rows = np.frombuffer(plane, sample).reshape(plane.height, -1)
             planes.append(rows[:, : plane.width].astype(np.uint16))
         coded = tuple(slice(scaled_side(side, self._scale)) for side in (height, width))
-        return drawn_at(from_planes(planes, self._bits)[coded], width, height)
+        return resized(from_planes(planes, self._bits)[coded], width, height)
 
 
 class Hevc(IntraCodec):
+    """HEVC by x265; quality is 51 - quantiser."""
+
     description = "HEVC intra frame by x265, elementary stream"
     encoder, decoder = "libx265", "hevc"
     coarsest = 51
@@ -127,7 +129,7 @@ class Hevc(IntraCodec):
     qualities = (0, 5, 10, 13, 16, 19, 22, 25, 28, 31, 34, 37, 40)
 
     def encoder_options(self, quantiser: int) -> dict[str, str]:
-        # The encoder would write its own settings, 2 kB of text, into every stream.
+        # info=0: x265 writes its settings, 2 kB of text, into every stream by default.
         fixed = "ipratio=1:keyint=1:info=0:pools=none:frame-threads=1:log-level=none"
         options = {"preset": self.values["preset"], "x265-params": f"qp={quantiser}:{fixed}"}
         if self.values["tune"] != "none":
@@ -136,6 +138,8 @@ class Hevc(IntraCodec):
 
 
 class Av1(IntraCodec):
+    """AV1 by SVT-AV1; quality is 63 - quantiser."""
+
     description = "AV1 intra frame by SVT-AV1, elementary stream; 4:2:0 only, as the encoder is"
     encoder, decoder = "libsvtav1", "libdav1d"
     coarsest = 63
@@ -154,7 +158,7 @@ class Av1(IntraCodec):
                 f"codec {name!r}: SVT-AV1 codes 4:2:0 only; for AV1 in 4:4:4 take "
                 "avif:subsampling=4:4:4, which is libaom's"
             )
-        os.environ.setdefault("SVT_LOG", "1")  # else it tells every frame's settings
+        os.environ.setdefault("SVT_LOG", "1")  # it logs the settings of every frame by default
         super().__init__(name, values)
 
     def encoder_options(self, quantiser: int) -> dict[str, str]:

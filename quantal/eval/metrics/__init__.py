@@ -1,12 +1,12 @@
-"""Quality of decoded pictures: what each metric is, its value, and means of values.
+"""Quality metrics of decoded pictures, and their means.
 
     psnr = metric("psnr")
     psnr(original, decoded)             # uint8 or float32 [H, W, 3], 0..255; here in dB
     mean("psnr", values)                # over pictures
-    scale_for_bd("ms-ssim", values)     # the quality in which curves are compared
+    scale_for_bd("ms-ssim", values)     # the scale for BD-rate
 
-`about(name)` tells title, unit and direction without loading anything heavy. docs/metrics.md has
-the definitions and what the values were checked against.
+`about(name)` gives title, unit and direction without loading networks. docs/metrics.md has the
+definitions and the implementations that the values were checked against.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The 108 weights of SSIMULACRA 2, tuned by its author on people's ratings (libjxl, BSD-3-Clause).
+"""The 108 weights of SSIMULACRA 2, fitted to subjective ratings (libjxl, BSD-3-Clause).
 
-In the order plane (X, Y, B), scale (1:1 to 1:32), norm (1, 4), kind (structure, ringing, blur): a
-line for each plane and scale.
+Order: plane (X, Y, B), scale (1:1 to 1:32), norm (1, 4), kind (structure, ringing, blur).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What every metric is: a name, what its values mean, and a function of two pictures.
-
-Input is checked here once for all of them; the functions stand in files of their own. No torch.
-"""
+"""The interface of metrics. Arguments are checked here; torch is not needed."""
 
 from __future__ import annotations
 
@@ -17,16 +14,22 @@ from quantal.errors import EvaluationError
 
 __all__ = ["About", "Measure", "Metric"]
 
-#: Value of an original and a decoded picture, both [H, W, 3], RGB, 0..255.
+#: The value of an original and a decoded picture, both [H, W, 3], RGB, 0..255.
 Measure: TypeAlias = Callable[[NDArray[Any], NDArray[Any]], float]
 
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a metric before anything is measured.
+    """The description of a metric.
 
-    title: for axes and tables. unit: "dB" or "". definition: a sentence for reports. reference:
-    whether the original is looked at. smallest: the shortest side it is defined for, in pixels.
+    Attributes:
+        name: Name in specs and tables.
+        title: Title for axes and tables.
+        definition: One sentence for reports.
+        unit: "dB" or "".
+        higher_is_better: Whether higher values are better.
+        reference: Whether the metric compares with the original.
+        smallest: Minimum side of a picture, in pixels.
     """
 
     name: str
@@ -40,15 +43,22 @@ class About:
 
 @dataclass(frozen=True)
 class Metric(About):
-    """A metric ready to measure; `quantal.eval.metrics.metric` makes one by name."""
+    """A metric that is ready to use; `quantal.eval.metrics.metric` creates it by name."""
 
     measure: Measure = field(kw_only=True)
 
     def __call__(self, original: NDArray[Any], decoded: NDArray[Any]) -> float:
-        """The value for two pictures [H, W, 3], uint8 or float, RGB in 0..255.
+        """Compute the metric.
 
-        math.inf for the PSNR of equal pictures. EvaluationError where there is no value: sizes
-        differ, the picture is too small, samples are not finite.
+        Args:
+            original: Pixels [H, W, 3], RGB, uint8 or float in 0..255.
+            decoded: Pixels of the same shape.
+
+        Returns:
+            The value; math.inf for the PSNR of equal pictures.
+
+        Raises:
+            EvaluationError: Sizes differ, the picture is too small, or samples are not finite.
         """
         if original.ndim != 3 or original.shape[2] != 3 or original.shape != decoded.shape:
             raise EvaluationError(
@@ -63,7 +73,7 @@ class Metric(About):
             )
         if decoded.dtype.kind == "f" and not np.isfinite(decoded).all():
             raise EvaluationError(
-                f"{self.title}: the decoded picture has samples that are no number"
+                f"{self.title}: the decoded picture has samples that are not finite"
             )
         value = float(self.measure(original, decoded))
         if math.isnan(value):

@@ -1,6 +1,6 @@
-"""BRISQUE by piq: how natural a picture looks, without its original.
+"""BRISQUE by piq, a metric without reference.
 
-The support vectors are piq's, from a folder of the user's or by its usual download.
+The support vectors are piq's, from a folder or by piq's download.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from quantal.eval.metrics.base import Measure
 __all__ = ["brisque"]
 
 _URL = "https://github.com/photosynthesis-team/piq/releases/download/v0.4.0/brisque_svm_weights.pt"
-_FEATURES = 36  # of a picture: 18 at each of two scales
+_FEATURES = 36  # 18 at each of two scales
 
 
 def brisque(weights: Path | None = None) -> Measure:
-    """BRISQUE (Mittal et al. 2012) of the decoded picture; lower looks more natural."""
+    """Return the measure of BRISQUE (Mittal et al. 2012) of decoded pictures; lower is better."""
     purpose = "metric 'brisque'"
     module = require("piq.brisque", purpose)
     machine = files.load("brisque", weights, _URL, purpose)
@@ -42,7 +42,7 @@ def brisque(weights: Path | None = None) -> Measure:
         try:
             with _given(module, machine):
                 return float(module.brisque(pixels, data_range=255))
-        except AssertionError as error:  # piq's way to say that a picture is flat
+        except AssertionError as error:  # piq raises it for flat pictures
             raise EvaluationError(f"BRISQUE of this picture: {error}") from error
 
     return measure
@@ -57,9 +57,9 @@ def _fits(machine: Any) -> bool:
 
 @contextmanager
 def _given(module: Any, machine: Any) -> Iterator[None]:
-    """Let piq score with these support vectors; it has no argument for them."""
+    """Make piq use these support vectors; it has no argument for them."""
     download = module.load_url
-    # Copies, for piq transposes them in place.
+    # piq transposes them in place, so they are copied.
     module.load_url = lambda *_, **__: tuple(t.clone() for t in machine)
     try:
         yield

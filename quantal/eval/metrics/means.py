@@ -1,7 +1,7 @@
-"""Means of a metric over pictures, in the two ways that papers use for PSNR.
+"""Means of metrics over pictures, in the two ways that papers use for PSNR.
 
-The mean of PSNRs weighs an easy picture like a hard one; the PSNR of the mean MSE is ruled by the
-hard ones. They may differ by a decibel, so a table has to say which it shows.
+The mean of PSNRs gives every picture the same weight; the PSNR of the mean MSE is dominated by
+pictures with a large error. They can differ by a decibel, so a table has to state its mean.
 """
 
 from __future__ import annotations
@@ -16,13 +16,19 @@ from quantal.eval.metrics.registry import about
 
 __all__ = ["MEANS", "Mean", "mean"]
 
-#: "picture": mean of the pictures' values. "mse": for PSNR, PSNR of the pictures' mean MSE.
+#: "picture": mean of values. "mse": PSNR of the mean MSE; other metrics as "picture".
 MEANS = ("picture", "mse")
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over pictures: its value, how many pictures had one, and of how many."""
+    """A mean over pictures.
+
+    Attributes:
+        value: The mean.
+        counted: Number of pictures with a value.
+        pictures: Number of all pictures.
+    """
 
     value: float
     counted: int
@@ -30,16 +36,21 @@ class Mean:
 
 
 def mean(name: str, values: Sequence[float | None], kind: str = "picture") -> Mean:
-    """The mean of a metric's values over pictures; None and nan are missing and not counted.
-
-    kind: one of MEANS; metrics other than PSNR are always averaged by picture. A PSNR that is
-    infinite makes the mean by picture infinite, and counts as no error in that by MSE. Each picture
-    weighs the same, whatever its size. EvaluationError if no picture has a value.
+    """Compute the mean of a metric over pictures; every picture has the same weight.
 
     >>> mean("psnr", [30.0, 40.0, None])
     Mean(value=35.0, counted=2, pictures=3)
     >>> round(mean("psnr", [30.0, 40.0], "mse").value, 2)
     32.6
+
+    Args:
+        name: Name of the metric.
+        values: Values of the pictures; None and NaN are missing and not counted. An infinite PSNR
+            makes the mean "picture" infinite, and is an error of 0 in the mean "mse".
+        kind: One of MEANS.
+
+    Raises:
+        EvaluationError: No picture has a value.
     """
     if kind not in MEANS:
         raise unknown("mean", kind, MEANS)

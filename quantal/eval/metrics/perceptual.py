@@ -1,7 +1,7 @@
-"""LPIPS and DISTS: distances between the features that trained networks see in two pictures.
+"""LPIPS and DISTS: distances between features of two pictures in trained networks.
 
-LPIPS is that of the package lpips, DISTS is written here after its paper. Both see pictures at
-their full size. The networks' weights come from weights.py.
+LPIPS is that of the package lpips; DISTS is implemented here after its paper. Both use pictures at
+full size. weights.py finds the networks' weights.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from quantal.eval.metrics.base import Measure
 
 __all__ = ["dists", "lpips_alex", "lpips_vgg"]
 
-#: What a network sees in pixels [H, W, 3]: maps [1, C, H, W], stage by stage.
+#: Computes feature maps [1, C, H, W], one per stage, of pixels [H, W, 3].
 Features: TypeAlias = Callable[[NDArray[Any]], Iterable[Tensor]]
 
 _DISTS_URL = "https://github.com/photosynthesis-team/piq/releases/download/v0.4.1/dists_weights.pt"
 #: The convolutions between two poolings of VGG-16, by their numbers in torchvision's `features`.
 _VGG_STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
-#: Pixels of the largest picture whose features are remembered: 1 GB of VGG-16's.
+#: Pixels of the largest picture whose features are cached: 1 GB with VGG-16.
 _MOST_KEPT = 1 << 21
 _IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 _IMAGENET_DEVIATION = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 
 
 def lpips_alex(weights: Path | None = None) -> Measure:
-    """LPIPS 0.1 with AlexNet (Zhang et al. 2018), 0 for equal pictures."""
+    """Return the measure of LPIPS 0.1 with AlexNet (Zhang et al. 2018), 0 for equal pictures."""
     return _lpips("lpips", "alex", "alexnet", weights)
 
 
 def lpips_vgg(weights: Path | None = None) -> Measure:
-    """LPIPS 0.1 with VGG-16 (Zhang et al. 2018), 0 for equal pictures."""
+    """Return the measure of LPIPS 0.1 with VGG-16 (Zhang et al. 2018), 0 for equal pictures."""
     return _lpips("lpips-vgg", "vgg", "vgg16", weights)
 
 
@@ -55,9 +55,9 @@ def _lpips(name: str, net: str, backbone: str, folder: Path | None) -> Measure:
         weights_only=True,
     )
     convolutions = files.convolutions(backbone, folder, purpose)
-    # On "meta" nothing is allocated or drawn at random, neither is the classifier, 0.5 GB in VGG.
+    # On "meta" nothing is allocated or initialised, not even VGG's classifier of 0.5 GB.
     with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package calls torchvision in an older way
+        warnings.simplefilter("ignore")  # lpips uses a deprecated API of torchvision
         model = package.LPIPS(net=net, pretrained=False, pnet_rand=True, verbose=False)
     try:
         state = {
@@ -70,7 +70,7 @@ def _lpips(name: str, net: str, backbone: str, folder: Path | None) -> Measure:
     model.requires_grad_(False).eval()
 
     def features(pixels: NDArray[Any]) -> Iterator[Tensor]:
-        """The maps of each stage, of length 1 over channels."""
+        """Return the maps of each stage, normalised to length 1 over channels."""
         stages = model.net(model.scaling_layer(_tensor(pixels) / 127.5 - 1))
         return map(package.normalize_tensor, stages)
 
@@ -85,10 +85,10 @@ def _lpips(name: str, net: str, backbone: str, folder: Path | None) -> Measure:
 
 
 def dists(weights: Path | None = None) -> Measure:
-    """DISTS (Ding et al. 2020, "Image Quality Assessment: Unifying Structure and Texture
-    Similarity"), 0 for equal pictures.
+    """Return the measure of DISTS, 0 for equal pictures.
 
-    Besides VGG-16 it needs its own weights alpha and beta, a file dists*.pt.
+    Source: Ding et al., "Image Quality Assessment: Unifying Structure and Texture Similarity"
+    (2020). It needs VGG-16 and its own weights alpha and beta, a file dists*.pt.
     """
     purpose = "metric 'dists'"
     convolutions = files.convolutions("vgg16", weights, purpose)
@@ -106,7 +106,7 @@ def dists(weights: Path | None = None) -> Measure:
         raise _misfit(purpose, "vgg16 and dists", error) from error
 
     def features(pixels: NDArray[Any]) -> Iterator[Tensor]:
-        """The picture itself, then the maps after each stage."""
+        """Yield the picture itself, then the maps of each stage."""
         maps = _tensor(pixels) / 255
         yield maps
         maps = (maps - _IMAGENET_MEAN) / _IMAGENET_DEVIATION
@@ -128,16 +128,16 @@ def dists(weights: Path | None = None) -> Measure:
 
 
 def _remembering(features: Features) -> Features:
-    """The same function, that answers at once when asked for the last picture again.
+    """Cache the features of the last picture, since many decoded pictures have one original.
 
-    For many decoded pictures are compared with one original. Large ones are not remembered.
+    Features of large pictures are not cached.
     """
     last: tuple[NDArray[Any], tuple[Tensor, ...]] | None = None
 
     def known(picture: NDArray[Any]) -> Iterable[Tensor]:
         nonlocal last
         if last is None or not np.array_equal(last[0], picture):
-            last = None  # it goes before others come
+            last = None  # frees memory before the next features are computed
             if picture.shape[0] * picture.shape[1] > _MOST_KEPT:
                 return features(picture)
             last = picture.copy(), tuple(features(picture))
@@ -147,8 +147,10 @@ def _remembering(features: Features) -> Features:
 
 
 def _similarity(x: Tensor, y: Tensor, alpha: Tensor, beta: Tensor) -> float:
-    """Weighted similarity of two stages' maps [1, C, H, W]: alpha [C] of means (texture), beta [C]
-    of correlations (structure)."""
+    """Return the weighted similarity of two maps [1, C, H, W].
+
+    alpha [C]: weights of means (texture); beta [C]: weights of correlations (structure).
+    """
     c = 1e-6
     x, y = x[0].flatten(1), y[0].flatten(1)
     x_mean, y_mean = x.mean(1), y.mean(1)
@@ -160,7 +162,7 @@ def _similarity(x: Tensor, y: Tensor, alpha: Tensor, beta: Tensor) -> float:
 
 
 def _l2_pool(x: Tensor) -> Tensor:
-    """Halve maps [1, C, H, W]: the root of their squares under a 3x3 Hann window."""
+    """Downsample maps [1, C, H, W] by 2: L2 pooling with a 3x3 Hann window."""
     hann = torch.tensor([0.25, 0.5, 0.25])
     window = torch.outer(hann, hann).expand(x.shape[1], 1, 3, 3)
     return F.conv2d(x.square(), window, stride=2, padding=1, groups=x.shape[1]).add_(1e-12).sqrt_()
@@ -171,5 +173,5 @@ def _misfit(purpose: str, network: str, error: Exception) -> ArgumentError:
 
 
 def _tensor(pixels: NDArray[Any]) -> Tensor:
-    """Pixels [H, W, 3] as [1, 3, H, W], float32, 0..255."""
+    """Return pixels [H, W, 3] as [1, 3, H, W], float32, 0..255."""
     return torch.tensor(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float()[None]

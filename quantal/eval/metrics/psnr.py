@@ -1,4 +1,4 @@
-"""PSNR of all samples and of luma, exact, in bands of rows so that memory stays small."""
+"""PSNR of RGB and of luma, in bands of rows to limit memory."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _BAND = 256  # rows
 
 
 def rgb(weights: Path | None = None) -> Measure:
-    """PSNR over all samples of R, G and B, in dB."""
+    """Return the measure of PSNR over all samples of R, G and B, in dB."""
     return lambda original, decoded: _psnr(original, decoded, None)
 
 
 def luma_601(weights: Path | None = None) -> Measure:
-    """PSNR of luma by ITU-R BT.601, in dB."""
+    """Return the measure of PSNR of luma by ITU-R BT.601, in dB."""
     return lambda original, decoded: _psnr(original, decoded, np.array([0.299, 0.587, 0.114]))
 
 
 def luma_709(weights: Path | None = None) -> Measure:
-    """PSNR of luma by ITU-R BT.709, in dB."""
+    """Return the measure of PSNR of luma by ITU-R BT.709, in dB."""
     return lambda original, decoded: _psnr(original, decoded, np.array([0.2126, 0.7152, 0.0722]))
 
 

@@ -1,4 +1,4 @@
-"""The metrics there are, by name; what computes one is imported when it is asked for."""
+"""The registry of metrics; their modules are imported when needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["about", "metric", "names"]
 
 _HERE = "quantal.eval.metrics"
 
-#: Each with the function that makes its measure: (folder of weights or None) -> Measure.
+#: Description, and "module:function" of (folder of weights or None) -> Measure.
 _METRICS: tuple[tuple[About, str], ...] = (
     (
         About(
@@ -118,12 +118,12 @@ _BY_NAME = {known.name: (known, maker) for known, maker in _METRICS}
 
 
 def names() -> tuple[str, ...]:
-    """The names of all metrics, the common ones first."""
+    """Return the names of all metrics, common ones first."""
     return tuple(_BY_NAME)
 
 
 def about(name: str) -> About:
-    """What a metric is, without loading it; ArgumentError for an unknown name."""
+    """Return the description of a metric; ArgumentError for an unknown name."""
     if name not in _BY_NAME:
         raise unknown("metric", name, _BY_NAME)
     return _BY_NAME[name][0]
@@ -131,14 +131,18 @@ def about(name: str) -> About:
 
 @cache
 def metric(name: str, weights: Path | None = None) -> Metric:
-    """The metric of a name, ready to measure; asked for again, it is the same object.
+    """Create a metric; the same arguments return the same object.
 
-    weights: a folder in which networks' weights are looked for before they are downloaded.
-    ArgumentError for an unknown name, a missing package or weights that can't be had.
+    Args:
+        name: Name of the metric.
+        weights: Folder with weights of networks; missing ones are downloaded.
+
+    Raises:
+        ArgumentError: The name is unknown, or a package or weights are missing.
     """
     known = about(name)
     if weights is not None and not Path(weights).is_dir():
-        raise ArgumentError(f"{weights} is no folder; expected one that holds networks' weights")
+        raise ArgumentError(f"{weights} is not a folder; expected one with weights of networks")
     module, function = _BY_NAME[name][1].split(":")
     maker = getattr(importlib.import_module(f"{_HERE}.{module}"), function)
     return Metric(**vars(known), measure=maker(weights))

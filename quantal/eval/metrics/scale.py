@@ -1,6 +1,7 @@
-"""The scale of quality on which rates are compared: higher is better, and even steps look alike.
+"""The scale of metrics for BD-rate: higher is better, and close to linear in log rate.
 
-MS-SSIM 0.98 to 0.99 halves the error just as 0.998 to 0.999 does; in decibels both are 3.
+MS-SSIM and SSIM are converted to decibels: from 0.98 to 0.99 and from 0.998 to 0.999 the error is
+halved, which is 3 dB in both cases.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ _SIMILARITIES = ("ssim", "ms-ssim")
 def scale_for_bd(
     name: str, values: Sequence[float | None] | NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Values of a metric as the quality in which BD-rate is taken; None becomes nan.
+    """Convert values of a metric to the scale for BD-rate.
 
-    SSIM and MS-SSIM x become -10 log10(1 - x), which is inf for 1; metrics of which less is better
-    are negated; the others stay as they are.
+    SSIM and MS-SSIM x become -10 log10(1 - x), which is inf for 1. Metrics with lower values for
+    better pictures are negated. None becomes NaN.
 
     >>> scale_for_bd("ms-ssim", [0.9, 0.99]).round(6).tolist()
     [10.0, 20.0]
@@ -36,7 +37,7 @@ def scale_for_bd(
 
 
 def scaled_title(name: str) -> str:
-    """What an axis of that scale is called: "PSNR-RGB (dB)", "MS-SSIM (dB)", "-LPIPS (Alex)"."""
+    """Return the title of such an axis: "PSNR-RGB (dB)", "MS-SSIM (dB)", "-LPIPS (Alex)"."""
     known = about(name)
     if name in _SIMILARITIES:
         return f"{known.title} (dB)"

@@ -1,6 +1,7 @@
-"""SSIM and MS-SSIM by pytorch-msssim, one channel at a time so that memory stays small.
+"""SSIM and MS-SSIM by pytorch-msssim, one channel at a time to limit memory.
 
-In float64, window included: in float32, the package's default, flat regions cost up to 1e-5.
+All computations are in float64: in float32, the package's default, flat regions cause errors of up
+to 1e-5.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ __all__ = ["ms_ssim", "ssim"]
 
 
 def ssim(weights: Path | None = None) -> Measure:
-    """SSIM (Wang et al. 2004), 1 for equal pictures."""
+    """Return the measure of SSIM (Wang et al. 2004), 1 for equal pictures."""
     package = require("pytorch_msssim", "metric 'ssim'", "pytorch-msssim")
     return partial(_over_channels, package.ssim)
 
 
 def ms_ssim(weights: Path | None = None) -> Measure:
-    """MS-SSIM (Wang et al. 2003), 1 for equal pictures."""
+    """Return the measure of MS-SSIM (Wang et al. 2003), 1 for equal pictures."""
     package = require("pytorch_msssim", "metric 'ms-ssim'", "pytorch-msssim")
     return partial(_over_channels, package.ms_ssim)
 
@@ -37,7 +38,7 @@ def ms_ssim(weights: Path | None = None) -> Measure:
 def _over_channels(
     of_planes: Callable[..., Tensor], original: NDArray[Any], decoded: NDArray[Any]
 ) -> float:
-    """The mean over R, G, B of what a function of the package gives."""
+    """Return the mean of a function of the package over R, G and B."""
     distance = torch.arange(-5, 6, dtype=torch.float64)
     window = torch.softmax(-distance.square() / (2 * 1.5**2), 0)[None, None, None]
     return (
@@ -50,5 +51,5 @@ def _over_channels(
 
 
 def _plane(pixels: NDArray[Any], channel: int) -> Tensor:
-    """A channel of [H, W, 3] as [1, 1, H, W], float64."""
+    """Return a channel of [H, W, 3] as [1, 1, H, W], float64."""
     return torch.tensor(pixels[:, :, channel].astype(np.float64))[None, None]

@@ -1,7 +1,7 @@
-"""SSIMULACRA 2, after the program of its author Jon Sneyers in libjxl (version 2.1, April 2023).
+"""SSIMULACRA 2.1, after Jon Sneyers' implementation in libjxl (April 2023).
 
-Written here because the package of that name gives other values than libjxl's program at borders
-and for small pictures; docs/metrics.md compares both. One colour plane at a time, for memory.
+The package ssimulacra2 differs from libjxl at borders and for small pictures; docs/metrics.md
+compares them. Colour planes are processed one at a time to limit memory.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from quantal.eval.metrics.base import Measure
 __all__ = ["ssimulacra2"]
 
 _SCALES = 6
-_SMALLEST = 8  # pixels a side: from a smaller scale no next one is made
+_SMALLEST = 8  # minimum side of a scale, in pixels
 _STABILISER = 0.0009
 
-#: Linear RGB to responses of the eye's cones, as JPEG XL has it (ISO/IEC 18181-1, XYB).
+#: Linear RGB to LMS of JPEG XL's XYB (ISO/IEC 18181-1).
 _ABSORBANCE = torch.tensor(
     [
         [0.3, 0.622, 0.078],
@@ -36,7 +36,7 @@ _BIAS = 0.0037930732552754493
 
 
 def ssimulacra2(weights: Path | None = None) -> Measure:
-    """SSIMULACRA 2: 100 for equal pictures, below 0 for very poor ones."""
+    """Return the measure of SSIMULACRA 2: 100 for equal pictures, negative for very poor ones."""
     return _measure
 
 
@@ -48,7 +48,7 @@ def _measure(original: NDArray[Any], decoded: NDArray[Any]) -> float:
         if scales:
             pair = [_halve(p) for p in pair]
         scales.append(_errors(_positive_xyb(pair[0]), _positive_xyb(pair[1])))
-    # With fewer than six scales the weights are read without a gap, as the original does.
+    # With fewer than six scales the first weights are used, as in libjxl.
     errors = torch.stack(scales, 1).flatten().double()
     error = float(errors @ torch.tensor(WEIGHTS, dtype=torch.float64)[: len(errors)])
     error *= 0.9562382616834844
@@ -61,20 +61,20 @@ def _measure(original: NDArray[Any], decoded: NDArray[Any]) -> float:
 
 
 def _linear(pixels: NDArray[Any]) -> Tensor:
-    """sRGB samples [H, W, 3], 0..255, as linear light [3, H, W], 0..1."""
+    """Convert sRGB samples [H, W, 3], 0..255, to linear light [3, H, W], 0..1."""
     srgb = torch.tensor(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float().div_(255)
     return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def _halve(planes: Tensor) -> Tensor:
-    """Means of 2x2 pixels of [C, H, W]; an odd last row or column counts twice."""
+    """Average 2x2 pixels of [C, H, W]; an odd last row or column is repeated."""
     height, width = planes.shape[1:]
     even = F.pad(planes[None], (0, width % 2, 0, height % 2), mode="replicate")
     return F.avg_pool2d(even, 2)[0]
 
 
 def _positive_xyb(rgb: Tensor) -> Tensor:
-    """Linear RGB [3, H, W] as X, Y and B - Y, each stretched to about 0..1."""
+    """Convert linear RGB [3, H, W] to X, Y and B - Y, each scaled to about 0..1."""
     mixed = torch.einsum("ij,jhw->ihw", _ABSORBANCE, rgb).add_(_BIAS).clamp_(min=0)
     long, middle, short = mixed.pow_(1 / 3).sub_(_BIAS ** (1 / 3))
     x, y = (long - middle) / 2, (long + middle) / 2
@@ -82,9 +82,9 @@ def _positive_xyb(rgb: Tensor) -> Tensor:
 
 
 def _errors(original: Tensor, decoded: Tensor) -> Tensor:
-    """Errors [3 planes, 2 norms, 3 kinds] between XYB planes [3, H, W].
+    """Return the errors [3 planes, 2 norms, 3 kinds] between XYB planes [3, H, W].
 
-    Kinds: structure lost, edges made (ringing, blocks), edges lost (blur). Norms: 1 and 4.
+    Kinds: loss of structure, added edges (ringing, blocking), lost edges (blur). Norms: 1 and 4.
     """
     errors = torch.empty(3, 2, 3)
     for plane, (x, y) in enumerate(zip(original, decoded, strict=True)):
@@ -101,11 +101,11 @@ def _errors(original: Tensor, decoded: Tensor) -> Tensor:
 
 
 def _kernel(sigma: float) -> list[float]:
-    """Half of a Gaussian made of three cosines, as libjxl blurs, from its middle outwards.
+    """Return half of libjxl's Gaussian kernel, a sum of three cosines, from its centre outwards.
 
     Source: Charalampidis, "Recursive implementation of the Gaussian filter using truncated cosine
-    functions" (2016). The cosines' amplitudes are those of the Gaussian, moved as little as gives
-    the kernel sum 1 and variance sigma².
+    functions" (2016). The amplitudes are the closest ones to the Gaussian's for which the kernel
+    has sum 1 and variance sigma².
     """
     reach = round(3.2795 * sigma + 0.2546)
     place = np.arange(1 - reach, reach)
@@ -113,7 +113,7 @@ def _kernel(sigma: float) -> list[float]:
     cosines = np.cos(np.outer(frequency, place))
     sums = cosines.sum(1)
     spreads = cosines @ (reach**2 - place**2)
-    free = np.cross(sums, spreads)  # the direction in which sum and variance stay
+    free = np.cross(sums, spreads)  # the direction of constant sum and variance
     gaussian = np.exp(-((sigma * frequency) ** 2) / 2) / reach
     wanted = np.array([1, reach**2 - sigma**2, free @ gaussian])
     amplitudes = np.linalg.solve(np.stack([sums, spreads, free]), wanted)
@@ -124,12 +124,12 @@ _KERNEL = _kernel(1.5)
 
 
 def _blur(plane: Tensor) -> Tensor:
-    """A plane [H, W] blurred, with zeros around it."""
+    """Blur a plane [H, W], padded with zeros."""
     return _blur_down(_blur_down(plane).T).T
 
 
 def _blur_down(plane: Tensor) -> Tensor:
-    """A plane [H, W] blurred along H. Sums of shifted planes are ten times as fast as conv2d."""
+    """Blur a plane [H, W] along H; sums of shifted planes are ten times as fast as conv2d."""
     height, half = len(plane), len(_KERNEL) - 1
     padded = F.pad(plane, (0, 0, half, half))
     blurred = _KERNEL[0] * plane

@@ -1,7 +1,7 @@
-"""Where the weights of metrics' networks come from: a folder of the user's, or the usual download.
+"""Weights of metrics' networks, from a folder or by download.
 
-A file serves whose name begins with the network's: `alexnet*.pth`, `vgg16*.safetensors`. Nothing
-is unpickled but tensors.
+A file is used if its name starts with the network's: `alexnet*.pth`, `vgg16*.safetensors`. Only
+tensors are unpickled.
 """
 
 from __future__ import annotations
@@ -23,9 +23,15 @@ _TORCHVISION = {"alexnet": "AlexNet_Weights", "vgg16": "VGG16_Weights"}
 
 
 def convolutions(network: str, folder: Path | None, purpose: str) -> dict[str, Tensor]:
-    """The convolutions of torchvision's "alexnet" or "vgg16": {"features.0.weight": ...}.
+    """Load the convolutions of torchvision's "alexnet" or "vgg16": {"features.0.weight": ...}.
 
-    purpose: such as "metric 'lpips'", for the ArgumentError that says what is missing.
+    Args:
+        network: "alexnet" or "vgg16".
+        folder: Folder with weights; None to download them.
+        purpose: What needs them, such as "metric 'lpips'", for error messages.
+
+    Raises:
+        ArgumentError: The weights are missing or not those of the network.
     """
     import torchvision
 
@@ -41,9 +47,16 @@ def convolutions(network: str, folder: Path | None, purpose: str) -> dict[str, T
 
 
 def load(name: str, folder: Path | None, url: str, purpose: str) -> Any:
-    """The tensors of the file in a folder whose name begins with `name`, or else of a download.
+    """Load the tensors of a file in a folder, or else of a download, which torch caches.
 
-    A download goes to torch's cache and is not repeated. ArgumentError if neither can be had.
+    Args:
+        name: Beginning of the file's name.
+        folder: Folder with weights; None to download them.
+        url: Address of the download.
+        purpose: What needs them, for error messages.
+
+    Raises:
+        ArgumentError: There is no such file and the download fails, or the file is invalid.
     """
     path = _find(name, folder)
     if path is not None:
@@ -55,8 +68,8 @@ def load(name: str, folder: Path | None, url: str, purpose: str) -> Any:
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         where = f"there is no {name}* in {folder}" if folder else "no folder of weights was given"
         raise ArgumentError(
-            f"{purpose} needs the weights {name}: {where}, and {url} can't be had ({error}); "
-            f"fetch that file elsewhere and pass its folder with --weights"
+            f"{purpose} needs the weights {name}: {where}, and {url} could not be downloaded "
+            f"({error}); download that file by other means and name its folder with --weights"
         ) from error
 
 

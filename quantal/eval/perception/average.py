@@ -1,7 +1,7 @@
-"""Average precision of boxes for any weighting of the pictures, as COCO's evaluation defines it.
+"""Average precision of boxes, as defined by COCO, for any weights of the pictures.
 
-pycocotools decides, once, which box found which object. Averages for a thousand bootstrap samples
-are then sums over the same matches, where a picture drawn twice counts twice.
+pycocotools matches boxes and objects once. The averages of a thousand bootstrap samples are then
+weighted sums over these matches.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ _RECALLS = np.linspace(0, 1, 101)
 
 @dataclass(frozen=True)
 class Box:
-    """An object, true or found. place: left, top, width, height in pixels."""
+    """An object, annotated or detected.
+
+    Attributes:
+        category: Index of its class.
+        place: Left, top, width and height in pixels.
+        score: Confidence of a detection.
+        crowd: Whether an annotation covers a group of objects.
+        area: Area in pixels; 0 for that of `place`.
+    """
 
     category: int
     place: tuple[float, float, float, float]
@@ -36,10 +44,10 @@ class Box:
 
 @dataclass(frozen=True)
 class _Category:
-    """Found boxes of one class, best first.
+    """Detections of one class, by descending score.
 
-    picture: of each box [D]. right, counted: [10 thresholds, D]; a box that found a crowd or such
-    does not count. objects: to be found in each picture [P].
+    picture: picture of each detection [D]. right, counted: [10 thresholds, D]; detections of crowds
+    are not counted. objects: annotated objects in each picture [P].
     """
 
     picture: NDArray[np.int64]
@@ -49,14 +57,19 @@ class _Category:
 
 
 def tally_boxes(
-    truths: Sequence[Sequence[Box]], said: Sequence[Sequence[Box]], classes: int
+    truths: Sequence[Sequence[Box]], predicted: Sequence[Sequence[Box]], classes: int
 ) -> Callable[[Floats], Floats]:
-    """Average precision over classes, for weights [B, P] of the pictures: [B, 10], 0..1.
+    """Return a function from weights [B, P] of the pictures to average precision [B, 10], 0..1.
 
-    One for each overlap (IoU) 0.50, 0.55, ..., 0.95. A class without an object in a weighting is
-    left out of that mean, which is nan where there is none at all. At most 100 boxes a picture.
+    It has a value for each IoU threshold 0.50, 0.55, ..., 0.95, the mean over classes. Classes
+    without objects are left out of a mean; it is NaN if there are no objects.
+
+    Args:
+        truths: Annotated objects of each picture.
+        predicted: At most 100 detections of each picture.
+        classes: Number of classes.
     """
-    matched = _match(truths, said, classes)
+    matched = _match(truths, predicted, classes)
 
     def average(weights: Floats) -> Floats:
         results = np.stack([_precision(category, weights) for category in matched])
@@ -69,7 +82,7 @@ def tally_boxes(
 
 
 def _precision(category: _Category, weights: Floats) -> Floats:
-    """Precision averaged over 101 recalls [B, 10]; nan where there is nothing to find."""
+    """Return precision averaged over 101 recalls [B, 10]; NaN where there are no objects."""
     objects = weights @ category.objects  # [B]
     result = np.zeros((len(weights), 10))
     result[objects == 0] = np.nan
@@ -80,7 +93,7 @@ def _precision(category: _Category, weights: Floats) -> Floats:
         right = np.cumsum(drawn * category.right[threshold], axis=1)
         counted = np.cumsum(drawn * category.counted[threshold], axis=1)
         precision = right / np.maximum(counted, np.finfo(float).eps)
-        # Precision at a recall is the best at that recall or any higher one.
+        # Precision at a recall is the maximum over that recall and all higher ones.
         envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         for b in np.flatnonzero(objects):
             recall = right[b] / objects[b]
@@ -91,9 +104,9 @@ def _precision(category: _Category, weights: Floats) -> Floats:
 
 
 def _match(
-    truths: Sequence[Sequence[Box]], said: Sequence[Sequence[Box]], classes: int
+    truths: Sequence[Sequence[Box]], predicted: Sequence[Sequence[Box]], classes: int
 ) -> list[_Category]:
-    """Let pycocotools match boxes to objects, class by class."""
+    """Match detections and objects with pycocotools, class by class."""
     coco = require("pycocotools.coco", "task 'detect'", "pycocotools")
     evaluation = require("pycocotools.cocoeval", "task 'detect'", "pycocotools")
 
@@ -122,8 +135,8 @@ def _match(
         made.createIndex()
         return made
 
-    with contextlib.redirect_stdout(io.StringIO()):  # it tells its progress there
-        run = evaluation.COCOeval(index(truths), index(said), "bbox")
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
+        run = evaluation.COCOeval(index(truths), index(predicted), "bbox")
         run.params.areaRng = [run.params.areaRng[0]]
         run.params.areaRngLbl = ["all"]
         run.evaluate()

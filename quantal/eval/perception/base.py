@@ -1,8 +1,7 @@
-"""What a task is: labelled pictures, a question to a frozen model, and scores of its answers.
+"""The interface of tasks: data set, prediction of a frozen model, and scores of predictions.
 
-A task brings its data set, asks a model about one picture at a time, and tallies answers so that
-any weighting of the pictures can be scored: that is what the bootstrap needs. The tasks stand in
-files of their own; models in models.py.
+Scores are computed for any weights of the pictures, as the bootstrap needs. Each task is in a
+module of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.media import PICTURE_SUFFIXES
 
@@ -24,13 +23,19 @@ __all__ = ["Dataset", "Floats", "Sample", "Score", "Tally", "Task", "folder", "p
 
 Floats: TypeAlias = NDArray[np.float64]
 
-#: weights [B, P] of P pictures, B times -> the scores by name, each [B], in percent.
+#: Weights [B, P] of P pictures -> scores [B] in percent, by name.
 Tally: TypeAlias = Callable[[Floats], Mapping[str, Floats]]
 
 
 @dataclass(frozen=True)
 class Score:
-    """A figure that a task is judged by, in percent, so that a difference of 1 is one point."""
+    """A score of a task in percent; a difference of 1 is one point.
+
+    Attributes:
+        name: Name in tables.
+        title: Title in reports.
+        higher_is_better: Whether higher values are better.
+    """
 
     name: str
     title: str
@@ -38,13 +43,13 @@ class Score:
 
     @property
     def sign(self) -> int:
-        """1 where more is better, -1 where less is."""
+        """1 if higher values are better, else -1."""
         return 1 if self.higher_is_better else -1
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture and what is true of it; what `truth` holds is the task's own affair."""
+    """A picture and its label; the type of `truth` depends on the task."""
 
     name: str
     path: Path
@@ -53,14 +58,20 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled pictures. classes: their names, by the index that truths use; () for text."""
+    """Labelled pictures.
+
+    Attributes:
+        root: Folder of the data set.
+        classes: Names of classes by index; () for text.
+        samples: The pictures.
+    """
 
     root: Path
     classes: tuple[str, ...]
     samples: tuple[Sample, ...]
 
     def limited(self, limit: int | None) -> Dataset:
-        """At most so many of the pictures, evenly spread, so that every class has its share."""
+        """Return the data set with at most `limit` pictures, evenly spaced over all classes."""
         if limit is None or limit >= len(self.samples):
             return self
         if limit < 1:
@@ -70,36 +81,45 @@ class Dataset:
 
 
 class Task(ABC):
-    """A question about pictures that has right answers."""
+    """A task of machine perception."""
 
     name: ClassVar[str]
     title: ClassVar[str]
-    #: The first is the one that losses and rates are told by.
+    #: The first is the main score, which losses and rates refer to.
     scores: ClassVar[tuple[Score, ...]]
 
     @abstractmethod
     def load(self, data: Path) -> Dataset:
-        """Read the labels; EvaluationError where they aren't as this task needs them."""
+        """Read a data set; EvaluationError if its labels are not those of this task."""
 
     @abstractmethod
     def predict(self, model: Any, pixels: Pixels, sample: Sample) -> Any:
-        """What the model says of the picture, in a form that JSON holds.
+        """Return the model's prediction, in JSON types.
 
-        pixels: the sample's picture as decoded, uint8 [H, W, 3].
+        Args:
+            model: A `quantal.eval.perception.recipe.Model`.
+            pixels: The decoded picture, uint8 [H, W, 3].
+            sample: The original picture and its label.
         """
 
     def check(self, dataset: Dataset, model: Any) -> None:  # noqa: B027
-        """EvaluationError where the model could answer nothing that is scored; here, never."""
+        """Raise EvaluationError if no prediction of the model could be scored; by default never."""
 
     @abstractmethod
     def tally(
         self, dataset: Dataset, samples: Sequence[Sample], predictions: Sequence[Any]
     ) -> Tally:
-        """Make the scores of any weighting of these samples; a prediction for each of them."""
+        """Return a function that computes the scores for any weights of the samples.
+
+        Args:
+            dataset: The data set.
+            samples: Some of its samples.
+            predictions: The prediction for each of them.
+        """
 
 
 def folder(data: Path, what: str) -> Path:
-    """The folder of a data set, or an error that says what it should be."""
+    """Return the folder of a data set; raise an error with `what` is expected if it is none."""
     if not data.exists():
         raise ArgumentError(f"there is no {data}; expected {what}")
     if not data.is_dir():
@@ -108,7 +128,7 @@ def folder(data: Path, what: str) -> Path:
 
 
 def pictures_in(where: Path, expected: str) -> list[Path]:
-    """The pictures right in a folder, sorted by name; EvaluationError if there are none."""
+    """Return the pictures in a folder, sorted by name; EvaluationError if there are none."""
     found = [p for p in sorted(where.iterdir()) if p.suffix.lower() in PICTURE_SUFFIXES]
     if not found:
         count = sum(1 for _ in where.iterdir())

@@ -1,8 +1,7 @@
-"""Which of a model's classes is which of the data set's.
+"""Mapping of a model's classes to a data set's classes.
 
-Names are compared without case and punctuation; what they don't settle, a file of pairs does.
-Nothing is guessed beyond that: a class that a model can't name would count as an error of the
-codec.
+Names are compared without case and punctuation; a file of pairs maps the others. Unmapped classes
+raise an error, since they would count as errors of the codec.
 """
 
 from __future__ import annotations
@@ -20,13 +19,17 @@ _WORDNET = re.compile(r"n\d{8}_")
 
 
 def read_pairs(path: Path) -> dict[str, str]:
-    """Pairs from a JSON file: the model's name or index of a class -> the data set's."""
+    """Read pairs from a JSON file: name or index of a model's class -> name in the data set.
+
+    Raises:
+        ArgumentError: The file can't be read or holds something else.
+    """
     try:
         pairs = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ArgumentError(f"labels {path} can't be opened: {error.strerror}") from error
     except ValueError as error:
-        raise ArgumentError(f"labels {path} are no JSON: {error}") from error
+        raise ArgumentError(f"labels {path} are not valid JSON: {error}") from error
     if not isinstance(pairs, dict) or not all(isinstance(v, (str, int)) for v in pairs.values()):
         raise ArgumentError(
             f"labels {path} hold {type(pairs).__name__}, expected an object of pairs, a class of "
@@ -38,16 +41,23 @@ def read_pairs(path: Path) -> dict[str, str]:
 def match(
     names: Sequence[str], classes: Sequence[str], pairs: dict[str, str] | None = None
 ) -> tuple[int, ...]:
-    """For each class of a model, the index of the data set's class, or -1 for none.
+    """Return the index of the data set's class for each class of a model, or -1 for none.
 
-    names: of the model's classes; synonyms may be separated by commas. classes: of the data set.
-    pairs: as read_pairs gives them; they go before equal names. Where no name is equal and there
-    are no pairs, but as many classes on both sides, they correspond in order, as those of
-    ImageNet do.
+    If no names are equal, there are no pairs and both have as many classes, classes correspond by
+    order, as those of ImageNet do.
 
     >>> match(["background", "potted plant", "motorcycle"], ["motorbike", "pottedplant"],
     ...       {"motorcycle": "motorbike"})
     (-1, 1, 0)
+
+    Args:
+        names: Names of the model's classes; synonyms may be separated by commas.
+        classes: Names of the data set's classes.
+        pairs: Result of `read_pairs`; pairs take precedence over equal names.
+
+    Raises:
+        ArgumentError: A pair names an unknown class.
+        EvaluationError: A class of the data set has no class of the model.
     """
     pairs = pairs or {}
     index = {label: i for i, label in enumerate(classes)}
@@ -59,7 +69,7 @@ def match(
     for position, theirs in positions(names, pairs).items():
         if theirs not in index:
             raise ArgumentError(
-                f"the labels name the class {theirs!r}, which the data set has not; "
+                f"the labels name the class {theirs!r}, which the data set does not have; "
                 f"it has {_some(classes)}"
             )
         found[position] = index[theirs]
@@ -77,7 +87,7 @@ def match(
 
 
 def positions(names: Sequence[str], pairs: dict[str, str]) -> dict[int, str]:
-    """The pairs with the model's classes by index; ArgumentError for one that it hasn't."""
+    """Return pairs with indices of the model's classes; ArgumentError for unknown classes."""
     by_name = {name: i for i, name in enumerate(names)}
     for i, name in enumerate(names):
         for synonym in name.split(","):
@@ -87,7 +97,7 @@ def positions(names: Sequence[str], pairs: dict[str, str]) -> dict[int, str]:
         position = by_name.get(ours, int(ours) if ours.isdecimal() else -1)
         if not 0 <= position < len(names):
             raise ArgumentError(
-                f"the labels name the class {ours!r}, which the model has not; it has "
+                f"the labels name the class {ours!r}, which the model does not have; it has "
                 f"{_some(names)}"
             )
         found[position] = theirs

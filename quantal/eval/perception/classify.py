@@ -1,7 +1,7 @@
-"""Classification: one class a picture; top-1 and top-5 accuracy.
+"""Classification: one class per picture; top-1 and top-5 accuracy.
 
-Data: a folder per class with its pictures, or pictures whose names begin with the WordNet id of
-their class (n01440764_tench.JPEG), as samples of ImageNet come.
+Data: a folder per class with its pictures, or pictures whose names start with the WordNet ID of
+their class (n01440764_tench.JPEG), as in ImageNet.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
 from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, folder, pictures_in
 from quantal.media import PICTURE_SUFFIXES
@@ -29,7 +29,7 @@ _EXPECTED = (
 
 
 class Classify(Task):
-    """Truth: the index of the picture's class."""
+    """Classification; the truth is the index of the picture's class."""
 
     name = "classify"
     title = "Classification"
@@ -47,10 +47,7 @@ class Classify(Task):
         return Dataset(root, classes, tuple(samples))
 
     def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[int]:
-        """The five likeliest classes, likeliest first, as the data set counts them.
-
-        A class that the data set doesn't have is -1.
-        """
+        """Return the indices of the five most likely classes, best first; -1 for unmapped ones."""
         likely = np.argsort(-model(pixels), kind="stable")[:5]
         return [model.mapping[i] for i in likely]
 
@@ -59,8 +56,8 @@ class Classify(Task):
     ) -> Tally:
         hits = np.array(
             [
-                (said[:1] == [sample.truth], sample.truth in said)
-                for sample, said in zip(samples, predictions, strict=True)
+                (found[:1] == [sample.truth], sample.truth in found)
+                for sample, found in zip(samples, predictions, strict=True)
             ],
             np.float64,
         ).reshape(-1, 2)
@@ -86,7 +83,7 @@ def _by_folder(root: Path) -> list[tuple[str, Path]]:
 
 
 def _refuse_splits(root: Path, found: list[tuple[str, Path]]) -> None:
-    """EvaluationError where the folders aren't classes but parts, which hold the classes."""
+    """Raise EvaluationError if the folders are splits, such as train and val, not classes."""
     parts = sorted({label for label, _ in found})
     below = [path for label, path in found if path.parent != root / label]
     if below and all(part.casefold() in _SPLITS for part in parts):
@@ -103,7 +100,7 @@ def _by_name(root: Path) -> list[tuple[str, Path]]:
     nameless = [path.name for path in paths if not _WORDNET.match(path.name)]
     if nameless:
         raise EvaluationError(
-            f"{root}: {nameless[0]} says no class ({len(nameless)} such of {len(paths)} pictures);"
+            f"{root}: {nameless[0]} names no class ({len(nameless)} such of {len(paths)} pictures);"
             f" expected {_EXPECTED}"
         )
     return [(path.stem, path) for path in paths]

@@ -1,7 +1,7 @@
-"""Detection: boxes around objects; average precision as COCO defines it.
+"""Detection: boxes around objects; average precision as defined by COCO.
 
-Data: a COCO JSON of boxes, or a folder that holds exactly one, with its pictures beside it, up to
-two folders above, or in a folder of one of these. pycocotools matches boxes; average.py averages.
+Data: a COCO JSON file of boxes, or a folder that holds exactly one. Pictures are in its folder, up
+to two folders above, or in a subfolder of one of these.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval.perception.average import Box, tally_boxes
 from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task
@@ -36,7 +36,7 @@ _IS: dict[str, Callable[[Any], bool]] = {
 
 
 class Detect(Task):
-    """Truth: the picture's boxes."""
+    """Detection; the truth is a tuple of boxes."""
 
     name = "detect"
     title = "Detection"
@@ -73,9 +73,9 @@ class Detect(Task):
         return Dataset(path.parent, classes, tuple(samples))
 
     def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[list[float]]:
-        """At most 100 boxes: class, score, left, top, width, height in pixels.
+        """Return at most 100 boxes: class, score, left, top, width, height in pixels.
 
-        Boxes of classes that the data set doesn't have are left out.
+        Boxes of classes that the data set does not have are left out.
         """
         found = model(pixels)
         rows = [
@@ -92,11 +92,11 @@ class Detect(Task):
         self, dataset: Dataset, samples: Sequence[Sample], predictions: Sequence[Any]
     ) -> Tally:
         truths = [sample.truth for sample in samples]
-        said = [
+        predicted = [
             [Box(int(c), (x, y, w, h), score=s) for c, s, x, y, w, h in rows]
             for rows in predictions
         ]
-        average = tally_boxes(truths, said, len(dataset.classes))
+        average = tally_boxes(truths, predicted, len(dataset.classes))
 
         def scores(weights: np.ndarray[Any, Any]) -> dict[str, Any]:
             by_threshold = average(weights)  # [B, 10]
@@ -106,7 +106,7 @@ class Detect(Task):
 
 
 def _annotations(data: Path) -> Path:
-    """The one JSON with COCO's three lists."""
+    """Return the only JSON file in a folder, or the file itself."""
     if data.is_file():
         return data
     if not data.is_dir():
@@ -125,7 +125,9 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise EvaluationError(f"{path} is no JSON ({error}); expected {_EXPECTED}") from error
+        raise EvaluationError(
+            f"{path} is not valid JSON ({error}); expected {_EXPECTED}"
+        ) from error
     missing = [key for key in _FIELDS if not isinstance(content, dict) or not content.get(key)]
     if missing:
         raise EvaluationError(f"{path} has no {' and no '.join(missing)}; expected {_EXPECTED}")
@@ -145,7 +147,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _check(path: Path, key: str, entry: dict[str, Any], fields: dict[str, str]) -> None:
-    """EvaluationError for a field that is missing or isn't what it is expected to be."""
+    """Raise EvaluationError for a missing field, or one of another type."""
     for field, expected in fields.items():
         if field not in entry:
             raise EvaluationError(f"{path}: an entry of {key} has no {field}: {_shown(entry)}")
@@ -167,13 +169,13 @@ def _is_number(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A value as JSON has it, short."""
+    """Return a value as JSON, shortened."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _pictures(path: Path, name: str) -> Path:
-    """The folder that the pictures' names start from: near the JSON, or up to two above it."""
+    """Return the folder that the names of pictures are relative to."""
     above = (path.parent, *list(path.parent.absolute().parents)[:2])
     for base in above:
         inner = sorted(place for place in base.iterdir() if place.is_dir())

@@ -1,98 +1,20 @@
-"""The result as one JSON document, as rows for a table, and written to a folder.
-
-What numbers mean is said where they are made (figures.py, findings.py); for people there are
-markdown.py, plots.py and page.py.
-"""
+"""A result as a JSON document and as rows of a table."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
-from quantal.eval.perception.figures import Curve, Figures, Interval, figures
-from quantal.eval.perception.findings import (
-    AtRate,
-    Comparison,
-    Correlation,
-    Threshold,
-    at_rates,
-    comparisons,
-    correlations,
-    thresholds,
-)
-from quantal.eval.perception.run import Plan, Study
-from quantal.eval.provenance import Provenance, provenance
-from quantal.eval.rows import column, write_tables
+from quantal.eval.perception.figures import Curve, Interval
+from quantal.eval.perception.result import Result
+from quantal.eval.rows import column
 
-__all__ = ["Result", "document", "result", "rows", "write"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """Everything that a table or a picture shows; findings are those of the first precision."""
-
-    plan: Plan
-    study: Study
-    figures: Figures
-    thresholds: Sequence[Threshold]
-    at_rates: Sequence[AtRate]
-    correlations: Sequence[Correlation]
-    comparisons: Sequence[Comparison]
-    provenance: Provenance
-
-    @property
-    def precision(self) -> str:
-        """The precision that curves are told by."""
-        return next(iter(self.study.models))
-
-    @property
-    def curves(self) -> tuple[Curve, ...]:
-        """Those of that precision."""
-        return self.figures.of(self.precision)
-
-
-def result(plan: Plan, study: Study) -> Result:
-    """Make all figures of a finished measurement."""
-    made = figures(study)
-    curves = made.of(next(iter(study.models)))
-    return Result(
-        plan,
-        study,
-        made,
-        thresholds(curves),
-        at_rates(curves),
-        correlations(study, curves),
-        comparisons(study, curves),
-        provenance(),
-    )
-
-
-def write(found: Result) -> list[Path]:
-    """Write tables, document, report and plots to the plan's folder; the paths."""
-    from quantal.eval.perception.markdown import report
-    from quantal.eval.perception.page import page
-    from quantal.eval.perception.plots import plot
-
-    out = found.plan.out
-    written = list(write_tables(rows(found), out / "perception"))
-    texts = {
-        "perception.json": json.dumps(document(found), indent=2) + "\n",
-        "report.md": report(found),
-        "report.html": page(found),
-    }
-    for name, text in texts.items():
-        (out / name).write_text(text, encoding="utf-8")
-        written.append(out / name)
-    written += plot(found, out / "perception")
-    return written
+__all__ = ["document", "rows"]
 
 
 def rows(found: Result) -> list[dict[str, Any]]:
-    """A row per precision, codec and quality."""
+    """Return a row for each precision, codec and quality."""
     table = []
     for curve in found.figures.curves:
         for point in curve.points:
@@ -116,7 +38,7 @@ def rows(found: Result) -> list[dict[str, Any]]:
 
 
 def document(found: Result) -> dict[str, Any]:
-    """The whole result in JSON's types; what has no value is null."""
+    """Return a result as JSON types; missing values are None."""
     study, plan = found.study, found.plan
     return {
         "task": study.task.name,

@@ -1,8 +1,7 @@
-"""Scores, and what is lost of them, with confidence: the bootstrap over pictures.
+"""Scores and losses with bootstrap intervals over pictures.
 
-The same thousand draws of pictures serve every codec, quality and precision, so differences
-between them are paired (Efron 1979; percentile intervals of 95 %). What follows from the curves
-stands in findings.py.
+The same thousand resamples are used for every codec, quality and precision, so differences between
+them are paired (Efron 1979; 95 % percentile intervals). findings.py analyses the curves.
 """
 
 from __future__ import annotations
@@ -21,12 +20,18 @@ from quantal.eval.perception.run import Study
 
 __all__ = ["Curve", "Figures", "Interval", "Point", "figures", "interval"]
 
-_DRAWS = 1000
+_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and the range that 95 % of the bootstrap's draws fall in."""
+    """A value and its 95 % bootstrap interval.
+
+    Attributes:
+        value: The estimate.
+        low: Lower end of the interval; NaN if there is none.
+        high: Upper end of the interval; NaN if there is none.
+    """
 
     value: float
     low: float
@@ -35,12 +40,18 @@ class Interval:
 
 @dataclass(frozen=True)
 class Point:
-    """A codec at a quality, as a model of a precision sees it; means over pictures.
+    """The scores of a model on pictures of one codec at one quality; means over pictures.
 
-    pictures: how many gave an answer at all the codec's qualities, which rates and scores rest on.
-    scores, lost: by score, in percent and in points; lost against the originals of those same
-    pictures, positive for worse. metrics: means by name, over those of the pictures that have one
-    at all the qualities, nan if none has. paired: the main score over just those, by metric.
+    Attributes:
+        quality: The quality.
+        pictures: Number of pictures with predictions at all qualities of the codec; rates and
+            scores are means over them.
+        bpp: Bits per pixel.
+        scores: Score -> value in percent.
+        lost: Score -> loss in points against the originals of the same pictures; positive if
+            worse.
+        metrics: Metric -> mean over the pictures that have it at all qualities; NaN if none has.
+        paired: Metric -> main score over the pictures that have the metric.
     """
 
     quality: float
@@ -54,9 +65,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """A codec's points by rising rate. bpp, score, lost: of the main score, [Q, 1 + draws].
+    """The points of a codec in order of rate.
 
-    The first column is the estimate itself, the others are the bootstrap's.
+    Arrays are [Q, 1 + resamples]: the estimate, then the bootstrap resamples.
+
+    Attributes:
+        codec: Label of the codec.
+        precision: Precision of the model.
+        points: The points [Q].
+        bpp: Bits per pixel.
+        score: Main score.
+        lost: Loss of the main score.
     """
 
     codec: str
@@ -69,26 +88,31 @@ class Curve:
 
 @dataclass(frozen=True)
 class Figures:
-    """originals: by precision and score, of all pictures that gave an answer uncoded.
+    """The scores of a study.
 
-    curves: by codec, then precision, as they were asked for; without points that no picture
-    reached, or whose pictures have nothing to score.
+    Attributes:
+        originals: Precision -> score -> value over all original pictures with a prediction.
+        curves: A curve for each precision and codec; points without a score are left out.
     """
 
     originals: Mapping[str, Mapping[str, Interval]]
     curves: tuple[Curve, ...]
 
     def of(self, precision: str) -> tuple[Curve, ...]:
-        """The curves of a precision that have points."""
+        """Return the curves of a precision that have points."""
         return tuple(c for c in self.curves if c.precision == precision and c.points)
 
 
 def figures(study: Study) -> Figures:
-    """All scores of a study; EvaluationError if the model answered no original that is scored."""
+    """Compute all scores of a study.
+
+    Raises:
+        EvaluationError: The model failed on all originals, or their labels have nothing to score.
+    """
     names = [sample.name for sample in study.dataset.samples]
     count = len(names)
-    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), _DRAWS)
-    weights: Floats = np.concatenate([np.ones((1, count)), draws])
+    resamples = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), _RESAMPLES)
+    weights: Floats = np.concatenate([np.ones((1, count)), resamples])
     originals = {}
     curves = []
     for precision in study.models:
@@ -96,8 +120,7 @@ def figures(study: Study) -> Figures:
         if not seen.answered.any():
             reasons = [entry["error"] for entry in seen.entries if entry.get("error")]
             raise EvaluationError(
-                f"the model answered for none of {count} originals; the first failed with: "
-                f"{reasons[0]}"
+                f"the model failed on all {count} originals; the first error: {reasons[0]}"
             )
         originals[precision] = {
             name: interval(values) for name, values in seen.scores(seen.answered).items()
@@ -105,8 +128,8 @@ def figures(study: Study) -> Figures:
         main = study.task.scores[0]
         if not np.isfinite(originals[precision][main.name].value):
             raise EvaluationError(
-                f"the labels of the {seen.answered.sum()} originals that the model answered for "
-                f"hold nothing to score: {main.title} has no value"
+                f"the labels of the {seen.answered.sum()} originals that the model processed "
+                f"have nothing to score: {main.title} is undefined"
             )
         for codec, qualities in study.qualities.items():
             if codec != ORIGINAL:
@@ -115,7 +138,7 @@ def figures(study: Study) -> Figures:
 
 
 class _Seen:
-    """What a model said of the pictures of one codec at one quality."""
+    """The predictions of a model for one codec at one quality."""
 
     def __init__(
         self, study: Study, codec: str, quality: float, precision: str, weights: Floats
@@ -135,14 +158,14 @@ class _Seen:
             )
 
     def scores(self, kept: NDArray[np.bool_]) -> Mapping[str, Floats]:
-        """Scores over all draws [B] if only the kept pictures [P] count, which must be answered."""
+        """Return scores of all resamples [B] over the kept pictures [P], which have predictions."""
         key = kept.tobytes()
         if key not in self._scores:
             self._scores[key] = self._tally((self.weights * kept)[:, self._places])
         return self._scores[key]
 
     def score(self, name: str, kept: NDArray[np.bool_]) -> float:
-        """A score of the kept pictures, without draws; nan for none."""
+        """Return a score over the kept pictures, without resamples; NaN for no pictures."""
         if not kept.any():
             return float("nan")
         known = self._scores.get(kept.tobytes())
@@ -150,7 +173,7 @@ class _Seen:
         return float(found[name][0])
 
     def metric(self, name: str) -> Floats:
-        """A metric's values by picture [P], nan where it has none."""
+        """Return a metric of every picture [P]; NaN where it is undefined."""
         values = [(entry.get("metrics") or {}).get(name) for entry in self.entries]
         return np.array([np.nan if value is None else value for value in values])
 
@@ -165,7 +188,7 @@ def _curve(
     main = study.task.scores[0]
     tried = [_Seen(study, codec, q, precision, original.weights) for q in qualities]
     reached = {q: seen for q, seen in zip(qualities, tried, strict=True) if seen.answered.any()}
-    # All points rest on the same pictures, or easy ones that are left would bend the curve.
+    # All points use the same pictures; otherwise failures would bend the curve.
     kept = original.answered.copy()
     for seen in reached.values():
         kept &= seen.answered
@@ -211,9 +234,9 @@ def _mean(name: str, values: Floats) -> float:
 
 
 def interval(values: Floats) -> Interval:
-    """From the estimate, then the draws; draws without a value are left out."""
-    draws = values[1:][np.isfinite(values[1:])]
-    if not len(draws):
+    """Return the interval of an estimate and its resamples [1 + B]; NaN resamples are ignored."""
+    resamples = values[1:][np.isfinite(values[1:])]
+    if not len(resamples):
         return Interval(float(values[0]), float("nan"), float("nan"))
-    low, high = np.percentile(draws, (2.5, 97.5))
+    low, high = np.percentile(resamples, (2.5, 97.5))
     return Interval(float(values[0]), float(low), float(high))

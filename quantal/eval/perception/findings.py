@@ -1,7 +1,6 @@
-"""What follows from curves of score over rate: where a point is lost, what equal bytes cost.
+"""Analysis of curves of score over rate: thresholds, losses, correlations and BD-rate.
 
-Curves are straight between measured points over the logarithm of the rate; nothing is said beyond
-them. Correlation with metrics and Bjøntegaard's deltas with the score for quality stand here too.
+Curves are interpolated linearly over log rate and not extrapolated.
 """
 
 from __future__ import annotations
@@ -34,18 +33,23 @@ __all__ = [
     "thresholds",
 ]
 
-#: Losses whose rate is looked for, in points.
+#: Losses whose rate is reported, in points.
 LOSSES = (1.0, 5.0)
 _RATES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
-_BD_DRAWS = 200
+_BD_RESAMPLES = 200
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """The rate below which a codec costs so many points of the score.
+    """The rate below which the score drops by a number of points.
 
-    bpp: 0 where even the lowest measured rate costs less, inf where the highest costs more; so are
-    low and high, between which 95 % of the draws fall. lowest, highest: rates measured.
+    Attributes:
+        codec: Label of the codec.
+        points: The loss in points.
+        bpp: The rate; 0 if the loss is smaller even at the lowest measured rate, inf if it is
+            larger even at the highest.
+        lowest: Lowest measured rate.
+        highest: Highest measured rate.
     """
 
     codec: str
@@ -57,7 +61,12 @@ class Threshold:
 
 @dataclass(frozen=True)
 class AtRate:
-    """Points lost at a rate in bpp, by codec; None where the codec was not measured there."""
+    """Losses at a rate.
+
+    Attributes:
+        bpp: The rate in bits per pixel.
+        lost: Pairs of codec and loss in points; None outside the measured rates.
+    """
 
     bpp: float
     lost: tuple[tuple[str, Interval | None], ...]
@@ -65,7 +74,15 @@ class AtRate:
 
 @dataclass(frozen=True)
 class Correlation:
-    """Of the score with a metric over points of curves. codec: None for all codecs together."""
+    """The correlation of the main score with a metric.
+
+    Attributes:
+        metric: Name of the metric.
+        codec: Label of the codec; None for the points of all codecs.
+        points: Number of points.
+        pearson: Correlation of values.
+        spearman: Correlation of ranks.
+    """
 
     metric: str
     codec: str | None
@@ -76,10 +93,15 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """BD-rate with the score as quality: rate that test needs more than anchor, in percent.
+    """The BD-rate of a test against an anchor, with the main score as quality.
 
-    refused: why there is none. thinned: whether points had to be left out, because another of
-    less rate scored as high. overlap: 0..1 of the shorter curve's range.
+    Attributes:
+        test: Label of the test.
+        anchor: Label of the anchor.
+        percent: BD-rate in percent; None if there is none.
+        overlap: Fraction of the shorter curve's range, 0..1.
+        thinned: Whether points were left out, because another with a lower rate scores as high.
+        refused: Reason why there is no BD-rate.
     """
 
     test: str
@@ -91,14 +113,22 @@ class Comparison:
 
 
 def crossing(bpp: Floats, lost: Floats, points: float) -> float:
-    """The rate below which so many points are lost: bpp and lost [Q], by rising rate.
+    """Return the rate below which the loss is at least `points`.
 
-    More rate can't harm, so losses are made to fall first (`falling`); else a wobble of a picture
-    or two near the originals would decide. 0 if fewer are lost everywhere, inf if as many are lost
-    even at the highest rate. Points whose loss is nan say nothing; nan if there are no others.
+    Losses are first made non-increasing (`falling`), since otherwise noise of one or two pictures
+    could decide. Points with a loss of NaN are ignored.
 
     >>> crossing(np.array([0.1, 1.0]), np.array([2.0, 0.0]), 1.0)
     0.316227766016838
+
+    Args:
+        bpp: Rates [Q], in ascending order.
+        lost: Losses [Q] in points.
+        points: The loss to find.
+
+    Returns:
+        The rate; 0 if the loss is smaller everywhere, inf if it is as large at the highest rate,
+        NaN if there are no losses.
     """
     known = ~np.isnan(lost)
     if not known.any():
@@ -116,7 +146,7 @@ def crossing(bpp: Floats, lost: Floats, points: float) -> float:
 
 
 def falling(values: Floats) -> Floats:
-    """The nearest values, by squares, that never rise: isotonic regression (Ayer et al. 1955).
+    """Return the non-increasing least-squares fit: isotonic regression (Ayer et al. 1955).
 
     >>> falling(np.array([5.0, 0.0, 2.0, 0.0]))
     array([5., 1., 1., 0.])
@@ -133,30 +163,30 @@ def falling(values: Floats) -> Floats:
 
 
 def thresholds(curves: Sequence[Curve]) -> list[Threshold]:
-    """The rate of every loss in LOSSES, for every curve."""
+    """Return the rate of every loss in LOSSES, for every curve."""
     found = []
     for curve in curves:
         for points in LOSSES:
-            draws = np.array(
+            resamples = np.array(
                 [crossing(curve.bpp[:, b], curve.lost[:, b], points) for b in _usable(curve)]
             )
-            if math.isnan(draws[0]):  # nothing was scored
+            if math.isnan(resamples[0]):  # nothing was scored
                 continue
-            low, high = np.quantile(draws, (0.025, 0.975), method="nearest")
+            low, high = np.quantile(resamples, (0.025, 0.975), method="nearest")
             measured = curve.points[0].bpp, curve.points[-1].bpp
-            where = Interval(float(draws[0]), float(low), float(high))
+            where = Interval(float(resamples[0]), float(low), float(high))
             found.append(Threshold(curve.codec, points, where, *measured))
     return found
 
 
 def _usable(curve: Curve) -> list[int]:
-    """Draws in which every point has a value; the estimate, 0, always first."""
+    """Return the resamples in which every point has a value, after the estimate, 0."""
     whole = np.isfinite(curve.lost).all(0) & (curve.bpp > 0).all(0)
     return [0, *(int(b) for b in np.flatnonzero(whole) if b)]
 
 
 def at_rates(curves: Sequence[Curve]) -> list[AtRate]:
-    """Points lost at usual rates, wherever at least two codecs (or the only one) were measured."""
+    """Return losses at common rates that at least two codecs (or the only one) cover."""
     rows = []
     for rate in _RATES:
         lost = tuple((curve.codec, _lost_at(curve, rate)) for curve in curves)
@@ -168,7 +198,7 @@ def at_rates(curves: Sequence[Curve]) -> list[AtRate]:
 def _lost_at(curve: Curve, rate: float) -> Interval | None:
     if len(curve.points) < 2 or not curve.points[0].bpp <= rate <= curve.points[-1].bpp:
         return None
-    # A draw of other pictures has other rates: near an end of the curve, its end is taken.
+    # Resamples have other rates; beyond the end of a resampled curve, its end is used.
     values = [
         np.interp(math.log(rate), np.log(curve.bpp[:, b]), curve.lost[:, b]) for b in _usable(curve)
     ]
@@ -176,9 +206,9 @@ def _lost_at(curve: Curve, rate: float) -> Interval | None:
 
 
 def correlations(study: Study, curves: Sequence[Curve]) -> list[Correlation]:
-    """Of the main score with each metric, over a codec's qualities and over everything.
+    """Return the correlation of the main score with each metric, by codec and over all codecs.
 
-    Both are those of the pictures that the metric is defined for.
+    Both are means over the pictures that the metric is defined for.
     """
     found = []
     for metric in study.metrics:
@@ -198,7 +228,7 @@ def correlations(study: Study, curves: Sequence[Curve]) -> list[Correlation]:
 
 
 def pearson(x: Floats, y: Floats) -> float:
-    """Correlation of values; nan for fewer than three, or where one side doesn't vary.
+    """Return the correlation of values; NaN for fewer than three values, or constant ones.
 
     >>> round(pearson(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 7.0])), 4)
     0.9934
@@ -211,7 +241,7 @@ def pearson(x: Floats, y: Floats) -> float:
 
 
 def spearman(x: Floats, y: Floats) -> float:
-    """Correlation of ranks; equal values share the mean of their ranks."""
+    """Return the correlation of ranks; equal values have the mean of their ranks."""
     return pearson(_ranks(x), _ranks(y))
 
 
@@ -222,7 +252,7 @@ def _ranks(values: Floats) -> Floats:
 
 
 def comparisons(study: Study, curves: Sequence[Curve]) -> list[Comparison]:
-    """BD-rate of every codec against every other, where the curves allow it."""
+    """Return the BD-rate of every codec against every other."""
     sign = study.task.scores[0].sign
     return [
         _compare(test, anchor, sign) for anchor in curves for test in curves if test is not anchor
@@ -244,13 +274,13 @@ def _compare(test: Curve, anchor: Curve, sign: int) -> Comparison:
             percent, overlap = once(0, pareto=True)
         except EvaluationError as error:
             return Comparison(test.codec, anchor.codec, refused=str(error))
-    draws = [percent]
-    asked = min(_BD_DRAWS, test.score.shape[1] - 1)
+    resamples = [percent]
+    asked = min(_BD_RESAMPLES, test.score.shape[1] - 1)
     for b in range(1, 1 + asked):
         try:
-            draws.append(once(b, pareto=True)[0])
-        except EvaluationError:  # a draw whose curve rises too little
+            resamples.append(once(b, pareto=True)[0])
+        except EvaluationError:  # the curve of this resample has too few rising points
             continue
-    if len(draws) < 1 + asked / 2:
-        draws = [percent]
-    return Comparison(test.codec, anchor.codec, interval(np.array(draws)), overlap, thinned)
+    if len(resamples) < 1 + asked / 2:
+        resamples = [percent]
+    return Comparison(test.codec, anchor.codec, interval(np.array(resamples)), overlap, thinned)

@@ -1,8 +1,7 @@
-"""From pixels to what a network takes, as a small file says it.
+"""Preprocessing of model files, described by a JSON or YAML file.
 
-A file of JSON (or YAML) stands beside a model that is a file itself: its size, how pictures are
-fitted, channels, scaling, layout, and how its output is to be read (outputs.py). docs/perception.md
-describes every key.
+The file states input size, fitting, channels, scaling, layout and the kind of output (outputs.py).
+docs/perception.md describes every key.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError
 from quantal.eval._optional import require, unknown
 
@@ -35,13 +34,25 @@ _FILTERS = {
 
 @dataclass(frozen=True)
 class Preprocess:
-    """What a model file needs to be told; sizes in pixels, samples 0..255 before scaling.
+    """The preprocessing and output of a model file.
 
-    size: height and width of the input; the width is 0 where it follows from the height. resize:
-    stretch to that size; letterbox, at the top left, padded; crop the centre after the shorter
-    side became shorter_side; or height alone. A sample becomes (sample * scale - mean) / std.
-    names: of the classes or characters by index. floor, overlap: lowest score of a box, and the
-    overlap (IoU) above which the weaker of two of a class goes.
+    Attributes:
+        size: Height and width of the input in pixels; a width of 0 follows from the height.
+        output: The kind of output, see outputs.py.
+        resize: "stretch" to `size`; "letterbox" keeps the aspect ratio and pads at the right and
+            bottom; "crop" scales the shorter side to `shorter_side` and crops the centre;
+            "height" scales to the height.
+        shorter_side: Length in pixels, for "crop".
+        interpolation: "nearest", "bilinear" or "bicubic".
+        pad: Sample value of padding, 0..255.
+        channels: Order of channels.
+        scale: Samples 0..255 become (sample * scale - mean) / std.
+        mean: See `scale`.
+        std: See `scale`.
+        layout: Order of dimensions.
+        names: Names of classes, or characters, by index.
+        floor: Minimum score of a box.
+        overlap: IoU above which the lower of two boxes of a class is removed (NMS).
     """
 
     size: tuple[int, int]
@@ -62,7 +73,14 @@ class Preprocess:
 
 @dataclass(frozen=True)
 class Fit:
-    """Where a picture [height, width] lies in a network's input: rows x columns at its top left."""
+    """The area of a picture in a network's input, at its top left.
+
+    Attributes:
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
+        rows: Height of the area in pixels.
+        columns: Width of the area in pixels.
+    """
 
     height: int
     width: int
@@ -71,7 +89,15 @@ class Fit:
 
 
 def prepare(pixels: Pixels, how: Preprocess) -> tuple[NDArray[np.float32], Fit]:
-    """A network's input [1, 3, h, w] or [1, h, w, 3], float32, from pixels [H, W, 3]."""
+    """Preprocess a picture.
+
+    Args:
+        pixels: The picture, uint8 [H, W, 3].
+        how: The preprocessing.
+
+    Returns:
+        The input, float32 [1, 3, h, w] or [1, h, w, 3], and the area of the picture in it.
+    """
     image = Image.fromarray(pixels)
     height, width = pixels.shape[:2]
     rows, columns = how.size
@@ -108,7 +134,7 @@ def prepare(pixels: Pixels, how: Preprocess) -> tuple[NDArray[np.float32], Fit]:
 
 
 def read_preprocess(path: Path) -> Preprocess:
-    """The file's settings; ArgumentError names what is missing, unknown or impossible."""
+    """Read preprocessing from a file; ArgumentError if a setting is missing or invalid."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -118,14 +144,14 @@ def read_preprocess(path: Path) -> Preprocess:
         try:
             found = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise ArgumentError(f"preprocessing {path} is no YAML: {error}") from error
+            raise ArgumentError(f"preprocessing {path} is not valid YAML: {error}") from error
     else:
         try:
             found = json.loads(text)
         except ValueError as error:
-            raise ArgumentError(f"preprocessing {path} is no JSON: {error}") from error
+            raise ArgumentError(f"preprocessing {path} is not valid JSON: {error}") from error
     if not isinstance(found, dict):
-        raise ArgumentError(f"preprocessing {path} holds no object of settings")
+        raise ArgumentError(f"preprocessing {path} is not an object of settings")
     try:
         return _checked(found, path.parent)
     except ArgumentError as error:
@@ -166,7 +192,7 @@ def _checked(found: Mapping[str, Any], beside: Path) -> Preprocess:
     if 0 in how.std:
         raise ArgumentError("'std' has a 0, by which samples would be divided")
     if how.resize == "crop" and how.output != "classes":
-        raise ArgumentError("'resize' is crop, which loses what a mask or a box may need")
+        raise ArgumentError("'resize' is crop, which removes areas that masks and boxes need")
     if how.resize == "crop" and how.shorter_side < max(how.size):
         raise ArgumentError(
             f"'shorter_side' is {how.shorter_side}, expected at least {max(how.size)}, the crop"
@@ -188,7 +214,7 @@ def _numbers(
 
 
 def _names(found: Any, beside: Path) -> tuple[str, ...]:
-    """A list of names; the lines of a text file, named from the folder of ours; or a number."""
+    """Return names from a list, a text file in the folder `beside`, or a number of classes."""
     if isinstance(found, int) and not isinstance(found, bool) and found > 0:
         return tuple(str(i) for i in range(found))
     if isinstance(found, str):
@@ -197,5 +223,5 @@ def _names(found: Any, beside: Path) -> tuple[str, ...]:
         except OSError as error:
             raise ArgumentError(f"'names' {found} can't be opened: {error.strerror}") from error
     if not isinstance(found, (list, tuple)) or not all(isinstance(n, (str, int)) for n in found):
-        raise ArgumentError("'names' are neither a list, nor a text file, nor a number")
+        raise ArgumentError("'names' must be a list, a text file or a number")
     return tuple(str(name) for name in found)

@@ -1,7 +1,7 @@
-"""One picture, coded at one quality and shown to a model: the unit of work of a measurement.
+"""The unit of work of a measurement: one picture, one codec, one quality, all precisions.
 
-It runs in a worker process, which keeps codecs, metrics and models loaded. What it returns are
-entries of the journal, one for each precision of the model.
+It runs in a worker process, which keeps codecs, metrics and models loaded, and returns journal
+entries, one per precision of the model.
 """
 
 from __future__ import annotations
@@ -16,24 +16,34 @@ from typing import Any
 import numpy as np
 
 from quantal import media
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
 from quantal.eval.codecs import Decoded, ImageCodec, codec
 from quantal.eval.metrics import metric
 from quantal.eval.perception.base import Sample
-from quantal.eval.perception.models import Recipe, load
+from quantal.eval.perception.models import load
+from quantal.eval.perception.recipe import Recipe
 from quantal.eval.perception.tasks import task
 from quantal.eval.work import explain
 
 __all__ = ["ORIGINAL", "Work", "digest", "look", "to_bytes"]
 
-#: What pictures that were never coded are called where a codec's name would stand.
+#: The name of original pictures in place of a codec's.
 ORIGINAL = "original"
 
 
 @dataclass(frozen=True)
 class Work:
-    """spec: of the codec, or ORIGINAL. recipes: the model in each precision asked for."""
+    """A picture to measure.
+
+    Attributes:
+        spec: Spec of the codec, or ORIGINAL.
+        quality: Quality of the codec.
+        sample: The picture.
+        recipes: The model in each precision.
+        metrics: Names of metrics.
+        metric_weights: Folder with weights of metrics.
+    """
 
     spec: str
     quality: float
@@ -44,7 +54,7 @@ class Work:
 
 
 def look(work: Work) -> list[dict[str, Any]]:
-    """Code, decode, measure and ask; what the codec raises, this raises."""
+    """Code a picture, measure metrics and run the model; errors of the codec are passed on."""
     picture = media.read(work.sample.path).pixels
     height, width = picture.shape[:2]
     entry: dict[str, Any] = {"width": width, "height": height}
@@ -73,7 +83,7 @@ def look(work: Work) -> list[dict[str, Any]]:
 
 
 def _measure(work: Work, picture: Pixels, decoded: Decoded) -> Mapping[str, float | None]:
-    """Metrics by name; None where one isn't defined for such a picture."""
+    """Return metrics by name; None where one is undefined for the picture."""
     values: dict[str, float | None] = {}
     for name in work.metrics:
         try:
@@ -84,14 +94,14 @@ def _measure(work: Work, picture: Pixels, decoded: Decoded) -> Mapping[str, floa
 
 
 def to_bytes(decoded: Decoded) -> Pixels:
-    """The picture as a file of 8 bits would hold it, which is what models are shown."""
+    """Round a decoded picture to 8 bits, as input of models."""
     if decoded.dtype == np.uint8:
         return np.asarray(decoded, np.uint8)
     return np.clip(np.rint(decoded), 0, 255).astype(np.uint8)
 
 
 def digest(sample: Sample) -> str:
-    """Eight hexadecimal digits that change when the picture or what is true of it does."""
+    """Return eight hexadecimal digits that identify a picture's file and its label."""
     truth = sample.truth
     try:
         known = truth.read_bytes() if isinstance(truth, Path) else repr(truth).encode()

@@ -1,15 +1,16 @@
-"""report.md: the tables of a measurement for papers and pull requests."""
+"""The report in Markdown: all tables."""
 
 from __future__ import annotations
 
-from quantal.eval.perception.document import Result
+from quantal.eval.perception.result import Result
 from quantal.eval.perception.tables import Table, tables
+from quantal.markdown import escape, table
 
 __all__ = ["report"]
 
 
 def report(found: Result) -> str:
-    """The report's text; the plot beside it is perception.svg."""
+    """Return the report; it refers to the plot perception.svg."""
     study, made = found.study, found.provenance
     parts = [
         f"# {study.task.title} under compression",
@@ -18,19 +19,15 @@ def report(found: Result) -> str:
         + (f" (commit {made.commit})" if made.commit else "")
         + f" on {made.date}, {made.machine}.",
         f"![{study.task.scores[0].title} over bits per pixel](perception.svg)",
-        *(_table(table) for table in tables(found)),
+        *(_section(one) for one in tables(found)),
     ]
     codecs = [f"- {codec}: {version}" for codec, version in study.versions.items() if version]
     parts.append("## Codecs\n\n" + "\n".join(codecs))
     return "\n\n".join(parts) + "\n"
 
 
-def _table(table: Table) -> str:
-    lines = [f"## {table.title}", "", table.note, "", _row(table.head)]
-    lines.append("|" + "---|" * len(table.head))
-    lines += [_row(row) for row in table.rows]
-    return "\n".join(lines)
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _section(one: Table) -> str:
+    head = [escape(cell) for cell in one.head]
+    rows = [[escape(cell) for cell in row] for row in one.rows]
+    text = table(head, rows, numbers=False, compact=True)
+    return f"## {one.title}\n\n{one.note}\n\n{text}"

@@ -1,6 +1,6 @@
-"""From what a network puts out to classes, boxes, maps and words, in the picture's own pixels.
+"""Postprocessing of network outputs: classes, boxes, maps and text, in pixels of the picture.
 
-Each function reads one kind of output; which one, the preprocessing file says (inputs.py).
+The preprocessing file names the kind of output (inputs.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ _STRIDES = (8, 16, 32)
 
 @dataclass(frozen=True)
 class Found:
-    """Objects: boxes [N, 4] as x1, y1, x2, y2 in the picture's pixels, scores [N], classes [N]."""
+    """Detected objects.
+
+    Attributes:
+        boxes: x1, y1, x2, y2 in pixels of the picture [N, 4].
+        scores: Confidences [N].
+        classes: Indices of the model's classes [N].
+    """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
@@ -31,11 +37,11 @@ class Found:
 
 
 def classes(output: NDArray[Any], count: int) -> NDArray[np.float32]:
-    """Scores [count] of the classes, from [1, count]."""
+    """Return the scores of classes [count] from an output [1, count]."""
     scores = np.asarray(output, np.float32).reshape(-1)
     if len(scores) != count:
         raise ModelError(
-            f"the model puts out {len(scores)} scores {list(output.shape)}, but {count} classes "
+            f"the model outputs {len(scores)} scores {list(output.shape)}, but {count} classes "
             "are named"
         )
     return scores
@@ -44,10 +50,17 @@ def classes(output: NDArray[Any], count: int) -> NDArray[np.float32]:
 def read_yolox(
     output: NDArray[Any], size: tuple[int, int], fit: Fit, floor: float, overlap: float, count: int
 ) -> Found:
-    """Boxes of YOLOX (Ge et al. 2021), undecoded: [1, N, 5 + classes] over strides 8, 16 and 32.
+    """Decode boxes of YOLOX (Ge et al. 2021).
 
-    Per cell: an offset of the centre in cells, the logarithm of width and height in cells, the
-    probability of an object, those of the classes.
+    Args:
+        output: Raw output [1, N, 5 + classes] over strides 8, 16 and 32. Per cell: offset of the
+            centre in cells, logarithm of width and height in cells, probability of an object,
+            probabilities of classes.
+        size: Height and width of the input in pixels.
+        fit: Area of the picture in the input.
+        floor: Minimum score.
+        overlap: IoU above which the lower of two boxes of a class is removed (NMS).
+        count: Number of classes.
     """
     import torchvision
 
@@ -61,7 +74,7 @@ def read_yolox(
     values = np.asarray(output, np.float32)
     if values.shape != (1, len(cells), 5 + count):
         raise ModelError(
-            f"the model puts out {list(values.shape)}, expected {[1, len(cells), 5 + count]}: "
+            f"the model outputs {list(values.shape)}, expected {[1, len(cells), 5 + count]}: "
             f"YOLOX with {count} classes at {columns}x{rows}"
         )
     grid = np.array(cells, np.float32)
@@ -88,10 +101,15 @@ def read_yolox(
 def read_map(
     output: NDArray[Any], size: tuple[int, int], fit: Fit, count: int
 ) -> NDArray[np.int64]:
-    """A class a pixel [H, W] of the picture, from a map of the network's input.
+    """Return the class of every pixel [H, W] of the picture.
 
-    output: class indices [1, h, w], or scores [1, classes, h, w] or [1, h, w, classes]. A map of
-    scores is brought to the picture's size before the best is chosen.
+    Maps of scores are resized to the picture before the maximum is taken.
+
+    Args:
+        output: Class indices [1, h, w], or scores [1, classes, h, w] or [1, h, w, classes].
+        size: Height and width of the input in pixels.
+        fit: Area of the picture in the input.
+        count: Number of classes.
     """
     values = torch.from_numpy(np.asarray(output))
     if values.ndim == 4 and 1 in (values.shape[1], values.shape[3]) and count > 1:
@@ -100,10 +118,10 @@ def read_map(
         values = values.permute(0, 3, 1, 2)
     if (values.ndim == 4 and values.shape[1] != count) or values.ndim not in (3, 4):
         raise ModelError(
-            f"the model puts out {list(output.shape)}, expected a map [1, h, w] of indices or "
+            f"the model outputs {list(output.shape)}, expected a map [1, h, w] of indices or "
             f"scores of {count} classes"
         )
-    # The part of the map that the picture covers, in the map's own resolution.
+    # The area of the picture in the map, at the map's resolution.
     height, width = values.shape[-2:]
     rows = max(1, round(fit.rows * height / size[0]))
     columns = max(1, round(fit.columns * width / size[1]))
@@ -119,15 +137,16 @@ def read_map(
 
 
 def read_ctc(output: NDArray[Any], characters: Sequence[str]) -> str:
-    """The likeliest text of a line (connectionist temporal classification, Graves et al. 2006).
+    """Return the text of a line by greedy CTC decoding (Graves et al. 2006).
 
-    output: [1, steps, 1 + characters], where index 0 is the blank. The likeliest class at each
-    step, repetitions drawn together, blanks left out.
+    Args:
+        output: Scores [1, steps, 1 + characters]; index 0 is the blank.
+        characters: The characters by index, from 1.
     """
     values = np.asarray(output)
     if values.ndim != 3 or values.shape[2] != len(characters) + 1:
         raise ModelError(
-            f"the model puts out {list(values.shape)}, expected "
+            f"the model outputs {list(values.shape)}, expected "
             f"[1, steps, {len(characters) + 1}]: a blank and {len(characters)} characters"
         )
     best = values[0].argmax(1)
@@ -136,7 +155,7 @@ def read_ctc(output: NDArray[Any], characters: Sequence[str]) -> str:
 
 
 def characters(listed: str, outputs: int) -> tuple[str, ...]:
-    """Characters from a list of lines, with a space at the end where the network has one more."""
+    """Return characters from lines; a space is added if the network has one output more."""
     names = tuple(listed.split("\n"))
     if names and names[-1] == "" and outputs < len(names) + 1:
         names = names[:-1]

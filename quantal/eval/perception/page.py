@@ -1,4 +1,4 @@
-"""report.html: curves to look into and the same tables, in one file that needs no network."""
+"""The report as a self-contained HTML page: interactive plots and all tables."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 from quantal.eval._optional import require
 from quantal.eval.metrics import about
-from quantal.eval.perception.document import Result
 from quantal.eval.perception.plots import COLOURS
+from quantal.eval.perception.result import Result
 from quantal.eval.perception.tables import Table, tables
 
 __all__ = ["page"]
 
 _TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
-#: Readable on light and on dark paper, of which the reader's system chooses.
+#: Readable in light and dark mode.
 _LAYOUT = {
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
@@ -29,7 +29,7 @@ _LAYOUT = {
 
 
 def page(found: Result) -> str:
-    """The page's text, plotly's script inside it."""
+    """Return the HTML page, with plotly's script inside."""
     offline = require("plotly.offline", "the page")
     study, made = found.study, found.provenance
     title = html.escape(f"{study.task.title} under compression")
@@ -57,7 +57,7 @@ def page(found: Result) -> str:
 
 
 def _plots(found: Result) -> list[str]:
-    """Score and loss over rate, and the score over each metric."""
+    """Return plots of score and loss over rate, and of the score over each metric."""
     score = found.study.task.scores[0]
     original = found.figures.originals[found.precision][score.name].value
     shown = [

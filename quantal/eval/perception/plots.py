@@ -1,4 +1,4 @@
-"""perception.svg and .png: score over rate, and score over a metric."""
+"""Plots for papers: score over rate, and score over a metric."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from quantal.eval._optional import require
 from quantal.eval.metrics import about
-from quantal.eval.perception.document import Result
+from quantal.eval.perception.result import Result
 
 __all__ = ["COLOURS", "plot"]
 
-#: Told apart also by those who don't see red and green alike (Okabe and Ito 2008).
+#: A palette for colour-blind readers (Okabe and Ito 2008).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
 
 
 def plot(found: Result, stem: Path) -> list[Path]:
-    """Draw both panels and write them to `stem`.svg and `stem`.png; the paths."""
+    """Write both panels to `stem`.svg and `stem`.png; return the paths."""
     matplotlib = require("matplotlib", "plots")
     figure_module = require("matplotlib.figure", "plots")
     score = found.study.task.scores[0]
@@ -41,7 +41,7 @@ def plot(found: Result, stem: Path) -> list[Path]:
             axis.grid(alpha=0.3)
         paths = [stem.with_suffix(".svg"), stem.with_suffix(".png")]
         for path in paths:
-            # Without a date, equal figures give equal files.
+            # Without a date, files are reproducible.
             hidden = {"Date": None} if path.suffix == ".svg" else {}
             figure.savefig(path, dpi=150, metadata=hidden)
     return paths

@@ -1,9 +1,8 @@
-"""The same network in other number formats, after "Quantization robustness to input degradations".
+"""Precisions of networks, after "Quantization robustness to input degradations".
 
-float16 and bfloat16 are torch's own. int8 is dynamic quantisation of every convolution and linear
-layer, simulated: the numbers are those of 8 bits, the arithmetic is float32, so it says what
-accuracy becomes and nothing about speed. (torch's own dynamic int8 covers linear layers alone,
-which in a convolutional network is next to nothing.)
+float16 and bfloat16 are torch's. int8 is simulated dynamic quantisation of every convolution and
+linear layer: values have 8 bits, arithmetic is float32, so accuracy is meaningful and speed is not.
+(torch's dynamic int8 covers linear layers only.)
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 __all__ = ["AS_EXPORTED", "PRECISIONS", "quantised", "to_precision"]
 
-#: What models of a file of their own come in.
+#: The precision of model files.
 AS_EXPORTED = "as exported"
 PRECISIONS = {
     "float32": torch.float32,
@@ -26,7 +25,7 @@ PRECISIONS = {
 
 
 def to_precision(network: nn.Module, precision: str) -> torch.dtype:
-    """Bring a network to a precision, in place; the type that its input has to be of."""
+    """Convert a network to a precision, in place; return the data type of its input."""
     dtype = PRECISIONS[precision]
     if precision == "int8":
         for layer in network.modules():
@@ -38,7 +37,7 @@ def to_precision(network: nn.Module, precision: str) -> torch.dtype:
 
 
 def quantised(values: Tensor) -> Tensor:
-    """Values on a grid of 256 steps over their own range, which always holds 0."""
+    """Quantise values to 256 steps over their range, which includes 0."""
     low = values.amin().clamp(max=0)
     high = values.amax().clamp(min=0)
     step = (high - low).clamp(min=1e-12) / 255
@@ -47,7 +46,7 @@ def quantised(values: Tensor) -> Tensor:
 
 
 def _symmetric(weight: Tensor) -> Tensor:
-    """Weights on -127..127 steps, the step an output channel's own."""
+    """Quantise weights to -127..127 steps, with a step size per output channel."""
     step = weight.flatten(1).abs().amax(1).clamp(min=1e-12) / 127
     step = step.reshape(-1, *[1] * (weight.ndim - 1))
     return torch.round(weight / step) * step

@@ -1,7 +1,7 @@
-"""The run behind `quantal eval perception`: what is left to do, done and written down.
+"""The measurement of `quantal eval perception`.
 
-Every answer of a model is an entry of OUT/perception.jsonl at once, so a run that was stopped goes
-on. The figures are made from those entries at the end (figures.py).
+Every prediction is appended to OUT/perception.jsonl at once, so that a run can be resumed. Scores
+are computed from these entries at the end (figures.py).
 """
 
 from __future__ import annotations
@@ -17,24 +17,40 @@ from quantal.eval.journal import Journal
 from quantal.eval.metrics import metric
 from quantal.eval.perception.base import Dataset, Sample, Task
 from quantal.eval.perception.look import ORIGINAL, Work, digest, look
-from quantal.eval.perception.models import Model, Recipe, default_precision, load
+from quantal.eval.perception.models import default_precision, load
+from quantal.eval.perception.recipe import Model, Recipe
 from quantal.eval.perception.tasks import task
 from quantal.eval.work import Failure, cores, spread
 
 __all__ = ["JOURNAL", "Plan", "Study", "measure"]
 
 JOURNAL = "perception.jsonl"
-_PATIENCE = 900.0  # seconds for one picture through codec, metrics and models
+_TIMEOUT = 900.0  # seconds for one picture: codec, metrics and models
 _Key: TypeAlias = tuple[str, str, float, str, str, str]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked. qualities: by a codec's label, or "" for all; else the codecs' own.
+    """A measurement of machine perception.
 
-    precisions: of the model, the first being the one that curves are told by; () for its usual
-    one. metric_weights: a folder with the weights that metrics such as LPIPS need. jobs:
-    processes, 0 for this one, None for one a core; threads: that each may use.
+    Attributes:
+        codecs: Specs of the codecs.
+        data: The data set, see the task's module.
+        task: Name of the task.
+        model: Name of torchvision's model, or path of a model file.
+        out: Folder for results.
+        qualities: Label of a codec -> qualities, or "" -> qualities of all other codecs; codecs
+            without an entry are measured at their default qualities.
+        weights: File of weights, for torchvision's models.
+        preprocess: File of preprocessing, for model files.
+        labels: File of pairs of classes, a model's and a data set's.
+        limit: Maximum number of pictures; None for all.
+        jobs: Number of worker processes; 0 for the calling process, None for one per core.
+        threads: Number of threads in each process.
+        metrics: Names of metrics.
+        metric_weights: Folder with weights of metrics.
+        precisions: Precisions of the model; curves and findings refer to the first. () for the
+            default precision.
     """
 
     codecs: Sequence[str]
@@ -56,10 +72,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Study:
-    """A finished measurement: what was asked of what, and every entry about it.
+    """A finished measurement.
 
-    versions: by codec. qualities: by codec, rising. entries: by (codec, quality, precision), then
-    by picture. models: by precision.
+    Attributes:
+        task: The task.
+        dataset: The data set.
+        models: Precision -> model.
+        versions: Label of a codec -> version.
+        qualities: Label of a codec -> qualities, in ascending order.
+        metrics: Names of metrics.
+        entries: (codec, quality, precision) -> picture -> journal entry.
     """
 
     task: Task
@@ -72,19 +94,30 @@ class Study:
 
     @property
     def failures(self) -> list[Mapping[str, Any]]:
-        """Entries that have an error instead of an answer."""
+        """Entries with an error instead of a prediction."""
         return [
             entry for row in self.entries.values() for entry in row.values() if entry.get("error")
         ]
 
 
-def measure(plan: Plan, tell: Callable[[int, int], None] | None = None) -> Study:
-    """Do what the plan asks and has not been done yet; tell(done, of) as it goes on."""
+def measure(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Study:
+    """Measure everything that is not yet in the journal of the plan's folder.
+
+    Args:
+        plan: What to measure.
+        progress: Progress callback; receives the number of finished and of all work items.
+
+    Raises:
+        ArgumentError: The plan has invalid arguments; raised before anything is measured.
+        EvaluationError: The data set is invalid, or the folder holds another journal.
+        ModelError: The model can't be loaded.
+        OutputError: The output folder can't be created.
+    """
     asked = task(plan.task)
     if plan.out.resolve().is_relative_to(plan.data.resolve()):
         raise ArgumentError(
-            f"the output folder {plan.out} is the data {plan.data} or lies in it, where what is "
-            "written would become data; name a folder outside"
+            f"the output folder {plan.out} is inside the data {plan.data}, so that results would "
+            "become data; name a folder outside"
         )
     found = codecs(plan.codecs)
     qualities = grids(found, plan.qualities)
@@ -124,15 +157,15 @@ def measure(plan: Plan, tell: Callable[[int, int], None] | None = None) -> Study
         if (left := tuple(r for r in recipes if not record.has(codec, quality, sample, r)))
     ]
     jobs = cores() if plan.jobs is None else plan.jobs
-    # A picture's qualities lie side by side, so that all codecs advance together.
+    # Sorted by picture, so that all codecs advance together.
     works.sort(key=lambda work: (work.spec != ORIGINAL, work.sample.name))
     for done, (work, result) in enumerate(
-        spread(look, works, jobs=jobs, threads=plan.threads, timeout=_PATIENCE), 1
+        spread(look, works, jobs=jobs, threads=plan.threads, timeout=_TIMEOUT), 1
     ):
         for entry in _entries(work, result):
             record.add(work, entry)
-        if tell is not None:
-            tell(done, len(works))
+        if progress is not None:
+            progress(done, len(works))
     return replace(study, entries=record.chosen())
 
 
@@ -140,7 +173,7 @@ def _open(out: Path) -> Journal:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{out} can't be made a folder: {error.strerror}") from error
+        raise OutputError(f"{out} can't be created as a folder: {error.strerror}") from error
     return Journal(out / JOURNAL)
 
 
@@ -153,7 +186,7 @@ def _entries(work: Work, result: list[dict[str, Any]] | Failure) -> Iterator[dic
 
 
 class _Record:
-    """The journal's entries by what they are about; of two about the same, the later counts."""
+    """The journal's entries by key; a later entry replaces an earlier one of the same key."""
 
     def __init__(self, study: Study, journal: Journal) -> None:
         self._study = study
@@ -172,8 +205,8 @@ class _Record:
                 )
             except (KeyError, TypeError, ValueError) as error:
                 raise EvaluationError(
-                    f"{journal.path} is a journal of something else: an entry has no {error}; "
-                    "name another output folder"
+                    f"{journal.path} is not a journal of this measurement: an entry has no "
+                    f"{error}; name another output folder"
                 ) from error
             self._by_key[key] = entry
 
@@ -188,14 +221,14 @@ class _Record:
         )
 
     def has(self, codec: str, quality: float, sample: Sample, recipe: Recipe) -> bool:
-        """Whether that was answered before; a failure is tried again."""
+        """Whether the journal has a prediction; failures are tried again."""
         entry = self._by_key.get(self._key(codec, quality, sample, recipe.precision))
         if entry is None or entry.get("error"):
             return False
         return codec == ORIGINAL or set(self._study.metrics) <= set(entry["metrics"])
 
     def add(self, work: Work, entry: dict[str, Any]) -> None:
-        """Write an entry down under what it is about."""
+        """Append an entry to the journal."""
         precision = entry["precision"]
         key = self._key(work.spec, work.quality, work.sample, precision)
         whole = {
@@ -211,7 +244,7 @@ class _Record:
         self._by_key[key] = whole
 
     def chosen(self) -> dict[tuple[str, float, str], dict[str, Mapping[str, Any]]]:
-        """The entries that the study asked for."""
+        """Return the entries of the study."""
         return {
             (codec, quality, precision): {
                 sample.name: self._by_key[self._key(codec, quality, sample, precision)]

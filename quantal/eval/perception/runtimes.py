@@ -1,7 +1,6 @@
-"""Model files and the packages that run them: onnxruntime and ai-edge-litert.
+"""Runtimes of model files: onnxruntime and ai-edge-litert.
 
-One input, one picture at a time, the first output. Which pixels go in and what the output means is
-not known here.
+Models have one input, of one picture; the first output is used.
 """
 
 from __future__ import annotations
@@ -21,12 +20,16 @@ __all__ = ["Runtime", "open_onnx", "open_tflite"]
 
 
 class Runtime(Protocol):
-    """A model file, loaded. characters: a recogniser's own list, one a line, or nothing."""
+    """A loaded model file.
+
+    Attributes:
+        characters: Characters of a text recogniser, one per line; "" if the file lists none.
+    """
 
     characters: str
 
     def run(self, values: NDArray[np.float32]) -> NDArray[Any]:
-        """The first output for an input of real values."""
+        """Return the first output for an input of real values."""
 
 
 @dataclass
@@ -38,14 +41,14 @@ class _Onnx:
     def run(self, values: NDArray[np.float32]) -> NDArray[Any]:
         try:
             return np.asarray(self.session.run(None, {self.name: values})[0])
-        except Exception as error:  # what onnxruntime raises has no common class in its API
+        except Exception as error:  # errors of onnxruntime have no common base class
             raise ModelError(
-                f"the model did not take an input {list(values.shape)}: {_line(error)}"
+                f"the model rejected an input {list(values.shape)}: {_line(error)}"
             ) from error
 
 
 def open_onnx(path: Path) -> Runtime:
-    """An ONNX model on the CPU, with as many threads as torch has."""
+    """Load an ONNX model on the CPU, with torch's number of threads."""
     onnxruntime = require("onnxruntime", f"model {path.name}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -84,7 +87,7 @@ class _Tflite:
 
 
 def open_tflite(path: Path) -> Runtime:
-    """A TFLite model on the CPU, with as many threads as torch has."""
+    """Load a TFLite model on the CPU, with torch's number of threads."""
     litert = require("ai_edge_litert.interpreter", f"model {path.name}", "ai-edge-litert")
     try:
         interpreter = litert.Interpreter(str(path), num_threads=torch.get_num_threads())
@@ -98,7 +101,7 @@ def open_tflite(path: Path) -> Runtime:
 
 
 def _quantise(values: NDArray[np.float32], tensor: Any) -> NDArray[Any]:
-    """Real values in the integers that a tensor holds, by its own scale and zero point."""
+    """Quantise real values with a tensor's scale and zero point."""
     dtype = tensor["dtype"]
     if dtype == np.float32:
         return values
@@ -109,7 +112,7 @@ def _quantise(values: NDArray[np.float32], tensor: Any) -> NDArray[Any]:
 
 
 def _real(values: NDArray[Any], tensor: Any) -> NDArray[Any]:
-    """Real values from quantised ones; indices, which have no scale, stay as they are."""
+    """Dequantise values; indices, which have no scale, are unchanged."""
     scale, zero = tensor["quantization"]
     if not scale:
         return values

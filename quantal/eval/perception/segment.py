@@ -1,7 +1,7 @@
-"""Segmentation: a class a pixel; mean intersection over union.
+"""Segmentation: one class per pixel; mean intersection over union.
 
-Data: images/ with pictures and masks/ with a PNG of the same stem each, whose samples (grey or
-palette) are class indices, as Pascal VOC and CamVid come. 255 is nobody's and never counts.
+Data: images/ with pictures and masks/ with PNG files of the same stems, whose samples (grey or
+palette) are class indices, as in Pascal VOC and CamVid. 255 is ignored.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
 from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, folder, pictures_in
 
 __all__ = ["Segment"]
 
 _EXPECTED = "images/ with pictures and masks/ with a PNG of class indices for each"
-_NOBODY = 255
+_IGNORED = 255
 
 
 class Segment(Task):
-    """Truth: the path of the mask."""
+    """Segmentation; the truth is the path of the mask."""
 
     name = "segment"
     title = "Segmentation"
@@ -43,27 +43,27 @@ class Segment(Task):
             if not mask.is_file():
                 raise EvaluationError(f"{path} has no mask {mask}; expected {_EXPECTED}")
             values = _read_mask(mask)
-            highest = max(highest, int(values[values != _NOBODY].max(initial=0)))
+            highest = max(highest, int(values[values != _IGNORED].max(initial=0)))
             samples.append(Sample(path.name, path, mask))
         return Dataset(root, tuple(str(i) for i in range(highest + 1)), tuple(samples))
 
     def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[list[int]]:
-        """Per class of the data set: pixels right, pixels of that class, pixels said to be."""
+        """Return counts per class of the data set: correct, annotated and predicted pixels."""
         mapping = np.array(model.mapping)
-        said = mapping[model(pixels)]
+        predicted = mapping[model(pixels)]
         truth = _read_mask(sample.truth)
-        if truth.shape != said.shape:
+        if truth.shape != predicted.shape:
             raise EvaluationError(
                 f"the mask is {truth.shape[1]}x{truth.shape[0]}, "
-                f"its picture {said.shape[1]}x{said.shape[0]}; expected equal sizes"
+                f"its picture {predicted.shape[1]}x{predicted.shape[0]}; expected equal sizes"
             )
         known = sorted({int(i) for i in mapping if i >= 0})
         counted = np.isin(truth, known)
         return [
             [
-                int(np.sum(counted & (truth == i) & (said == i))),
+                int(np.sum(counted & (truth == i) & (predicted == i))),
                 int(np.sum(counted & (truth == i))),
-                int(np.sum(counted & (said == i))),
+                int(np.sum(counted & (predicted == i))),
             ]
             for i in range(max(known) + 1)
         ]
@@ -73,8 +73,8 @@ class Segment(Task):
         if not any(np.isin(_read_mask(sample.truth), known).any() for sample in dataset.samples):
             values = ", ".join(map(str, known[:8])) + (", ..." if len(known) > 8 else "")
             raise EvaluationError(
-                f"no mask pixel of a class the model knows among {len(dataset.samples)} masks of "
-                f"{dataset.root}; expected the values {values} (255 never counts). Where the masks "
+                f"no mask has a pixel of a class of the model, among {len(dataset.samples)} masks "
+                f"of {dataset.root}; expected the values {values} (255 is ignored). If the masks "
                 'have others, name a JSON file of pairs by --labels: {"car": 8}'
             )
 
@@ -84,11 +84,11 @@ class Segment(Task):
         counts = np.array(predictions, np.float64)  # [P, classes, 3]
 
         def scores(weights: np.ndarray[Any, Any]) -> dict[str, Any]:
-            right, true, said = np.moveaxis(np.tensordot(weights, counts, 1), 2, 0)
-            # A class that no label has can only be said wrongly, which costs those it is taken for.
+            right, true, predicted = np.moveaxis(np.tensordot(weights, counts, 1), 2, 0)
+            # Classes without annotated pixels only add to the unions of other classes.
             there = true > 0
             with np.errstate(invalid="ignore"):
-                shares = np.where(there, right / (true + said - right), 0)
+                shares = np.where(there, right / (true + predicted - right), 0)
                 mean = shares.sum(1) / there.sum(1)
                 pixels = right.sum(1) / true.sum(1)
             return {"miou": 100 * mean, "pixels": 100 * pixels}
@@ -97,7 +97,7 @@ class Segment(Task):
 
 
 def _read_mask(path: Path) -> NDArray[np.int64]:
-    """Class indices [H, W] of a mask."""
+    """Read the class indices [H, W] of a mask."""
     with Image.open(path) as image:
         if image.mode not in ("L", "P"):
             raise EvaluationError(

@@ -1,7 +1,6 @@
-"""The tables of a report: the same cells for Markdown and for the page.
+"""The tables of a report, as cells for Markdown and HTML.
 
-Only what is said and how numbers are written; where numbers come from, figures.py and findings.py
-tell.
+figures.py and findings.py compute the numbers.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from quantal.eval.metrics import about
-from quantal.eval.perception.document import Result
 from quantal.eval.perception.figures import Interval
 from quantal.eval.perception.findings import LOSSES, Comparison, Threshold
+from quantal.eval.perception.result import Result
 
 __all__ = ["Table", "tables"]
 
@@ -23,7 +22,14 @@ _NONE = "—"
 
 @dataclass(frozen=True)
 class Table:
-    """A title, a sentence or two about what is shown, the head, and rows of cells."""
+    """A table of text.
+
+    Attributes:
+        title: Title.
+        note: One or two sentences about the content.
+        head: Titles of columns.
+        rows: Rows of cells.
+    """
 
     title: str
     note: str
@@ -32,7 +38,7 @@ class Table:
 
 
 def tables(found: Result) -> list[Table]:
-    """All tables of a report, in order; those that would have no row are left out."""
+    """Return all tables of a report that have rows, in order."""
     makers: list[Callable[[Result], Table]] = [
         _originals,
         _thresholds,
@@ -126,7 +132,7 @@ def _points(found: Result) -> Table:
 
 
 def _grid(found: Result) -> Table:
-    """Codec x precision: what codec and number format cost alone and together."""
+    """Return the scores of every codec and quality in every precision."""
     precisions = tuple(found.study.models)
     name = found.study.task.scores[0].name
     rows = []
@@ -233,14 +239,14 @@ def _score_and_loss(score: Interval, lost: Interval) -> str:
 
 
 def _rate(one: Threshold) -> str:
-    """A rate and its range; a draw of other pictures may lie beyond the rates measured."""
+    """Format a rate and its interval, which may exceed the measured rates."""
 
-    def said(bpp: float) -> str:
+    def shown(bpp: float) -> str:
         if bpp < one.lowest:
             return f"under {one.lowest:.2f}"
         return f"over {one.highest:.2f}" if bpp > one.highest else f"{bpp:.2f}"
 
-    value, low, high = said(one.bpp.value), said(one.bpp.low), said(one.bpp.high)
+    value, low, high = shown(one.bpp.value), shown(one.bpp.low), shown(one.bpp.high)
     return value if value == low == high else f"{value} [{low}, {high}]"
 
 

@@ -1,4 +1,4 @@
-"""The tasks there are, by name."""
+"""The registry of tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TASKS: dict[str, Task] = {one.name: one for one in (Classify(), Detect(), Segmen
 
 
 def task(name: str) -> Task:
-    """The task of a name; ArgumentError for an unknown one."""
+    """Return a task by name; ArgumentError for an unknown name."""
     if name not in TASKS:
         raise unknown("task", name, TASKS)
     return TASKS[name]

@@ -1,8 +1,8 @@
-"""Reading: lines of text cut from the decoded picture; character error rate.
+"""Text recognition: lines of text cropped from the decoded picture; character error rate.
 
-Data: images/ with pictures and text/ with a CSV of the same stem each: eight numbers a line, the
-corners of a line of text clockwise from its top left in pixels, and then what stands there. Only
-recognition is asked of the model: where the lines are is told.
+Data: images/ with pictures and text/ with CSV files of the same stems. Each line has eight numbers,
+the corners of a line of text in pixels, clockwise from its top left, and then the text. Lines are
+not detected by the model.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
 from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, folder, pictures_in
 
@@ -29,18 +29,23 @@ _EXPECTED = "images/ with pictures and text/ with a CSV of corners and text for 
 
 @dataclass(frozen=True)
 class Line:
-    """corners: x and y in pixels, clockwise from the top left. text: what is written there."""
+    """A line of text.
+
+    Attributes:
+        corners: x and y of four corners in pixels, clockwise from the top left.
+        text: The text.
+    """
 
     corners: tuple[float, ...]
     text: str
 
 
 class Read(Task):
-    """Truth: the picture's lines. White space is left out before texts are compared.
+    """Text recognition; the truth is a tuple of lines.
 
-    Recognisers differ in whether they tell spaces at all. Characters are brought to their plain
-    form first (Unicode's NFKC), so that a full-width comma is a comma. Labels that know no small
-    letter anywhere were not written with regard to case, and are compared without it.
+    Texts are compared in Unicode's NFKC form, in which a full-width comma is a comma, and without
+    white space, since some recognisers do not output spaces. Case is ignored if the labels have no
+    lower-case letters.
     """
 
     name = "read"
@@ -64,17 +69,17 @@ class Read(Task):
         return Dataset(root, (), tuple(samples))
 
     def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[str]:
-        """What the model reads in each line."""
+        """Return the text that the model recognises in each line."""
         return [model(cut(pixels, line.corners)) for line in sample.truth]
 
     def tally(
         self, dataset: Dataset, samples: Sequence[Sample], predictions: Sequence[Any]
     ) -> Tally:
-        counts = np.zeros((len(samples), 4))  # edits, characters, lines right, lines
+        counts = np.zeros((len(samples), 4))  # edits, characters, correct lines, lines
         small = any(c.islower() for s in dataset.samples for line in s.truth for c in line.text)
         form: Callable[[str], str] = plain if small else caseless
-        for row, sample, said in zip(counts, samples, predictions, strict=True):
-            for line, text in zip(sample.truth, said, strict=True):
+        for row, sample, predicted in zip(counts, samples, predictions, strict=True):
+            for line, text in zip(sample.truth, predicted, strict=True):
                 truth = form(line.text)
                 wrong = edits(form(text), truth)
                 row += wrong, len(truth), wrong == 0, 1
@@ -88,16 +93,21 @@ class Read(Task):
 
 
 def cut(pixels: Pixels, corners: Sequence[float]) -> Pixels:
-    """The quadrilateral between four corners, straightened to a rectangle [h, w, 3].
+    """Crop a quadrilateral and rectify it.
 
-    Its sides are the longer ones of the quadrilateral's, in pixels.
+    Args:
+        pixels: The picture, uint8 [H, W, 3].
+        corners: x and y of four corners in pixels, clockwise from the top left.
+
+    Returns:
+        A rectangle, uint8 [h, w, 3], with the longer of opposite sides.
     """
     points = np.reshape(corners, (4, 2)).astype(float)
     top_left, top_right, bottom_right, bottom_left = points
     width = max(np.hypot(*(top_right - top_left)), np.hypot(*(bottom_right - bottom_left)))
     height = max(np.hypot(*(bottom_left - top_left)), np.hypot(*(bottom_right - top_right)))
     size = max(1, round(width)), max(1, round(height))
-    # Pillow takes the corners anticlockwise.
+    # Pillow expects the corners anticlockwise.
     quad = (*top_left, *bottom_left, *bottom_right, *top_right)
     image = Image.fromarray(pixels)
     line = image.transform(
@@ -107,23 +117,23 @@ def cut(pixels: Pixels, corners: Sequence[float]) -> Pixels:
 
 
 def plain(text: str) -> str:
-    """Text as it is compared: in Unicode's NFKC form, without white space."""
+    """Normalise a text for comparison: Unicode's NFKC form, without white space."""
     return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text))
 
 
 def caseless(text: str) -> str:
-    """Text as it is compared where labels tell no case."""
+    """Normalise a text for comparison without case."""
     return plain(text).casefold()
 
 
-def edits(said: str, truth: str) -> int:
-    """How many characters to insert, delete or replace (Levenshtein, 1966).
+def edits(predicted: str, truth: str) -> int:
+    """Return the number of characters to insert, delete or replace (Levenshtein, 1966).
 
     >>> edits("kitten", "sitting")
     3
     """
     above = list(range(len(truth) + 1))
-    for i, ours in enumerate(said, 1):
+    for i, ours in enumerate(predicted, 1):
         row = [i]
         for j, theirs in enumerate(truth, 1):
             row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (ours != theirs)))
@@ -132,7 +142,7 @@ def edits(said: str, truth: str) -> int:
 
 
 def _read_lines(path: Path) -> tuple[Line, ...]:
-    """The lines of a CSV; a text may hold commas, for it comes last."""
+    """Read the lines of a CSV file; texts are the last field and may contain commas."""
     lines = []
     content = path.read_text(encoding="utf-8-sig", errors="replace")
     for number, row in enumerate(content.splitlines(), 1):

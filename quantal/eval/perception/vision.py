@@ -1,8 +1,7 @@
 """torchvision's models by name: classification, detection, segmentation.
 
-`mobilenet_v2`, or with weights of a name `mobilenet_v2:IMAGENET1K_V1`. Weights come from
-torchvision's own download or from a file of the person's; preprocessing and class names are those
-that torchvision states for the weights.
+A name is `mobilenet_v2`, or `mobilenet_v2:IMAGENET1K_V1` with a set of weights. Weights are
+downloaded by torchvision or read from a file; preprocessing and class names are torchvision's.
 """
 
 from __future__ import annotations
@@ -16,19 +15,24 @@ import numpy as np
 import torch
 from PIL import Image
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, ModelError
 from quantal.eval._optional import unknown
 from quantal.eval.perception.inputs import Fit
-from quantal.eval.perception.models import Model, Recipe, identify, mapping_of
 from quantal.eval.perception.outputs import Found, read_map
 from quantal.eval.perception.precision import to_precision
+from quantal.eval.perception.recipe import Model, Recipe, identify, mapping_of
 
 __all__ = ["load_vision"]
 
 
 def load_vision(recipe: Recipe) -> Model:
-    """A model of torchvision with weights, in the precision asked for, ready to answer."""
+    """Load a model of torchvision.
+
+    Raises:
+        ArgumentError: The name is unknown or the recipe is invalid.
+        ModelError: The weights can't be downloaded or do not fit the model.
+    """
     import torchvision
 
     module = {
@@ -70,7 +74,7 @@ def load_vision(recipe: Recipe) -> Model:
 
 
 def _choose(entries: Any, wanted: str, path: Path | None) -> Any:
-    """Which of torchvision's weights: by name, by the file's own name, or its default."""
+    """Choose a set of weights of torchvision: by name, by the file's name, or the default."""
     if wanted:
         for entry in entries:
             if entry.name == wanted:
@@ -84,7 +88,7 @@ def _choose(entries: Any, wanted: str, path: Path | None) -> Any:
 
 
 def _state(weights: Any, path: Path | None) -> dict[str, torch.Tensor]:
-    """Tensors by name, from a file or from torchvision's download."""
+    """Load tensors by name, from a file or by torchvision's download."""
     if path is None:
         try:
             return weights.get_state_dict(progress=False, check_hash=True)
@@ -100,7 +104,7 @@ def _state(weights: Any, path: Path | None) -> dict[str, torch.Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise ArgumentError(f"there are no weights {path}") from error
+        raise ArgumentError(f"there is no file of weights {path}") from error
     except Exception as error:  # pickles fail in many ways
         line = " ".join(str(error).split())[:200]
         raise ModelError(f"{path} can't be read as weights: {line}") from error
@@ -110,7 +114,7 @@ def _state(weights: Any, path: Path | None) -> dict[str, torch.Tensor]:
 
 
 def _build(torchvision: Any, name: str, state: dict[str, torch.Tensor], recipe: Recipe) -> Any:
-    """The network with its weights loaded; the number of classes is the weights' own."""
+    """Create the network of a state; the number of classes is that of the weights."""
     options: dict[str, Any] = {"weights": None}
     if recipe.task == "classify":
         options["num_classes"] = int(next(reversed(state.values())).shape[0])

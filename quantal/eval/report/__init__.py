@@ -1,10 +1,10 @@
-"""The report of a rate-distortion run, for people: report.html, report.md, rd.svg and rd.png.
+"""The report of a rate-distortion measurement: report.html, report.md, rd.svg and rd.png.
 
-    ready()                                # before hours of measuring: is everything installed?
-    write_report(result, deltas, folder)   # after them
+    ready()                                # before a long measurement: checks packages
+    write_report(result, deltas, folder)   # after it
 
-digest.py sums a result up, views.py codes pictures to equal bytes; page.py, markdown.py and
-figure.py each show the digest in one form. Nothing is measured here but the views.
+digest.py summarises a result, views.py codes pictures to equal bytes; page.py, markdown.py and
+figure.py write the formats.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["ready", "write_report"]
 
 
 def ready() -> None:
-    """Raise ArgumentError, with what to install, if a report can't be made here."""
+    """Raise ArgumentError if packages for reports are missing."""
     require("matplotlib", "a report")
     require("plotly", "a report")
 
@@ -31,10 +31,18 @@ def ready() -> None:
 def write_report(
     result: RDResult, deltas: Mapping[str, Mapping[str, BD | str]], out: Path
 ) -> tuple[Path, ...]:
-    """Write the four files of a report into a folder; returns their paths.
+    """Write a report. Up to three pictures are coded again, to equal bytes.
 
-    deltas: metric -> curve -> deltas against the result's anchor, or why there are none, as
-    `quantal.eval.summary.comparisons` makes them. Codes up to three pictures anew, at equal bytes.
+    Args:
+        result: The result of a measurement.
+        deltas: Its comparisons with the anchor, from `quantal.eval.summary.comparisons`.
+        out: Folder for the files.
+
+    Returns:
+        The paths of report.html, report.md, rd.svg and rd.png.
+
+    Raises:
+        ArgumentError: A package for reports is missing.
     """
     from quantal.eval.report.digest import digest
     from quantal.eval.report.figure import draw

@@ -1,7 +1,6 @@
-"""What every form of the report shows, computed once from a result: lines, comparisons, costs.
+"""The content of a report: lines, comparisons and costs as frozen dataclasses of numbers.
 
-Frozen dataclasses of plain numbers, None where there is none. How they look is not decided here,
-but for the colour: a codec has the same one in every chart.
+Missing numbers are None.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from quantal.eval.rows import Row
 __all__ = ["COLOURS", "Axis", "Comparison", "Cost", "Digest", "Line", "digest"]
 
 _PUBLISHED = "published/"
-#: Distinct from each other, and readable on white and on near black.
+#: Colours of codecs in all charts; readable in light and dark mode.
 COLOURS = (
     *("#3579d4", "#d9701a", "#2c9c62", "#a05cc4", "#d4434f"),
     *("#1798a6", "#a2703d", "#d1569a", "#85892a", "#73808d"),
@@ -32,9 +31,12 @@ COLOURS = (
 
 @dataclass(frozen=True)
 class Axis:
-    """A metric as an axis. decibels: values are shown as -10 log10(1 - x); else as they are.
+    """A metric as an axis; higher positions are always better.
 
-    A metric of which less is better has its axis turned round: up is always better.
+    Attributes:
+        about: The metric.
+        title: Title of the axis.
+        decibels: Whether values are shown as -10 log10(1 - x).
     """
 
     about: About
@@ -44,7 +46,14 @@ class Axis:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds a megapixel and peak memory in MB, means over all rows; None where not known."""
+    """Costs of a codec; None if unknown.
+
+    Attributes:
+        encode_s: Mean seconds of encoding per megapixel.
+        decode_s: Mean seconds of decoding per megapixel.
+        encode_mb: Maximum of peak memory of encoding, in MB.
+        decode_mb: Maximum of peak memory of decoding, in MB.
+    """
 
     encode_s: float | None
     decode_s: float | None
@@ -54,7 +63,22 @@ class Cost:
 
 @dataclass(frozen=True)
 class Line:
-    """A curve as it is drawn: raw values and, on the axis' scale, what is plotted."""
+    """A curve in charts.
+
+    Attributes:
+        name: Name of the curve.
+        label: Name in legends.
+        colour: Colour as #RRGGBB.
+        published: Whether the curve is a published one.
+        version: Version of the codec, or origin of a published curve.
+        pictures: Number of pictures in the means.
+        left_out: Excluded picture -> reason.
+        quality: Qualities [N].
+        bpp: Bits per pixel [N].
+        values: Metric -> values [N].
+        drawn: Metric -> values [N] on the scale of the axis.
+        cost: Costs of the codec.
+    """
 
     name: str
     label: str
@@ -72,7 +96,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A test against an anchor: Bjøntegaard's deltas, or the reason why there are none."""
+    """A comparison of two curves.
+
+    Attributes:
+        bd: Bjøntegaard deltas; None if there are none.
+        reason: Reason why there are none.
+    """
 
     bd: BD | None
     reason: str = ""
@@ -80,8 +109,26 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Digest:
-    """matrix: metric -> test -> anchor. per_picture: metric -> codec -> picture, against
-    `picture_anchor`, which is the anchor if that was measured, or else the first codec."""
+    """The content of a report.
+
+    Attributes:
+        data: Name of the folder of pictures.
+        pictures: Names of pictures.
+        megapixels: Size of all pictures.
+        axes: The metrics.
+        lines: The curves.
+        anchor: Name of the anchor; None if it has no curve.
+        matrix: Metric -> test -> anchor -> comparison.
+        picture_anchor: The anchor of `per_picture`: the anchor if it was measured, else the first
+            codec.
+        per_picture: Metric -> codec -> picture -> comparison.
+        failures: Rows of failed measurements.
+        without_curve: Codecs that failed on every picture.
+        mean: Kind of means over pictures.
+        method: Method of interpolation.
+        min_overlap: Minimum overlap of compared curves.
+        provenance: Versions, machine and date.
+    """
 
     data: str
     pictures: tuple[str, ...]
@@ -100,16 +147,21 @@ class Digest:
     provenance: Provenance
 
     def line(self, name: str) -> Line:
-        """The line of a name."""
+        """Return the line of a name."""
         return next(line for line in self.lines if line.name == name)
 
     def against_anchor(self, metric: str, name: str) -> Comparison | None:
-        """A curve against the anchor; None for the anchor itself."""
+        """Return the comparison of a curve with the anchor; None for the anchor itself."""
         return self.matrix[metric][name].get(self.anchor or "")
 
 
 def digest(result: RDResult, deltas: Mapping[str, Mapping[str, BD | str]]) -> Digest:
-    """Sum a result up. deltas: against its anchor, with confidence, as write_report has them."""
+    """Summarise a result.
+
+    Args:
+        result: The result of a measurement.
+        deltas: Its comparisons with the anchor, from `quantal.eval.summary.comparisons`.
+    """
     plan = result.plan
     axes = tuple(_axis(name) for name in plan.metrics)
     names = [name for name in result.sheets if name in result.curves]

@@ -1,4 +1,4 @@
-"""rd.svg and rd.png: the curves for a paper, a panel for each metric, by matplotlib."""
+"""Figures of all curves for papers, one panel per metric, by matplotlib."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["draw"]
 
 _PANEL = (5.2, 4.2)  # inches
 _ACROSS = 3
-_MARKERS = "osv^"  # where colours begin again
-#: Characters of legend that fit under a panel.
+_MARKERS = "osv^"  # one for each repetition of the colours
+#: Characters of the legend per panel.
 _LEGEND = 75
 
 
 def draw(summed: Digest, stem: Path) -> tuple[Path, Path]:
-    """Write `stem`.svg and `stem`.png; the SVG is the same for the same curves."""
+    """Write `stem`.svg and `stem`.png; return the paths. The SVG is reproducible."""
     matplotlib = require("matplotlib", "a report")
     figure_module = require("matplotlib.figure", "a report")
     require("matplotlib.backends.backend_agg", "a report")
@@ -62,17 +62,17 @@ def draw(summed: Digest, stem: Path) -> tuple[Path, Path]:
 
 
 def _columns(labels: list[str], across: int) -> int:
-    """As many columns of the legend as are as wide as the panels; each is as wide as its widest."""
+    """Return the number of columns of a legend that fit the width of the panels."""
     if not labels:
         return 1
-    widest = max(map(len, labels)) + 8  # with the line that stands before it
+    widest = max(map(len, labels)) + 8  # with the line sample
     return max(min(len(labels), across * _LEGEND // widest), 1)
 
 
 def _panel(panel: Any, summed: Digest, axis: Axis) -> None:
     for place, line in enumerate(summed.lines):
         if all(value is None for value in line.drawn[summed.axes[0].about.name]):
-            continue  # lossless: a point far to the right of everything
+            continue  # lossless: far to the right of all curves
         points = [
             (bpp, value)
             for bpp, value in zip(line.bpp, line.drawn[axis.about.name], strict=True)

@@ -1,4 +1,4 @@
-"""report.md: the tables of a report, to paste into a paper or an issue."""
+"""The report in Markdown."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from quantal.eval.report.words import (
     metric_definitions,
     subtitle,
 )
+from quantal.markdown import escape, table
 
 __all__ = ["markdown"]
 
 
 def markdown(summed: Digest) -> str:
-    """The whole report as Markdown."""
+    """Return the report as Markdown."""
     parts = [f"# Rate and distortion: {summed.data}", subtitle(summed), "![curves](rd.svg)"]
     if summed.anchor:
         parts += ["## BD-rate", _anchor_sentence(summed), _bd_table(summed, summed.anchor)]
@@ -69,7 +70,7 @@ def _delta(found: Comparison | None) -> str:
 
 
 def _rests_on(summed: Digest) -> Iterable[str]:
-    """The overlap of each comparison with the anchor, and reasons where there is none."""
+    """Yield the overlaps of comparisons with the anchor, and reasons of missing ones."""
     rows, reasons = [], []
     for axis in summed.axes:
         for line in summed.lines:
@@ -146,10 +147,5 @@ def _items(items: Iterable[tuple[str, str]]) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of Markdown, its first column to the left, the others to the right."""
-    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
-    return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
-
-
-def _escaped(cell: str) -> str:
-    return " ".join(cell.replace("|", "\\|").split())
+    """Format a table and escape its cells."""
+    return table([escape(cell) for cell in head], ([escape(cell) for cell in row] for row in rows))

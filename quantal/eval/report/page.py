@@ -1,7 +1,6 @@
-"""report.html: one file that needs nothing else, made of page.html, page.css, page.js and a digest.
+"""The report as a self-contained HTML page, from page.html, page.css, page.js and a digest.
 
-What doesn't depend on a choice is written here; charts and tables that follow the metric are
-drawn by page.js from the JSON that `payload` makes.
+Static parts are written here; page.js draws charts and tables from the JSON of `payload`.
 """
 
 from __future__ import annotations
@@ -35,7 +34,12 @@ _CURVES_NOTE = (
 
 
 def page(summed: Digest, looks: Sequence[View]) -> str:
-    """The whole page as HTML."""
+    """Return the report as HTML.
+
+    Args:
+        summed: The content of the report.
+        looks: Pictures to compare side by side.
+    """
     plotly = require("plotly.offline", "a report")
     return Template(_file("page.html")).substitute(
         title=_text(summed.data),
@@ -47,7 +51,7 @@ def page(summed: Digest, looks: Sequence[View]) -> str:
         speed_note=_text(costs_note(summed)),
         pictures_note=_text(pictures_note(summed)),
         method=_method(summed),
-        # "</script" would end the script element and "<!--" hide its end; JSON has another way.
+        # "</script" would end the script element and "<!--" hide its end.
         data=json.dumps(payload(summed, looks), allow_nan=False).replace("<", "\\u003c"),
         css=_file("page.css"),
         plotly=plotly.get_plotlyjs(),
@@ -56,7 +60,7 @@ def page(summed: Digest, looks: Sequence[View]) -> str:
 
 
 def payload(summed: Digest, looks: Sequence[View]) -> dict[str, Any]:
-    """What page.js draws."""
+    """Return the data of page.js, as JSON types."""
     return {
         "anchor": summed.anchor,
         "pictureAnchor": summed.picture_anchor,
@@ -105,7 +109,7 @@ def _line(line: Line) -> dict[str, Any]:
 
 
 def _comparisons(tree: Any) -> Any:
-    """A tree of mappings with comparisons at its leaves."""
+    """Convert nested mappings of comparisons to JSON types."""
     if not isinstance(tree, Comparison):
         return {name: _comparisons(below) for name, below in tree.items()}
     if tree.bd is None:

@@ -1,7 +1,7 @@
-"""Pictures to look at: up to three, each coded by up to five codecs to no more than equal bytes.
+"""Side-by-side views: up to three pictures, coded by up to five codecs to equal bytes.
 
-Of a codec the largest file is taken that is no larger than the target; its quality is found by
-bisection. What is shown is embedded without loss, so that what is seen is the codec's doing.
+The quality of a codec is found by bisection: the highest one whose file does not exceed the target.
+Decoded pictures are embedded losslessly.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from quantal.codecs.base import Pixels
+from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
 from quantal.eval.codecs import ImageCodec, codec
 from quantal.eval.measure import read_pixels
@@ -28,20 +28,27 @@ __all__ = ["Shown", "View", "largest_within", "views"]
 
 PICTURES = 3
 CODECS = 5
-#: Views are cut to this many pixels a side, from the picture's middle.
+#: Views are cropped to this many pixels per side, at the picture's centre.
 SIDE = 768
-#: Where differences can be seen without a lens, and every usual codec gets to.
+#: A rate with visible differences that all common codecs reach.
 TARGET_BPP = 0.25
-#: A codec that needs more than this for its worst quality is left out.
+#: Codecs with a higher rate at their lowest quality are left out.
 HIGHEST_BPP = 1.0
-#: Bytes of all embedded pictures together; a further one that would exceed it is left out.
+#: Maximum size of all embedded pictures in bytes; further pictures are left out.
 BUDGET = 7_000_000
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What one codec made of a picture: its file's bytes, metrics of the whole picture, and a
-    data URI of the part shown."""
+    """A decoded picture.
+
+    Attributes:
+        codec: Label of the codec.
+        quality: Its quality.
+        bytes: Size of the file.
+        metrics: Metrics of the whole picture; None where undefined.
+        uri: Data URI of the crop.
+    """
 
     codec: str
     quality: float
@@ -52,10 +59,19 @@ class Shown:
 
 @dataclass(frozen=True)
 class View:
-    """A picture with what the codecs made of it.
+    """A picture and its decoded versions.
 
-    note: why this one was chosen. width, height: of the whole picture; shown_width, shown_height:
-    of the part shown. target: bytes that no file exceeds. missing: codec -> why it isn't shown.
+    Attributes:
+        picture: Name of the picture.
+        note: Reason why it was chosen.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+        shown_width: Width of the crop in pixels.
+        shown_height: Height of the crop in pixels.
+        target: Maximum size of files in bytes.
+        uri: Data URI of the crop of the original.
+        shown: The decoded versions.
+        missing: Codec -> reason why it is not shown.
     """
 
     picture: str
@@ -72,8 +88,7 @@ class View:
 
 @dataclass(frozen=True)
 class _Task:
-    """A picture by a codec at no more than `target` bytes; of the qualities measured before, `low`
-    is known to need no more, `high` to need more (or the codec's highest)."""
+    """A picture to code to at most `target` bytes, at a quality from `low` to `high`."""
 
     codec: str
     picture: Path
@@ -87,10 +102,22 @@ class _Task:
 def largest_within(
     coder: ImageCodec, pixels: Pixels, target: int, low: int, high: int
 ) -> tuple[int, bytes]:
-    """The quality, a whole number, and file of the largest not above `target` bytes.
+    """Find the highest quality whose file has at most `target` bytes, by bisection.
 
-    low, high: whole qualities between which it lies; low must fit. Takes sizes to grow with
-    quality. EvaluationError if low doesn't fit.
+    Sizes are assumed to increase with quality.
+
+    Args:
+        coder: The codec.
+        pixels: The picture, uint8 [H, W, 3].
+        target: Maximum size in bytes.
+        low: Lowest quality, a whole number.
+        high: Highest quality, a whole number.
+
+    Returns:
+        The quality and the file.
+
+    Raises:
+        EvaluationError: The file of `low` is larger than the target.
     """
     best = low, coder.encode(pixels, low)
     if len(best[1]) > target:
@@ -109,7 +136,12 @@ def largest_within(
 
 
 def views(result: RDResult, summed: Digest) -> tuple[View, ...]:
-    """The pictures that the page shows; none if no codec has a choice of qualities."""
+    """Code the pictures of a report; () if no codec has several qualities.
+
+    Args:
+        result: The result of a measurement.
+        summed: Its digest.
+    """
     names = _codecs(result, summed)
     chosen = _pictures(result, summed)
     if not names or not chosen:
@@ -140,7 +172,7 @@ def views(result: RDResult, summed: Digest) -> tuple[View, ...]:
 
 
 def _codecs(result: RDResult, summed: Digest) -> list[str]:
-    """The anchor and the first others that have more than one quality."""
+    """Return the anchor and the first other codecs with several qualities."""
     names = [
         name
         for name, sheet in result.sheets.items()
@@ -151,7 +183,7 @@ def _codecs(result: RDResult, summed: Digest) -> list[str]:
 
 
 def _pictures(result: RDResult, summed: Digest) -> list[tuple[str, str]]:
-    """Names of pictures, and why they are shown: the anchor's strongest rival decides."""
+    """Return names of pictures and notes: the best codec's worst, median and best picture."""
     metric_name = summed.axes[0].about.name if summed.axes else ""
     by_codec = {
         name: sorted((c.bd.percent, picture) for picture, c in own.items() if c.bd)
@@ -173,7 +205,7 @@ def _pictures(result: RDResult, summed: Digest) -> list[tuple[str, str]]:
 
 
 def _sizes(result: RDResult) -> dict[tuple[str, str], dict[float, int]]:
-    """(codec, picture) -> quality -> bytes, as measured."""
+    """Return (codec, picture) -> quality -> measured bytes."""
     sizes: dict[tuple[str, str], dict[float, int]] = {
         (name, path.name): {} for name in result.sheets for path in result.pictures
     }
@@ -184,7 +216,7 @@ def _sizes(result: RDResult) -> dict[tuple[str, str], dict[float, int]]:
 
 
 def _target(path: Path, sizes: Sequence[dict[float, int]]) -> int:
-    """Bytes for a picture: the usual rate, or the least that some codec was measured at."""
+    """Return the target of a picture: the default rate, or the lowest rate of some codec."""
     height, width = read_pixels(path).shape[:2]
     pixels = width * height
     least = [min(own.values()) for own in sizes if own]
@@ -193,7 +225,7 @@ def _target(path: Path, sizes: Sequence[dict[float, int]]) -> int:
 
 
 def _bracket(coder: ImageCodec, sizes: dict[float, int], target: int) -> tuple[int, int] | Failure:
-    """Whole qualities between which the largest file within the target lies."""
+    """Return the lowest and highest possible quality of the largest file within the target."""
     known = {q: size for q, size in sizes.items() if q == int(q)}
     fitting = [int(q) for q, size in known.items() if size <= target]
     if not fitting:
@@ -212,7 +244,7 @@ def _show(task: _Task) -> Shown:
     for name in task.metrics:
         try:
             values[name] = metric(name, task.weights)(pixels, decoded)
-        except EvaluationError:  # not defined for such a picture
+        except EvaluationError:  # undefined for this picture
             values[name] = None
     rounded = np.clip(np.round(decoded), 0, 255).astype(np.uint8)
     return Shown(task.codec, quality, len(data), values, _uri(_middle(rounded)))
@@ -247,14 +279,14 @@ def _middle(pixels: Pixels) -> Pixels:
 
 
 def _uri(pixels: Pixels) -> str:
-    """Pixels as a lossless WebP in a data URI."""
+    """Return pixels as a data URI of a lossless WebP."""
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(file, "WEBP", lossless=True, method=4)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def _within_budget(whole: Sequence[View]) -> list[View]:
-    """As many as the page can hold, at least one."""
+    """Return the first views whose size is within BUDGET, at least one."""
     kept: list[View] = []
     total = 0
     for view in whole:

@@ -1,4 +1,4 @@
-"""Sentences that report.html and report.md share: what was run, how, with what."""
+"""Texts that the formats of a report share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _METHODS = {
 
 
 def subtitle(summed: Digest) -> str:
-    """What was compared, in a sentence."""
+    """Return a sentence about what was compared."""
     measured = sum(not line.published for line in summed.lines)
     published = len(summed.lines) - measured
     parts = [
@@ -41,7 +41,7 @@ def subtitle(summed: Digest) -> str:
 
 
 def approach(summed: Digest) -> list[tuple[str, str]]:
-    """How figures were made from measurements."""
+    """Return definitions of the figures: pairs of title and text."""
     return [
         (
             "bits per pixel",
@@ -64,7 +64,7 @@ def approach(summed: Digest) -> list[tuple[str, str]]:
 
 
 def metric_definitions(summed: Digest) -> list[tuple[str, str]]:
-    """Each metric, and the scale it is compared on."""
+    """Return the metrics and their scales: pairs of title and text."""
     scale = {
         True: "; drawn and compared as -10 log10(1 - x)",
         False: "",
@@ -73,7 +73,7 @@ def metric_definitions(summed: Digest) -> list[tuple[str, str]]:
 
 
 def codec_versions(summed: Digest) -> list[tuple[str, str]]:
-    """Each codec, what did the work, and on how many pictures its means rest."""
+    """Return the codecs with versions and excluded pictures: pairs of title and text."""
     items = []
     for line in summed.lines:
         text = line.version
@@ -84,7 +84,7 @@ def codec_versions(summed: Digest) -> list[tuple[str, str]]:
 
 
 def environment(summed: Digest) -> list[tuple[str, str]]:
-    """Program, machine and date."""
+    """Return versions, machine and date: pairs of title and text."""
     made = summed.provenance
     commit = f" ({made.commit})" if made.commit else ""
     return [
@@ -97,7 +97,7 @@ def environment(summed: Digest) -> list[tuple[str, str]]:
 
 
 def costs_note(summed: Digest) -> str:
-    """What the chart of speed shows."""
+    """Return the note below the chart of costs."""
     anchor = f" against {summed.line(summed.anchor).label}" if summed.anchor else ""
     return (
         "Seconds by the wall clock for a megapixel, filled circles for encoding, open ones for "
@@ -107,7 +107,7 @@ def costs_note(summed: Digest) -> str:
 
 
 def pictures_note(summed: Digest) -> str:
-    """What is compared picture by picture."""
+    """Return the note on comparisons by picture."""
     if summed.picture_anchor is None:
         return "No codec was measured."
     note = (

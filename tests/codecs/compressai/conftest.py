@@ -12,9 +12,9 @@ from PIL import Image
 
 import quantal
 from quantal import media
-from quantal.files import Target, encode_picture
 from quantal.codecs.compressai.codec import CompressaiCodec
 from quantal.codecs.compressai.weights import read
+from quantal.files import Target, encode_picture
 
 Weights = Callable[[str], Path]
 HYPER = "mbt2018-mean"

@@ -9,9 +9,9 @@ import torch
 
 import quantal
 from quantal import container, media
-from quantal.files import Target, encode_picture
 from quantal.codecs.compressai.weights import FileName
 from quantal.errors import ArgumentError
+from quantal.files import Target, encode_picture
 
 from .conftest import HYPER, Weights, coded, load
 
@@ -42,7 +42,7 @@ def test_quality_says_which_weights_these_are(
     unnamed = tmp_path / "mine.pth"
     unnamed.write_bytes(zoo_weights(HYPER).read_bytes())
     codec = quantal.load(f"compressai/{HYPER}", "cpu", unnamed)
-    with pytest.raises(ArgumentError, match=r"doesn't tell .*: 1, 2, 3, 4, 5, 6, 7, 8"):
+    with pytest.raises(ArgumentError, match=r"doesn't say .*: 1, 2, 3, 4, 5, 6, 7, 8"):
         encode_picture(picture, codec)
     assert encode_picture(picture, codec, Target(quality=7)).quality == 7
 
@@ -55,7 +55,7 @@ def test_a_number_in_any_other_name_is_no_quality(
     path.write_bytes(zoo_weights(HYPER).read_bytes())
     codec = quantal.load(f"compressai/{HYPER}", "cpu", path)
     assert codec.rate_of(7) == container.quality_to_rate(7)
-    with pytest.raises(ArgumentError, match=f"the name {name} doesn't tell"):
+    with pytest.raises(ArgumentError, match=f"the name {name} doesn't say"):
         codec.rate_of(None)
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from quantal import media
-from quantal.files import decode_picture, read_latents
 from quantal.codecs.compressai import ARCHITECTURES, prior
+from quantal.entropy.walk import Known
+from quantal.files import decode_picture, read_latents
 
 from .conftest import HYPER, SEQUENTIAL, CompressAI, Weights, coded, load
 
@@ -56,7 +57,7 @@ def test_any_picture_of_any_size(
     pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
     latents = read_latents(coded(codec, media.from_array(pixels)), codec=codec)
     assert codec.synthesise(latents).shape == pixels.shape
-    y = codec.analyse(pixels)[0]
+    y = codec.encoding(pixels).y[0]
     # A latent is never further from what was read than half a step of its quantiser.
     assert (latents.y_hat - y).abs().max() <= 0.5 + 1e-3
 
@@ -66,11 +67,12 @@ def test_large_pictures_have_no_seams(architecture: str, zoo_weights: Weights) -
     codec = load(architecture, zoo_weights)
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (64, 1536 + 320, 3), dtype=np.uint8)
-    y = codec.analyse(pixels)
+    y = codec.encoding(pixels).y
     with torch.inference_mode():
         whole = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
         assert torch.allclose(y, codec._net.g_a(whole), atol=1e-3)
-        latents = codec._latents(prior.Walk([], y[0].round(), y[0]), 1856, 64, 5)
+        values = prior.Values(y[0].round(), y[0])
+        latents = codec._latents(Known([]), values, 1856, 64, 5)
         expected = codec._net.g_s(y.round()).clamp(0, 1) * 255
     drawn = torch.from_numpy(codec.synthesise_unrounded(latents)).permute(2, 0, 1)
     assert torch.allclose(drawn, expected[0], atol=1e-2)
@@ -82,11 +84,11 @@ def test_bands_of_z_have_no_seams(
 ) -> None:
     codec = load(architecture, zoo_weights)
     z_hat = torch.randn(8, 20, 2, dtype=torch.float64)
-    whole = torch.cat([told for _, told in codec._prior._told(z_hat)], dim=1)
+    whole = torch.cat([side for _, side in codec._prior._side_information(z_hat)], dim=1)
     monkeypatch.setattr(prior, "_BAND", 4)
-    bands = list(codec._prior._told(z_hat))
+    bands = list(codec._prior._side_information(z_hat))
     assert [rows.stop - rows.start for rows, _ in bands] == [8] * 10
-    assert torch.allclose(torch.cat([told for _, told in bands], dim=1), whole, atol=1e-12)
+    assert torch.allclose(torch.cat([side for _, side in bands], dim=1), whole, atol=1e-12)
 
 
 def test_alpha_and_metadata_travel_too(zoo_weights: Weights, small_photograph: Image.Image) -> None:

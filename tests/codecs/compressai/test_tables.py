@@ -41,7 +41,7 @@ def test_tables_stay_but_for_those_that_weights_have_outgrown(
     hashes = []
     for state in (fresh, rounded, stale):
         torch.save(state, tmp_path / "these.pth")
-        codec = CompressaiCodec(tmp_path / "these.pth", torch.device("cpu"))
+        codec = CompressaiCodec("compressai", tmp_path / "these.pth", torch.device("cpu"))
         hashes.append(codec.model_hash)
     assert hashes[0] == hashes[2] != hashes[1]
 

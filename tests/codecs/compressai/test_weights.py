@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 
 import quantal
 from quantal import media
-from quantal.files import Target, encode_picture
 from quantal.codecs.compressai import ARCHITECTURES
 from quantal.codecs.compressai.weights import architecture_of, read, read_state
 from quantal.errors import ModelError
+from quantal.files import Target, encode_picture
 
 from .conftest import HYPER, Weights, load
 

@@ -1,4 +1,4 @@
-"""Pairs of pictures, and networks' weights that are random but the same for everyone."""
+"""Pairs of pictures, and random weights of networks with a fixed seed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator)
 
-    vgg: dict[str, Any] = {"classifier.0.weight": normal(1)}  # a whole file has more than we need
+    vgg: dict[str, Any] = {"classifier.0.weight": normal(1)}  # not a convolution
     for number, channels_in, channels_out in VGG_CONVOLUTIONS:
         weight = normal(channels_out, channels_in, 3, 3) * (2 / (9 * channels_in)) ** 0.5
         vgg[f"features.{number}.weight"] = weight

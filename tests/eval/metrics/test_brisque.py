@@ -1,4 +1,4 @@
-"""BRISQUE needs no original, and takes its support vectors from a folder."""
+"""BRISQUE uses no original, and reads its support vectors from a folder."""
 
 from __future__ import annotations
 
@@ -26,21 +26,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_it_looks_at_the_decoded_picture_alone(
-    folder: Path, original: Pixels, decoded: Pixels
-) -> None:
+def test_it_uses_only_the_decoded_picture(folder: Path, original: Pixels, decoded: Pixels) -> None:
     value = metric("brisque", folder)
     assert not about("brisque").reference
     assert value(original, decoded) == value(decoded, decoded)
     assert value(original, decoded) != value(original, original)
 
 
-def test_it_gives_the_same_again(folder: Path, decoded: Pixels) -> None:
+def test_it_is_reproducible(folder: Path, decoded: Pixels) -> None:
     value = metric("brisque", folder)
     assert value(decoded, decoded) == value(decoded, decoded.astype(np.float32))
 
 
-def test_other_things_than_support_vectors_are_refused(tmp_path: Path) -> None:
+def test_other_files_are_errors(tmp_path: Path) -> None:
     torch.save({"sv": torch.zeros(3)}, tmp_path / "brisque.pt")
     with pytest.raises(ArgumentError, match=r"vectors \[N, 36\]"):
         metric("brisque", tmp_path)

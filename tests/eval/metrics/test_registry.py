@@ -1,4 +1,4 @@
-"""Metrics are found by name, refuse what they can't measure, and their means say of how many."""
+"""Metrics by name, errors of invalid pictures, and means over pictures."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from quantal.eval.metrics import about, mean, metric, names, scale_for_bd, scale
 PICTURE = np.zeros((20, 30, 3), np.uint8)
 
 
-def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+def test_the_error_of_an_unknown_name_has_the_closest_one() -> None:
     for function in (metric, about):
         with pytest.raises(ArgumentError, match=r"'ms-sim'.*did you mean 'ms-ssim'"):
             function("ms-sim")
 
 
-def test_every_metric_says_what_it_is() -> None:
+def test_every_metric_has_a_description() -> None:
     for name in names():
         known = about(name)
         assert known.name == name
@@ -53,15 +53,15 @@ def test_pictures_of_different_size_are_refused() -> None:
 
 
 @pytest.mark.parametrize("sample", [math.nan, math.inf])
-def test_samples_that_are_no_number_are_refused(sample: float) -> None:
+def test_samples_that_are_not_finite_are_errors(sample: float) -> None:
     decoded = PICTURE.astype(np.float32)
     decoded[3, 4, 1] = sample
-    with pytest.raises(EvaluationError, match="no number"):
+    with pytest.raises(EvaluationError, match="not finite"):
         metric("psnr")(PICTURE, decoded)
 
 
 def test_a_folder_of_weights_has_to_be_there(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="is no folder"):
+    with pytest.raises(ArgumentError, match="is not a folder"):
         metric("psnr", tmp_path / "missing")
 
 
@@ -78,7 +78,7 @@ def test_missing_values_are_not_counted() -> None:
     assert (result.value, result.counted, result.pictures) == (0.625, 2, 4)
 
 
-def test_a_mean_of_nothing_is_refused() -> None:
+def test_a_mean_of_no_values_is_an_error() -> None:
     with pytest.raises(EvaluationError, match="none of 2 pictures has a value of PSNR-RGB"):
         mean("psnr", [None, None])
 
@@ -108,13 +108,13 @@ def test_similarities_are_compared_in_decibels() -> None:
     assert scale_for_bd("ssim", [1.0, 1 + 1e-9]).tolist() == [math.inf, math.inf]
 
 
-def test_less_is_better_is_turned_round_and_missing_stays_missing() -> None:
+def test_lower_is_better_is_negated_and_missing_stays_missing() -> None:
     assert scale_for_bd("psnr", [30, 31]).tolist() == [30, 31]
     assert scale_for_bd("dists", [0.3, 0.1]).tolist() == [-0.3, -0.1]
     assert np.isnan(scale_for_bd("lpips", [None])).all()
 
 
-def test_axes_say_which_scale_they_show() -> None:
+def test_titles_of_axes_state_the_scale() -> None:
     assert [scaled_title(n) for n in ("psnr", "ms-ssim", "lpips", "ssimulacra2")] == [
         "PSNR-RGB (dB)",
         "MS-SSIM (dB)",

@@ -1,4 +1,4 @@
-"""SSIMULACRA 2 has the values of libjxl's own program.
+"""SSIMULACRA 2 agrees with libjxl.
 
 The figures are published with the Rust implementation (imazen/ssimulacra2, reference_data.rs of
 January 2026), which took them from libjxl's program for pictures that a formula makes.
@@ -54,7 +54,7 @@ def test_pictures_with_content_score_as_in_libjxl(picture: Pixels, libjxl: float
     ],
 )
 def test_shifted_greys_score_nearly_as_in_libjxl(side: int, shift: int, libjxl: float) -> None:
-    # Rounding of float32 is all the structure there is in a flat picture, hence the tolerance.
+    # In a flat picture the structure is rounding noise of float32, hence the tolerance.
     ours = metric("ssimulacra2")(grey(side, 128), grey(side, 128 + shift))
     assert ours == pytest.approx(libjxl, abs=0.5)
 
@@ -68,7 +68,7 @@ def test_a_worse_picture_scores_less(original: Pixels, decoded: Pixels) -> None:
     assert score(original, original // 64 * 64) < score(original, decoded) < 90
 
 
-def test_sides_that_no_scale_divides_are_taken() -> None:
+def test_odd_sides_are_accepted() -> None:
     picture = noise(41, 7)[:, :33]
     assert metric("ssimulacra2")(picture, picture // 2) < 100
 

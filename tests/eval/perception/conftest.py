@@ -1,7 +1,7 @@
-"""Tiny data sets and models whose answers are known.
+"""Tiny data sets and models with known predictions.
 
-The classifier says which of red, green and blue a picture has most of; the segmenter says it of
-every pixel; the reader reads green as "a" and blue as "b", and red parts letters.
+The classifier predicts which of red, green and blue dominates a picture, the segmenter which
+dominates each pixel; the text recogniser reads green as "a" and blue as "b", separated by red.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COLOURS = {"red": (200, 60, 60), "green": (60, 190, 60), "blue": (60, 60, 210)}
 
 @dataclass(frozen=True)
 class Kit:
-    """A data set, a model file, and what the model needs to be told."""
+    """A data set, a model file and its preprocessing."""
 
     data: Path
     model: Path
@@ -43,7 +43,7 @@ def speckled(colour: tuple[int, int, int], size: tuple[int, int], seed: int) -> 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
-    """Tiny networks only lose by more, and on a busy machine they lose a lot."""
+    """Tiny networks are slower with several threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

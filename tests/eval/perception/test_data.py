@@ -1,4 +1,4 @@
-"""Labels as they are found on disk, and what is said of those that can't be used."""
+"""Data sets on disk, and errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from quantal.codecs.contract import Pixels
 
-from quantal.codecs.base import Pixels
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval.perception.classes import match, read_pairs
 from quantal.eval.perception.tasks import task
@@ -36,7 +36,7 @@ def test_class_folders_and_classes_in_file_names(tmp_path: Path) -> None:
     grey(tmp_path / "flat" / "n01440764_tench.png")
     assert task("classify").load(tmp_path / "flat").classes == ("n01440764_tench",)
     grey(tmp_path / "flat" / "holiday.png")
-    with pytest.raises(EvaluationError, match=r"holiday.png says no class \(1 such of 2"):
+    with pytest.raises(EvaluationError, match=r"holiday.png names no class \(1 such of 2"):
         task("classify").load(tmp_path / "flat")
 
 
@@ -103,7 +103,7 @@ def test_coco_files_that_lack_something(detect: Kit) -> None:
             task("detect").load(detect.data)
 
     path.write_text("{")
-    refused("is no JSON")
+    refused("is not valid JSON")
     path.write_text(json.dumps({**whole, "categories": []}))
     refused("has no categories")
     path.write_text(json.dumps({**whole, "annotations": [{"image_id": 7, "category_id": 3}]}))
@@ -193,9 +193,9 @@ def test_classes_match_by_name_by_pairs_and_in_order() -> None:
 def test_classes_that_do_not_match_are_named() -> None:
     with pytest.raises(EvaluationError, match=r"1 of the data set's 2 classes .*'sofa'.*--labels"):
         match(["cat", "couch", "dog"], ["cat", "sofa"])
-    with pytest.raises(ArgumentError, match="'settee', which the model has not"):
+    with pytest.raises(ArgumentError, match="'settee', which the model does not have"):
         match(["cat", "couch"], ["sofa"], {"settee": "sofa"})
-    with pytest.raises(ArgumentError, match="'chair', which the data set has not"):
+    with pytest.raises(ArgumentError, match="'chair', which the data set does not have"):
         match(["cat", "couch"], ["sofa"], {"couch": "chair"})
 
 
@@ -215,11 +215,11 @@ def test_a_mask_of_another_size_is_refused(segment: Kit) -> None:
     asked = task("segment")
     (sample, *_) = asked.load(segment.data).samples
 
-    class Says:
+    class FixedModel:
         mapping = (0, 1, 2)
 
         def __call__(self, pixels: Pixels) -> NDArray[np.int64]:
             return np.zeros((4, 4), np.int64)
 
     with pytest.raises(EvaluationError, match="the mask is 24x16, its picture 4x4"):
-        asked.predict(Says(), np.zeros((4, 4, 3), np.uint8), sample)
+        asked.predict(FixedModel(), np.zeros((4, 4, 3), np.uint8), sample)

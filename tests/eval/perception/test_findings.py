@@ -1,4 +1,4 @@
-"""What follows from curves, on curves whose answers are known."""
+"""Analysis of curves with known results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BPP = np.array([0.1, 0.2, 0.4, 0.8])
 
 
 def curve(name: str, lost: Floats, bpp: Floats = BPP) -> Curve:
-    """A curve whose draws all equal the estimate."""
+    """A curve whose resamples all equal the estimate."""
     points = tuple(
         Point(i, 9, rate, {"s": Interval(90 - x, 0, 0)}, {"s": Interval(x, 0, 0)}, {}, {})
         for i, (rate, x) in enumerate(zip(bpp.tolist(), lost.tolist(), strict=True))
@@ -34,7 +34,7 @@ def curve(name: str, lost: Floats, bpp: Floats = BPP) -> Curve:
     return Curve(name, "float32", points, *many)
 
 
-def test_where_a_point_is_lost_is_interpolated_over_the_logarithm() -> None:
+def test_thresholds_are_interpolated_over_log_rate() -> None:
     lost = np.array([9.0, 3.0, 0.0, -0.5])
     assert crossing(BPP, lost, 1.0) == pytest.approx(0.2 * 2 ** (2 / 3))
     assert crossing(BPP, lost, 3.0) == pytest.approx(0.2)
@@ -42,7 +42,7 @@ def test_where_a_point_is_lost_is_interpolated_over_the_logarithm() -> None:
     assert crossing(BPP, lost + 5, 1.0) == math.inf
 
 
-def test_a_wobble_does_not_decide() -> None:
+def test_noise_does_not_change_a_threshold() -> None:
     lost = np.array([5.0, 0.0, 2.0, 0.0])  # as if 5, 1, 1, 0
     assert crossing(BPP, lost, 1.5) == pytest.approx(0.1 * 2 ** (3.5 / 4))
     assert crossing(BPP, np.array([5.0, 2.0, 0.0, 1.5]), 1.0) == pytest.approx(0.2 * 2**0.8)
@@ -60,7 +60,7 @@ def test_values_made_to_fall_keep_their_mean_and_are_not_made_to_fall_twice(
         np.testing.assert_array_equal(made, values)
 
 
-def test_thresholds_hold_the_draws_range() -> None:
+def test_thresholds_have_intervals() -> None:
     one = curve("a", np.array([9.0, 3.0, 0.0, -0.5]))
     one.lost[:, 11:] += 8  # half of the draws lose more than any measured rate can save
     first, second = thresholds([one])
@@ -77,7 +77,7 @@ def test_a_score_without_value_is_no_loss() -> None:
     assert thresholds([curve("a", np.full(4, math.nan))]) == []
 
 
-def test_equal_rates_are_told_only_where_codecs_were_measured() -> None:
+def test_losses_at_a_rate_are_not_extrapolated() -> None:
     rows = at_rates([curve("a", np.array([4.0, 2.0, 1.0, 0.0])), curve("b", np.zeros(4), BPP * 2)])
     assert [row.bpp for row in rows] == [0.2, 0.3, 0.5, 0.75]
     assert rows[0].lost[0][1] is not None and rows[0].lost[0][1].value == pytest.approx(2.0)
@@ -115,7 +115,7 @@ def test_correlations() -> None:
     assert math.isnan(pearson(x[:2], y[:2])) and math.isnan(pearson(np.ones(5), x[:5]))
 
 
-def test_intervals_hold_95_percent_of_the_draws() -> None:
+def test_intervals_contain_95_percent_of_the_resamples() -> None:
     values = np.concatenate([[50.0], np.arange(1001) / 10, [math.nan]])
     assert interval(values) == Interval(50.0, pytest.approx(2.5), pytest.approx(97.5))
     assert math.isnan(interval(np.array([3.0])).low)

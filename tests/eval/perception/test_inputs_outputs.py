@@ -1,4 +1,4 @@
-"""Pixels into a network's input, and its output back into the picture's pixels."""
+"""Preprocessing of pictures and postprocessing of outputs."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_settings_in_yaml(tmp_path: Path) -> None:
     path.write_text("size: [4, 6]\noutput: classes\nnames: 2\n")
     assert read_preprocess(path) == Preprocess((4, 6), "classes", names=("0", "1"))
     path.write_text("size: [4, 6\n")
-    with pytest.raises(ArgumentError, match="no YAML"):
+    with pytest.raises(ArgumentError, match="not valid YAML"):
         read_preprocess(path)
 
 
@@ -103,21 +103,21 @@ def test_settings_in_yaml(tmp_path: Path) -> None:
         ({"scale": "1/255"}, "'scale' is '1/255', expected a number"),
         ({"names": []}, "has no 'names'"),
         ({"names": "none.txt"}, "'names' none.txt can't be opened"),
-        ({"names": 1.5}, "neither a list, nor a text file, nor a number"),
-        ({"resize": "crop"}, "'resize' is crop, which loses"),
+        ({"names": 1.5}, "must be a list, a text file or a number"),
+        ({"resize": "crop"}, "'resize' is crop, which removes"),
         ({"resize": "crop", "output": "classes", "shorter_side": 3}, "at least 6, the crop"),
     ],
 )
-def test_settings_that_can_not_be(tmp_path: Path, change: dict[str, object], match: str) -> None:
+def test_invalid_settings(tmp_path: Path, change: dict[str, object], match: str) -> None:
     path = tmp_path / "how.json"
     path.write_text(json.dumps({"size": [4, 6], "output": "map", "names": 3, **change}))
     with pytest.raises(ArgumentError, match=match):
         read_preprocess(path)
 
 
-def test_files_of_settings_that_are_none(tmp_path: Path) -> None:
+def test_invalid_files_of_settings(tmp_path: Path) -> None:
     path = tmp_path / "how.json"
-    for text, match in (("{", "no JSON"), ("[]", "no object"), ("{}", "has no 'size'")):
+    for text, match in (("{", "not valid JSON"), ("[]", "not an object"), ("{}", "has no 'size'")):
         path.write_text(text)
         with pytest.raises(ArgumentError, match=match):
             read_preprocess(path)
@@ -142,7 +142,7 @@ def test_a_box_is_found_in_the_picture_s_pixels() -> None:
     assert found.classes.tolist() == [1]
 
 
-def test_of_two_boxes_of_a_class_at_a_place_the_likelier_stays() -> None:
+def test_overlapping_boxes_of_a_class_are_suppressed() -> None:
     one = [0.5, 0, np.log(2), 0, 0.9, 0.8, 0.1]
     weaker = [-0.5, 0, np.log(2), 0, 0.9, 0.6, 0.1]
     other = [-0.5, 0, np.log(2), 0, 0.9, 0.1, 0.6]
@@ -156,7 +156,7 @@ def test_of_two_boxes_of_a_class_at_a_place_the_likelier_stays() -> None:
     assert none.boxes.shape == (0, 4)
 
 
-def test_a_map_returns_to_the_picture_without_the_padding() -> None:
+def test_a_map_is_cropped_and_resized_to_the_picture() -> None:
     indices = np.zeros((1, 8, 8), np.int64)
     indices[0, :4, 4:], indices[0, 4:] = 1, 2
     fit = Fit(8, 16, 4, 8)  # the upper half is the picture
@@ -168,7 +168,7 @@ def test_a_map_returns_to_the_picture_without_the_padding() -> None:
         np.testing.assert_array_equal(read_map(layout, (8, 8), fit, 3), result)
 
 
-def test_text_leaves_out_blanks_and_draws_repetitions_together() -> None:
+def test_text_has_no_blanks_and_no_repetitions() -> None:
     steps = np.eye(4)[[1, 1, 0, 1, 2, 2, 3, 0]][None]
     assert read_ctc(steps, ("a", "b", " ")) == "aab "
     assert characters("a\nb", 4) == ("a", "b", " ")

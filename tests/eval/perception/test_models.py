@@ -1,4 +1,4 @@
-"""Models by name and by file, in every precision, and those that can't be had."""
+"""Models by name and by file, in every precision, and errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from quantal.codecs.contract import Pixels
 
-from quantal.codecs.base import Pixels
 from quantal.errors import ArgumentError, ModelError
-from quantal.eval.perception.models import Recipe, default_precision, load
+from quantal.eval.perception.models import default_precision, load
 from quantal.eval.perception.precision import AS_EXPORTED, quantised
+from quantal.eval.perception.recipe import Recipe
 
 from . import onnx_writer as onnx
 from .conftest import COLOURS, Kit
@@ -25,7 +26,7 @@ NAME = "squeezenet1_1"  # the smallest that there is
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a network of three classes that nobody trained."""
+    """Untrained weights of three classes."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "three.pth"
     torch.save(torchvision.models.get_model(NAME, weights=None, num_classes=3).state_dict(), path)
@@ -37,7 +38,7 @@ def pixels() -> Pixels:
     return np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 
 
-def test_a_model_of_torchvision_answers_as_torchvision_does(weights: Path, pixels: Pixels) -> None:
+def test_a_model_of_torchvision_predicts_the_same(weights: Path, pixels: Pixels) -> None:
     from PIL import Image
 
     model = load(Recipe("classify", NAME, THREE, weights))
@@ -51,7 +52,7 @@ def test_a_model_of_torchvision_answers_as_torchvision_does(weights: Path, pixel
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16", "int8"])
-def test_other_precisions_answer_nearly_the_same(
+def test_other_precisions_predict_nearly_the_same(
     precision: str, weights: Path, pixels: Pixels
 ) -> None:
     recipe = Recipe("classify", NAME, THREE, weights)
@@ -83,7 +84,7 @@ def test_a_segmentation_model_of_torchvision(tmp_path: Path, pixels: Pixels) -> 
     assert answer.shape == (40, 60) and answer.min() >= 0 and answer.max() <= 20
 
 
-def test_models_of_files_say_what_they_need(classify: Kit, tmp_path: Path) -> None:
+def test_errors_of_model_files(classify: Kit, tmp_path: Path) -> None:
     recipe = Recipe(
         "classify",
         str(classify.model),
@@ -107,11 +108,11 @@ def test_models_of_files_say_what_they_need(classify: Kit, tmp_path: Path) -> No
     refused("can't be loaded as ONNX", model=str(broken))
     two = onnx.write(tmp_path / "two.onnx", [onnx.node("Identity", ["x"], "y")], (2,), (2,))
     model = load(replace(recipe, model=str(two)))
-    with pytest.raises(ModelError, match=r"did not take an input \[1, 3, 8, 8\]"):
+    with pytest.raises(ModelError, match=r"rejected an input \[1, 3, 8, 8\]"):
         model(np.zeros((8, 8, 3), np.uint8))
 
 
-def test_what_changes_answers_changes_the_identity(classify: Kit) -> None:
+def test_the_identity_depends_on_everything_that_changes_predictions(classify: Kit) -> None:
     recipe = Recipe(
         "classify",
         str(classify.model),
@@ -141,7 +142,7 @@ def test_a_broken_tflite_file(classify: Kit, tmp_path: Path) -> None:
         )
 
 
-def test_models_of_torchvision_that_can_not_be_had(weights: Path, tmp_path: Path) -> None:
+def test_invalid_models_of_torchvision(weights: Path, tmp_path: Path) -> None:
     recipe = Recipe("classify", NAME, THREE, weights)
 
     def refused(match: str, **change: Any) -> None:
@@ -152,7 +153,7 @@ def test_models_of_torchvision_that_can_not_be_had(weights: Path, tmp_path: Path
     refused("did you mean 'IMAGENET1K_V1'", model=f"{NAME}:IMAGENET1K_V9")
     refused("did you mean 'float16'", precision="fp16")
     refused("are not those of resnet18", model="resnet18")
-    refused("there are no weights", weights=tmp_path / "none.pth")
+    refused("there is no file of weights", weights=tmp_path / "none.pth")
     refused("--preprocess is for", preprocess=weights)
     refused("no model for task 'read'", task="read")
     broken = tmp_path / "broken.pth"
@@ -162,7 +163,7 @@ def test_models_of_torchvision_that_can_not_be_had(weights: Path, tmp_path: Path
     refused("holds no state", weights=broken)
 
 
-def test_the_colour_classifier_tells_colours(classify: Kit) -> None:
+def test_the_colour_classifier_recognises_colours(classify: Kit) -> None:
     model = load(
         Recipe(
             "classify",
@@ -195,7 +196,7 @@ def test_masks_are_matched_by_the_values_of_the_pairs(segment: Kit, tmp_path: Pa
         ("{}", "name no class"),
         ('{"0": "sky"}', "expected the value"),
         ('{"0": 255}', "0 to 254"),
-        ('{"7": 1}', "which the model has not"),
+        ('{"7": 1}', "which the model does not have"),
     ):
         labels.write_text(text)
         load.cache_clear()

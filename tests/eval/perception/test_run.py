@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
+from quantal.codecs.contract import Pixels
 from typer.testing import CliRunner
 
 from quantal.cli._guard import guarded
 from quantal.cli.eval_perception import perception
-from quantal.codecs.base import Pixels
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval.perception import Plan, document, evaluate, measure, result
 from quantal.eval.perception.figures import Interval
@@ -65,7 +65,7 @@ EVERYTHING = [
         ("classify", "classify", {"top1": 100, "top5": 100}),
         ("segment", "segment", {"miou": 100, "pixels": 100}),
         ("read", "read", {"cer": 0, "lines": 100}),
-        # One of two boxes is found, and the box seen in the other picture is wrong.
+        # One of two boxes is detected; the detection in the other picture is wrong.
         ("detect", "detect", {"ap": 100 * 51 / 101, "ap50": 100 * 51 / 101}),
     ],
     indirect=["kit"],
@@ -75,7 +75,7 @@ def test_each_task_from_pictures_to_reports(
 ) -> None:
     for package in ("polars", "plotly", "matplotlib", "bjontegaard"):
         pytest.importorskip(package)
-    # png loses nothing, so neither may any score; and JPEG at its worst has to cost something.
+    # png is lossless, so scores are unchanged; JPEG at its lowest quality lowers them.
     found = evaluate(plan(kit, task, codecs=("jpeg", "png")))
     assert sorted(path.name for path in found.plan.out.iterdir()) == EVERYTHING
     original = found.figures.originals["as exported"]
@@ -87,9 +87,9 @@ def test_each_task_from_pictures_to_reports(
         assert png.points[0].lost[name] == Interval(0, 0, 0)
         assert png.points[0].scores[name].value == pytest.approx(expected[name])
     assert math.isinf(png.points[0].metrics["psnr"])
-    told = document(found)
+    content = document(found)
     assert json.loads((found.plan.out / "perception.json").read_text()) == json.loads(
-        json.dumps(told, allow_nan=False)
+        json.dumps(content, allow_nan=False)
     )
     rows = read_table(found.plan.out / "perception.parquet")
     assert [(row["codec"], row["quality"]) for row in rows] == [
@@ -114,47 +114,47 @@ def test_rates_are_those_of_the_files(classify: Kit) -> None:
     assert entry["bpp"] == pytest.approx(8 * len(data) / (24 * 16))
 
 
-def test_what_was_answered_is_not_asked_again(classify: Kit) -> None:
+def test_finished_work_is_not_repeated(classify: Kit) -> None:
     asked = plan(classify, "classify")
-    told: list[tuple[int, int]] = []
-    measure(asked, lambda done, of: told.append((done, of)))
-    assert told == [(i, 36) for i in range(1, 37)]
+    calls: list[tuple[int, int]] = []
+    measure(asked, lambda done, of: calls.append((done, of)))
+    assert calls == [(i, 36) for i in range(1, 37)]
     journal = asked.out / "perception.jsonl"
     whole = journal.read_text()
-    told.clear()
-    again = measure(asked, lambda done, of: told.append((done, of)))
-    assert told == [] and journal.read_text() == whole
+    calls.clear()
+    again = measure(asked, lambda done, of: calls.append((done, of)))
+    assert calls == [] and journal.read_text() == whole
 
-    # A stop in the middle of a line costs that line alone.
+    # An incomplete line is measured again.
     journal.write_text(whole[:-40])
-    resumed = measure(asked, lambda done, of: told.append((done, of)))
-    assert told == [(1, 1)]
+    resumed = measure(asked, lambda done, of: calls.append((done, of)))
+    assert calls == [(1, 1)]
     assert result(asked, resumed).figures.originals == result(asked, again).figures.originals
 
-    # A metric that is missing is measured; originals have none and are left.
-    told.clear()
-    measure(replace(asked, metrics=("psnr", "ssim")), lambda done, of: told.append((done, of)))
-    assert len(told) == 27
+    # Missing metrics are measured; originals have none.
+    calls.clear()
+    measure(replace(asked, metrics=("psnr", "ssim")), lambda done, of: calls.append((done, of)))
+    assert len(calls) == 27
 
-    # A picture that changed is another picture.
+    # A changed picture is measured again.
     path = classify.data / "red" / "0.png"
     Image.new("RGB", (24, 16), (255, 0, 0)).save(path)
-    told.clear()
-    measure(asked, lambda done, of: told.append((done, of)))
-    assert len(told) == 4
+    calls.clear()
+    measure(asked, lambda done, of: calls.append((done, of)))
+    assert len(calls) == 4
 
 
-def test_a_mask_that_changed_is_asked_anew(segment: Kit) -> None:
+def test_a_changed_mask_is_measured_again(segment: Kit) -> None:
     asked = plan(segment, "segment")
     measure(asked)
     Image.new("L", (24, 16), 2).save(segment.data / "masks" / "1.png")
-    told: list[int] = []
-    study = measure(asked, lambda done, of: told.append(of))
-    assert told == [4] * 4
+    calls: list[int] = []
+    study = measure(asked, lambda done, of: calls.append(of))
+    assert calls == [4] * 4
     assert result(asked, study).figures.originals["as exported"]["miou"].value < 100
 
 
-def test_figures_come_out_the_same_each_time(classify: Kit) -> None:
+def test_figures_are_reproducible(classify: Kit) -> None:
     asked = plan(classify, "classify")
     study = measure(asked)
     first, second = (document(result(asked, study)) for _ in range(2))
@@ -177,7 +177,7 @@ def test_a_codec_that_fails_on_a_picture(classify: Kit, monkeypatch: pytest.Monk
     assert len(found.study.failures) == 3
     assert found.study.failures[0]["error"] == "RuntimeError: no red pictures"
     (curve,) = found.curves
-    # What failed at one quality counts at none, or the points would be of different pictures.
+    # A picture that failed at one quality is excluded at all qualities.
     assert [point.pictures for point in curve.points] == [6, 6, 6]
     for point in curve.points:
         entries = found.study.entries["jpeg", point.quality, "as exported"]
@@ -186,16 +186,16 @@ def test_a_codec_that_fails_on_a_picture(classify: Kit, monkeypatch: pytest.Monk
         assert point.metrics["psnr"] == pytest.approx(
             np.mean([e["metrics"]["psnr"] for e in others])
         )
-    # Losses are against the originals of the pictures that counted.
+    # Losses are against the originals of the same pictures.
     assert curve.points[1].lost["top1"].value == 0
     report = (asked.out / "report.md").read_text()
     assert "6 of 9" in report and "no red pictures" in report
     assert "left out at all qualities" in report
 
     monkeypatch.setattr(Jpeg, "encode", encode)
-    told: list[int] = []
-    again = measure(asked, lambda done, of: told.append(of))
-    assert told == [3, 3, 3] and not again.failures  # failures are tried again
+    calls: list[int] = []
+    again = measure(asked, lambda done, of: calls.append(of))
+    assert calls == [3, 3, 3] and not again.failures  # failures are tried again
 
 
 def test_a_codec_that_fails_on_every_picture(
@@ -231,7 +231,7 @@ def test_a_picture_of_one_pixel_and_a_metric_that_has_no_value(classify: Kit) ->
 
 
 def test_metrics_are_paired_with_the_scores_of_their_pictures(classify: Kit) -> None:
-    # Too small for SSIM, and never seen rightly: red in the folder of the blue ones.
+    # Too small for SSIM, and always misclassified: red in the folder of blue pictures.
     Image.new("RGB", (8, 8), (200, 9, 9)).save(classify.data / "blue" / "9.png")
     found = result(asked := plan(classify, "classify", metrics=("psnr", "ssim")), measure(asked))
     for point in found.curves[0].points:
@@ -243,13 +243,13 @@ def test_masks_without_a_class_that_is_known(segment: Kit) -> None:
     for value in (255, 7):
         for mask in (segment.data / "masks").iterdir():
             Image.new("L", (24, 16), value).save(mask)
-        with pytest.raises(EvaluationError, match="no mask pixel of a class the model knows"):
+        with pytest.raises(EvaluationError, match="no mask has a pixel of a class of the model"):
             measure(plan(segment, "segment"))
         assert not (segment.data.parent / "out" / "perception.jsonl").exists()
 
 
 def test_originals_that_hold_nothing_to_score(segment: Kit) -> None:
-    # The one mask with known classes is of another size than its picture, which is a failure.
+    # The only mask with known classes has another size than its picture, which is a failure.
     for mask in (segment.data / "masks").iterdir():
         Image.new("L", (24, 16), 255).save(mask)
     Image.new("L", (4, 4), 1).save(segment.data / "masks" / "0.png")
@@ -272,7 +272,7 @@ def test_a_picture_that_is_none(classify: Kit) -> None:
     assert len(study.failures) == 4 and "is not a picture" in study.failures[0]["error"]
 
 
-def test_workers_answer_as_this_process_does(classify: Kit) -> None:
+def test_workers_predict_the_same(classify: Kit) -> None:
     pytest.importorskip("pebble")
     here = measure(plan(classify, "classify", limit=3))
     there = measure(plan(classify, "classify", limit=3, jobs=1, out=classify.data.parent / "other"))
@@ -300,9 +300,9 @@ def test_precisions_share_a_coding_and_make_a_grid(tmp_path: Path, classify: Kit
     assert set(found.figures.originals) == {"float32", "int8"}
     assert len(found.figures.curves) == 2 and len(found.curves) == 1
     assert "| codec | quality | bpp | float32 | int8 |" in (asked.out / "report.md").read_text()
-    told: list[int] = []
-    measure(replace(asked, precisions=("int8",)), lambda done, of: told.append(of))
-    assert told == []
+    calls: list[int] = []
+    measure(replace(asked, precisions=("int8",)), lambda done, of: calls.append(of))
+    assert calls == []
 
 
 def test_pictures_that_are_not_rounded_are_rounded_for_models() -> None:
@@ -312,30 +312,30 @@ def test_pictures_that_are_not_rounded_are_rounded_for_models() -> None:
     np.testing.assert_array_equal(to_bytes(drawn), [[[0, 0, 1]], [[254, 255, 255]]])
 
 
-def test_calls_that_can_not_be_meant(classify: Kit) -> None:
+def test_invalid_arguments(classify: Kit) -> None:
     def refused(match: str, **change: Any) -> None:
         with pytest.raises(ArgumentError, match=match):
             measure(plan(classify, "classify", **change))
 
     refused("did you mean 'jpeg'", codecs=("jepg",))
     refused("did you mean 'psnr'", metrics=("psmr",))
-    refused("'webp' is no codec among", qualities={"webp": (1.0,)})
+    refused("unknown codec in the list of qualities: 'webp'", qualities={"webp": (1.0,)})
     refused("'jpeg' has no quality 200", qualities={"jpeg": (200.0,)})
-    refused("precision 'int8' can't be had", precisions=("int8",))
+    refused("precision 'int8' is not possible", precisions=("int8",))
     out = classify.data.parent / "strange"
     out.mkdir()
     (out / "perception.jsonl").write_text('{"a": 1}\n')
-    with pytest.raises(EvaluationError, match="journal of something else"):
+    with pytest.raises(EvaluationError, match="not a journal of this measurement"):
         measure(plan(classify, "classify", out=out))
 
 
-def test_a_model_that_answers_nothing(classify: Kit) -> None:
+def test_a_model_that_fails_on_everything(classify: Kit) -> None:
     from . import onnx_writer as onnx
 
     deaf = onnx.write(
         classify.model.with_name("deaf.onnx"), [onnx.node("Identity", ["x"], "y")], (2,), (2,)
     )
-    with pytest.raises(EvaluationError, match=r"answered for none of 9 originals; .*did not take"):
+    with pytest.raises(EvaluationError, match=r"failed on all 9 originals; .*rejected"):
         evaluate(plan(classify, "classify", model=str(deaf)))
 
 
@@ -358,20 +358,20 @@ def test_the_command_line(classify: Kit, tmp_path: Path) -> None:
         "--metrics=psnr",
         "--jobs=0",
     ]  # fmt: skip
-    said = command(*arguments)
-    assert said.exit_code == 0, said.output
-    assert "Where points are lost" in said.stdout and "report.html" in said.stdout
+    call = command(*arguments)
+    assert call.exit_code == 0, call.output
+    assert "Where points are lost" in call.stdout and "report.html" in call.stdout
 
-    said = command(*arguments, "--json")
-    told = json.loads(said.stdout)
-    first, webp = told["codecs"]
+    call = command(*arguments, "--json")
+    printed = json.loads(call.stdout)
+    first, webp = printed["codecs"]
     assert webp == "webp" and first.startswith("jpeg")
-    assert [point["quality"] for point in told["codecs"]["webp"]["points"]] == [0, 90]
-    assert told["original"]["as exported"]["top1"]["value"] == 100
-    assert told["model"] == "most.onnx" and told["pictures"] == 9
+    assert [point["quality"] for point in printed["codecs"]["webp"]["points"]] == [0, 90]
+    assert printed["original"]["as exported"]["top1"]["value"] == 100
+    assert printed["model"] == "most.onnx" and printed["pictures"] == 9
 
     (classify.data / "blue" / "9.png").write_bytes(b"nonsense")
-    said = command(*arguments)
-    assert said.exit_code == 1 and "blue/9.png" in said.stderr
-    said = command(*arguments, "--task=clasify")
-    assert said.exit_code == 2 and "did you mean 'classify'" in said.stderr
+    call = command(*arguments)
+    assert call.exit_code == 1 and "blue/9.png" in call.stderr
+    call = command(*arguments, "--task=clasify")
+    assert call.exit_code == 2 and "did you mean 'classify'" in call.stderr

@@ -42,7 +42,7 @@ def test_top_1_and_top_5_count_hits_by_weight() -> None:
 
 def test_mean_iou_pools_pixels_over_pictures_and_leaves_out_absent_classes() -> None:
     asked = dataset("", "")
-    # Right, true, said of three classes; nobody has or says the third.
+    # Correct, annotated and predicted pixels of three classes; the third has none.
     counts = [[[3, 4, 4], [1, 2, 2], [0, 0, 0]], [[0, 0, 1], [5, 6, 5], [0, 0, 0]]]
     tally = Segment().tally(asked, asked.samples, counts)
     both = once(tally, 1, 1)
@@ -53,7 +53,7 @@ def test_mean_iou_pools_pixels_over_pictures_and_leaves_out_absent_classes() -> 
 
 def test_mean_iou_is_over_the_classes_that_labels_have() -> None:
     asked = dataset("", "")
-    # The second picture has no pixel of the first class, but one is said to be.
+    # The second picture has no pixel of the first class, but one is predicted.
     tally = Segment().tally(asked, asked.samples, [[[4, 4, 4], [2, 2, 2]], [[0, 0, 1], [5, 6, 5]]])
     assert once(tally, 0, 1)["miou"] == pytest.approx(100 * 5 / 6)
     assert once(tally, 1, 1)["miou"] == pytest.approx(100 * (4 / 5 + 7 / 8) / 2)
@@ -62,23 +62,23 @@ def test_mean_iou_is_over_the_classes_that_labels_have() -> None:
 
 
 def test_an_absent_class_costs_the_same_wherever_its_index_lies(tmp_path: Path) -> None:
-    def miou(present: int, said: int, mapping: tuple[int, ...]) -> float:
+    def miou(present: int, predicted: int, mapping: tuple[int, ...]) -> float:
         truth = np.full((4, 4), present, np.uint8)
         Image.fromarray(truth).save(tmp_path / "mask.png")
         answer = truth.astype(np.int64)
-        answer[0, 0] = said
+        answer[0, 0] = predicted
 
-        class Says:
+        class FixedModel:
             def __call__(self, pixels: object) -> Any:
                 return answer
 
-        model: Any = Says()
+        model: Any = FixedModel()
         model.mapping = mapping
         sample = Sample("", HERE, tmp_path / "mask.png")
         counts = Segment().predict(model, np.zeros((4, 4, 3), np.uint8), sample)
         return once(Segment().tally(dataset(""), (sample,), [counts]), 1)["miou"]
 
-    # Below the highest value of the masks an absent class is known, above it is nobody's.
+    # Absent classes below the highest value of the masks are classes, those above are not.
     assert miou(1, 0, (0, 1, -1)) == miou(1, 2, (0, 1, -1)) == pytest.approx(100 * 15 / 16)
 
 
@@ -139,7 +139,7 @@ def boxes(random: np.random.Generator, found: bool, truth: Sequence[Box] = ()) -
     return made
 
 
-def reference(truths: Sequence[Sequence[Box]], said: Sequence[Sequence[Box]]) -> Any:
+def reference(truths: Sequence[Sequence[Box]], predicted: Sequence[Sequence[Box]]) -> Any:
     """AP by COCOeval from start to end: over IoUs, and at 0.50."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -167,7 +167,7 @@ def reference(truths: Sequence[Sequence[Box]], said: Sequence[Sequence[Box]]) ->
             "annotations": entries(truths),
         }
         truth.createIndex()
-        run = COCOeval(truth, truth.loadRes(entries(said)), "bbox")
+        run = COCOeval(truth, truth.loadRes(entries(predicted)), "bbox")
         run.evaluate()
         run.accumulate()
         run.summarize()
@@ -179,17 +179,17 @@ def test_average_precision_is_that_of_pycocotools(seed: int) -> None:
     pytest.importorskip("pycocotools")
     random = np.random.default_rng(seed)
     truths = [boxes(random, found=False) for _ in range(8)]
-    said = [boxes(random, True, [b for b in row if not b.crowd]) for row in truths]
-    average = tally_boxes(truths, said, 3)
+    predicted = [boxes(random, True, [b for b in row if not b.crowd]) for row in truths]
+    average = tally_boxes(truths, predicted, 3)
     by_threshold = average(np.ones((1, 8)))[0]
-    expected = reference(truths, said)
+    expected = reference(truths, predicted)
     assert (by_threshold.mean(), by_threshold[0]) == pytest.approx(tuple(expected), abs=1e-9)
 
     # A weight of two is the same picture twice, a weight of none a picture left out.
     weights = np.array([2, 0, 1, 3, 1, 0, 1, 2])
     drawn = np.repeat(np.arange(8), weights)
     by_threshold = average(weights[None].astype(float))[0]
-    expected = reference([truths[i] for i in drawn], [said[i] for i in drawn])
+    expected = reference([truths[i] for i in drawn], [predicted[i] for i in drawn])
     assert (by_threshold.mean(), by_threshold[0]) == pytest.approx(tuple(expected), abs=1e-9)
 
 

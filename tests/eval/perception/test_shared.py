@@ -11,7 +11,8 @@ import pytest
 
 from quantal import media
 from quantal.eval.perception.base import Dataset
-from quantal.eval.perception.models import Recipe, default_precision, load
+from quantal.eval.perception.models import default_precision, load
+from quantal.eval.perception.recipe import Recipe
 from quantal.eval.perception.tasks import task
 
 ROOT = Path(__file__).parents[3]

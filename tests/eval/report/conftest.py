@@ -1,4 +1,4 @@
-"""A small measured run with everything a report has to cope with, and its report."""
+"""A small measurement with all cases that a report has to show, and its report."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def deltas_of(result: RDResult) -> dict[str, dict[str, BD | str]]:
     """As quantal.eval.summary.comparisons, but quicker."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(summary, "RESAMPLES", 50)
-        patch.setattr(bdrate, "_LEAST_PICTURES", 2)  # intervals are to be seen in small reports too
+        patch.setattr(bdrate, "_LEAST_PICTURES", 2)  # intervals in a report of few pictures
         return summary.comparisons(result)
 
 
@@ -59,7 +59,7 @@ def report_of(result: RDResult, folder: Path) -> Report:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) -> Path:
-    """Four pictures: a wide, two middling ones, and one too small for MS-SSIM with a rude name."""
+    """Four pictures: one wide, two usual ones, and one too small for MS-SSIM, named like markup."""
     folder = tmp_path_factory.mktemp("pictures & more")
     photograph.crop((0, 60, 451, 160)).resize((800, 178)).save(folder / "wide.png")
     photograph.crop((0, 0, 180, 170)).save(folder / "left.png")
@@ -74,15 +74,15 @@ def report(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Report:
     folder = tmp_path_factory.mktemp("report")
     published = folder / "vtm.json"
     published.write_text(json.dumps(PUBLISHED))
-    honest = WebP.encode
+    encode = WebP.encode
 
-    def fussy(self: WebP, image: np.ndarray, quality: float) -> bytes:
+    def failing(self: WebP, image: np.ndarray, quality: float) -> bytes:
         if image.shape[1] == 97 and quality == 30:
             raise RuntimeError("</script> not that one")
-        return honest(self, image, quality)
+        return encode(self, image, quality)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(WebP, "encode", fussy)
+        patch.setattr(WebP, "encode", failing)
         result = run(
             pictures,
             folder / "run",

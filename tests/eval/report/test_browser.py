@@ -235,7 +235,7 @@ def test_pictures_and_sides_are_chosen_and_swapped(opened: Opened) -> None:
     assert page.input_value("#left") == "", "the choice outlives a change of the picture"
 
 
-def test_a_rude_name_stays_text(opened: Opened) -> None:
+def test_a_name_like_markup_is_escaped(opened: Opened) -> None:
     assert HOSTILE in opened.page.inner_text("#method")
     assert opened.page.locator("img[src=x]").count() == 0
 
@@ -255,7 +255,7 @@ def test_it_fits_a_phone_in_both_schemes(browser: Any, report: Report, scheme: s
 
 
 @pytest.mark.parametrize("codecs", [("png",), ("jpeg",)])
-def test_a_page_with_little_to_show_is_no_broken_page(
+def test_a_page_of_a_minimal_measurement(
     browser: Any, pictures: Path, tmp_path: Path, codecs: tuple[str, ...]
 ) -> None:
     made = report_of(run(pictures, tmp_path / "run", codecs=codecs, metrics=("psnr",)), tmp_path)

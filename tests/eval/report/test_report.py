@@ -1,4 +1,4 @@
-"""What the report says is what was measured: the digest, equal bytes, Markdown, figures."""
+"""The report shows what was measured: digest, views, Markdown, figures."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def test_the_four_files_are_there(report: Report) -> None:
         assert (report.folder / name).stat().st_size > 1000
 
 
-def test_the_page_asks_for_nothing_else(report: Report) -> None:
+def test_the_page_is_self_contained(report: Report) -> None:
     text = report.html.read_text(encoding="utf-8")
     outside_scripts = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     assert not re.search(r"<[^<>]*\s(src|href)=(?!\"(#|data:))|@import|url\(", outside_scripts)
     assert "default-src 'none'" in outside_scripts
 
 
-def test_names_are_text_and_never_markup(report: Report) -> None:
+def test_names_are_escaped(report: Report) -> None:
     text = report.html.read_text(encoding="utf-8")
     assert HOSTILE in html.unescape(text)
     assert "<img src=x" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
@@ -96,7 +96,7 @@ def test_the_matrix_has_a_delta_or_a_reason_for_each_pair(report: Report) -> Non
     assert "lossless" in matrix["png"]["jpeg"]["reason"]
 
 
-def test_pictures_are_compared_each_for_itself(report: Report) -> None:
+def test_each_picture_is_compared(report: Report) -> None:
     own = payload(report)["pictures"]["psnr"]["webp"]
     assert set(own) == {"left.png", "right.png", "wide.png"}  # on the fourth webp failed
     alone = report.result.sheets["webp"].only(["left.png"]).curve()
@@ -115,7 +115,7 @@ def test_seconds_are_per_megapixel(report: Report) -> None:
     assert cost["encode_s"] == pytest.approx(1e6 * seconds / pixels)
 
 
-def test_views_are_what_the_codec_gives_at_those_bytes(report: Report) -> None:
+def test_views_are_decoded_files_of_the_stated_size(report: Report) -> None:
     views = payload(report)["views"]
     assert 1 <= len(views) <= 3
     for view in views:
@@ -148,7 +148,7 @@ def test_the_largest_file_within_a_target_is_found(pictures: Path) -> None:
         largest_within(coder, pixels, 10, 1, 100)
 
 
-def test_markdown_has_what_a_paper_needs(report: Report) -> None:
+def test_markdown_has_all_tables(report: Report) -> None:
     text = (report.folder / "report.md").read_text(encoding="utf-8")
     against = report.deltas["psnr"]["webp"]
     assert isinstance(against, BD) and against.interval
@@ -166,7 +166,7 @@ def test_markdown_has_what_a_paper_needs(report: Report) -> None:
     assert report.result.provenance.machine in text
 
 
-def test_figures_are_the_same_for_the_same_curves(report: Report, tmp_path: Path) -> None:
+def test_figures_are_reproducible(report: Report, tmp_path: Path) -> None:
     summed = digest(report.result, report.deltas)
     again = draw(summed, tmp_path / "again")
     assert again[0].read_bytes() == (report.folder / "rd.svg").read_bytes()
@@ -175,7 +175,7 @@ def test_figures_are_the_same_for_the_same_curves(report: Report, tmp_path: Path
     assert "bits per pixel" in again[0].read_text()
 
 
-def test_a_metric_of_which_less_is_better_is_compared_the_right_way_round(report: Report) -> None:
+def test_a_metric_with_lower_values_for_better_pictures(report: Report) -> None:
     rows = [
         dataclasses.replace(row, metrics={"lpips": 1 / (row.metrics or {})["psnr"]})  # type: ignore[operator]
         for row in report.result.rows
@@ -202,12 +202,12 @@ def test_a_metric_of_which_less_is_better_is_compared_the_right_way_round(report
     "settings",
     [
         {"codecs": ("png",)},  # one point, without loss
-        {"codecs": ("jpeg",)},  # nobody to compare with
+        {"codecs": ("jpeg",)},  # nothing to compare with
         {"codecs": ("jpeg", "webp"), "qualities": {"": (40.0,)}},  # curves of one point
     ],
     ids=["lossless", "alone", "points"],
 )
-def test_a_run_with_little_to_show_has_a_report(
+def test_a_minimal_measurement_has_a_report(
     settings: dict[str, Any], pictures: Path, tmp_path: Path
 ) -> None:
     made = report_of(run(pictures, tmp_path / "run", **settings), tmp_path)
@@ -216,7 +216,7 @@ def test_a_run_with_little_to_show_has_a_report(
     assert all(math.isfinite(line["bpp"][0]) for line in payload(made)["lines"])
 
 
-def test_a_run_in_which_all_failed_has_a_report(
+def test_a_measurement_with_failures_only_has_a_report(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(self: Jpeg, image: np.ndarray, quality: float) -> bytes:
@@ -243,7 +243,7 @@ def test_a_published_anchor_leaves_pictures_to_the_first_codec(
     assert list(summed.per_picture["psnr"]) == ["webp"]
 
 
-def test_what_is_not_installed_is_said_before_anything_is_measured(
+def test_missing_packages_raise_errors_before_any_measurement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ready()

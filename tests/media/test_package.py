@@ -1,4 +1,4 @@
-"""The room as a whole: what it exports, what it imports, and that its examples are true."""
+"""The package: its exports, its imports, and the examples in docstrings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_everything_exported_is_there() -> None:
     assert all(hasattr(media, name) for name in media.__all__)
 
 
-def test_pictures_come_and_go_without_torch() -> None:
+def test_torch_is_not_imported() -> None:
     code = "import sys, quantal.media; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout.strip() == "False"

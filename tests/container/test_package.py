@@ -1,4 +1,4 @@
-"""The room as a whole: what it exports, what it imports, and that its specification is current."""
+"""The package: its exports, its imports, and the specification of the format."""
 
 from __future__ import annotations
 

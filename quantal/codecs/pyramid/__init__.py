@@ -1,0 +1,1 @@
+"""What `hyperprior` and `context-*` share: pyramid transforms, their weights files, a search."""
