@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from quantal.codecs.info import Card
 from quantal.codecs.tokens.net import TokenConfig, TokenNet
 from quantal.codecs.vq.conceal import ConcealConfig, ConcealNet, write_conceal_weights
 from quantal.codecs.vq.net import VqConfig, VqNet
@@ -52,7 +53,7 @@ def write_small_vq(path: Path, refine_width: int = 0) -> Path:
     conceal = ConcealNet(ConcealConfig(4, 16, 1, 2))
     halved(conceal)
     beside = path.with_name(f"{path.stem}-conceal.safetensors")
-    write_conceal_weights(beside, conceal, read_vq_weights(path).hash, {})
+    write_conceal_weights(beside, conceal, read_vq_weights(path).hash, Card())
     return path
 
 
