@@ -65,7 +65,8 @@ def build(name, weights, device):
     return TransformCodec(name, analysis, synthesis, FactorizedModel(4).freeze(), 8)
 
 
-register(Family("plugged", "plugin_module:build", (CodecEntry("plugged", "A plugin.", Path(__file__)),)))
+ENTRY = CodecEntry("plugged", "A plugin.", Path(__file__))
+register(Family("plugged", "plugin_module:build", (ENTRY,)))
 '''
 
 

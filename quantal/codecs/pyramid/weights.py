@@ -89,11 +89,11 @@ def read_pyramid_weights(path: Path, *kinds: type[PyramidNet]) -> PyramidWeights
         state = _state(file.arrays, net)
         state |= {_ENTROPY + n: v for n, v in net.entropy.derived_state(frozen).items()}
         net.load_state_dict(state, assign=True)
-        card = Card(**file.card())
     found = file.check(frozen.integers())
     net.requires_grad_(False)
     # What is coded comes from the integers; a search follows gradients, which rounding would blur.
     net.entropy.quantise(False)
+    card = Card.of(file.metadata) or Card()  # for people alone: no reason to refuse a file
     return PyramidWeights(net.eval(), frozen.integers(), found, card)
 
 
