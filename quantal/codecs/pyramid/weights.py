@@ -73,13 +73,14 @@ def write_pyramid_weights(path: Path, net: PyramidNet, frozen: SideModel, card: 
     return write_weights(path, net.layout, floats, frozen.integers(), texts)
 
 
-def read_pyramid_weights(path: Path, kind: type[PyramidNet]) -> PyramidWeights:
-    """Read and check a weights file of a kind of networks.
+def read_pyramid_weights(path: Path, *kinds: type[PyramidNet]) -> PyramidWeights:
+    """Read and check a weights file of one of some kinds of networks.
 
     Raises:
         ModelError: If it is missing, damaged or another's.
     """
-    file = read_weights(path, [kind.layout])
+    file = read_weights(path, [kind.layout for kind in kinds])
+    kind = next(kind for kind in kinds if kind.layout == file.layout)
     with sound_weights(file):
         # Built without memory and without random numbers: a user's seed is the user's.
         with torch.device("meta"):
