@@ -49,7 +49,7 @@ def test_files_are_taken_as_bytes_buffers_paths_and_open_files(tmp_path, small_p
 
 @pytest.mark.parametrize("wrong", [None, 3, 1.5, ["a.qtl"], object()])
 def test_anything_else_is_named(wrong: object) -> None:
-    with pytest.raises(ArgumentError, match=f"{type(wrong).__name__} is no .qtl file"):
+    with pytest.raises(ArgumentError, match=rf"{type(wrong).__name__} is no \.qtl file"):
         quantal.decompress(wrong)  # type: ignore[arg-type]
 
 
@@ -61,7 +61,7 @@ def test_a_text_file_is_named(tmp_path: Path) -> None:
 
 
 def test_paths_that_name_nothing(tmp_path: Path, small_photograph) -> None:
-    with pytest.raises(MediaError, match="absent.qtl can't be read"):
+    with pytest.raises(MediaError, match=r"absent\.qtl can't be read"):
         quantal.read(tmp_path / "absent.qtl")
     with pytest.raises(ArgumentError, match="no path"):
         quantal.read(b"bytes")  # type: ignore[arg-type]
