@@ -1,4 +1,4 @@
-"""One walk: what is written is read, priced and gone over alike, and reading runs no float network."""
+"""One walk: what is written is read and priced alike, and reading runs no float network."""
 
 from __future__ import annotations
 
