@@ -26,8 +26,9 @@ __all__ = ["ExactLayer", "ExactNet"]
 _FIELDS = ("shift", "low", "high", "groups", "shuffle")
 #: Whole numbers below this are exact in float64.
 _LIMIT = 2**53
-#: Channels of a depthwise convolution that are worked on at a time: they stay in the cache.
-_CHUNK = 16
+#: What is worked on at a time, so that it stays in the cache: columns of a matrix product, channels
+#: of a depthwise convolution.
+_COLUMNS, _CHANNELS = 512, 8
 
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
@@ -102,53 +103,67 @@ class ExactLayer:
         return max(sums) + (1 << self.shift)
 
     @cached_property
-    def _float_weight(self) -> Values:
-        """The weight as it is multiplied: [taps, O, I], or [taps, C] of a depthwise layer."""
-        taps = (
-            self.weight.astype(np.float64).transpose(2, 3, 0, 1).reshape(-1, *self.weight.shape[:2])
-        )
+    def _scaled_weight(self) -> Values:
+        """The weight in units of the output: [taps, O, I], or [taps, C] of a depthwise layer.
+
+        A power of two moves no digit of a sum, so sums stay exact.
+        """
+        outputs, inputs = self.weight.shape[:2]
+        taps = self.weight.astype(np.float64).transpose(2, 3, 0, 1).reshape(-1, outputs, inputs)
+        taps *= 2.0**-self.shift
         return np.ascontiguousarray(taps[:, :, 0] if self.groups > 1 else taps)
 
     @cached_property
-    def _float_bias(self) -> Values:
-        return self.bias.astype(np.float64) + (1 << self.shift >> 1)
+    def _scaled_bias(self) -> Values:
+        """The bias and a half, in units of the output [R, O, 1]."""
+        bias: Values = (self.bias + (1 << self.shift >> 1)) * 2.0**-self.shift
+        return bias[:, :, None]
 
     def apply(self, x: Values, rate_index: int) -> Values:
         """Map integers float64 [I, h, w] to integers float64 [O, h * shuffle, w * shuffle]."""
-        sums = self._depthwise(x) if self.groups > 1 else self._dense(x)
-        sums += self._float_bias[min(rate_index, len(self.bias) - 1)][:, None, None]
-        sums *= 2.0**-self.shift
+        bias = self._scaled_bias[min(rate_index, len(self.bias) - 1)]
+        made = self._depthwise(x, bias) if self.groups > 1 else self._dense(x, bias)
+        return _shuffled(made, self.shuffle) if self.shuffle > 1 else made
+
+    def _finish(self, sums: Values, bias: Values) -> None:
+        """Round and clamp sums [C, n] in place."""
+        sums += bias
         np.floor(sums, out=sums)
         np.clip(sums, self.low, self.high, out=sums)
-        return _shuffled(sums, self.shuffle) if self.shuffle > 1 else sums
 
-    def _dense(self, x: Values) -> Values:
-        """All channels mixed: one matrix product for each tap of the kernel."""
+    def _dense(self, x: Values, bias: Values) -> Values:
+        """All channels mixed: a matrix product for each tap of the kernel, some columns at once."""
         kernel, (_, height, width) = self.weight.shape[-1], x.shape
-        if kernel == 1:
-            sums: Values = self._float_weight[0] @ x.reshape(len(x), -1)
-            return sums.reshape(-1, height, width)
-        wide = _framed(x, kernel // 2)
-        total = np.zeros((len(self.weight), height * width))
-        for tap, weight in enumerate(self._float_weight):
-            part = _shifted(wide, tap, kernel, height, width)
-            total += weight @ np.ascontiguousarray(part).reshape(len(x), -1)
-        return total.reshape(-1, height, width)
+        planes = [x]
+        if kernel > 1:
+            wide = _framed(x, kernel // 2)
+            planes = [_shifted(wide, tap, kernel, height, width) for tap in range(kernel**2)]
+        flat = [np.ascontiguousarray(plane).reshape(len(x), -1) for plane in planes]
+        result = np.empty((len(self.weight), height * width))
+        for start in range(0, height * width, _COLUMNS):
+            part = slice(start, start + _COLUMNS)
+            sums = self._scaled_weight[0] @ flat[0][:, part]
+            for weight, plane in zip(self._scaled_weight[1:], flat[1:], strict=True):
+                sums += weight @ plane[:, part]
+            self._finish(sums, bias)
+            result[:, part] = sums
+        return result.reshape(-1, height, width)
 
-    def _depthwise(self, x: Values) -> Values:
-        """Every channel by itself: shifted planes, summed."""
+    def _depthwise(self, x: Values, bias: Values) -> Values:
+        """Every channel by itself: shifted planes, summed, some channels at once."""
         kernel, (channels, height, width) = self.weight.shape[-1], x.shape
         result = np.empty(x.shape)
-        product = np.empty((_CHUNK, height, width))
-        for start in range(0, channels, _CHUNK):
-            part = slice(start, min(start + _CHUNK, channels))
+        product = np.empty((_CHANNELS, height, width))
+        for start in range(0, channels, _CHANNELS):
+            part = slice(start, min(start + _CHANNELS, channels))
             wide, sums = _framed(x[part], kernel // 2), result[part]
             each = product[: len(sums)]
-            for tap, weight in enumerate(self._float_weight[:, part, None, None]):
+            for tap, weight in enumerate(self._scaled_weight[:, part, None, None]):
                 shifted = _shifted(wide, tap, kernel, height, width)
                 np.multiply(shifted, weight, out=each if tap else sums)
                 if tap:
                     sums += each
+            self._finish(sums.reshape(len(sums), -1), bias[part])
         return result
 
 

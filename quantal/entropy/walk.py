@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from quantal.entropy.coder import Decoder, Encoder, IndexArray, IntArray, estimate_bits
 from quantal.entropy.tables import TableSet
-from quantal.errors import CorruptError, ModelError, TruncatedError
+from quantal.errors import BitstreamError, CorruptError, ModelError, TruncatedError
 
 __all__ = [
     "Coding",
@@ -30,6 +30,7 @@ __all__ = [
     "Rounding",
     "Writing",
     "round_nearest",
+    "too_small",
 ]
 
 #: Floating-point values, float32 unless a walk says otherwise.
@@ -41,6 +42,21 @@ Observer = Callable[[IndexArray, IntArray], None]
 
 #: Symbols are kept within this: far beyond any table, and exact in an int32.
 _LARGEST = float(1 << 30)
+
+
+def too_small(size: int, least: int, what: str, cut: bool = False) -> BitstreamError:
+    """Return the error for an image part that can't hold what its header says.
+
+    Args:
+        size: bytes of the image part.
+        least: bytes that it needs.
+        what: what the header says that it holds.
+        cut: whether it is known not to be whole.
+    """
+    lack = f"{what} needs at least {least} bytes of image part, this one has {size}"
+    if cut:
+        return TruncatedError(f"{lack}: it was cut")
+    return CorruptError(f"{lack}: its header is wrong")
 
 
 class Networks(Protocol):
@@ -268,15 +284,8 @@ class Reading(Coding):
 
         The coder's state holds a few bits more than the bytes do.
         """
-        if self._size + 8 >= bits / 8:
-            return
-        lack = (
-            f"{self._what} needs at least {int(bits / 8)} bytes of image part, this one has "
-            f"{self._size}"
-        )
-        if self._cut:
-            raise TruncatedError(f"{lack}: it was cut")
-        raise CorruptError(f"{lack}: its header is wrong")
+        if self._size + 8 < bits / 8:
+            raise too_small(self._size, int(bits / 8), self._what, self._cut)
 
     def _symbols(
         self,

@@ -13,6 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from quantal.errors import CorruptError, MediaError
 from quantal.media._picture import Bytes, check_size
+from quantal.planes import ceil_div
 
 __all__ = ["decode_alpha", "encode_alpha"]
 
@@ -68,7 +69,7 @@ def decode_alpha(data: bytes, width: int, height: int) -> Bytes:
         raise CorruptError(
             f"the alpha part has bit depth {depth} and colour type {colour}, expected 1 or 8 and 0"
         )
-    if height * (-(-width * depth // 8) + 1) > _DEFLATE_RATIO * len(data):
+    if height * (ceil_div(width * depth, 8) + 1) > _DEFLATE_RATIO * len(data):
         raise CorruptError(
             f"the alpha part has {len(data)} bytes, too few for {width}x{height} pixels"
         )

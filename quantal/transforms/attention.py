@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from quantal.errors import ArgumentError
 from quantal.layers import BRANCH_START
+from quantal.planes import ceil_div
 
 __all__ = ["WindowAttentionBlock"]
 
@@ -126,7 +127,7 @@ class WindowAttentionBlock(nn.Module):
     def _plane(self, windows: Tensor, height: int, width: int) -> Tensor:
         """The reverse of _windows: [B, windows, N, C] to [B, H, W, C]."""
         side, shift = self.window, self.shift
-        down, across = -(-height // side), -(-width // side)
+        down, across = ceil_div(height, side), ceil_div(width, side)
         cut = windows.reshape(windows.shape[0], down, across, side, side, -1).transpose(2, 3)
         plane = cut.reshape(windows.shape[0], down * side, across * side, -1)
         if shift:

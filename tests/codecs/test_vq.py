@@ -335,7 +335,7 @@ def head_of(payload: bytes) -> stream._Head:
 
 def test_a_size_that_the_bytes_can_not_hold_is_refused(codec, described) -> None:
     payload = pack(codec.priors, described(64, 64))
-    with pytest.raises(CorruptError, match=r"1024000 cells need at least 4000 bytes"):
+    with pytest.raises(CorruptError, match=r"1024000 cells needs at least 4000 bytes"):
         codec.parse(payload, 65535, 16000, 0)
     with pytest.raises(BitstreamError):
         codec.parse(payload, 128, 64, 0)

@@ -23,7 +23,7 @@ import numpy as np
 
 from quantal.codecs.vq.maps import RUNGS, Maps, Priors, cells_of
 from quantal.entropy.indices import ABSENT, BoolMap, ByteMap, IntMap, walk_map
-from quantal.entropy.walk import Coding, Reading, Writing
+from quantal.entropy.walk import Coding, Reading, Writing, too_small
 from quantal.errors import BitstreamError, CorruptError, TruncatedError
 from quantal.planes import ceil_div
 
@@ -164,10 +164,7 @@ def _check_size(size: int, rows: int, columns: int) -> None:
     """Raise CorruptError unless `size` bytes may hold so many cells."""
     least = ceil_div(rows * columns, CELLS_PER_BYTE)
     if size < least:
-        raise CorruptError(
-            f"{rows * columns} cells need at least {least} bytes of image part, this one has "
-            f"{size}: its header is wrong, or it was cut; fetch the file again"
-        )
+        raise too_small(size, least, f"a picture of {rows * columns} cells")
 
 
 def unpack(priors: Priors, payload: bytes, width: int, height: int) -> Maps:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from quantal.codecs.contract import Pixels
 from quantal.eval.codecs import Option
+from quantal.planes import ceil_div
 
 __all__ = ["SCALE", "SIZE", "resized", "scaled_down", "scaled_side"]
 
@@ -28,7 +29,7 @@ _FILTER = Image.Resampling.LANCZOS
 
 def scaled_side(side: int, scale: int) -> int:
     """Return the length of a coded side in pixels, rounded up."""
-    return -(-side // scale)
+    return ceil_div(side, scale)
 
 
 def scaled_down(image: Pixels, scale: int) -> Pixels:
