@@ -22,12 +22,13 @@ from rich.table import Table
 
 import quantal
 from quantal import container
-from quantal.codecs._prices import Prices
+from quantal.codecs.context.codec import Context
 from quantal.codecs.contract import Latents
-from quantal.codecs.context import Context
-from quantal.entropy.coder import estimate_bits
-from quantal.entropy.tables import TableSet
+from quantal.codecs.transform import QUARTERS
+from quantal.entropy.coder import IndexArray, IntArray
 from quantal.entropy.models.tables import law_table
+from quantal.entropy.tables import TableSet
+from quantal.entropy.walk import Pricing, Writing
 
 
 def psnr(codec: Context, latents: Latents, pixels: np.ndarray) -> float:
@@ -36,8 +37,8 @@ def psnr(codec: Context, latents: Latents, pixels: np.ndarray) -> float:
 
 
 def with_sure(codec: Context, sure: int) -> Context:
-    """The same codec with certain tables for the first `sure` scale indices."""
-    tables = codec._y_tables
+    """Return the same codec with certain tables for the first `sure` scale indices."""
+    tables = codec.entropy.y_tables
     first, weights = [], []
     for index in range(len(tables)):
         if index < sure:
@@ -51,9 +52,34 @@ def with_sure(codec: Context, sure: int) -> Context:
             first.append(int(tables.first[index]))
             weights.append(tables.weights(index).astype(np.int32))
     other = copy.copy(codec)
-    other._y_tables = TableSet.from_weights(first, weights)
-    other._prices = Prices(other._y_tables, other._lean())
+    other.entropy = copy.copy(codec.entropy)
+    other.entropy.y_tables = TableSet.from_weights(first, weights)
     return other
+
+
+def bits_of_parts(codec: Context, y: np.ndarray, rate: int) -> np.ndarray:
+    """Return the bits of the first part of a stream, of the first two, and so on."""
+    position, (_, rows, columns) = rate / QUARTERS, y.shape
+    found = []
+    for parts in range(1, codec.entropy.parts + 1):
+        pricing = Pricing(codec.entropy.latents(y, position))
+        codec.entropy.walk(pricing, rows, columns, position, parts)
+        found.append(pricing.bits)
+    return np.array(found)
+
+
+def sure_zeros(codec: Context, y: np.ndarray, rate: int) -> tuple[int, int]:
+    """Return how many symbols of y mean a sure zero, and how many there are."""
+    batches: list[IndexArray] = []
+
+    def observe(index: IndexArray, symbols: IntArray) -> None:
+        batches.append(index)
+
+    position, (_, rows, columns) = rate / QUARTERS, y.shape
+    writing = Writing(codec.entropy.latents(y, position), observer=observe)
+    codec.entropy.walk(writing, rows, columns, position)
+    of_y = np.concatenate([index.ravel() for index in batches[1:]])  # the first batch is z
+    return int(codec.entropy.y_tables.certain[of_y].sum()), of_y.size
 
 
 def prefixes(codec: Context, pictures: list[np.ndarray], qualities: list[int]) -> Table:
@@ -62,20 +88,15 @@ def prefixes(codec: Context, pictures: list[np.ndarray], qualities: list[int]) -
         table.add_column(name, justify="right")
     for quality in qualities:
         rate = container.quality_to_rate(quality)
-        parts = 1 + len(codec._spans)
+        parts = codec.entropy.parts
         bits, values = np.zeros(parts), np.zeros(parts)
         for pixels in pictures:
             height, width = pixels.shape[:2]
             y = codec.analyse(pixels)
-            coded = list(codec._coded(y, rate))
-            # z is one batch; every step has as many batches as there are bands.
-            bands = (len(coded) - 1) // (parts - 1)
-            costs = [estimate_bits(*batch) for batch in coded]
-            steps = [sum(costs[1 + k * bands : 1 + (k + 1) * bands]) for k in range(parts - 1)]
-            bits += np.cumsum([costs[0], *steps]) / (height * width) / len(pictures)
+            bits += bits_of_parts(codec, y, rate) / (height * width) / len(pictures)
             payload = codec.encode(y, rate)
             for k in range(parts):
-                shown = codec.read_start(payload, 0, width, height, rate, k + 1)
+                shown = codec.read_prefix(payload, 0, width, height, rate, k + 1)
                 values[k] += psnr(codec, shown, pixels) / len(pictures)
         for k in range(parts):
             share = f"{bits[k] / bits[-1]:.1%}"
@@ -98,9 +119,9 @@ def selection(
             for pixels in pictures:
                 height, width = pixels.shape[:2]
                 y = other.analyse(pixels)
-                for _, index, tables in list(other._coded(y, rate))[1:]:
-                    skipped += int(tables.certain[index].sum())
-                    elements += len(index)
+                sure_here, all_here = sure_zeros(other, y, rate)
+                skipped += sure_here
+                elements += all_here
                 payload = other.encode(y, rate)
                 bpp += 8 * len(payload) / (height * width) / len(pictures)
                 shown = other.read(payload, width, height, rate)
