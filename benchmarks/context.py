@@ -24,11 +24,10 @@ import quantal
 from quantal import container
 from quantal.codecs.context.codec import Context
 from quantal.codecs.contract import Latents
-from quantal.codecs.transform import QUARTERS
-from quantal.entropy.coder import IndexArray, IntArray
+from quantal.entropy.coder import IndexArray, IntArray, estimate_bits
 from quantal.entropy.models.tables import law_table
 from quantal.entropy.tables import TableSet
-from quantal.entropy.walk import Pricing, Writing
+from quantal.entropy.walk import FloatArray, Pricing
 
 
 def psnr(codec: Context, latents: Latents, pixels: np.ndarray) -> float:
@@ -37,7 +36,7 @@ def psnr(codec: Context, latents: Latents, pixels: np.ndarray) -> float:
 
 
 def with_sure(codec: Context, sure: int) -> Context:
-    """Return the same codec with certain tables for the first `sure` scale indices."""
+    """The same codec with certain tables for the first `sure` scale indices."""
     tables = codec.entropy.y_tables
     first, weights = [], []
     for index in range(len(tables)):
@@ -57,29 +56,21 @@ def with_sure(codec: Context, sure: int) -> Context:
     return other
 
 
-def bits_of_parts(codec: Context, y: np.ndarray, rate: int) -> np.ndarray:
-    """Return the bits of the first part of a stream, of the first two, and so on."""
-    position, (_, rows, columns) = rate / QUARTERS, y.shape
-    found = []
-    for parts in range(1, codec.entropy.parts + 1):
-        pricing = Pricing(codec.entropy.latents(y, position))
-        codec.entropy.walk(pricing, rows, columns, position, parts)
-        found.append(pricing.bits)
-    return np.array(found)
+class Batches(Pricing):
+    """The bits of every batch, and how many of its elements are coded at all."""
 
+    def __init__(self, codec: Context, y: FloatArray, rate: int) -> None:
+        super().__init__(codec.entropy.latents(y, rate / 4))
+        self.costs: list[float] = []
+        self.certain: list[int] = []
+        self.elements: list[int] = []
+        _, rows, columns = y.shape
+        codec.entropy.walk(self, rows, columns, rate / 4)
 
-def sure_zeros(codec: Context, y: np.ndarray, rate: int) -> tuple[int, int]:
-    """Return how many symbols of y mean a sure zero, and how many there are."""
-    batches: list[IndexArray] = []
-
-    def observe(index: IndexArray, symbols: IntArray) -> None:
-        batches.append(index)
-
-    position, (_, rows, columns) = rate / QUARTERS, y.shape
-    writing = Writing(codec.entropy.latents(y, position), observer=observe)
-    codec.entropy.walk(writing, rows, columns, position)
-    of_y = np.concatenate([index.ravel() for index in batches[1:]])  # the first batch is z
-    return int(codec.entropy.y_tables.certain[of_y].sum()), of_y.size
+    def _take(self, symbols: IntArray, index: IndexArray, tables: TableSet) -> None:
+        self.costs.append(estimate_bits(symbols, index, tables))
+        self.certain.append(int(tables.certain[index].sum()))
+        self.elements.append(len(index))
 
 
 def prefixes(codec: Context, pictures: list[np.ndarray], qualities: list[int]) -> Table:
@@ -93,7 +84,11 @@ def prefixes(codec: Context, pictures: list[np.ndarray], qualities: list[int]) -
         for pixels in pictures:
             height, width = pixels.shape[:2]
             y = codec.analyse(pixels)
-            bits += bits_of_parts(codec, y, rate) / (height * width) / len(pictures)
+            costs = Batches(codec, y, rate).costs
+            # z is one batch; every step has as many batches as there are bands.
+            bands = (len(costs) - 1) // (parts - 1)
+            steps = [sum(costs[1 + k * bands : 1 + (k + 1) * bands]) for k in range(parts - 1)]
+            bits += np.cumsum([costs[0], *steps]) / (height * width) / len(pictures)
             payload = codec.encode(y, rate)
             for k in range(parts):
                 shown = codec.read_prefix(payload, 0, width, height, rate, k + 1)
@@ -119,9 +114,9 @@ def selection(
             for pixels in pictures:
                 height, width = pixels.shape[:2]
                 y = other.analyse(pixels)
-                sure_here, all_here = sure_zeros(other, y, rate)
-                skipped += sure_here
-                elements += all_here
+                batches = Batches(other, y, rate)
+                skipped += sum(batches.certain[1:])
+                elements += sum(batches.elements[1:])
                 payload = other.encode(y, rate)
                 bpp += 8 * len(payload) / (height * width) / len(pictures)
                 shown = other.read(payload, width, height, rate)

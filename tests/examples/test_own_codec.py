@@ -52,7 +52,7 @@ def test_it_writes_a_file_that_it_reads(
     assert quantal.read(path, max_parts=3).size == quantal.decompress(data).size
 
 
-PLUGIN = '''
+PLUGIN = """
 import torch
 from quantal.codecs import CodecEntry, Family, TransformCodec, register
 from quantal.entropy import FactorizedModel
@@ -67,7 +67,7 @@ def build(name, weights, device):
 
 ENTRY = CodecEntry("plugged", "A plugin.", Path(__file__))
 register(Family("plugged", "plugin_module:build", (ENTRY,)))
-'''
+"""
 
 
 def quantal_command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
