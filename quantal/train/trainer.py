@@ -149,7 +149,13 @@ class Trainer(ABC):
 
 
 def _resolved(target: str, name: str) -> Trainer:
-    found = resolve(target)
+    try:
+        found = resolve(target)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(
+            f"the trainer {target!r} of {name!r} can't be imported: {error}; correct `trainer` of "
+            "its Family, or install what it needs"
+        ) from error
     if not isinstance(found, Trainer):
         raise ModelError(
             f"the trainer {target!r} of {name!r} is a {type(found).__name__}, expected a Trainer"
@@ -176,13 +182,16 @@ def trainer_for(net: nn.Module) -> Trainer:
     Raises:
         ModelError: If there is none.
     """
-    trainers = [_resolved(each.trainer, each.name) for each in families() if each.trainer]
-    for trainer in trainers:
-        if type(net) is trainer.network:
-            return trainer
-    for trainer in trainers:
-        if isinstance(net, trainer.network):
-            return trainer
+    heirs: list[Trainer] = []
+    for family in families():
+        if family.trainer:
+            trainer = _resolved(family.trainer, family.name)
+            if type(net) is trainer.network:
+                return trainer
+            if isinstance(net, trainer.network):
+                heirs.append(trainer)
+    if heirs:
+        return heirs[0]
     raise ModelError(
         f"no family of codecs has networks of type {type(net).__name__}; build one with "
         "quantal.train.build"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from quantal.codecs import Family
 from quantal.codecs.context.net import ContextConfig
 from quantal.errors import ArgumentError, ModelError
 from quantal.train import Phase, build, make_recipe, read_recipe
@@ -75,6 +77,21 @@ def test_codecs_that_cannot_be_trained_are_named():
         make_recipe({**PLAIN, "codec": "contexts"})
 
 
+@pytest.mark.parametrize(
+    ("trainer", "message"),
+    [
+        ("nowhere:TRAINER", "can't be imported: No module named 'nowhere'"),
+        ("quantal.train.recipe:TRAINER", "can't be imported"),
+        ("quantal.train.recipe:Recipe", "is a type, expected a Trainer"),
+    ],
+)
+def test_a_wrong_trainer_is_named(trainer, message, monkeypatch):
+    family = Family("broken", "", (), trainer)
+    monkeypatch.setattr("quantal.train.trainer.family_of", lambda name: family)
+    with pytest.raises(ModelError, match=re.escape(message)):
+        make_recipe({**PLAIN, "codec": "broken"})
+
+
 def test_networks_are_built_from_the_same_sizes():
     changes: dict[str, Any] = {"channels": (8, 12, 16), "blocks": [1, 1, 1]}
     net = build("context-s", ContextConfig(order="places"), **changes)
@@ -93,6 +110,15 @@ def test_recipes_that_ship_can_be_read(path):
     assert recipe.start_from is None or "@" not in recipe.start_from
     for name in yaml.safe_load(path.read_text(encoding="utf-8")):
         assert hasattr(recipe, name)
+
+
+@pytest.mark.skipif(not RECIPES.is_dir(), reason="recipes are not installed with the package")
+def test_hyperprior_s_recipe_shows_every_key():
+    values = yaml.safe_load((RECIPES / "hyperprior.yaml").read_text(encoding="utf-8"))
+    recipe = read_recipe(RECIPES / "hyperprior.yaml")
+    assert values.keys() == recipe.to_dict().keys()
+    for section in ("model", "objective"):
+        assert values[section].keys() == recipe.to_dict()[section].keys()
 
 
 def test_phases_follow_the_run():

@@ -121,7 +121,7 @@ class Concealment(Objective):
             true = torch.stack([one[0].flatten(0, 1) for one in each])
             states = torch.stack([one[1].flatten() for one in each])
             lost = self._masked(states)
-            # Nothing is asked of what was not there.
+            # There is no loss where nothing was coded.
             asked = lost[..., None].repeat(1, 1, PLACES)
             asked[..., 1:] &= (states == FINER)[..., None]
         expected, deep = net(true * ~lost[..., None, None], states.masked_fill(lost, LOST))
