@@ -71,22 +71,20 @@ def ours(name: str, weights: str | None, quality: int) -> Coder:
 
 def write_untrained(name: str, path: str) -> None:
     """Weights of the recipe's networks at the start of their training."""
-    import numpy as np
     import torch
 
-    from quantal.codecs.pyramid.weights import write_weights
-    from quantal.codecs.training import trainable
-    from quantal.entropy.scales import SCALES
-    from quantal.train.exporter import _y_tables, _z_tables
-    from quantal.train.recipe import read_recipe
+    from quantal.codecs.info import Card
+    from quantal.codecs.pyramid.net import PyramidNet
+    from quantal.codecs.pyramid.weights import write_pyramid_weights
+    from quantal.train import build, read_recipe
 
     recipe = read_recipe(RECIPES / f"{name}.yaml")
     torch.manual_seed(0)
-    net = trainable(recipe.codec, recipe.model).eval()
+    net = build(recipe.codec, recipe.model).eval()
+    assert isinstance(net, PyramidNet)
     crops = torch.from_numpy(picture(None, 512, 512)).permute(2, 0, 1)[None].float() / 255
     net.initialise(crops)
-    net.scale.quantise(True)
-    write_weights(Path(path), net, _y_tables([np.zeros(2001)] * SCALES), _z_tables(net), {})
+    write_pyramid_weights(Path(path), net, net.entropy.freeze(), Card())
 
 
 def zoo(name: str) -> Coder:

@@ -22,12 +22,12 @@ from rich.table import Table
 
 import quantal
 from quantal import container
-from quantal.codecs._prices import Prices
+from quantal.codecs.context.codec import Context
 from quantal.codecs.contract import Latents
-from quantal.codecs.context import Context
-from quantal.entropy.coder import estimate_bits
+from quantal.entropy.coder import IndexArray, IntArray, estimate_bits
+from quantal.entropy.models.tables import law_table
 from quantal.entropy.tables import TableSet
-from quantal.train.exporter import law_table
+from quantal.entropy.walk import FloatArray, Pricing
 
 
 def psnr(codec: Context, latents: Latents, pixels: np.ndarray) -> float:
@@ -37,7 +37,7 @@ def psnr(codec: Context, latents: Latents, pixels: np.ndarray) -> float:
 
 def with_sure(codec: Context, sure: int) -> Context:
     """The same codec with certain tables for the first `sure` scale indices."""
-    tables = codec._y_tables
+    tables = codec.entropy.y_tables
     first, weights = [], []
     for index in range(len(tables)):
         if index < sure:
@@ -51,9 +51,26 @@ def with_sure(codec: Context, sure: int) -> Context:
             first.append(int(tables.first[index]))
             weights.append(tables.weights(index).astype(np.int32))
     other = copy.copy(codec)
-    other._y_tables = TableSet.from_weights(first, weights)
-    other._prices = Prices(other._y_tables, other._lean())
+    other.entropy = copy.copy(codec.entropy)
+    other.entropy.y_tables = TableSet.from_weights(first, weights)
     return other
+
+
+class Batches(Pricing):
+    """The bits of every batch, and how many of its elements are coded at all."""
+
+    def __init__(self, codec: Context, y: FloatArray, rate: int) -> None:
+        super().__init__(codec.entropy.latents(y, rate / 4))
+        self.costs: list[float] = []
+        self.certain: list[int] = []
+        self.elements: list[int] = []
+        _, rows, columns = y.shape
+        codec.entropy.walk(self, rows, columns, rate / 4)
+
+    def _take(self, symbols: IntArray, index: IndexArray, tables: TableSet) -> None:
+        self.costs.append(estimate_bits(symbols, index, tables))
+        self.certain.append(int(tables.certain[index].sum()))
+        self.elements.append(len(index))
 
 
 def prefixes(codec: Context, pictures: list[np.ndarray], qualities: list[int]) -> Table:
@@ -62,20 +79,19 @@ def prefixes(codec: Context, pictures: list[np.ndarray], qualities: list[int]) -
         table.add_column(name, justify="right")
     for quality in qualities:
         rate = container.quality_to_rate(quality)
-        parts = 1 + len(codec._spans)
+        parts = codec.entropy.parts
         bits, values = np.zeros(parts), np.zeros(parts)
         for pixels in pictures:
             height, width = pixels.shape[:2]
             y = codec.analyse(pixels)
-            coded = list(codec._coded(y, rate))
+            costs = Batches(codec, y, rate).costs
             # z is one batch; every step has as many batches as there are bands.
-            bands = (len(coded) - 1) // (parts - 1)
-            costs = [estimate_bits(*batch) for batch in coded]
+            bands = (len(costs) - 1) // (parts - 1)
             steps = [sum(costs[1 + k * bands : 1 + (k + 1) * bands]) for k in range(parts - 1)]
             bits += np.cumsum([costs[0], *steps]) / (height * width) / len(pictures)
             payload = codec.encode(y, rate)
             for k in range(parts):
-                shown = codec.read_start(payload, 0, width, height, rate, k + 1)
+                shown = codec.read_prefix(payload, 0, width, height, rate, k + 1)
                 values[k] += psnr(codec, shown, pixels) / len(pictures)
         for k in range(parts):
             share = f"{bits[k] / bits[-1]:.1%}"
@@ -98,9 +114,9 @@ def selection(
             for pixels in pictures:
                 height, width = pixels.shape[:2]
                 y = other.analyse(pixels)
-                for _, index, tables in list(other._coded(y, rate))[1:]:
-                    skipped += int(tables.certain[index].sum())
-                    elements += len(index)
+                batches = Batches(other, y, rate)
+                skipped += sum(batches.certain[1:])
+                elements += sum(batches.elements[1:])
                 payload = other.encode(y, rate)
                 bpp += 8 * len(payload) / (height * width) / len(pictures)
                 shown = other.read(payload, width, height, rate)

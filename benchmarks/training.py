@@ -25,8 +25,7 @@ from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from quantal.train import read_recipe, train
-from quantal.train.recipe import Phase, Recipe
+from quantal.train import Phase, Recipe, read_recipe, train
 
 #: Threads, processes, crops a step and their side: the layouts that are compared.
 LAYOUTS = (
@@ -93,20 +92,20 @@ def _laid_out(
     )
 
 
-def _train(recipe: Recipe, tell: Any = None) -> None:
+def _train(recipe: Recipe, log: Any = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        train(replace(recipe, out=folder), tell=tell)
+        train(replace(recipe, out=folder), log=log)
 
 
 def _seconds_a_step(recipe: Recipe) -> float:
     """Of the steps after the warm-up; the log has an entry every 50."""
     minutes: dict[int, float] = {}
 
-    def tell(entry: Mapping[str, Any]) -> None:
+    def log(entry: Mapping[str, Any]) -> None:
         if "minutes" in entry:
             minutes[entry["step"]] = time.monotonic()
 
-    _train(recipe, tell)
+    _train(recipe, log)
     return (minutes[recipe.steps] - minutes[WARM_UP]) / (recipe.steps - WARM_UP)
 
 
@@ -137,13 +136,13 @@ def _shares(recipe: Recipe) -> Counter[str]:
     """Where the time of the steps goes, by kinds of operation."""
     profiler = profile(activities=[ProfilerActivity.CPU])
 
-    def tell(entry: Mapping[str, Any]) -> None:
+    def log(entry: Mapping[str, Any]) -> None:
         if entry.get("event") == "start":
             profiler.start()
         elif entry.get("event") == "end":
             profiler.stop()
 
-    _train(recipe, tell)
+    _train(recipe, log)
     found: Counter[str] = Counter()
     for event in profiler.key_averages():
         kind = next((k for word, k in KINDS.items() if word in event.key), "all else")

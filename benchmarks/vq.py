@@ -24,14 +24,14 @@ from PIL import Image
 from torch import Tensor
 
 import quantal
-from quantal.codecs import _vq_stream
-from quantal.codecs.vq.maps import Maps, Step
-from quantal.codecs.vq.net import CELL, RUNGS, Request, VqNet, cell_energy, spread
-from quantal.codecs.vq import Vq, _symbols
-from quantal.entropy.coder import estimate_bits
-from quantal.entropy.indices import ABSENT, CountedTables, IndexPrior, Neighbourhood, walk
+from quantal.codecs.vq import stream
+from quantal.codecs.vq.codec import Vq, _symbols
+from quantal.codecs.vq.maps import CELL, RUNGS, Maps, Step
+from quantal.codecs.vq.net import Request, VqNet, cell_energy, spread
+from quantal.entropy.indices import ABSENT, CountedTables, IndexPrior, Neighbourhood, walk_map
 from quantal.entropy.quantisers import Use
 from quantal.entropy.tables import TableSet, freeze
+from quantal.entropy.walk import Known, Pricing
 from quantal.eval.metrics import metric
 from quantal.eval.rd import find_pictures
 from quantal.markdown import table
@@ -73,13 +73,6 @@ def read(data: Path, count: int | None) -> list[Pixels]:
 # -- indices ---------------------------------------------------------------------------------
 
 
-def _in_order(indices: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """The indices of a map as walk() asks for them."""
-    rows, columns = np.nonzero(indices != ABSENT)
-    order = np.argsort(rows + columns, kind="stable")
-    return np.ascontiguousarray(indices[rows[order], columns[order]])
-
-
 def _bits(
     prior: IndexPrior,
     indices: npt.NDArray[np.int32],
@@ -87,19 +80,10 @@ def _bits(
     counts: bool,
 ) -> float:
     """Bits of a map by a prior; counts: whether its tables go on counting."""
-    symbols = _in_order(indices)
-    taken, total = 0, 0.0
-
-    def exchange(states: npt.NDArray[np.uint8], tables: TableSet) -> npt.NDArray[np.int32]:
-        nonlocal taken, total
-        found = symbols[taken : taken + len(states)]
-        taken += len(states)
-        total += estimate_bits(found, states, tables)
-        return found
-
+    pricing = Pricing([indices])
     counted = CountedTables(prior) if counts else CountedTables(prior, 0, 0)
-    walk(prior, indices != ABSENT, above, exchange, counted)
-    return total
+    walk_map(prior, indices != ABSENT, above, pricing, counted)
+    return pricing.bits
 
 
 def _without_contexts(prior: IndexPrior, pairs: Sequence[MapInParents]) -> IndexPrior:
@@ -110,13 +94,11 @@ def _without_contexts(prior: IndexPrior, pairs: Sequence[MapInParents]) -> Index
     """
     often = np.zeros(len(prior.tables))
 
-    def exchange(states: npt.NDArray[np.uint8], tables: TableSet) -> npt.NDArray[np.int32]:
+    def count(states: npt.NDArray[np.uint8], _: npt.NDArray[np.int32]) -> None:
         np.add.at(often, states, 1)
-        return symbols[int(often.sum()) - len(states) - start :][: len(states)]
 
     for map_, above in pairs:
-        symbols, start = _in_order(map_), int(often.sum())
-        walk(prior, map_ != ABSENT, above, exchange, CountedTables(prior, 0, 0))
+        walk_map(prior, map_ != ABSENT, above, Known([map_], count), CountedTables(prior, 0, 0))
     rows = np.stack([prior.tables.weights(t) for t in range(len(prior.tables))]).astype(float)
     law = often @ rows[:, :-1]
     return IndexPrior(
@@ -127,7 +109,7 @@ def _without_contexts(prior: IndexPrior, pairs: Sequence[MapInParents]) -> Index
 
 def indices(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -> None:
     """Every rung and codebook: log2 K, one table, contexts, contexts that go on counting."""
-    latents = [codec.analyse(pixels) for pixels in pictures]
+    latents = [codec.painter.analyse(pixels) for pixels in pictures]
     rows = []
     for book, entries in enumerate(codec.painter.net.config.entries):
         step = Step((book,) * RUNGS, ALL.price)
@@ -255,20 +237,20 @@ def damage(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -
         hit = total = 0
         for pixels in pictures:
             height, width = pixels.shape[:2]
-            payload = codec.encode_resilient(codec.analyse(pixels), RATE, width, height)
+            payload = codec.resilient_encoding(pixels).at(RATE)
             count = -(-height // CELL)
             lost = sorted(rng.choice(count, round(share * count), replace=False).tolist())
             hit, total = hit + len(lost), total + count
-            maps, named = _vq_stream.unpack_damaged(
+            maps, named = stream.unpack_damaged(
                 codec.priors, _spoiled(payload, lost, width, height), width, height
             )
             if named != lost:
                 raise SystemExit(f"rows {lost} were damaged, rows {named} found to be")
-            mended, _ = codec.read_damaged(
+            concealed = codec.read_damaged(
                 _spoiled(payload, lost, width, height), width, height, RATE
             )
             repeated = codec.dequantise(_symbols(_repeated(maps, lost)), width, height, RATE)
-            drawn, copied = codec.synthesise(mended), codec.synthesise(repeated)
+            drawn, copied = codec.synthesise(concealed.latents), codec.synthesise(repeated)
             grey = drawn.copy()
             for row in lost:
                 grey[row * CELL : (row + 1) * CELL] = 128
@@ -284,7 +266,7 @@ def damage(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -
 def _spoiled(payload: bytes, lost: Sequence[int], width: int, height: int) -> bytes:
     """The image part with a byte of every lost row's stream changed."""
     found = bytearray(payload)
-    lengths, place = _vq_stream._lengths(payload, _vq_stream._read_head(payload), width, height)
+    lengths, place = stream._lengths(payload, stream._read_head(payload), width, height)
     for row, length in enumerate(lengths):
         if row in lost:
             found[place] ^= 0x55
@@ -327,7 +309,7 @@ def refinement(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespac
         cells: list[list[float]] = [[], [], [], [], []]
         for pixels in pictures:
             height, width = pixels.shape[:2]
-            payload = codec.encode(codec.analyse(pixels), rate)
+            payload = codec.encoding(pixels).at(rate)
             cells[0].append(8 * len(payload) / (height * width))
             for place, chosen in ((1, refiner), (3, None)):
                 codec.painter.net.refiner = chosen

@@ -28,11 +28,11 @@ from skimage import data
 from torch import nn
 
 from quantal import codecs, media
-from quantal.files import Target, decode_picture, encode_picture
 from quantal.codecs.compressai import ARCHITECTURES, FAMILY
 from quantal.codecs.compressai.codec import CompressaiCodec
 from quantal.codecs.compressai.weights import CLASSES, FileName, quiet, read
 from quantal.errors import QuantalWarning
+from quantal.files import Target, decode_picture, encode_picture
 
 
 def lively(network: Any) -> dict[str, torch.Tensor]:
@@ -81,7 +81,9 @@ def best(work: Callable[[], Any], repeats: int) -> tuple[Any, float]:
     return result, min(seconds)
 
 
-def theirs(codec: CompressaiCodec, file: Path, pixels: np.ndarray, quality: int, repeats: int) -> Any:
+def theirs(
+    codec: CompressaiCodec, file: Path, pixels: np.ndarray, quality: int, repeats: int
+) -> Any:
     """Bytes of CompressAI's strings, seconds to encode and to decode."""
     network = read(file).network
     options = {}

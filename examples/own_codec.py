@@ -74,4 +74,4 @@ def main(seconds: float = 60.0, path: str = "own.qtl") -> None:
 
 
 if __name__ == "__main__":
-    main(*map(float, sys.argv[1:2]), *sys.argv[2:3])
+    main(float((sys.argv[1:] or ["60"])[0]), (sys.argv[2:] or ["own.qtl"])[0])

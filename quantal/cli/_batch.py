@@ -20,6 +20,7 @@ from quantal.cli._report import Report
 from quantal.cli._sources import Failure, Source, expand
 from quantal.cli._targets import STDOUT, Step, plan, write_file, write_stdout
 from quantal.errors import ArgumentError, QuantalError, QuantalWarning
+from quantal.threads import blas_threads
 
 __all__ = ["Outcome", "Request", "Work", "convert"]
 
@@ -171,9 +172,10 @@ def _in_workers(
     # Ctrl-C reaches every process of the terminal; workers, which inherit this, leave it to us.
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        futures: dict[Future[Outcome | Failure], Step] = {
-            pool.submit(_attempt, work, step.source): step for step in steps
-        }
+        with blas_threads(_threads(jobs)):
+            futures: dict[Future[Outcome | Failure], Step] = {
+                pool.submit(_attempt, work, step.source): step for step in steps
+            }
     finally:
         signal.signal(signal.SIGINT, previous)
     try:
@@ -191,7 +193,12 @@ def _in_workers(
         pool.shutdown(cancel_futures=True)
 
 
+def _threads(jobs: int) -> int:
+    """Threads of each of so many workers."""
+    return max(1, (os.cpu_count() or 1) // jobs)
+
+
 def _share_cores(jobs: int) -> None:
     import torch
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    torch.set_num_threads(_threads(jobs))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from quantal.cli._options import Plugin
 from quantal.errors import ArgumentError
 
 __all__ = ["train"]
@@ -22,6 +23,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")
     ] = False,
+    plugin: Plugin = None,
 ) -> int:
     """Train a codec by a recipe, a YAML file; dotted keys reach into its sections."""
     changes = list(overrides or [])
@@ -37,18 +39,18 @@ def train(
         if error.name != "yaml":
             raise
         raise ArgumentError("training needs PyYAML: pip install 'quantal[train]'") from error
-    path = run(recipe, changes, resume, tell=_tell)
+    path = run(recipe, changes, resume, log=_print)
     typer.echo(f"weights: {path}")
     return 0
 
 
-def _tell(entry: Mapping[str, Any]) -> None:
+def _print(entry: Mapping[str, Any]) -> None:
     """One line a log entry: what a person watching a run wants to know."""
     if "loss" in entry:
-        told = {name: entry[name] for name in ("lpips", "mse", "entropy") if name in entry}
-        if "y_bpp" in entry:
-            told["bpp"] = entry["y_bpp"] + entry["z_bpp"]
-        parts = "".join(f"{name} {value:.3f}  " for name, value in told.items())
+        shown = {name: entry[name] for name in ("lpips", "mse", "entropy") if name in entry}
+        if bpp := [value for name, value in entry.items() if name.endswith("_bpp")]:
+            shown["bpp"] = sum(bpp)
+        parts = "".join(f"{name} {value:.3f}  " for name, value in shown.items())
         typer.echo(
             f"step {entry['step']:>7}  loss {entry['loss']:.3f}  {parts}rate {entry['lr']:.1e}  "
             f"{entry['minutes']:.1f} min, about {entry['minutes_left']:.0f} left"

@@ -37,6 +37,7 @@ __all__ = [
     "available",
     "codec_class",
     "device_name",
+    "families",
     "family_of",
     "load",
     "load_version",
@@ -177,6 +178,11 @@ def register(codec: Codec | Family) -> None:
     about = f"Registered by this process ({type(codec).__name__})."
     _CATALOGUE.add(Family(f"registered:{name}", "", (CodecEntry(name, about, None, codec.media),)))
     _CATALOGUE.instances[name] = codec
+
+
+def families() -> tuple[Family, ...]:
+    """Return all families, those of this package first."""
+    return tuple(_CATALOGUE.families().values())
 
 
 def family_of(name: str) -> Family:

@@ -65,10 +65,6 @@ class WeightsFile:
         """Return the sizes of the networks; raises ValueError or KeyError if there are none."""
         return model_sizes(self.metadata["model"])
 
-    def card(self) -> dict[str, Any]:
-        """Return the card; raises ValueError or KeyError if there is none."""
-        return dict(json.loads(self.metadata["card"]))
-
     def check(self, integers: Mapping[str, Array]) -> bytes:
         """Return the hash of the integers that decide how bits are read.
 

@@ -19,9 +19,9 @@ import torch
 import quantal
 from quantal import container
 from quantal.codecs import load
-from quantal.codecs.contract import Codec, Pixels
 from quantal.codecs.compressai import ARCHITECTURES
 from quantal.codecs.compressai.weights import FileName
+from quantal.codecs.contract import Codec, Pixels
 from quantal.errors import ArgumentError, ModelError, QuantalWarning
 from quantal.eval._optional import require, unknown
 from quantal.eval.codecs import ROUNDED, Decoded, ImageCodec, Option

@@ -10,8 +10,8 @@ import numpy as np
 import quantal
 from quantal.codecs import load
 from quantal.codecs.contract import Pixels
-from quantal.files.targets import check_effort
 from quantal.eval.codecs import ROUNDED, Decoded, ImageCodec, Option
+from quantal.files.targets import check_effort
 
 __all__ = ["LearnedCodec"]
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from quantal.errors import EvaluationError, QuantalError
 from quantal.eval._optional import require
+from quantal.threads import blas_threads
 
 __all__ = ["Failure", "cores", "spread"]
 
@@ -89,7 +90,8 @@ def spread(
             except Exception as error:
                 yield task, Failure(explain(error))
         return
-    yield from _in_processes(function, tasks, jobs, threads, timeout)
+    with blas_threads(threads):
+        yield from _in_processes(function, tasks, jobs, threads, timeout)
 
 
 def _in_processes(

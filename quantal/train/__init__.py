@@ -1,13 +1,31 @@
 """Training: data, recipes, the loop and the export of what it learned.
 
-Runs on torch, numpy, Pillow, safetensors and PyYAML alone, so that it also works on a bare
+`run` does what a recipe says, from pictures to a weights file. `build` and `export` serve a loop of
+your own. Needs torch, numpy, Pillow, safetensors and PyYAML alone, so that it also works on a bare
 machine with an accelerator; nothing here writes or reads .qtl files.
 """
 
 from __future__ import annotations
 
-from quantal.train.exporter import export
-from quantal.train.loop import run, train
-from quantal.train.recipe import Phase, Recipe, read_recipe
+from quantal.train.exporting import export, export_checkpoint
+from quantal.train.loop import train
+from quantal.train.objectives.base import Objective
+from quantal.train.reader import make_recipe, read_recipe
+from quantal.train.recipe import Phase, Recipe
+from quantal.train.running import run
+from quantal.train.trainer import Export, Trainer, build
 
-__all__ = ["Phase", "Recipe", "export", "read_recipe", "run", "train"]
+__all__ = [
+    "Export",
+    "Objective",
+    "Phase",
+    "Recipe",
+    "Trainer",
+    "build",
+    "export",
+    "export_checkpoint",
+    "make_recipe",
+    "read_recipe",
+    "run",
+    "train",
+]

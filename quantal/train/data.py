@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from quantal.errors import ArgumentError
 
-__all__ = ["CropSampler", "read_pictures"]
+__all__ = ["CropSampler", "Picture", "as_pictures", "read_pictures"]
+
+#: uint8 [3, H, W], uint8 [H, W, 3], a picture of Pillow, or a path as read_pictures() takes it.
+Picture = Tensor | npt.NDArray[np.uint8] | Image.Image | str | Path
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff"})
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of every picture below a folder, in a tar shard, or of one file."""
+    """Yield name and bytes of every picture below a folder, in a tar shard, or of one file."""
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if file.suffix.lower() in _SUFFIXES:
@@ -44,28 +48,87 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def read_pictures(paths: Sequence[str | Path], smallest: int = 1) -> list[Tensor]:
-    """Decode every picture under `paths` to uint8 [3, H, W]; those below `smallest` are left out.
+    """Decode pictures.
 
-    Raises ArgumentError if nothing usable is found or a picture can't be read.
+    Args:
+        paths: folders, tar shards and pictures.
+        smallest: pictures with a side below this are left out.
+
+    Returns:
+        Pictures uint8 [3, H, W].
+
+    Raises:
+        ArgumentError: If there is no picture, or one can't be read.
     """
     pictures = []
     for path in paths:
         for name, data in _members(Path(path)):
             try:
                 with Image.open(io.BytesIO(data)) as image:
-                    pixels = np.array(image.convert("RGB"))
+                    picture = _planes(np.array(image.convert("RGB")))
             except (UnidentifiedImageError, OSError) as error:
                 raise ArgumentError(f"training picture {name} can't be read: {error}") from error
-            if min(pixels.shape[:2]) >= smallest:
-                pictures.append(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())
+            if min(picture.shape[1:]) >= smallest:
+                pictures.append(picture)
     if not pictures:
         where = ", ".join(map(str, paths))
         raise ArgumentError(f"no picture of {smallest} pixels or more under {where}")
     return pictures
 
 
+def as_pictures(pictures: Iterable[Picture], smallest: int = 1) -> list[Tensor]:
+    """Return pictures as uint8 [3, H, W].
+
+    Args:
+        pictures: tensors, arrays, pictures of Pillow or paths.
+        smallest: the least that a side must have.
+
+    Raises:
+        ArgumentError: If one is something else or too small, or a path can't be read.
+    """
+    found: list[Tensor] = []
+    for picture in pictures:
+        if isinstance(picture, str | Path):
+            found += read_pictures([picture], smallest)
+            continue
+        if isinstance(picture, Image.Image):
+            picture = np.array(picture.convert("RGB"))
+        planes = picture
+        if isinstance(picture, np.ndarray) and picture.ndim == 3 and picture.shape[2] == 3:
+            planes = _planes(picture)
+        if (
+            not isinstance(planes, Tensor)
+            or planes.dtype != torch.uint8
+            or planes.ndim != 3
+            or len(planes) != 3
+        ):
+            raise ArgumentError(
+                f"a picture is a {type(picture).__name__}, expected uint8 [3, H, W], an array "
+                "uint8 [H, W, 3], a picture of Pillow or a path"
+            )
+        if min(planes.shape[1:]) < smallest:
+            height, width = planes.shape[1:]
+            raise ArgumentError(
+                f"a picture has {width}x{height} pixels, expected {smallest} a side or more; leave "
+                "it out"
+            )
+        found.append(planes)
+    return found
+
+
+def _planes(pixels: npt.NDArray[np.uint8]) -> Tensor:
+    """Return pixels [H, W, 3] as [3, H, W]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
 class CropSampler:
-    """Random crops with flips; a picture is drawn in proportion to its area."""
+    """Random crops with flips; a picture is drawn in proportion to its area.
+
+    Args:
+        pictures: uint8 [3, H, W].
+        device: where they are kept, and where crops are.
+        seed: of the crops.
+    """
 
     def __init__(self, pictures: Sequence[Tensor], device: torch.device, seed: int) -> None:
         self.pictures = [p.to(device) for p in pictures]

@@ -4,7 +4,7 @@ Every direction of a weight matrix then moves at the same pace, not only the few
 gradient lies in (Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024).
 Steps are as large as AdamW's of the same learning rate (Liu et al., "Muon is scalable for LLM
 training", 2025), so that one schedule serves both. It takes 1x1 convolutions and linear layers;
-what else a network has is AdamW's.
+AdamW takes the other parameters.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NARROWEST = 32
 
 
 def is_matrix(parameter: Tensor) -> bool:
-    """Whether a parameter mixes channels and nothing else."""
+    """Return whether a parameter mixes channels and nothing else."""
     return (
         parameter.ndim >= 2
         and parameter[0, 0].numel() == 1
@@ -39,10 +39,13 @@ def is_matrix(parameter: Tensor) -> bool:
 
 
 class Muon(torch.optim.Optimizer):
-    """For parameters of is_matrix(); groups have a learning rate `lr`, as torch's optimisers do.
+    """The optimiser, for parameters of is_matrix().
 
-    team: who shares the work; all of it end with the same weights. dtype: of the products, for
-    which bfloat16 is exact enough.
+    Args:
+        groups: of parameters, as torch's optimisers take them.
+        lr: learning rate of groups that have none.
+        team: the processes that share the work; all of them end with the same weights.
+        dtype: of the products, for which bfloat16 is exact enough.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Follow the gradients that there are; closure: not used."""
+        """Take a step with the parameters that have gradients; closure is not used."""
         moving = [
             (parameter, gradient, group["lr"])
             for group in self.param_groups
@@ -72,7 +75,7 @@ class Muon(torch.optim.Optimizer):
             parameter.add_(update.view_as(parameter).to(parameter.dtype), alpha=-rate * size)
 
     def _momentum(self, parameter: nn.Parameter, gradient: Tensor) -> Tensor:
-        """The gradient with what came before it, looking one step ahead: [rows, columns]."""
+        """Return the gradient with Nesterov momentum [rows, columns]."""
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
@@ -81,7 +84,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def _orthogonal(matrix: Tensor) -> Tensor:
-    """About the nearest matrix whose singular values are alike, by Newton-Schulz iteration."""
+    """Return about the nearest matrix with equal singular values, by Newton-Schulz iteration."""
     tall = len(matrix) > matrix.shape[1]
     x = matrix.T if tall else matrix
     x = x / x.norm().clamp_min(torch.finfo(torch.bfloat16).tiny)
@@ -94,6 +97,6 @@ def _orthogonal(matrix: Tensor) -> Tensor:
 
 
 def _work(parameter: nn.Parameter) -> float:
-    """How much there is to multiply for a matrix, but for a factor."""
+    """Return the multiplications for a matrix, up to a factor."""
     short, long = sorted(parameter.shape[:2])
     return float(short * short * (2 * long + short))

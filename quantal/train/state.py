@@ -12,9 +12,8 @@ from pickle import UnpicklingError
 import torch
 from torch import Tensor, nn
 
-from quantal.codecs.training import Trainable
 from quantal.errors import ModelError
-from quantal.train.objective import Objective
+from quantal.train.objectives.base import Objective
 from quantal.train.recipe import Recipe
 from quantal.train.team import Team
 
@@ -28,10 +27,21 @@ _FIRST_NORM = 10.0
 
 @dataclass
 class State:
-    """All that a run needs to go on where it stopped."""
+    """Everything that a run needs to continue where it stopped.
 
-    net: Trainable
-    ema: Trainable
+    Attributes:
+        net: the network that is trained.
+        ema: its average.
+        optimisers: of the network.
+        objective: of the run.
+        step: steps that are over.
+        seconds: time that is over.
+        skipped: steps that were not taken because of their gradient.
+        norm: a running mean of the gradient's norm.
+    """
+
+    net: nn.Module
+    ema: nn.Module
     optimisers: tuple[torch.optim.Optimizer, ...]
     objective: Objective
     step: int = 0
@@ -44,10 +54,18 @@ class State:
         self.norm = max(self.norm, _FIRST_NORM)
 
     def follow(self, loss: Tensor, recipe: Recipe, team: Team) -> float:
-        """Take one step down the team's losses; returns the gradient's norm.
+        """Take a step along the gradient of the team's losses.
 
-        A gradient that is not finite, or far larger than its like of late, changes nothing: one
-        such step can undo an hour.
+        A gradient that is not finite, or far larger than recent ones, changes nothing: one such
+        step can undo an hour.
+
+        Args:
+            loss: of this process.
+            recipe: of the run.
+            team: the processes of the run.
+
+        Returns:
+            The norm of the gradient.
         """
         self.net.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -96,7 +114,7 @@ class State:
         os.replace(partial, path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint; raises ModelError if it is another network's."""
+        """Continue from a checkpoint; raises ModelError if it is of another network."""
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)
             self.net.load_state_dict(saved["net"])

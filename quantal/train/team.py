@@ -24,14 +24,16 @@ from quantal.errors import ArgumentError, QuantalError
 
 __all__ = ["Team", "team_of"]
 
-#: The others wait so long while the first evaluates or saves.
+#: How long the others wait while the first evaluates or saves.
 _PATIENCE = timedelta(hours=2)
 
 
 class Team:
-    """The processes of a run, seen from one of them; of one alone, nothing here does anything.
+    """The processes of a run, seen from one of them; a single one has nothing to exchange.
 
-    rank: which this is; 0 is the one that tells, evaluates and saves. size: how many there are.
+    Args:
+        rank: number of this process; 0 logs, evaluates and saves.
+        size: how many processes there are.
     """
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
@@ -43,11 +45,11 @@ class Team:
 
     @property
     def threads(self) -> int:
-        """Threads for each process, so that they have a core each at least."""
+        """Return the threads of each process: an equal share of the cores, at least one."""
         return max((os.cpu_count() or 1) // self.size, 1)
 
     def share(self, batch: int) -> int:
-        """How many of a batch are this process's; raises ArgumentError if it can't be divided."""
+        """Return this process's part of a batch; ArgumentError if it can't be divided equally."""
         own, rest = divmod(batch, self.size)
         if rest:
             raise ArgumentError(
@@ -57,7 +59,7 @@ class Team:
         return own
 
     def divide(self, work: Sequence[float]) -> list[int]:
-        """Whose each piece of work is, so that nobody has much more than the others."""
+        """Return the rank that does each piece of work, so that all have about as much to do."""
         loads, owners = [0.0] * self.size, [0] * len(work)
         for piece in sorted(range(len(work)), key=lambda piece: -work[piece]):
             owners[piece] = loads.index(min(loads))
@@ -83,7 +85,7 @@ class Team:
             self.add(own)
 
     def agree(self, tensors: Iterable[Tensor]) -> None:
-        """Take over the first process's values."""
+        """Replace tensors by those of the first process."""
         if self.size == 1:
             return
         with _together():
@@ -91,10 +93,10 @@ class Team:
                 dist.broadcast(tensor, 0)
 
     def agreed(self, value: float) -> float:
-        """The first process's value: clocks differ, decisions must not."""
-        told = torch.tensor(value, dtype=torch.float64)
-        self.agree([told])
-        return float(told)
+        """Return the first process's value: clocks differ, decisions must not."""
+        shared = torch.tensor(value, dtype=torch.float64)
+        self.agree([shared])
+        return float(shared)
 
 
 @contextmanager
@@ -110,7 +112,13 @@ def _together() -> Iterator[None]:
 
 @contextmanager
 def team_of(size: int, work: Callable[..., None], *args: Any) -> Iterator[Team]:
-    """A team of `size` led by this process; the others run work(team, *args) in the meantime."""
+    """Start a team led by this process; the other processes run work(team, *args) meanwhile.
+
+    Args:
+        size: how many processes, with this one.
+        work: a function of a module, called in each of the others.
+        args: passed on to it.
+    """
     if size == 1:
         yield Team()
         return
@@ -139,7 +147,7 @@ def _join(
     try:
         work(Team(place + 1, size), *args)
     except QuantalError:
-        pass  # what is wrong with a recipe or its data the first process says itself
+        pass  # the first process reports errors of a recipe or its data
     except Exception:
         traceback.print_exc()
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,10 +159,11 @@ def test_codecs_are_listed(quantal) -> None:
 
 
 def test_nothing_is_made_up_of_a_codec_without_weights(quantal, monkeypatch, tmp_path) -> None:
-    from quantal.codecs import registry
+    from quantal.codecs import CodecEntry, Family, registry
 
-    (entry, *_) = registry._OWN
-    monkeypatch.setattr(registry, "_OWN", (replace(entry, weights=tmp_path / "none"),))
+    family = Family("none", "quantal.codecs:None", (CodecEntry("none", "", tmp_path / "none"),))
+    monkeypatch.setattr(registry, "_own_families", lambda: iter([family]))
+    monkeypatch.setattr(registry, "_CATALOGUE", registry._Catalogue())
     out = quantal("codecs").out
     assert "missing; name yours with --weights" in out
     assert "parameters" not in out and "training" not in out

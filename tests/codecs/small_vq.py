@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from quantal.codecs.info import Card
 from quantal.codecs.tokens.net import TokenConfig, TokenNet
 from quantal.codecs.vq.conceal import ConcealConfig, ConcealNet, write_conceal_weights
 from quantal.codecs.vq.net import VqConfig, VqNet
 from quantal.codecs.vq.weights import read_vq_weights
-from quantal.train.token_exporter import export_tokens
-from quantal.train.vq_exporter import export_vq
+from quantal.train.families.tokens import export_tokens
+from quantal.train.families.vq import export_vq
 
 
 def halved(net: nn.Module) -> None:
@@ -52,7 +53,7 @@ def write_small_vq(path: Path, refine_width: int = 0) -> Path:
     conceal = ConcealNet(ConcealConfig(4, 16, 1, 2))
     halved(conceal)
     beside = path.with_name(f"{path.stem}-conceal.safetensors")
-    write_conceal_weights(beside, conceal, read_vq_weights(path).hash, {})
+    write_conceal_weights(beside, conceal, read_vq_weights(path).hash, Card())
     return path
 
 

@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 
 import quantal
-from quantal.codecs import context, hyperprior
-from quantal.codecs.hyperprior import Hyperprior
 from quantal.codecs.pyramid.codec import STRIDE, PyramidCodec
+from quantal.entropy import FrozenModel
+from quantal.entropy.walk import Writing
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +34,7 @@ def codec(request: pytest.FixtureRequest) -> PyramidCodec:
 
 
 @pytest.fixture(scope="module")
-def latents(codec: PyramidCodec, pixels: np.ndarray) -> torch.Tensor:
+def latents(codec: PyramidCodec, pixels: np.ndarray) -> np.ndarray:
     assert max(pixels.shape) > PyramidCodec.core * STRIDE
     return codec.analyse(pixels)
 
@@ -43,31 +42,31 @@ def latents(codec: PyramidCodec, pixels: np.ndarray) -> torch.Tensor:
 @pytest.fixture
 def one_window(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From the call on, a picture is one window."""
-    return lambda: monkeypatch.setattr(PyramidCodec, "core", 1 << 20)
+
+    def patch() -> None:
+        monkeypatch.setattr(PyramidCodec, "core", 1 << 20)
+        monkeypatch.setattr(FrozenModel, "core", 1 << 20)
+
+    return patch
 
 
 def test_windows_leave_no_seam_in_the_latents(codec, pixels, latents, one_window) -> None:
     one_window()
     whole = codec.analyse(pixels)
-    assert torch.allclose(latents, whole, rtol=0, atol=1e-4 * float(whole.abs().max()))
+    assert np.allclose(latents, whole, rtol=0, atol=1e-4 * float(np.abs(whole).max()))
 
 
 def test_every_symbol_comes_back(codec, latents) -> None:
     """They are written band by band, for each step of a context codec anew."""
-    written = [torch.from_numpy(symbols.copy()) for symbols, _, _ in codec._coded(latents, RATE)]
+    batches: list[np.ndarray] = []
+    model = codec.entropy
+    writing = Writing(model.latents(latents, RATE / 4), observer=lambda _, s: batches.append(s))
+    model.walk(writing, *latents.shape[1:], RATE / 4)
     symbols = codec.parse(codec.encode(latents, RATE), WIDTH, HEIGHT, RATE)
-    assert torch.equal(symbols[0].flatten(), written[0])
-    if isinstance(codec, Hyperprior):
-        cuts = [hyperprior.bands(*latents.shape[-2:])]
-    else:
-        cuts = [context.bands(*part.shape[1:]) for part in symbols[1:]]
-    taken = [
-        part[:, band].flatten()
-        for part, bands in zip(symbols[1:], cuts, strict=True)
-        for band in bands
-    ]
-    assert len(taken) > len(cuts)
-    assert all(torch.equal(a, b) for a, b in zip(taken, written[1:], strict=True))
+    put = model.split(writing.symbols)
+    assert all(np.array_equal(a, b.numpy()) for a, b in zip(put, symbols, strict=True))
+    assert len(batches) > len(symbols)
+    assert sum(map(len, batches)) == sum(part.numel() for part in symbols)
 
 
 def test_windows_leave_no_seam_in_the_picture(codec, latents, one_window) -> None:

@@ -10,7 +10,7 @@ import pytest
 from quantal.codecs.vq.painter import Painter
 from quantal.codecs.vq.stream import pack
 from quantal.codecs.vq.weights import Ladder, VqWeights, read_vq_weights
-from quantal.train.vq_ladder import COARSE, fit_ladder, join_ladder
+from quantal.train.families.vq_ladder import COARSE, fit_ladder, join_ladder
 
 sys.path.insert(0, str(Path(__file__).parent))
 

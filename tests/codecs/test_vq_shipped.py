@@ -13,7 +13,7 @@ from skimage import data
 
 import quantal
 from quantal.codecs import available
-from quantal.codecs.vq import Vq
+from quantal.codecs.vq.codec import Vq
 from quantal.entropy.indices import ABSENT
 from quantal.entropy.quantisers import Use
 from quantal.errors import QuantalWarning
@@ -43,27 +43,28 @@ def test_bits_per_pixel_are_kept_to_within_five_per_cent(name, wanted, codec) ->
 
 def test_bytes_rise_with_the_quality(codec) -> None:
     pixels = data.astronaut()
-    latents = codec.analyse(pixels)
-    sizes = [len(codec.encode(latents, codec.rate_of(quality))) for quality in range(1, 101, 9)]
+    encoding = codec.encoding(pixels)
+    sizes = [len(encoding.at(codec.rate_of(quality))) for quality in range(1, 101, 9)]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1] / 10
 
 
 def test_bytes_follow_on_where_codebooks_change(codec) -> None:
     """The ladder's steps join; where all cells are coarse nothing but codebooks can change."""
-    latents = [codec.analyse(getattr(data, name)()) for name in ("astronaut", "coffee", "chelsea")]
+    names = ("astronaut", "coffee", "chelsea")
+    encodings = [codec.encoding(getattr(data, name)()) for name in names]
     segments = codec.ladder.segments
     for before, after in pairwise(segments):
         if before.first == before.last:
             continue
         rate = math.floor(252 * before.until)
-        under, over = (sum(len(codec.encode(one, r)) for one in latents) for r in (rate, rate + 1))
+        under, over = (sum(len(one.at(r)) for one in encodings) for r in (rate, rate + 1))
         assert 0.9 < over / under < 1.15, (before.books, after.books)
 
 
 def test_cells_of_detail_get_more_indices_than_flat_ones(codec) -> None:
     flat = np.full((256, 512, 3), 120, np.uint8)
     flat[:, 256:] = data.astronaut()[:256, 100:356]
-    maps = codec.painter.describe(codec.analyse(flat), codec.ladder.at(126))
+    maps = codec.painter.describe(codec.painter.analyse(flat), codec.ladder.at(126))
     assert maps.depth[:, :7].mean() + 0.5 < maps.depth[:, 9:].mean()
 
 
@@ -80,7 +81,7 @@ def test_entries_of_every_large_codebook_are_used(codec) -> None:
     """On three photographs; over whole sets of pictures it is above 80 %."""
     seen: list[list[np.ndarray]] = [[], [], []]
     for name in ("astronaut", "coffee", "chelsea"):
-        latents = codec.analyse(getattr(data, name)())
+        latents = codec.painter.analyse(getattr(data, name)())
         maps = codec.painter.describe(latents, codec.ladder.at(252))
         for rung, plane in enumerate(maps.indices):
             seen[rung].append(plane[plane != ABSENT])

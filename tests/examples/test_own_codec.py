@@ -52,7 +52,7 @@ def test_it_writes_a_file_that_it_reads(
     assert quantal.read(path, max_parts=3).size == quantal.decompress(data).size
 
 
-PLUGIN = '''
+PLUGIN = """
 import torch
 from quantal.codecs import CodecEntry, Family, TransformCodec, register
 from quantal.entropy import FactorizedModel
@@ -65,8 +65,9 @@ def build(name, weights, device):
     return TransformCodec(name, analysis, synthesis, FactorizedModel(4).freeze(), 8)
 
 
-register(Family("plugged", "plugin_module:build", (CodecEntry("plugged", "A plugin.", Path(__file__)),)))
-'''
+ENTRY = CodecEntry("plugged", "A plugin.", Path(__file__))
+register(Family("plugged", "plugin_module:build", (ENTRY,)))
+"""
 
 
 def quantal_command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

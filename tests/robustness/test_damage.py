@@ -106,7 +106,7 @@ def test_an_unknown_codec_names_those_there_are(colour: bytes) -> None:
 def test_a_deep_check_finds_what_checksums_do_not(colour: bytes) -> None:
     image = container.read(colour).part("image") or b""
     forged = fuzz.forged(colour, image[:-1] + bytes([image[-1] ^ 0x55 or 1]))
-    verify(forged, deep=False)
+    container.read(forged)
     with pytest.raises(BitstreamError):
         verify(forged)
 

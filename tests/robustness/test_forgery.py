@@ -9,7 +9,9 @@ import pytest
 
 import quantal
 from quantal import container, media
+from quantal.codecs.pyramid.codec import PyramidCodec
 from quantal.entropy import Encoder
+from quantal.entropy.frozen.hyperprior import SideModel
 from quantal.errors import BitstreamError, CorruptError, QuantalError
 from quantal.files import decode_picture
 
@@ -73,13 +75,16 @@ def test_a_payload_of_random_bytes_is_refused(colour: bytes, seed: int) -> None:
 def test_a_symbol_of_z_beyond_its_limit_is_refused(symbol: int, name: str) -> None:
     """The bound that makes the integer network exact rests on it."""
     codec = quantal.load(name, "cpu")
-    tables = codec._z_tables[0]
+    assert isinstance(codec, PyramidCodec)
+    model = codec.entropy
+    assert isinstance(model, SideModel)
+    tables = model.side.tables[0]
     symbols = np.zeros(len(tables), np.int32)
     symbols[7] = symbol
     encoder = Encoder()
     encoder.put(symbols, np.arange(len(tables), dtype=np.uint8), tables)
     stream = encoder.finish()[:: 1 if name == "hyperprior" else -1]
-    with pytest.raises(CorruptError, match="symbol of z"):
+    with pytest.raises(CorruptError, match="side symbol is beyond 127"):
         codec.parse(stream, 16, 16, 0)
 
 

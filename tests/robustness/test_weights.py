@@ -6,30 +6,35 @@ import json
 import struct
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from quantal.codecs import available, load
+from quantal.codecs import CodecEntry, Family, available, load, registry
 from quantal.codecs.hyperprior.net import HyperpriorConfig, HyperpriorNet
-from quantal.codecs.pyramid.weights import Z_TABLE_STEP, read_weights, write_weights
-from quantal.entropy import RATE_INDICES, SCALES, TableSet, freeze
+from quantal.codecs.info import Card
+from quantal.codecs.pyramid.weights import (
+    PyramidWeights,
+    read_pyramid_weights,
+    write_pyramid_weights,
+)
 from quantal.errors import ModelError
 
 from . import fuzz
+
+
+def read_weights(path: Path) -> PyramidWeights:
+    return read_pyramid_weights(path, HyperpriorNet)
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained codec of the smallest size: its file takes no time to read."""
     config = HyperpriorConfig((4, 4, 4), (1, 1, 1), 4, 4, 4, 4)
-    law = freeze(np.ones(3))
-    tables = TableSet.from_weights([-1] * SCALES, [law] * SCALES)
-    side = [TableSet.from_weights([-1] * 4, [law] * 4) for _ in range(RATE_INDICES // Z_TABLE_STEP)]
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    write_weights(path, HyperpriorNet(config), tables, tuple(side), {})
+    net = HyperpriorNet(config)
+    write_pyramid_weights(path, net, net.entropy.freeze(), Card())
     read_weights(path)
     return path
 
@@ -38,9 +43,9 @@ def rewritten(source: Path, target: Path, tensors: dict[str, object], **metadata
     """A well-formed copy with other tensors or metadata."""
     with safe_open(source, framework="pt") as file:
         kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        told = {**file.metadata(), **metadata}
+        texts = {**file.metadata(), **metadata}
     kept |= tensors
-    save_file({name: value for name, value in kept.items() if value is not None}, target, told)
+    save_file({name: value for name, value in kept.items() if value is not None}, target, texts)
     return target
 
 
@@ -145,11 +150,10 @@ def test_a_header_that_says_something_else_is_refused(
 
 
 def test_codecs_are_listed_without_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    from quantal.codecs import registry
-
-    (entry,) = (e for e in registry._OWN if e.name == registry.DEFAULT_CODEC)
-    absent = registry.CodecEntry(entry.name, entry.description, entry.target, Path("absent"))
-    monkeypatch.setattr(registry, "_OWN", (absent,))
+    absent = CodecEntry(registry.DEFAULT_CODEC, "The default.", Path("absent"))
+    family = Family("context", "quantal.codecs.context.codec:Context", (absent,))
+    monkeypatch.setattr(registry, "_own_families", lambda: iter([family]))
+    monkeypatch.setattr(registry, "_CATALOGUE", registry._Catalogue())
     assert [info.weights for info in available()] == [False]
     with pytest.raises(ModelError, match="missing"):
         load()

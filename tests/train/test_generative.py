@@ -16,7 +16,7 @@ from PIL import Image
 import quantal
 from quantal.errors import ArgumentError, ModelError
 from quantal.train import run
-from quantal.train.perceptual import BACKBONES, Lpips
+from quantal.train.objectives.perceptual import BACKBONES, Lpips
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "codecs"))
 
@@ -56,7 +56,7 @@ def recipe(tmp_path: Path, perceptual: dict[str, str]) -> Callable[..., Path]:
     def write(name: str, **changes: object) -> Path:
         values = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
         values |= {"data": [str(data)], "out": str(tmp_path / name), "steps": 6, "minutes": None}
-        values["generative"] = {**values.get("generative", {}), **perceptual}
+        values["objective"] = {**values.get("objective", {}), **perceptual}
         values |= {"bfloat16": False, "threads": 1, "start_from": None}
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(values | changes))
@@ -80,11 +80,11 @@ def log(folder: Path) -> list[dict[str, object]]:
 
 
 def test_vq_trains_refines_and_its_cells_are_learned(recipe, tmp_path) -> None:
-    """The three recipes one after the other: a codec, its refinement, its concealment."""
-    told: list[dict[str, object]] = []
+    """Three runs one after the other: a codec, its refinement, its concealment."""
+    logged: list[dict[str, object]] = []
     small = {"model": VQ, "phases": PHASES, "evaluation": [str(tmp_path / "data")]}
-    weights = run(recipe("vq", **small), tell=lambda entry: told.append(dict(entry)))
-    points = next(e["points"] for e in told if e.get("event") == "evaluation")
+    weights = run(recipe("vq", **small), log=lambda entry: logged.append(dict(entry)))
+    points = next(e["points"] for e in logged if e.get("event") == "evaluation")
     assert [p["rate"] for p in points] == ["coarse", "medium", "mixed"]  # type: ignore[attr-defined, index]
     assert all(np.isfinite([p["bpp"], p["psnr"], p["lpips"]]).all() for p in points)  # type: ignore[attr-defined, index]
     codec = quantal.load("vq", "cpu", weights=weights)
@@ -92,7 +92,8 @@ def test_vq_trains_refines_and_its_cells_are_learned(recipe, tmp_path) -> None:
 
     held = [{"until": 1.0, "crop": 64, "batch": 4, "hold": ["analysis", "synthesis", "rungs"]}]
     refined = run(
-        recipe("vq@1-refine", model={**VQ, "refine_width": 8}, phases=held, start_from=str(weights))
+        recipe("vq", model={**VQ, "refine_width": 8}, phases=held, start_from=str(weights)),
+        [f"out={tmp_path / 'refined'}", "objective.commitment=1", "objective.adversarial=0"],
     )
     data = codec.compress(scene(70, 50))
     finer = quantal.load("vq", "cpu", weights=refined)
@@ -130,9 +131,9 @@ def test_tokens_train(recipe, tmp_path) -> None:
 
 def test_a_run_goes_on_with_its_discriminator(recipe, tmp_path) -> None:
     path = recipe("vq", model=VQ, phases=PHASES)
-    with_critic = ["generative.adversarial_from=0.0", "generative.shrink_at=0.0"]
-    run(path, ["steps=3", *with_critic])
-    run(path, ["steps=5", *with_critic], resume=True)
+    with_discriminator = ["objective.adversarial_from=0.0", "objective.shrink_at=0.0"]
+    run(path, ["steps=3", *with_discriminator])
+    run(path, ["steps=5", *with_discriminator], resume=True)
     saved = torch.load(tmp_path / "vq" / "checkpoint.pt", weights_only=True)
     assert saved["step"] == 5 and saved["objective"]["shrunk"]
     moved = [v["step"] for v in saved["objective"]["optimiser"]["state"].values()]
@@ -140,17 +141,17 @@ def test_a_run_goes_on_with_its_discriminator(recipe, tmp_path) -> None:
 
 
 def test_the_discriminator_learns_to_tell(perceptual) -> None:
-    from quantal.train.generative import Critic
+    from quantal.train.objectives.discriminator import Discriminator
 
     torch.manual_seed(1)
     lpips = Lpips("alex", perceptual["heads"], perceptual["backbone"])
-    critic = Critic(lpips.widths, 16)
-    optimiser = torch.optim.AdamW(critic.parameters(), lr=2e-3)
+    discriminator = Discriminator(lpips.widths, 16)
+    optimiser = torch.optim.AdamW(discriminator.parameters(), lr=2e-3)
     stripes = ((torch.arange(64) // 4) % 2).float().expand(4, 3, 64, 64)
     flat = torch.full((4, 3, 64, 64), 0.5)
 
     def margin() -> torch.Tensor:
-        true, fake = (critic(p, lpips.features(p)) for p in (stripes, flat))
+        true, fake = (discriminator(p, lpips.features(p)) for p in (stripes, flat))
         return torch.stack([a.mean() - b.mean() for a, b in zip(true, fake, strict=True)]).mean()
 
     before = float(margin().detach())
@@ -186,11 +187,11 @@ def test_lpips_is_that_of_the_package() -> None:
 def test_wrong_recipes_are_named(recipe, tmp_path, perceptual) -> None:
     path = recipe("vq", model=VQ, phases=PHASES)
     for change, error, message in (
-        ("generative.colour=1", ArgumentError, "unknown keys \\['colour'\\]"),
-        ("generative.pixel=much", ArgumentError, "generative"),
-        ("generative.net=resnet", ArgumentError, "LPIPS has no network 'resnet'"),
-        (f"generative.heads={tmp_path / 'none.pth'}", ModelError, "can't be read"),
-        (f"generative.heads={perceptual['backbone']}", ModelError, "lack"),
+        ("objective.colour=1", ArgumentError, "unknown key 'objective.colour'"),
+        ("objective.pixel=much", ArgumentError, "`objective.pixel` is 'much', expected a number"),
+        ("objective.net=resnet", ArgumentError, "LPIPS has no network 'resnet'"),
+        (f"objective.heads={tmp_path / 'none.pth'}", ModelError, "can't be read"),
+        (f"objective.heads={perceptual['backbone']}", ModelError, "lack"),
         ("model.entries=[4, 8]", ArgumentError, "smaller"),
         ("model.entries=[]", ArgumentError, "1 to 16 codebooks"),
         ("model.entries=[5000, 8]", ArgumentError, "2 to 2048 entries"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from quantal.errors import ArgumentError
-from quantal.train.losses import distortion, ms_ssim
+from quantal.train.objectives.losses import distortion, ms_ssim
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from quantal.entropy.rates import RATE_INDICES
-from quantal.train.rate_distortion import rate_positions
+from quantal.train.objectives.rate_distortion import rate_positions
 
 
 @pytest.fixture

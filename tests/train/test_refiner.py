@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import torch
-from quantal.codecs._vq_net import Request, VqConfig, VqNet
+
+from quantal.codecs.vq.net import Request, VqConfig, VqNet
 
 
 def test_what_refining_leaves_teaches_the_refiner_alone() -> None:
@@ -15,7 +16,7 @@ def test_what_refining_leaves_teaches_the_refiner_alone() -> None:
     books = torch.zeros(2, 3, dtype=torch.int64)
     # All cells have the second rung and none the third, whose error would reach the second.
     request = Request(books, torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
-    net(torch.rand(2, 3, 64, 64), request).commitment.sum().backward()
+    net(torch.rand(2, 3, 64, 64), request).losses["commitment"].sum().backward()
     assert net.refiner is not None
     refined = net.refiner.leave.weight.grad
     assert refined is not None and refined.abs().max() > 0

@@ -85,15 +85,15 @@ def test_a_run_of_two_processes_goes_on_and_exports(recipe, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "more", "says"),
     [
-        ("phases=[{until: 1.0, crop: 64, batch: 3}]", "a batch of 3 can't be shared by 2"),
-        ("codec=vq", "set `processes: 1`"),
+        ("phases=[{until: 1.0, crop: 64, batch: 3}]", [], "a batch of 3 can't be shared by 2"),
+        ("codec=vq", ["objective.heads=heads.pth"], "set `processes: 1`"),
     ],
 )
-def test_what_processes_cannot_share_is_refused(recipe, override, says):
+def test_what_processes_cannot_share_is_refused(recipe, override, more, says):
     with pytest.raises(ArgumentError, match=says):
-        run(recipe, [override, "model={}"])
+        run(recipe, [override, "model={}", *more])
 
 
 def test_no_process_is_too_few(recipe):

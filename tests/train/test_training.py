@@ -15,8 +15,10 @@ from PIL import Image
 from skimage import data
 
 import quantal
+from quantal.codecs.hyperprior.net import HyperpriorNet
+from quantal.codecs.pyramid.weights import read_pyramid_weights
 from quantal.errors import ArgumentError, ModelError
-from quantal.train import export, read_recipe, run
+from quantal.train import export_checkpoint, read_recipe, run
 from quantal.train.data import CropSampler, read_pictures
 
 
@@ -45,7 +47,7 @@ def recipe(tmp_path: Path, pictures: Path, sizes: dict[str, Any]) -> Path:
         ],
         "export_batches": 2,
         "evaluation": [str(pictures / "a.png")],
-        "evaluation_rates": [0, 63],
+        "objective": {"evaluation_rates": [0, 63]},
         "device": "cpu",
         "threads": 1,
     }
@@ -58,17 +60,34 @@ def log(path: Path) -> list[dict]:
 
 
 def test_a_run_leaves_weights_that_code_pictures(recipe, tmp_path):
-    told = []
-    weights = run(recipe, [], tell=told.append)
+    logged = []
+    weights = run(recipe, [], log=logged.append)
     assert weights == tmp_path / "run" / "hyperprior.safetensors"
-    assert told == log(tmp_path / "run")
-    (evaluation,) = (entry for entry in told if entry.get("event") == "evaluation")
+    assert logged == log(tmp_path / "run")
+    (evaluation,) = (entry for entry in logged if entry.get("event") == "evaluation")
     low, high = evaluation["points"]
     assert low["bpp"] < high["bpp"] and low["psnr"] < high["psnr"]
     codec = quantal.load("hyperprior", "cpu", weights=weights)
     pixels = data.astronaut()[100:200, 100:230]
     drawn = np.asarray(codec.decompress(codec.compress(pixels, quality=90)))
     assert np.square(drawn.astype(float) - pixels).mean() < 600
+
+
+def test_a_run_leaves_threads_and_random_numbers_as_they_were(recipe, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch.manual_seed(5)
+        state = torch.get_rng_state()
+        run(recipe, ["steps=2", "threads=1"])
+        assert torch.get_num_threads() == 2
+        assert torch.equal(torch.get_rng_state(), state)
+        with pytest.raises(ArgumentError):
+            run(recipe, ["data=[nowhere]", f"out={tmp_path / 'other'}", "threads=1"])
+        assert torch.get_num_threads() == 2
+        assert torch.equal(torch.get_rng_state(), state)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_an_interrupted_run_goes_on(recipe, tmp_path):
@@ -85,7 +104,7 @@ def test_an_interrupted_run_goes_on(recipe, tmp_path):
 def test_training_goes_on_from_a_weights_file(recipe, tmp_path):
     weights = run(recipe, ["steps=40"])
     again = run(recipe, ["steps=1", f"start_from={weights}", f"out={tmp_path / 'again'}"])
-    first, second = (quantal.load("hyperprior", "cpu", weights=w)._net for w in (weights, again))
+    first, second = (read_pyramid_weights(w, HyperpriorNet).net for w in (weights, again))
     for name, value in first.state_dict().items():
         torch.testing.assert_close(second.state_dict()[name], value, rtol=0, atol=2e-3)
     with pytest.raises(ModelError, match="sizes"):
@@ -94,7 +113,7 @@ def test_training_goes_on_from_a_weights_file(recipe, tmp_path):
 
 
 def test_steps_that_are_not_finite_change_nothing(recipe, tmp_path, monkeypatch):
-    from quantal.train.rate_distortion import RateDistortion
+    from quantal.train.objectives.rate_distortion import RateDistortion
 
     plain = RateDistortion.losses
     calls = iter(range(1000))
@@ -118,7 +137,7 @@ def test_a_checkpoint_of_other_sizes_is_refused(recipe, tmp_path):
         run(recipe, ["steps=4", "model.channels=[8, 12, 20]"], resume=True)
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"nonsense")
     with pytest.raises(ModelError):
-        export(tmp_path / "run" / "checkpoint.pt", tmp_path / "w.safetensors")
+        export_checkpoint(tmp_path / "run" / "checkpoint.pt", tmp_path / "w.safetensors")
 
 
 def test_shards_and_folders_give_the_same_pictures(pictures, tmp_path):
@@ -148,22 +167,22 @@ def test_missing_pictures_are_named(recipe, data, message):
 @pytest.mark.parametrize(
     "override, message",
     [
-        ("stepz=3", "unknown keys"),
+        ("stepz=3", "unknown key 'stepz'; did you mean 'steps'"),
         ("steps=0", "steps >= 1"),
         ("phases=[{until: 1.0, crop: 100, batch: 2}]", "multiples of 64"),
         ("phases=[{until: 1.0, crop: 64, batch: 2, hold: 3}]", "recipe.yaml"),
         ("phases=[{until: 1.0, crop: 64, batch: 2, hold: [analyses]}]", "'analyses'"),
-        ("phases=[{until: 1.0, crop: 64, batch: 2, held: [mean]}]", "recipe.yaml: .*'held'"),
+        ("phases=[{until: 1.0, crop: 64, batch: 2, held: [mean]}]", "yaml: .*held'; .* .*hold'"),
         ("nonsense", "key=value"),
-        ("model.channels=[8]", "three channels"),
+        ("model.channels=[8]", "`model.channels` is .*, expected a list of 3 whole numbers"),
         ("codec=nonesuch", "nonesuch"),
         ("device=abacus", "abacus"),
         ("model=3", "mapping"),
         ("steps.most=3", "not a section"),
         ("steps=[", "not YAML"),
-        ("middle_rates=1", "at least 0 and below 1, not 1"),
-        ("distortion=lpips", "no distortion 'lpips'; there are: rgb, ycbcr, ms-ssim"),
-        ("distortion=ms-ssim", "crops of 176 pixels a side or more, not 64"),
+        ("objective.middle_rates=1", "at least 0 and below 1, not 1"),
+        ("objective.distortion=lpips", "no distortion 'lpips'; there are: rgb, ycbcr, ms-ssim"),
+        ("objective.distortion=ms-ssim", "crops of 176 pixels a side or more, not 64"),
     ],
 )
 def test_wrong_recipes_are_named_before_any_picture_is_read(recipe, override, message):
@@ -173,7 +192,7 @@ def test_wrong_recipes_are_named_before_any_picture_is_read(recipe, override, me
 
 def test_overrides_reach_into_sections(recipe):
     changed = read_recipe(recipe, ["model.z_channels=12", "learning_rate=1e-3"])
-    assert changed.model["z_channels"] == 12
+    assert changed.model.z_channels == 12
     assert changed.learning_rate == pytest.approx(1e-3)
 
 

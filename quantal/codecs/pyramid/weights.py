@@ -73,13 +73,14 @@ def write_pyramid_weights(path: Path, net: PyramidNet, frozen: SideModel, card: 
     return write_weights(path, net.layout, floats, frozen.integers(), texts)
 
 
-def read_pyramid_weights(path: Path, kind: type[PyramidNet]) -> PyramidWeights:
-    """Read and check a weights file of a kind of networks.
+def read_pyramid_weights(path: Path, *kinds: type[PyramidNet]) -> PyramidWeights:
+    """Read and check a weights file of one of some kinds of networks.
 
     Raises:
         ModelError: If it is missing, damaged or another's.
     """
-    file = read_weights(path, [kind.layout])
+    file = read_weights(path, [kind.layout for kind in kinds])
+    kind = next(kind for kind in kinds if kind.layout == file.layout)
     with sound_weights(file):
         # Built without memory and without random numbers: a user's seed is the user's.
         with torch.device("meta"):
@@ -88,11 +89,11 @@ def read_pyramid_weights(path: Path, kind: type[PyramidNet]) -> PyramidWeights:
         state = _state(file.arrays, net)
         state |= {_ENTROPY + n: v for n, v in net.entropy.derived_state(frozen).items()}
         net.load_state_dict(state, assign=True)
-        card = Card(**file.card())
     found = file.check(frozen.integers())
     net.requires_grad_(False)
     # What is coded comes from the integers; a search follows gradients, which rounding would blur.
     net.entropy.quantise(False)
+    card = Card.of(file.metadata) or Card()  # for people alone: no reason to refuse a file
     return PyramidWeights(net.eval(), frozen.integers(), found, card)
 
 

@@ -195,6 +195,5 @@ def read_vq_weights(path: Path) -> VqWeights:
         net = _read_net(file.arrays, config)
         priors = _read_priors(file.arrays, config.entries)
         ladder = Ladder.from_json(file.metadata["ladder"], config)
-        card = Card(**file.card())
     found = file.check(_integers(net, priors))
-    return VqWeights(net, priors, ladder, found, card)
+    return VqWeights(net, priors, ladder, found, Card.of(file.metadata) or Card())

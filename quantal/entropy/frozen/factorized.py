@@ -49,11 +49,11 @@ class FrozenFactorized(FrozenModel):
     """
 
     def __init__(self, units: npt.NDArray[np.int32], tables: Sequence[TableSet]) -> None:
+        if units.ndim != 2 or len(units) != RATE_INDICES or not units.size or int(units.min()) < 1:
+            raise ValueError(f"units are not {RATE_INDICES} x C numbers from 1 on")
         networks: Networks = _no_networks
         super().__init__(units.shape[1], tables[0], networks)
         self.units, self.tables = units, tuple(tables)
-        if units.shape != (RATE_INDICES, self.channels) or int(units.min()) < 1:
-            raise ValueError(f"units are not {RATE_INDICES} x C numbers from 1 on")
         if any(len(each) != self.channels for each in self.tables):
             raise ValueError(f"there are not {self.channels} tables in each set")
         if len(self.tables) != RATE_INDICES // TABLE_STEP:

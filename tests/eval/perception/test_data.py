@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from quantal.codecs.contract import Pixels
 
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval.perception.classes import match, read_pairs
 from quantal.eval.perception.tasks import task

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from quantal.codecs.contract import Pixels
 
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, ModelError
 from quantal.eval.perception.models import default_precision, load
 from quantal.eval.perception.precision import AS_EXPORTED, quantised

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
-from quantal.codecs.contract import Pixels
 from typer.testing import CliRunner
 
 from quantal.cli._guard import guarded
 from quantal.cli.eval_perception import perception
+from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval.perception import Plan, document, evaluate, measure, result
 from quantal.eval.perception.figures import Interval

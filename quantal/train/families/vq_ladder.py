@@ -1,7 +1,7 @@
 """The ladder of rates that a `vq` weights file holds: which step each rate is.
 
-Its ends and joins are told in bits per pixel; at which price a cell has a finer rung there is found
-on training pictures.
+Its ends and joins are given in bits per pixel; the price at which a cell has a finer rung there is
+found on training pictures.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from quantal.codecs._vq_draw import Painter
-from quantal.codecs._vq_maps import Maps, Priors, Step
-from quantal.codecs._vq_net import RUNGS, VqNet, index_bpp, spread
-from quantal.codecs._vq_stream import pack
-from quantal.codecs._vq_weights import Ladder, Segment
+from quantal.codecs.vq.maps import RUNGS, Maps, Priors, Step
+from quantal.codecs.vq.net import VqNet, index_bpp, spread
+from quantal.codecs.vq.painter import Painter
+from quantal.codecs.vq.stream import pack
+from quantal.codecs.vq.weights import Ladder, Segment
 from quantal.entropy.indices import ABSENT
 
 __all__ = ["COARSE", "PLAN", "fit_ladder", "join_ladder", "some_of"]
 
 #: The lowest rates have smaller and smaller codebooks of the first rung, and no other rung.
 COARSE = ((3, 3, 3), (2, 2, 2), (1, 1, 1))
-#: The segments of the ladder above them: codebooks, by their place among those there are, and the
-#: bits per pixel (were all entries equally likely) at which each ends; where the first one begins.
+#: The segments of the ladder above them: codebooks, by their place in `entries`, and the nominal
+#: bits per pixel at which each ends; where the first one begins.
 PLAN = (
     ((0, 2, 2), 0.023),
     ((0, 0, 3), 0.042),
@@ -44,24 +44,30 @@ _PICTURES = 24
 
 
 def fit_ladder(net: VqNet, pictures: Sequence[Tensor]) -> Ladder:
-    """Prices between which a rate moves, so that segments follow one another in bits per pixel, as
-    far as that can be told before tables are counted: join_ladder() follows."""
+    """Return a ladder whose segments follow one another in nominal bits per pixel.
+
+    Nominal: as if all entries were equally likely. join_ladder() corrects it with counted tables.
+
+    Args:
+        net: the network.
+        pictures: uint8 [3, H, W].
+    """
     described = _Described(net, pictures)
 
     def price_at(books: tuple[int, ...], wanted: float) -> float:
         return described.price_at(books, partial(described.nominal_bpp, books), wanted)
 
-    def known(places: tuple[int, ...]) -> tuple[int, ...]:
+    def existing(places: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(min(place, len(net.config.entries) - 1) for place in places)
 
     segments = [
-        Segment((place + 1) * _COARSE_PART, known(places), _DEAR, _DEAR)
+        Segment((place + 1) * _COARSE_PART, existing(places), _DEAR, _DEAR)
         for place, places in enumerate(COARSE)
     ]
     start, low = segments[-1].until, _LOWEST
     span = math.log(PLAN[-1][1] / _LOWEST) / (1 - start)
     for places, high in PLAN:
-        books = known(places)
+        books = existing(places)
         until = 1.0 if high == PLAN[-1][1] else start + math.log(high / _LOWEST) / span
         segments.append(Segment(until, books, price_at(books, low), price_at(books, high)))
         low = high
@@ -69,10 +75,16 @@ def fit_ladder(net: VqNet, pictures: Sequence[Tensor]) -> Ladder:
 
 
 def join_ladder(net: VqNet, ladder: Ladder, priors: Priors, pictures: Sequence[Tensor]) -> Ladder:
-    """The same with every segment beginning at as many coded bits as the one before it ends at.
+    """Return a ladder on which every segment begins at the coded bits where the last one ends.
 
-    Entries of a large codebook are less alike in number than those of a small one, so where books
-    change, what were as many bits were all entries equally likely are not when coded.
+    Entries of a large codebook are less evenly used than those of a small one, so equal nominal
+    bits are not equal bits when coded.
+
+    Args:
+        net: the network.
+        ladder: as fit_ladder() returned it.
+        priors: contexts and tables.
+        pictures: uint8 [3, H, W].
     """
     described = _Described(net, pictures)
     segments = list(ladder.segments)
@@ -86,7 +98,7 @@ def join_ladder(net: VqNet, ladder: Ladder, priors: Priors, pictures: Sequence[T
 
 
 class _Described:
-    """Some pictures as maps of all rungs, from which those of any price are taken."""
+    """Some pictures as maps of all rungs; those of any price are parts of them."""
 
     def __init__(self, net: VqNet, pictures: Sequence[Tensor]) -> None:
         self.net = net
@@ -98,7 +110,7 @@ class _Described:
     def price_at(
         self, books: tuple[int, ...], bits: Callable[[float], float], wanted: float
     ) -> float:
-        """The price at which bits(price), which falls as it rises, are as wanted."""
+        """Return the price at which bits(price), a falling function, has the wanted value."""
         gains = [gains for _, gains in self._full(books)]
         dear = max(2 * _CHEAP, *(float(each[0].max()) for each in gains))
         cheap = _CHEAP
@@ -108,14 +120,14 @@ class _Described:
         return math.sqrt(dear * cheap)
 
     def nominal_bpp(self, books: tuple[int, ...], price: float) -> float:
-        """Bits per pixel of the indices at a price, were all entries equally likely."""
+        """Return bits per pixel of the indices at a price, if all entries are equally likely."""
         depth = torch.cat([_depth(gains, price).flatten() for _, gains in self._full(books)])
         shares = torch.stack([(depth >= rung).float().mean() for rung in range(RUNGS)])
         entries = torch.tensor([self.net.config.entries[book] for book in books])
         return float(index_bpp(entries, shares))
 
     def coded_bits(self, priors: Priors, books: tuple[int, ...], price: float) -> float:
-        """Bits of all pictures' image parts at a price."""
+        """Return the bits of all pictures' image parts at a price."""
         total = 0
         for maps, gains in self._full(books):
             depth = _depth(gains, price)
@@ -127,7 +139,7 @@ class _Described:
         return 8.0 * total
 
     def _full(self, books: tuple[int, ...]) -> list[tuple[Maps, tuple[Tensor, ...]]]:
-        """Maps with all rungs in all cells, and what cells [h, w] gain by the second and third."""
+        """Return maps with all rungs in all cells, and what cells [h, w] gain by rungs 1 and 2."""
         if books not in self.found:
             self.found[books] = [self._describe(one, books) for one in self.latents]
         return self.found[books]
@@ -142,11 +154,11 @@ class _Described:
 
 
 def _depth(gains: tuple[Tensor, ...], price: float) -> Tensor:
-    """The finest rung of each cell at a price, int32 [h, w]."""
+    """Return the finest rung of each cell at a price, int32 [h, w]."""
     second = gains[0] > price
     return second.int() + (second & (gains[1] > price)).int()
 
 
 def some_of(pictures: Sequence[Tensor], count: int) -> Sequence[Tensor]:
-    """About so many, from all over the list."""
+    """Return about so many pictures, evenly from all of the list."""
     return pictures[:: max(len(pictures) // count, 1)]

@@ -21,9 +21,14 @@ __all__ = ["BACKBONES", "Lpips"]
 
 @dataclass(frozen=True)
 class _Backbone:
-    """layers: (stride, padding) of each convolution by its number in torchvision's `features`;
-    pools: before which numbers features are halved, by a window of so many; taps: after which
-    numbers LPIPS looks."""
+    """A network of torchvision, as LPIPS uses it.
+
+    Attributes:
+        layers: (stride, padding) of each convolution, by its number in torchvision's `features`.
+        pools: the window of the max-pooling before a layer, by the layer's number.
+        taps: numbers of the layers whose outputs LPIPS compares.
+        url: where torchvision's weights are.
+    """
 
     layers: dict[int, tuple[int, int]]
     pools: dict[int, int]
@@ -63,11 +68,16 @@ def _tensors(path: str | Path, purpose: str) -> dict[str, Tensor]:
 
 
 class Lpips(nn.Module):
-    """LPIPS 0.1 of drawn against true pixels, and the features that both have.
+    """LPIPS 0.1 between drawn and true pixels, and the features that it is made of.
 
-    net: "alex" or "vgg"; backbone: a file with torchvision's keys, None for its download; heads:
-    LPIPS' file for that network. Raises ModelError for files that aren't these, ArgumentError for
-    a network that isn't there.
+    Args:
+        net: "alex" or "vgg".
+        heads: LPIPS' file of weights for that network.
+        backbone: a file of the network's weights with torchvision's keys; None for its download.
+
+    Raises:
+        ModelError: If a file can't be read, or lacks weights.
+        ArgumentError: If there is no such network.
     """
 
     def __init__(self, net: str, heads: str | Path, backbone: str | Path | None = None) -> None:
@@ -83,7 +93,7 @@ class Lpips(nn.Module):
                 )
             except OSError as error:
                 raise ModelError(
-                    f"{purpose}: {self.plan.url} can't be had ({error}); name a file of it"
+                    f"{purpose}: {self.plan.url} can't be downloaded ({error}); name a file of it"
                 ) from error
         else:
             state = _tensors(backbone, purpose)
@@ -103,11 +113,11 @@ class Lpips(nn.Module):
 
     @property
     def widths(self) -> list[int]:
-        """Channels of each of the features."""
+        """Return the number of channels of each map of features."""
         return [len(getattr(self, f"bias{tap}")) for tap in self.plan.taps]
 
     def features(self, pixels: Tensor) -> list[Tensor]:
-        """What the network sees in pixels [B, 3, H, W], 0..1: maps, finest first."""
+        """Return maps of features of pixels [B, 3, H, W] in 0..1, finest first."""
         x = (pixels * 2 - 1 - self.shift) / self.scale  # type: ignore[operator]
         x = x.contiguous(memory_format=torch.channels_last)
         found = []
@@ -121,7 +131,7 @@ class Lpips(nn.Module):
         return found
 
     def distance(self, drawn: list[Tensor], true: list[Tensor]) -> Tensor:
-        """LPIPS between features of the same size [B]."""
+        """Return LPIPS [B] between features of equal sizes."""
         total = drawn[0].new_zeros(len(drawn[0]), dtype=torch.float32)
         for place, (one, other) in enumerate(zip(drawn, true, strict=True)):
             difference = (_unit(one) - _unit(other)).square()
@@ -130,13 +140,13 @@ class Lpips(nn.Module):
         return total
 
     def forward(self, drawn: Tensor, true: Tensor) -> Tensor:
-        """LPIPS of pictures [B, 3, H, W] in 0..1 [B]."""
+        """Return LPIPS [B] of pictures [B, 3, H, W] in 0..1."""
         with torch.no_grad():
             known = self.features(true)
         return self.distance(self.features(drawn), known)
 
 
 def _unit(features: Tensor) -> Tensor:
-    """Every position's vector at length 1."""
+    """Scale the vector of every position to length 1."""
     wide = features.float()
     return wide / (wide.square().sum(1, keepdim=True) + 1e-10).sqrt()

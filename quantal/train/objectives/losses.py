@@ -1,4 +1,4 @@
-"""What a reconstruction's error is to training: in RGB, weighted in YCbCr, or by MS-SSIM.
+"""How training measures the error of a reconstruction: in RGB, weighted in YCbCr, or by MS-SSIM.
 
 All are in the units of a squared error of samples in 0..1, so that one lambda serves for all.
 """
@@ -45,7 +45,7 @@ def _ycbcr(drawn: Tensor, pixels: Tensor) -> Tensor:
 
 
 def _blurred(x: Tensor) -> Tensor:
-    """Each channel under a Gaussian window; only where the window fits."""
+    """Filter each channel with a Gaussian window, where the window fits."""
     place = torch.arange(_WINDOW, device=x.device) - _WINDOW // 2
     window = torch.exp(-place.square() / (2 * _SIGMA**2))
     window = (window / window.sum()).expand(x.shape[1], 1, _WINDOW)
@@ -54,9 +54,17 @@ def _blurred(x: Tensor) -> Tensor:
 
 
 def ms_ssim(one: Tensor, other: Tensor) -> Tensor:
-    """MS-SSIM of pictures [B, C, H, W] in 0..1, mean over channels [B]; has a gradient.
+    """Return MS-SSIM, mean over channels; it has a gradient.
 
-    Raises ArgumentError below 176 pixels a side.
+    Args:
+        one: pictures [B, C, H, W] in 0..1.
+        other: the same.
+
+    Returns:
+        MS-SSIM [B].
+
+    Raises:
+        ArgumentError: If a side is below 176 pixels.
     """
     _check_side(min(one.shape[-2:]))
     result = torch.ones(one.shape[:2], device=one.device)
@@ -90,10 +98,17 @@ _DISTORTIONS = {"rgb": _rgb, "ycbcr": _ycbcr, "ms-ssim": _structure}
 
 
 def distortion(name: str, smallest: int) -> Callable[[Tensor, Tensor], Tensor]:
-    """The error of drawn against true pixels, both [B, 3, H, W] float32 in 0..1; returns [B].
+    """Return a distortion.
 
-    Raises ArgumentError if there is none of that name, or none for crops of `smallest` pixels a
-    side.
+    Args:
+        name: "rgb", "ycbcr" or "ms-ssim".
+        smallest: pixels along a side of the smallest crop.
+
+    Returns:
+        A function of drawn and true pixels, both [B, 3, H, W] float32 in 0..1, to errors [B].
+
+    Raises:
+        ArgumentError: If there is none of that name, or none for crops that small.
     """
     if name not in _DISTORTIONS:
         raise ArgumentError(

@@ -1,13 +1,14 @@
-"""The objective of the network that makes up lost cells of `vq`: pictures like those that were.
+"""The objective of the network that restores lost cells of `vq`: pictures like the true ones.
 
-Crops are described by the codec's own networks, which stand still; rows of cells are masked, made
-up and drawn, and the picture is compared with the crop. Entries are the nearest ones to what the
-network expects; gradients pass them straight through.
+Crops are described by the codec's own networks, which are not trained; rows of cells are masked,
+predicted and drawn, and the picture is compared with the crop. Entries are the nearest ones to what
+the network predicts; gradients pass them straight through.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from quantal.codecs._vq_conceal import (
+from quantal.codecs.vq.conceal import (
     COARSE,
     FINER,
     LOST,
@@ -24,52 +25,81 @@ from quantal.codecs._vq_conceal import (
     ConcealNet,
     cell_vectors,
 )
-from quantal.codecs._vq_net import CELL, spread
-from quantal.codecs._vq_weights import read_vq_weights
-from quantal.entropy.kmeans import nearest
+from quantal.codecs.vq.maps import CELL
+from quantal.codecs.vq.net import spread
+from quantal.codecs.vq.weights import read_vq_weights
+from quantal.entropy.quantisers import nearest
 from quantal.errors import ArgumentError
-from quantal.train.generative import Taste
-from quantal.train.objective import Objective
-from quantal.train.perceptual import Lpips
-from quantal.train.recipe import Recipe
+from quantal.train.objectives.base import Objective
+from quantal.train.objectives.perceptual import Lpips
 
-__all__ = ["Concealment"]
+__all__ = ["CROP", "Concealment", "ConcealmentSettings"]
 
-_CROP = CELL * SIDE
-#: About a quarter of a crop is made up, and only there is anything to learn.
+#: Pixels along a side of a crop: a window of cells.
+CROP = CELL * SIDE
+#: About a quarter of a crop is lost, and only there is anything to learn.
 _PART_LOST = 0.25
 
 
+@dataclass(frozen=True)
+class ConcealmentSettings:
+    """The `objective` section of a recipe.
+
+    Attributes:
+        heads: LPIPS' file of weights.
+        net: LPIPS' network, "alex" or "vgg".
+        backbone: a file of that network's weights; None for torchvision's download.
+        pixel: weight of the squared error of samples in 0..1.
+        perceptual: weight of LPIPS.
+        commitment: weight of the distance to the true entries, and to those that are chosen.
+    """
+
+    heads: str
+    net: str = "alex"
+    backbone: str | None = None
+    pixel: float = 15.0
+    perceptual: float = 1.0
+    commitment: float = 4.0
+
+
 class Concealment(Objective):
-    """Of a ConcealNet; the recipe's `start_from` are the weights of the codec."""
+    """Pictures with restored cells that are close to the true ones.
+
+    Args:
+        net: the network that is trained.
+        ema: its average.
+        settings: of the objective.
+        codec: the weights of the `vq` whose cells it restores.
+        device: where the networks will be.
+    """
 
     def __init__(
-        self, net: ConcealNet, ema: ConcealNet, recipe: Recipe, device: torch.device
+        self,
+        net: ConcealNet,
+        ema: ConcealNet,
+        settings: ConcealmentSettings,
+        codec: Path,
+        device: torch.device,
     ) -> None:
         super().__init__(net, ema)
-        if recipe.start_from is None or any(p.crop != _CROP for p in recipe.phases):
-            raise ArgumentError(
-                f"a recipe of vq-conceal needs `start_from`, weights of vq, and crops of {_CROP}"
-            )
-        loaded = read_vq_weights(Path(recipe.start_from))
-        self.vq, self.of = loaded.net.to(device), loaded.hash
+        self.settings = settings
+        self.vq = read_vq_weights(codec).net.to(device)
         if self.vq.config.code_channels != net.config.code_channels:
             raise ArgumentError(
-                f"the codebooks have {self.vq.config.code_channels} channels, the recipe says "
-                f"{net.config.code_channels}"
+                f"the codebooks of {codec.name} have {self.vq.config.code_channels} channels, "
+                f"`model.code_channels` is {net.config.code_channels}; set it to theirs"
             )
         sizes = [self.vq.book(r, 0).codebook.square().mean().sqrt() for r in (0, 1)]
         for each in (net, ema):
             each.unit.copy_(torch.stack([sizes[0], *[sizes[1]] * (PLACES - 1)]))
-        self.taste = Taste.from_dict(recipe.generative)
-        self.lpips = Lpips(self.taste.net, self.taste.heads, self.taste.backbone).to(device)
+        self.lpips = Lpips(settings.net, settings.heads, settings.backbone).to(device)
         self.generator = torch.Generator()
 
     def reseed(self, seed: int) -> None:
         self.generator.manual_seed(seed)
 
     def _masked(self, states: Tensor) -> Tensor:
-        """Masks of windows [B, 64]: one to three rows."""
+        """Return masks of windows, bool [B, 64]: one to three rows are lost."""
         count = len(states)
         lost = torch.zeros(count, SIDE, SIDE, dtype=torch.bool)
         for likely in (1.0, 0.5, 0.25):
@@ -79,7 +109,7 @@ class Concealment(Objective):
         return lost.flatten(1).to(states.device)
 
     def losses(self, net: Any, pixels: Tensor) -> dict[str, Tensor]:
-        taste = self.taste
+        settings = self.settings
         request = self.vq.draw_request(len(pixels), True, self.generator).to(pixels.device)
         with torch.no_grad():
             indices = self.vq.describe(pixels, request)
@@ -91,7 +121,7 @@ class Concealment(Objective):
             true = torch.stack([one[0].flatten(0, 1) for one in each])
             states = torch.stack([one[1].flatten() for one in each])
             lost = self._masked(states)
-            # Of what was not there nothing is asked.
+            # Nothing is asked of what was not there.
             asked = lost[..., None].repeat(1, 1, PLACES)
             asked[..., 1:] &= (states == FINER)[..., None]
         expected, deep = net(true * ~lost[..., None, None], states.masked_fill(lost, LOST))
@@ -110,8 +140,8 @@ class Concealment(Objective):
         off = ((expected - true) / unit).square().mean(3)[asked].mean()
         between = ((expected - chosen) / unit).square().mean(3)[asked].mean()
         depth = F.cross_entropy(deep[lost], (states - COARSE)[lost])
-        picture = taste.pixel * mse + taste.perceptual * lpips
-        loss = picture / _PART_LOST + taste.commitment * (off + between) + depth
+        picture = settings.pixel * mse + settings.perceptual * lpips
+        loss = picture / _PART_LOST + settings.commitment * (off + between) + depth
         parts = {"mse": mse, "lpips": lpips, "off": off, "between": between, "depth": depth}
         return {"loss": loss, **parts}
 
@@ -124,8 +154,16 @@ class Concealment(Objective):
         third: Tensor,
         request: Any,
     ) -> Tensor:
-        """Pixels of cells' vectors [B, 64, 5, D], with the third rung's indices [B, 32, 32] where
-        no cell was lost."""
+        """Return pixels drawn from cells' vectors.
+
+        Args:
+            vectors: of cells [B, 64, 5, D].
+            states: of cells, int64 [B, 64].
+            lost: which cells are lost, bool [B, 64].
+            books: codebooks of each sample, by rung.
+            third: indices of the third rung [B, 32, 32], used where no cell is lost.
+            request: of the codec.
+        """
         square = vectors.view(-1, SIDE, SIDE, *vectors.shape[2:])
         first = square[:, :, :, 0].permute(0, 3, 1, 2)
         four = square[:, :, :, 1:].reshape(*square.shape[:3], 2, 2, -1)  # down, right
@@ -138,12 +176,12 @@ class Concealment(Objective):
         return self.vq.draw((first, second, last), (None, deep, there), request)
 
     def evaluate(self, pictures: Sequence[Tensor]) -> list[dict[str, float]]:
-        """Nothing is measured during training: benchmarks/vq.py damages files."""
+        """Return nothing: benchmarks/vq.py measures on damaged files."""
         return []
 
 
 def _entries(expected: Tensor, books: Sequence[Tensor]) -> Tensor:
-    """The entries next to what is expected of cells [n, 5, D]."""
+    """Return the entries nearest to what is expected of cells [n, 5, D]."""
     found = []
     for place in range(PLACES):
         book = books[min(place, 1)].float()

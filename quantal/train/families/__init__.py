@@ -1,0 +1,1 @@
+"""One file per trainable family of codecs; each declares a TRAINER, which its Family names."""

@@ -1,0 +1,73 @@
+"""What a training run minimises: the losses of a step, and what is trained beside the network.
+
+The loop knows no more of a codec than this. rate_distortion.py is for codecs that estimate their
+own bits; generative.py for those whose rate is given and whose pictures are judged.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from quantal.train.recipe import Phase
+
+__all__ = ["Objective"]
+
+
+class Objective(ABC):
+    """The objective of one run.
+
+    Args:
+        net: the network that is trained.
+        ema: its average over the steps.
+    """
+
+    def __init__(self, net: nn.Module, ema: nn.Module) -> None:
+        self.net, self.ema = net, ema
+
+    def reseed(self, seed: int) -> None:  # noqa: B027, most draw nothing of their own
+        """Draw other random numbers from here on; a resumed run must not repeat its first ones."""
+
+    def prepare(self, phase: Phase, done: float) -> None:  # noqa: B027
+        """Set the networks' modes before a step.
+
+        Args:
+            phase: the phase in force.
+            done: the fraction of the run that is over.
+        """
+
+    @abstractmethod
+    def losses(self, net: Any, pixels: Tensor) -> dict[str, Tensor]:
+        """Return the losses of a step.
+
+        Args:
+            net: the network that is trained, maybe compiled.
+            pixels: crops [B, 3, H, W] in 0..1.
+
+        Returns:
+            `loss`, which is minimised, and parts of it for the log, by name; scalars.
+        """
+
+    def learn(self) -> None:  # noqa: B027
+        """Train what stands beside the network; called after the network's own step."""
+
+    @abstractmethod
+    def evaluate(self, pictures: Sequence[Tensor]) -> list[dict[str, Any]]:
+        """Measure the average network.
+
+        Args:
+            pictures: uint8 [3, H, W] each.
+
+        Returns:
+            For each rate a point, such as {"rate": 31, "bpp": 0.5, "psnr": 33.1}.
+        """
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint has to hold of this objective."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:  # noqa: B027
+        """Continue from what state() returned."""

@@ -1,0 +1,160 @@
+"""The objective of codecs that estimate their own bits: lambda * 255^2 * distortion + bpp.
+
+Each sample of a batch has a rate of its own, spread evenly over the range (stratified), and its
+loss is weighted by 1 / sqrt(lambda), so that no rate dominates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from quantal.codecs.output import TrainingOutput
+from quantal.entropy.curves import rate_lambda
+from quantal.entropy.models import EntropyModel
+from quantal.entropy.models.base import pad_to
+from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES
+from quantal.errors import ArgumentError
+from quantal.train.objectives.base import Objective
+from quantal.train.objectives.losses import distortion
+from quantal.train.recipe import Phase
+from quantal.transforms import region_labels
+
+__all__ = ["RateDistortion", "RateDistortionSettings", "rate_positions"]
+
+#: Regions that a crop is divided into, for transforms that learn from them.
+_REGIONS = 16
+#: The loss is scaled so that a sample in the middle of the range has weight 1.
+_LAMBDA_MIDDLE = math.sqrt(LAMBDA_RANGE[0] * LAMBDA_RANGE[1])
+
+
+@dataclass(frozen=True)
+class RateDistortionSettings:
+    """The `objective` section of a recipe.
+
+    Attributes:
+        distortion: "rgb", "ycbcr" or "ms-ssim".
+        middle_rates: how much more often rates in the middle of the range are drawn, 0 to below 1.
+        quantise_from: the fraction of the run from which scale networks are rounded.
+        evaluation_rates: positions on the rate axis, 0..63, at which evaluations measure.
+    """
+
+    distortion: str = "rgb"
+    middle_rates: float = 0.0
+    quantise_from: float = 0.7
+    evaluation_rates: tuple[int, ...] = (0, 16, 32, 48, 63)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.middle_rates < 1:
+            raise ArgumentError(f"middle_rates is at least 0 and below 1, not {self.middle_rates}")
+        if any(not 0 <= rate < RATE_INDICES for rate in self.evaluation_rates):
+            raise ArgumentError(f"evaluation_rates are 0..63, not {[*self.evaluation_rates]}")
+
+
+class RateDistortion(Objective):
+    """Rate and distortion of networks that map (pixels, rate) to a TrainingOutput with bits.
+
+    Entropy models of quantal.entropy inside the network are rounded from `quantise_from` on.
+
+    Args:
+        net: the network that is trained.
+        ema: its average.
+        settings: of the objective.
+        smallest_crop: pixels along a side of the smallest crop.
+        multiple: pixels that the sides of what the network takes are multiples of.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        ema: nn.Module,
+        settings: RateDistortionSettings,
+        smallest_crop: int,
+        multiple: int = 64,
+    ) -> None:
+        super().__init__(net, ema)
+        self.settings, self.multiple = settings, multiple
+        self.distortion = distortion(settings.distortion, smallest_crop)
+        self.generator = torch.Generator()
+
+    def reseed(self, seed: int) -> None:
+        self.generator.manual_seed(seed)
+
+    def prepare(self, phase: Phase, done: float) -> None:
+        for net in (self.net, self.ema):
+            for module in net.modules():
+                if isinstance(module, EntropyModel):
+                    module.quantise(done >= self.settings.quantise_from)
+                    module.price_rounded(phase.rounded)
+
+    def losses(self, net: Any, pixels: Tensor) -> dict[str, Tensor]:
+        """Return the loss and its parts, means over the batch."""
+        drawn = rate_positions(len(pixels), self.settings.middle_rates, self.generator)
+        rate = drawn.to(pixels.device)
+        regions = _regions(self.net, pixels)
+        found: TrainingOutput = net(pixels, rate, *([] if regions is None else [regions]))
+        area = pixels.shape[-1] * pixels.shape[-2]
+        with torch.autocast(pixels.device.type, enabled=False):
+            error = self.distortion(found.pixels.float(), pixels)
+        lam = rate_lambda(rate)
+        bpp = {f"{name}_bpp": bits / area for name, bits in found.bits.items()}
+        cost = lam * 255**2 * error
+        for part in bpp.values():
+            cost = cost + part
+        loss = (cost * (_LAMBDA_MIDDLE / lam).sqrt()).mean()
+        parts = {name: part.mean() for name, part in bpp.items()}
+        return {"loss": loss, "distortion": error.mean(), **parts}
+
+    @torch.no_grad()
+    def evaluate(self, pictures: Sequence[Tensor]) -> list[dict[str, Any]]:
+        """Return mean bits per pixel (estimated) and mean PSNR-RGB in dB at each rate."""
+        net = self.ema.eval()
+        device = next(net.parameters()).device
+        points = []
+        for rate in self.settings.evaluation_rates:
+            bpp = psnr = 0.0
+            for picture in pictures:
+                pixels = picture[None].to(device).float() / 255
+                height, width = pixels.shape[-2:]
+                position = torch.tensor([float(rate)], device=device)
+                found: TrainingOutput = net(pad_to(pixels, self.multiple), position)
+                drawn = found.pixels[..., :height, :width].clamp(0, 1).mul(255).round()
+                error = (drawn - picture.to(device)).square().mean()
+                bpp += sum(float(bits) for bits in found.bits.values()) / (height * width)
+                psnr += float(10 * torch.log10(255**2 / error))
+            count = len(pictures)
+            points.append({"rate": rate, "bpp": bpp / count, "psnr": psnr / count})
+        return points
+
+
+def rate_positions(count: int, middle: float, generator: torch.Generator) -> Tensor:
+    """Return stratified positions on the rate axis.
+
+    Args:
+        count: how many: one in each of `count` equally likely parts of the range.
+        middle: the middle of the range is drawn 1 / (1 - middle) times as often as if all rates
+            were alike, its ends 1 / (1 + middle) times.
+        generator: of random numbers.
+
+    Returns:
+        Positions [count] in 0..63.
+    """
+    drawn = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+    turn = 2 * math.pi
+    return (drawn + middle * torch.sin(turn * drawn) / turn) * (RATE_INDICES - 1)
+
+
+def _regions(net: nn.Module, pixels: Tensor) -> Tensor | None:
+    """Return regions for transforms that use them, in every second batch.
+
+    The codec itself has no regions, only their grid.
+    """
+    kind = getattr(getattr(net, "config", None), "kind", "gated")
+    if kind != "region" or not net.training or torch.rand(()) < 0.5:
+        return None
+    return region_labels(pixels, _REGIONS)
