@@ -1,21 +1,21 @@
-"""What codecs cost: seconds to encode and decode, work and memory, by size of picture and cores.
+"""Cost of codecs: seconds to encode and decode, work and memory, by size of picture and cores.
 
     python benchmarks/codec.py [--codecs hyperprior,context-m,mbt2018-mean,elic,avif-6]
                                [--sizes 768x512,1920x1080,4000x3000] [--threads 1,2]
                                [--rounds 3] [--repeats 3] [--limit 150] [--picture FILE]
                                [--json FILE] [--markdown FILE]
 
-Ours goes from pixels to the bytes of a .qtl file and back; a size without weights runs untrained,
-from its recipe, and is marked so; QUANTAL_WEIGHTS names a folder with more. CompressAI's models go
-to strings and back, at the width of their upper qualities and untrained as well: what they cost
-hardly depends on their weights. AVIF (libaom, speeds 4 and 6) and WebP (method 6) are Pillow's.
+Quantal's codecs go from pixels to the bytes of a .qtl file and back; a codec without weights runs
+untrained, from its recipe, and is marked; QUANTAL_WEIGHTS names a folder with more. CompressAI's
+models go to strings and back, at the width of their upper qualities and untrained as well: their
+cost hardly depends on weights. AVIF (libaom, speeds 4 and 6) and WebP (method 6) are Pillow's.
 
 Every measurement is a process of its own on as many cores as it has threads: it codes the picture
 once to warm up, then `repeats` times. Processes of all codecs take turns, `rounds` times, so that a
-disturbance falls on all alike. Seconds are the best and, in brackets, the median. Memory is the
-process's largest, libraries and weights included, which are told in brackets. kMAC/pixel are the
-multiplications of convolutions and matrix products while 256x256 pixels are really coded. A codec
-is left out of a size where, by a smaller one, one way there and back would exceed `limit` seconds.
+disturbance affects all alike. Seconds are the best and, in brackets, the median. Memory is the peak
+of the process with libraries and weights; these alone are in brackets. kMAC/pixel are the
+multiplications of convolutions and matrix products while 256x256 pixels are coded. A codec is left
+out of a size if, extrapolated from a smaller one, coding and decoding would exceed `limit` seconds.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from quantal.markdown import table
 
 @dataclass
 class Row:
-    """What was found of one codec at one size with so many threads."""
+    """Measurements of one codec at one size with one number of threads."""
 
     codec: str
     size: str
@@ -62,7 +62,7 @@ class Row:
 
 
 def child(*arguments: str, threads: int = 1) -> str:
-    """The last line that coders.py prints when it runs with these arguments."""
+    """Return the last line that coders.py prints when it runs with these arguments."""
     command = [sys.executable, str(Path(__file__).with_name("coders.py")), *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
@@ -88,7 +88,7 @@ class Bench:
         return width * height
 
     def _present(self, names: list[str]) -> Iterator[str]:
-        """Those that can run here; untrained weights are made where there are none."""
+        """Yield the codecs that can run here; missing weights are made, untrained."""
         trained = {info.name for info in codecs.available() if info.weights}
         for name in names:
             if name not in CODECS:
@@ -114,7 +114,7 @@ class Bench:
         return found
 
     def rows(self) -> Iterator[list[Row]]:
-        """The rows of each size and number of threads, in that order."""
+        """Yield the rows of each size and number of threads, in that order."""
         work = {c: self._ask(c, "", 1, count=True) for c in self.codecs if c not in CLASSICAL}
         for threads in map(int, self.options.threads.split(",")):
             slowest: dict[str, float] = {}

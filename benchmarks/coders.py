@@ -1,4 +1,4 @@
-"""Coders to measure, and one process's measurements: what benchmarks/codec.py runs again and again.
+"""Coders to measure, and the measurements of one process; benchmarks/codec.py runs this.
 
     python benchmarks/coders.py work '{"codec": ..., ...}'
     python benchmarks/coders.py untrained NAME FILE
@@ -33,7 +33,12 @@ COUNTED_SIZE = (256, 256)
 
 
 class Coder(NamedTuple):
-    """encode: pixels uint8 [H, W, 3] to something of so many bytes; decode: that to pixels."""
+    """A codec to measure.
+
+    Attributes:
+        encode: maps pixels uint8 [H, W, 3] to a code and its number of bytes.
+        decode: maps a code to pixels.
+    """
 
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
@@ -41,7 +46,7 @@ class Coder(NamedTuple):
 
 
 def picture(path: str | None, width: int, height: int) -> Any:
-    """A picture of just that size: mirrored where it is smaller, so that its detail stays."""
+    """Return a picture of exactly that size, mirrored where it is smaller, to keep its detail."""
     import numpy as np
     from PIL import Image
 
@@ -70,7 +75,7 @@ def ours(name: str, weights: str | None, quality: int) -> Coder:
 
 
 def write_untrained(name: str, path: str) -> None:
-    """Weights of the recipe's networks at the start of their training."""
+    """Write weights of a recipe's networks as they are before training."""
     import torch
 
     from quantal.codecs.info import Card
@@ -146,13 +151,13 @@ def build(task: dict[str, Any]) -> Coder:
 
 
 def gigabytes() -> float:
-    """The largest size of this process so far."""
+    """Return the peak memory of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def kmac(run: Callable[[], Any], pixels: int) -> tuple[float, Any]:
-    """Thousand multiplications per pixel while something runs, and what it returns."""
+    """Return thousand multiplications per pixel while something runs, and its result."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
@@ -161,7 +166,7 @@ def kmac(run: Callable[[], Any], pixels: int) -> tuple[float, Any]:
 
 
 def work(task: dict[str, Any]) -> dict[str, Any]:
-    """One process's measurements; times of the first repeat are left out, as it warms up."""
+    """Return the measurements of one process, without the times of the first repeat."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-task["threads"] :])
     inference: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
@@ -187,7 +192,7 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
             coder.decode(coded)
             times.append((middle - start, time.perf_counter() - middle))
             if sum(map(sum, times)) > task["limit"]:
-                break  # slow enough for once, and so slow that warmth matters little
+                break  # slow: once is enough, and warming up matters little
         encode, decode = zip(*(times[1:] or times), strict=True)
     return {
         "encode": encode,

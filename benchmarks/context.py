@@ -1,11 +1,12 @@
-"""What the parts of a context codec's stream are worth, and what selective coding saves.
+"""The parts of a context codec's stream by quality, and the gain of selective coding.
 
     python benchmarks/context.py KODAK [--codec context-m] [--weights FILE] [--qualities 8,30,54,78]
                                        [--pictures 24] [--sure 1,4,6,8]
 
 The first table: bytes and PSNR-RGB of pictures drawn from the first parts of their streams. The
-second: the codec with other tables, in which more or fewer scale indices mean a sure zero, whose
-symbols are not coded at all; the tables of the smallest scales follow the law of training.
+second: the codec with other tables, in which more or fewer scale indices are certain of zero,
+whose symbols are not coded at all; the tables of the smallest scales follow the distribution of
+training.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def psnr(codec: Context, latents: Latents, pixels: np.ndarray) -> float:
 
 
 def with_sure(codec: Context, sure: int) -> Context:
-    """The same codec with certain tables for the first `sure` scale indices."""
+    """Return the same codec with certain tables for the first `sure` scale indices."""
     tables = codec.entropy.y_tables
     first, weights = [], []
     for index in range(len(tables)):
@@ -57,7 +58,7 @@ def with_sure(codec: Context, sure: int) -> Context:
 
 
 class Batches(Pricing):
-    """The bits of every batch, and how many of its elements are coded at all."""
+    """Counts the bits of every batch, and how many of its elements are coded at all."""
 
     def __init__(self, codec: Context, y: FloatArray, rate: int) -> None:
         super().__init__(codec.entropy.latents(y, rate / 4))

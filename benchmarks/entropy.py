@@ -1,4 +1,4 @@
-"""How fast symbols become bytes and come back, beside CompressAI's rANS in the same run.
+"""Speed of entropy coding, beside CompressAI's rANS in the same run.
 
     python benchmarks/entropy.py [--symbols 4000000] [--repeats 5]
 
@@ -31,7 +31,7 @@ def gaussian_tables(scales: np.ndarray) -> TableSet:
 
 
 def best(run: Callable[[], object], repeats: int) -> float:
-    """Least seconds of several runs, after one that touches the memory."""
+    """Return the least seconds of several runs, after one that touches the memory."""
     run()
     times = []
     for _ in range(repeats):
@@ -53,7 +53,7 @@ def ours(symbols: np.ndarray, index: np.ndarray, tables: TableSet, repeats: int)
 
 
 def compressai(symbols: np.ndarray, index: np.ndarray, scales: np.ndarray, repeats: int):
-    """CompressAI's own route: lists of ints in, a bytes object out."""
+    """Measure CompressAI's own route: lists of ints in, a bytes object out."""
     from compressai.entropy_models import GaussianConditional
 
     model = GaussianConditional(scales.tolist())

@@ -1,4 +1,4 @@
-"""Pictures at 0.01 to 0.1 bits per pixel: our codecs of indices beside those people know.
+"""Pictures at 0.01 to 0.1 bits per pixel: codecs of indices beside classical ones.
 
     python benchmarks/low_rate.py DATA --perceptual DIR [--name kodak] [--grid large]
                                 [--metrics psnr,lpips] [--only 'CODEC;...']
@@ -6,8 +6,8 @@
 DATA: a folder of lossless pictures. DIR: weights of LPIPS' AlexNet and of DISTS (docs/metrics.md).
 Classical codecs may also code the picture at 1/2 and 1/4 of its size and scale it up, which is how
 they reach such rates. Every picture is compared at its own bytes: where a codec has no file so
-small at any size, its smallest stands for it, although it costs more. What is measured stays in
---work and packed beside docs/benchmarks/low-rate-NAME.md, which is written anew.
+small at any size, its smallest is taken, although it costs more. Measurements stay in --work and
+packed beside docs/benchmarks/low-rate-NAME.md, which is rewritten.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _progress(done: int, total: int, row: Row) -> None:
 
 
 def _families(result: RDResult) -> dict[str, list[Sheet]]:
-    """Sheets by codec, its scales together."""
+    """Return sheets by codec, with all of its scales together."""
     found: dict[str, list[Sheet]] = {}
     for name, sheet in result.sheets.items():
         found.setdefault(name.partition(":")[0], []).append(sheet)
@@ -139,10 +139,10 @@ def _better(metric: str, one: Array, other: Array) -> Array:
 
 
 def at_rate(sheets: Sequence[Sheet], picture: str, metric: str, bpp: Array) -> Array:
-    """The best of a codec's scales for a picture at rates [n], between points in log rate.
+    """Return the best of a codec's scales for a picture at rates [n], between points in log rate.
 
-    Above its largest file that one stands for a scale, which costs less. Below its smallest a scale
-    has nothing to say; below those of all scales the smallest of all stands, which costs more.
+    Above its largest file a scale counts with that file, which costs less. Below its smallest it
+    does not count; below those of all scales the smallest of all counts, which costs more.
     """
     best = np.full(len(bpp), np.nan)
     smallest = (np.inf, np.nan)
@@ -162,8 +162,14 @@ def _best(metric: str, values: Array) -> float:
 
 @dataclass(frozen=True)
 class Gain:
-    """How much less of a distance ours has than another codec at each picture's own bytes, in per
-    cent of the other's; low, high: the 95 % interval over pictures; wins: pictures where less."""
+    """How much lower a distance is than that of another codec at each picture's own bytes.
+
+    Attributes:
+        percent: of the other's distance.
+        low: lower end of the 95 % interval over pictures.
+        high: upper end of it.
+        wins: pictures on which it is lower.
+    """
 
     percent: float
     low: float
@@ -172,7 +178,7 @@ class Gain:
 
 
 def gain(ours: Array, others: Array) -> Gain:
-    """Of values [pictures]."""
+    """Return the gain of values [pictures]."""
     rng = np.random.default_rng(0)
     picks = rng.integers(len(ours), size=(_DRAWS, len(ours)))
     means = 100 * (ours[picks].mean(1) / others[picks].mean(1) - 1)
@@ -219,7 +225,7 @@ def _gains(
     classical: Sequence[str],
     pictures: Sequence[str],
 ) -> Iterable[str]:
-    """Tables of what `own` has at its own bytes beside the best of the others."""
+    """Yield tables of `own` at its own bytes beside the best of the others."""
     (sheet,) = families[own]
     others = {"best of " + ", ".join(classical): classical, "context-m": ["context-m"]}
     for title, names in others.items():

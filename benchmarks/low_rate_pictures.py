@@ -1,4 +1,4 @@
-"""Draw photographs as codecs show them at equal bytes, at a rate where classical ones fall apart.
+"""Draw photographs as codecs show them at equal bytes, at a rate too low for classical ones.
 
     python benchmarks/low_rate_pictures.py --perceptual DIR [--bpp 0.03] [--out docs/images]
 
@@ -67,7 +67,7 @@ def _ours(name: str, original: Pixels, bpp: float) -> View:
 
 
 def _rival(title: str, spec: str, original: Pixels, size: int, distance: Distance) -> View:
-    """The best of a codec's files of three sizes of the picture, none smaller than `size`."""
+    """Return the best of a codec's files of three sizes, none smaller than `size` bytes."""
     found = []
     for scale in (1, 2, 4):
         joined = f"{spec}{',' if ':' in spec else ':'}scale={scale}"
@@ -75,14 +75,14 @@ def _rival(title: str, spec: str, original: Pixels, size: int, distance: Distanc
         coded = _no_smaller(coder, original, size)
         drawn = np.asarray(coder.decode(coded), dtype=np.uint8)
         found.append((scale, len(coded), drawn))
-    # A file that costs far more is no answer while there is one of about the size.
+    # A file that costs far more does not count if there is one of about the size.
     near = [f for f in found if f[1] <= 1.15 * size] or [min(found, key=lambda f: f[1])]
     scale, cost, drawn = min(near, key=lambda f: distance(original, f[2]))
     return View(title if scale == 1 else f"{title} at 1/{scale}", cost, drawn)
 
 
 def _no_smaller(coder: ImageCodec, original: Pixels, size: int) -> bytes:
-    """The file of the lowest quality that has at least so many bytes."""
+    """Return the file of the lowest quality that has at least this many bytes."""
     low, high = (int(end) for end in coder.limits)
     while low < high:
         middle = (low + high) // 2

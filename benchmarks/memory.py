@@ -1,4 +1,4 @@
-"""How much memory a large picture takes, from pixels to a file and back, each in a process alone.
+"""Memory for a large picture, from pixels to a file and back, each in a process of its own.
 
     python benchmarks/memory.py [--size 4000x3000] [--size 10000x10000] [--quality 60]
                                 [--codec context-m]
@@ -25,7 +25,7 @@ SIZES = ["4000x3000", "10000x10000"]
 
 
 def synthesise(width: int, height: int) -> np.ndarray:
-    """A picture [H, W, 3] with gradients, edges and grain, made strip by strip."""
+    """Return a picture [H, W, 3] with gradients, edges and grain, made strip by strip."""
     pixels = np.empty((height, width, 3), np.uint8)
     x = np.arange(width, dtype=np.float32)[None, :, None]
     shift = np.arange(3, dtype=np.float32)

@@ -1,14 +1,16 @@
-"""Measure docs/benchmarks/perception.md anew: four tasks, six data sets, the same four codecs; and
-one of the sets once more at rates below 0.1 bits per pixel, with the codecs that go there.
+"""Measure docs/benchmarks/perception.md anew.
+
+Four tasks, six data sets, the same four codecs; and one of the sets once more at rates below 0.1
+bits per pixel, with the codecs that reach them.
 
     python benchmarks/perception.py --labelled DIR --models DIR --recogniser FILE
                                     [--perceptual DIR] [--work DIR] [--jobs N] [NAME ...]
 
 --labelled: folders imagenette/val, imagenet_1_per_class, voc_boxes_100, camvid and receipts.
 --models: mobilenet_v2-b0353104.pth, mobilenet_v2_1.0_224_quant.tflite with imagenet_labels.txt,
-yolox_nano.onnx, and DeepLab's TFLite file. --recogniser: ch_PP-OCRv4_rec_infer.onnx. What is
-measured stays in --work, so that a stopped run goes on. The sections of the page between its
-marks, the plots and the tables of points are written; the words around them are not.
+yolox_nano.onnx, and DeepLab's TFLite file. --recogniser: ch_PP-OCRv4_rec_infer.onnx. Measurements
+stay in --work, so that a stopped run continues. Written are the sections of the page between its
+marks, the plots and the tables of points, but not the text around them.
 """
 
 from __future__ import annotations
@@ -110,7 +112,7 @@ EXPERIMENTS = {
         metrics=("psnr",),
         codecs=tuple(LOW),
         qualities=LOW,
-        # Few points each: the points themselves say it all.
+        # Few points each: the points themselves are enough.
         hidden=CURVES,
     ),
     "voc": Experiment(
@@ -152,7 +154,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(EXPERIMENTS))
     options = parser.parse_args()
     names = options.names or list(EXPERIMENTS)
-    # Everything is measured before anything is written: each result names a commit, not changes.
+    # Everything is measured before anything is written: results name a commit without changes.
     results = {n: evaluate(_plan(n, EXPERIMENTS[n], options), _progress) for n in names}
     for name, found in results.items():
         for suffix in ("svg", "csv"):
@@ -216,7 +218,7 @@ def _section(name: str, one: Experiment, found: Result) -> str:
 
 
 def _command(one: Experiment, plan: Plan) -> str:
-    """The call that does the same, with the names of files but not their places."""
+    """Return the equivalent command, with the names of files but not their folders."""
     words = [
         "quantal eval perception",
         f"--codecs {','.join(plan.codecs)}",

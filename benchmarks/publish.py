@@ -1,14 +1,14 @@
-"""Make docs/benchmarks anew: rate-distortion on two sets of pictures, with curves and costs; and
-what README, the pages of codecs and the model cards quote of it.
+"""Make docs/benchmarks anew, and the tables that README, codec pages and model cards quote of it.
+
+Rate-distortion on two sets of pictures, with curves and costs.
 
     make benchmark KODAK=DIR CID22=DIR PUBLISHED=DIR PERCEPTUAL=DIR
 
 KODAK: the 24 photographs as PNG. CID22: validation pictures of CID22, lossless. PUBLISHED: result
 files of CompressAI for Kodak (its results/image/kodak). PERCEPTUAL: a folder with LPIPS' weights.
-What is measured stays in --work, so that a stopped run goes on, and stands packed beside the pages,
-so that a codec of the same version on the same pictures is not measured again anywhere. Costs are
-measured apart, by one process on a few pictures, and mean something only while the machine does
-nothing else.
+Measurements stay in --work, so that a stopped run continues, and packed beside the pages, so that a
+codec of the same version is not measured again on the same pictures. Costs are measured separately,
+by one process on a few pictures, and are meaningful only if the machine does nothing else.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def main() -> None:
 
 
 def _costs(plan: Plan, work: Path) -> RDResult:
-    """One process on a few pictures, at every third quality."""
+    """Measure costs in one process on a few pictures, at every third quality."""
     folder = work / "costs-pictures"
     folder.mkdir(parents=True, exist_ok=True)
     for picture in find_pictures(plan.data)[:COST_PICTURES]:
@@ -122,7 +122,7 @@ def _progress(done: int, total: int, row: Row) -> None:
 def publish(
     name: str, title: str, plan: Plan, costs: RDResult | None, made: Provenance
 ) -> RDResult:
-    """Measure what isn't known yet, and write NAME.md, NAME.svg, NAME.json and NAME.jsonl.gz."""
+    """Measure what is missing, and write NAME.md, NAME.svg, NAME.json and NAME.jsonl.gz."""
     journal, packed = plan.out / JOURNAL, DOCS / f"{name}.jsonl.gz"
     if packed.exists() and not journal.exists():
         plan.out.mkdir(parents=True, exist_ok=True)
@@ -189,7 +189,7 @@ def _page(name: str, title: str, result: RDResult, costs: RDResult | None) -> st
 
 
 def _bd_table(result: RDResult, anchor: str) -> str:
-    """Every curve against an anchor, by every metric that both have."""
+    """Return a table of every curve against an anchor, by every metric that both have."""
     metrics = [m for m in result.plan.metrics if m in result.curves[anchor].values]
     titles = {"psnr": "PSNR-RGB", "psnr-y": "PSNR-Y (601)", "ms-ssim": "MS-SSIM", "lpips": "LPIPS"}
     rows = []

@@ -47,9 +47,9 @@ class _Scaled:
         self.rows, self.size = vectors[:, order].T.float(), values[order].sqrt().float()
         self.inner = inner
         found = self._inside(train)
-        told = inner.decode(inner.encode(found))
-        # What a level is worth, by least squares for each component.
-        self.gain = (found * told).sum((0, 2, 3)) / told.square().sum((0, 2, 3)).clamp_min(1e-9)
+        coded = inner.decode(inner.encode(found))
+        # The value of a level, by least squares for each component.
+        self.gain = (found * coded).sum((0, 2, 3)) / coded.square().sum((0, 2, 3)).clamp_min(1e-9)
 
     def _inside(self, vectors: Tensor) -> Tensor:
         return ((vectors @ self.rows.T) / self.size).T[None, :, :, None].contiguous()
@@ -61,7 +61,7 @@ class _Scaled:
 
 
 def compare(net: VqNet, pictures: Sequence[Pixels]) -> None:
-    """Ten bits a vector."""
+    """Print a table of quantisers at ten bits per vector."""
     vectors = [_vectors(net, pixels) for pixels in pictures]
     train, test = torch.cat(vectors[::2]), torch.cat(vectors[1::2])
     channels = train.shape[1]
@@ -112,7 +112,7 @@ def _direct(quantiser: Quantiser) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
 
 @torch.inference_mode()
 def _vectors(net: VqNet, pixels: Pixels) -> Tensor:
-    """Vectors of the second rung before they are quantised [n, D]."""
+    """Return vectors of the second rung before they are quantised [n, D]."""
     features = net.analysis.levels(whole_cells(pixels))
     codes = net.rung(0).codes(features[-1], torch.zeros_like(features[-1]))
     book = net.book(0, 0)

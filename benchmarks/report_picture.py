@@ -2,8 +2,8 @@
 
     python benchmarks/report_picture.py [--out docs/images/report.png]
 
-The pictures are scikit-image's bundled photographs, which anyone may show. Needs Chromium and the
-package playwright.
+The pictures are scikit-image's bundled photographs, which are free to publish. Needs Chromium and
+the package playwright.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What effort gains and costs: BD-rate against no effort, and seconds a picture.
+"""Gain and cost of effort: BD-rate against no effort, and seconds per picture.
 
     python benchmarks/search.py --data KODAK [--codec hyperprior] [--weights FILE] [--efforts 1,2,3]
                                 [--qualities 15,45,75,100] [--every 1] [--device cpu] [--threads N]
@@ -30,7 +30,7 @@ from quantal.codecs import Codec
 
 @dataclass(frozen=True)
 class Point:
-    """One picture, coded once."""
+    """One picture at one quality and effort."""
 
     size: int
     psnr: float
@@ -47,7 +47,7 @@ def measured(pixels: np.ndarray, codec: Codec, quality: int, effort: int) -> Poi
 
 
 def differences(test: list[Point], anchor: list[Point]) -> np.ndarray:
-    """Log of bytes that the test needs more, at equal PSNR, over the range that both reach."""
+    """Return log ratios of the test's bytes and the anchor's at equal PSNR, where both reach."""
     low = max(curve[0].psnr for curve in (test, anchor))
     high = min(curve[-1].psnr for curve in (test, anchor))
     at = np.linspace(low, high, 500)

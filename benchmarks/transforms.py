@@ -1,12 +1,12 @@
-"""What each kind of transform costs at equal widths: parameters, multiplications, seconds.
+"""Cost of each kind of transform at equal widths: parameters, multiplications, seconds.
 
     python benchmarks/transforms.py [--size 768x512] [--threads 2] [--repeats 9] [--bfloat16]
 
-Widths and gated blocks are the shipped codec's unless told otherwise. The last row has gated blocks
+Widths and gated blocks are those of the shipped codec by default. The last row has gated blocks
 in place of the window attention, for as many blocks at every level. Multiplications are those of
 convolutions and matrix products, counted by torch while they run. Seconds are of the transforms
 alone, warm, medians of runs that take turns; a step is forward and backward through both of them
-for 16 crops of 128 x 128, with regions found first where the kind has them.
+for 16 crops of 128 x 128, including the search for regions if the kind has them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def multiplications(network: nn.Module, x: Tensor) -> float:
 
 
 def seconds(runs: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Median seconds of each run; they take turns, after one round that nobody counts."""
+    """Return the median seconds of each run; runs take turns, after a round of warm-up."""
     times: list[list[float]] = [[] for _ in runs]
     for _ in range(repeats + 1):
         for run, taken in zip(runs, times, strict=True):

@@ -1,4 +1,4 @@
-"""What the parts of codec `vq` are worth, as tables.
+"""Measurements of the parts of codec `vq`, as tables.
 
     python benchmarks/vq.py indices DATA       bits per index, by way of coding; use of entries
     python benchmarks/vq.py granularity DATA   which cells to describe finely, by LPIPS
@@ -37,7 +37,7 @@ from quantal.eval.rd import find_pictures
 from quantal.markdown import table
 
 Pixels = npt.NDArray[np.uint8]
-#: A map of indices, and the class of what each of them lies in.
+#: A map of indices, and the class of each one's parent.
 MapInParents = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8] | None]
 #: Every cell has every rung.
 ALL = Step((0, 0, 0), 1e-12)
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def load(weights: Path | None) -> Vq:
-    """The codec, with the weights that ship or others."""
+    """Return the codec, with the weights that ship or others."""
     codec = quantal.load("vq", "cpu", weights=weights)
     if not isinstance(codec, Vq):
         raise SystemExit("these are no weights of vq")
@@ -66,7 +66,7 @@ def load(weights: Path | None) -> Vq:
 
 
 def read(data: Path, count: int | None) -> list[Pixels]:
-    """The first pictures of a folder."""
+    """Return the first pictures of a folder."""
     return [np.asarray(Image.open(file).convert("RGB")) for file in find_pictures(data)[:count]]
 
 
@@ -79,7 +79,7 @@ def _bits(
     above: npt.NDArray[np.uint8] | None,
     counts: bool,
 ) -> float:
-    """Bits of a map by a prior; counts: whether its tables go on counting."""
+    """Return the bits of a map by a prior; counts: whether its tables are adaptive."""
     pricing = Pricing([indices])
     counted = CountedTables(prior) if counts else CountedTables(prior, 0, 0)
     walk_map(prior, indices != ABSENT, above, pricing, counted)
@@ -87,10 +87,10 @@ def _bits(
 
 
 def _without_contexts(prior: IndexPrior, pairs: Sequence[MapInParents]) -> IndexPrior:
-    """A single table for all: each state's, as often as these maps are in it.
+    """Return a prior of a single table: the states' tables weighted by their use on these maps.
 
-    That is what counting on training pictures without contexts would give, were their states as
-    frequent as here; so it is at least as good on these maps.
+    Counting on training pictures without contexts would give that table if states were as frequent
+    as here; so it is at least as good on these maps.
     """
     often = np.zeros(len(prior.tables))
 
@@ -108,7 +108,7 @@ def _without_contexts(prior: IndexPrior, pairs: Sequence[MapInParents]) -> Index
 
 
 def indices(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -> None:
-    """Every rung and codebook: log2 K, one table, contexts, contexts that go on counting."""
+    """Print for every rung and codebook: log2 K, one table, contexts, adaptive contexts."""
     latents = [codec.painter.analyse(pixels) for pixels in pictures]
     rows = []
     for book, entries in enumerate(codec.painter.net.config.entries):
@@ -151,13 +151,13 @@ def _parents(codec: Vq, maps: Maps, rung: int) -> npt.NDArray[np.uint8] | None:
 
 
 def whole_cells(pixels: Pixels) -> Tensor:
-    """[1, 3, H, W] in 0..1, cut to whole cells."""
+    """Return [1, 3, H, W] in 0..1, cut to whole cells."""
     height, width = (side // 32 * 32 for side in pixels.shape[:2])
     return torch.from_numpy(pixels[:height, :width].copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def _density(name: str, found: Tensor, pixels: Tensor, rung: int) -> Tensor:
-    """How much a cell deserves another rung [1, h, w]."""
+    """Return how much a cell needs another rung [1, h, w]."""
     grey = pixels.mean(1, keepdim=True)
     if name == "energy of the entries":
         return cell_energy(found, rung)
@@ -172,7 +172,7 @@ def _density(name: str, found: Tensor, pixels: Tensor, rung: int) -> Tensor:
 
 @torch.inference_mode()
 def _drawn(net: VqNet, pixels: Tensor, name: str, shares: tuple[float, float]) -> Tensor:
-    """A picture of which these shares of cells have a second rung, and of those a third."""
+    """Return a picture of which these shares of cells have a second rung, and of those a third."""
     features = net.analysis.levels(pixels)
     x = torch.zeros_like(features[-1])
     request = Request(torch.zeros(1, RUNGS, dtype=torch.int64), torch.tensor([shares]))
@@ -195,7 +195,7 @@ def _drawn(net: VqNet, pixels: Tensor, name: str, shares: tuple[float, float]) -
 
 
 def granularity(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -> None:
-    """LPIPS at equal numbers of indices, cells chosen in different ways."""
+    """Print LPIPS at equal numbers of indices, with cells chosen in different ways."""
     measure = metric("lpips", options.perceptual)
     names = ("energy of the entries", "variance of the pixels", "entropy of the pixels", "chance")
     torch.manual_seed(0)
@@ -225,7 +225,7 @@ def _bytes(pixels: Tensor) -> Pixels:
 
 
 def damage(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -> None:
-    """Rows drawn at random lose their stream: made up, repeated from the nearest row, or grey."""
+    """Print results for rows lost at random: made up, repeated from the nearest row, or grey."""
     measure = metric("lpips", options.perceptual)
     rows = []
     rng = np.random.default_rng(0)
@@ -264,7 +264,7 @@ def damage(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -
 
 
 def _spoiled(payload: bytes, lost: Sequence[int], width: int, height: int) -> bytes:
-    """The image part with a byte of every lost row's stream changed."""
+    """Return the image part with a byte of every lost row's stream changed."""
     found = bytearray(payload)
     lengths, place = stream._lengths(payload, stream._read_head(payload), width, height)
     for row, length in enumerate(lengths):
@@ -275,7 +275,7 @@ def _spoiled(payload: bytes, lost: Sequence[int], width: int, height: int) -> by
 
 
 def _repeated(maps: Maps, lost: Sequence[int]) -> Maps:
-    """What needs no network: the first two rungs of the nearest row that is there."""
+    """Return maps whose lost rows have the first two rungs of the nearest row that is there."""
     there = [row for row in range(len(maps.depth)) if row not in lost]
     depth, (first, second, third) = maps.depth.copy(), (p.copy() for p in maps.indices)
     for row in lost:
@@ -286,7 +286,7 @@ def _repeated(maps: Maps, lost: Sequence[int]) -> Maps:
     return replace(maps, depth=depth, indices=(first, second, third))
 
 
-#: The usual quality.
+#: The default quality.
 RATE = 150
 
 
@@ -298,7 +298,7 @@ def _psnr(one: Pixels, other: Pixels) -> float:
 
 
 def refinement(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -> None:
-    """LPIPS and PSNR of the same files with and without the one-pass refinement."""
+    """Print LPIPS and PSNR of the same files with and without the one-pass refinement."""
     measure = metric("lpips", options.perceptual)
     refiner = codec.painter.net.refiner
     if refiner is None:

@@ -4,7 +4,7 @@
 
 Weights are looked for in FOLDER under the zoo's names. An architecture that has none there gets
 random ones of the zoo's sizes, whose last layers are enlarged so that symbols are not all zero:
-good for seconds and for comparing coders, but not for what the architecture can do. Bytes of
+useful for seconds and for comparing coders, but not for the quality of an architecture. Bytes of
 CompressAI are those of its strings alone, ours those of the whole file. Seconds are of processor
 time, one thread, warm, in process.
 """
@@ -36,7 +36,7 @@ from quantal.files import Target, decode_picture, encode_picture
 
 
 def lively(network: Any) -> dict[str, torch.Tensor]:
-    """Random weights that make symbols other than zero."""
+    """Return random weights whose symbols are not all zero."""
 
     def enlarge(part: nn.Module, factor: float) -> None:
         layers = [m for m in part.modules() if isinstance(m, nn.Conv2d)]
@@ -72,7 +72,7 @@ def weights_for(architecture: str, quality: int, folder: Path | None, spare: Pat
 
 
 def best(work: Callable[[], Any], repeats: int) -> tuple[Any, float]:
-    """What some work returns, and its least seconds of processor time."""
+    """Return the result of some work, and its least seconds of processor time."""
     seconds = []
     for _ in range(repeats):
         start = time.process_time()
@@ -84,7 +84,7 @@ def best(work: Callable[[], Any], repeats: int) -> tuple[Any, float]:
 def theirs(
     codec: CompressaiCodec, file: Path, pixels: np.ndarray, quality: int, repeats: int
 ) -> Any:
-    """Bytes of CompressAI's strings, seconds to encode and to decode."""
+    """Return the bytes of CompressAI's strings, seconds to encode and to decode."""
     network = read(file).network
     options = {}
     if codec.architecture.endswith("-vbr"):

@@ -4,8 +4,8 @@
 
 The hyper-synthesis of an untrained mbt2018-mean (N = 192, M = 320, last layer enlarged so that all
 scales occur) is run on random z of 768x512 pictures in four ways that a machine could choose:
-as it is, channels last, without oneDNN, and with its inner channels in another order. A file whose
-decoder sees a single index otherwise can't be read.
+as it is, channels last, without oneDNN, and with its inner channels in another order. A file
+can't be read if its decoder computes a single index differently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LATENTS = 320
 
 
 def ways(network: nn.Sequential, z: Tensor) -> list[Tensor]:
-    """Scales as four ways to compute them give them."""
+    """Return the scales of four ways to compute them."""
     last = copy.deepcopy(network).to(memory_format=torch.channels_last)
     shuffled = copy.deepcopy(network)
     enter, leave = shuffled[2], shuffled[4]

@@ -1,7 +1,7 @@
 """Quantal: learned image and video codecs that write real files.
 
-Only names stand here; each is looked up when it is first used, so that `import quantal` stays
-quick and loads neither torch nor numpy.
+Names are looked up on first use, so that `import quantal` stays quick and loads neither torch nor
+numpy.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@
     ├── BitstreamError                a .qtl file can't be read
     │   ├── TruncatedError            it ends too early
     │   ├── CorruptError              it contradicts itself or a checksum
-    │   ├── DivergenceError           it is whole, but is read otherwise here than it was written
+    │   ├── DivergenceError           it is whole, but this machine reads other symbols
     │   └── UnsupportedVersionError   it was written by a newer Quantal
     ├── ModelError                    a codec is unknown, or its weights are missing or wrong
-    ├── MediaError                    an input is no picture, or one that can't be taken
+    ├── MediaError                    an input is no picture, or an unsupported one
     ├── OutputError                   a result can't be written
     ├── ArgumentError                 an option is impossible (also a ValueError)
     ├── TargetError                   a rate target can't be reached
@@ -36,13 +36,17 @@ __all__ = [
 
 
 class QuantalError(Exception):
-    """The root of the tree: catch it to catch every error of ours.
+    """The root of the tree: catch it to catch every error of Quantal.
 
     Args:
         message: what was found, what was expected and what to do.
-        code: a short name of the situation, for a caller that has more to advise, such as the
-            command line, which names its options; empty if there is nothing to add.
-        facts: what the advice needs to know, by name.
+        code: a short name of the situation, for callers that have more advice, such as the command
+            line, which names its options; empty if there is nothing to add.
+        facts: figures for that advice, by name.
+
+    Attributes:
+        code: see above.
+        facts: a dict, see above.
     """
 
     def __init__(self, message: str = "", *, code: str = "", **facts: object) -> None:
@@ -64,9 +68,9 @@ class CorruptError(BitstreamError):
 
 
 class DivergenceError(BitstreamError):
-    """A .qtl file came whole, but this machine computes other symbols than were written.
+    """A .qtl file is whole, but this machine computes other symbols than were written.
 
-    Only codecs whose bits are read by floating-point networks, such as CompressAI's, can raise it.
+    Only codecs whose bits are read by floating-point networks, such as CompressAI's, raise it.
     """
 
 
@@ -75,11 +79,11 @@ class UnsupportedVersionError(BitstreamError):
 
 
 class ModelError(QuantalError):
-    """A codec is unknown, or its weights are missing, damaged or not the ones a file needs."""
+    """A codec is unknown, or its weights are missing, damaged or not those that a file needs."""
 
 
 class MediaError(QuantalError):
-    """An input is not a picture, or a picture that can't be taken."""
+    """An input is not a picture, or an unsupported one."""
 
 
 class OutputError(QuantalError):
@@ -99,4 +103,4 @@ class EvaluationError(QuantalError):
 
 
 class QuantalWarning(UserWarning):
-    """Something of the user's was changed or dropped; the message says what."""
+    """Something in the user's picture was changed or dropped; the message says what."""

@@ -1,7 +1,8 @@
-"""The residual blocks that the floating-point networks of Quantal are made of, and their precision.
+"""Residual blocks of Quantal's floating-point networks, and the precision they run in.
 
-Spatial reach comes from one depthwise 3x3 convolution a block; everything else is 1x1, where a
-multiplication buys most (NAFNet, Chen et al. 2022, and DCVC-FM, Li et al. 2024, argue alike).
+Spatial reach comes from one depthwise 3x3 convolution per block; all other layers are 1x1
+convolutions, where multiplications are best spent (NAFNet, Chen et al. 2022, and DCVC-FM, Li et al.
+2024, argue alike).
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ __all__ = ["BRANCH_START", "AttentionBlock", "GatedBlock", "half_pays", "undistu
 #: Residual branches start at a tenth of their size: the network begins close to the identity,
 #: which keeps a KLT initialisation intact.
 BRANCH_START = 0.1
-#: Positions that a thread widens at a time where no gradient is asked for: what lies between stays
-#: in the processor's cache, and little memory is fresh, which would be slow at first touch.
+#: Positions that a thread widens at a time where no gradient is needed: intermediate values stay in
+#: the processor's cache, and little new memory is allocated, whose first touch would be slow.
 _PIECE = 1024
 
 
 class GatedBlock(nn.Module):
-    """Depthwise mixing of neighbours, then gated mixing of channels; both residual.
+    """Depthwise mixing of neighbours, then gated mixing of channels; both are residual.
 
-    Maps [B, C, H, W] to the same shape. Reaches one position in each direction and costs
-    8 C^2 + 9 C multiplications a position.
+    Maps [B, C, H, W] to the same shape. A block reaches one position in each direction and costs
+    8 C^2 + 9 C multiplications per position.
     """
 
     reach = 1
@@ -46,11 +47,12 @@ class GatedBlock(nn.Module):
                 nn.init.zeros_(last.bias)
 
     def start_as_identity(self) -> None:
-        """Silence both branches, for a block that joins a trained network."""
+        """Set both branches to zero, for a block that joins a trained network."""
         for last in (self.leave, self.project):
             nn.init.zeros_(last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, H, W] to the same shape."""
         branch = self.leave(self.spatial(self.activation(self.enter(x))))
         if torch.is_inference_mode_enabled() and x.is_cpu and branch.dtype == x.dtype:
             return self._mixed_in_place(branch.add_(x))
@@ -59,7 +61,7 @@ class GatedBlock(nn.Module):
         return x + self.project(value * gate.relu())
 
     def _mixed_in_place(self, x: Tensor) -> Tensor:
-        """The second half of forward(), piece by piece; the result is channels_last."""
+        """Return the second half of forward(), piece by piece; the result is channels_last."""
         last = x.permute(0, 2, 3, 1).contiguous()
         for piece in torch.split(last.flatten(0, 2), _PIECE * torch.get_num_threads()):
             wide = F.linear(piece, self.expand.weight.flatten(1), self.expand.bias)
@@ -70,7 +72,10 @@ class GatedBlock(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Attention over all tokens, then gated mixing of channels; both residual. [B, N, C]."""
+    """Attention over all tokens, then gated mixing of channels; both are residual.
+
+    Maps [B, N, C] to the same shape.
+    """
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -96,11 +101,11 @@ class AttentionBlock(nn.Module):
 
 
 def half_pays(device: torch.device) -> bool:
-    """Whether bfloat16 is quicker here: on GPUs, and on CPUs whose oneDNN has it."""
+    """Return whether bfloat16 is faster: on GPUs, and on CPUs whose oneDNN supports it."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False  # as on a Mac, where torch lacks even the question below
+        return False  # as on a Mac, where torch lacks even the query below
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

@@ -29,9 +29,9 @@ _METADATA = ("icc_profile", "exif", "xmp")
 
 
 class QtlImageFile(ImageFile.ImageFile):
-    """A .qtl file behind Pillow's face, of mode L, LA, RGB or RGBA.
+    """A .qtl file as a Pillow image of mode L, LA, RGB or RGBA.
 
-    `info` holds the codec and the quality from the start, ICC profile, EXIF and XMP once loaded.
+    `info` has the codec and the quality from the start, ICC profile, EXIF and XMP after loading.
     """
 
     format = "QTL"
@@ -45,7 +45,7 @@ class QtlImageFile(ImageFile.ImageFile):
         self._mode = ("L" if info.header.grey else "RGB") + ("A" if has_alpha else "")
         self._size = info.header.width, info.header.height
         self.info.update(codec=info.header.codec, quality=info.quality)
-        self.tile = []  # nothing that Pillow could decode by itself
+        self.tile = []  # there is nothing for Pillow to decode
 
     def load(self) -> PixelAccess | None:
         """Decode the picture, once."""
@@ -64,7 +64,11 @@ class QtlImageFile(ImageFile.ImageFile):
         return super().load()
 
     def verify(self) -> None:
-        """Check structure and checksums; raises an error of ours if the file is damaged."""
+        """Check structure and checksums.
+
+        Raises:
+            BitstreamError: If the file is damaged.
+        """
         container.read(self._read())
         super().verify()
 
@@ -84,9 +88,10 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    """`quality`, `bpp`, `psnr` or `max_bytes`, and `codec`, `device`, `icc_profile`, `exif`, `xmp`.
+    """Save an image as a .qtl file.
 
-    All are options of `Image.save`; metadata that is not given is taken from `im.info`.
+    Options of `Image.save`: `quality`, `bpp`, `psnr` or `max_bytes`, and `codec`, `device`,
+    `icc_profile`, `exif`, `xmp`; metadata that is not given is taken from `im.info`.
     """
     from quantal import codecs
     from quantal.files import Target, encode_picture

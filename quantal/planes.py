@@ -1,9 +1,8 @@
 """Planes of samples [..., H, W]: whole multiples, padding, and windows in bounded memory.
 
-A window is a core and a halo around it at least as wide as a network reaches, so that what the
-network computes for the core is what it would compute with the whole plane: there are no seams.
-Everything here works on numpy arrays and on torch tensors alike, and imports neither torch nor a
-codec.
+A window is a core and a halo around it that is at least as wide as a network reaches. The network
+then computes for the core what it would compute from the whole plane, so there are no seams.
+Everything here works on numpy arrays and on torch tensors, and imports neither torch nor a codec.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def pad_edge(plane: npt.NDArray[Scalar], multiple: int) -> npt.NDArray[Scalar]:
         multiple: what both sides become a multiple of.
 
     Returns:
-        Array [..., H', W'] with the memory layout of `plane`; `plane` itself if nothing is missing.
+        Array [..., H', W'] with the memory layout of `plane`; `plane` itself if it already fits.
     """
     height, width = plane.shape[-2:]
     size = round_up(height, multiple), round_up(width, multiple)
@@ -81,9 +80,14 @@ def bands(height: int, width: int, positions: int, unit: int = 1) -> Iterator[sl
 def window_spans(length: int, core: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:
     """Cut one axis into windows.
 
+    Args:
+        length: positions on the axis.
+        core: positions of a window without its halo.
+        halo: positions around the core that a window has as well.
+
     Yields:
-        For each window: where it lies on the axis with its halo, where its core lies in the window,
-        and where its core lies on the axis.
+        For each window: the window with its halo on the axis, its core within the window, and its
+        core on the axis.
     """
     for start in range(0, length, core):
         end = min(start + core, length)
@@ -96,7 +100,7 @@ def _scaled(span: slice, scale: Fraction) -> slice:
 
 
 def _empty(like: Any, shape: tuple[int, ...]) -> Any:
-    """An array or a tensor of another shape, contiguous."""
+    """Return an uninitialised array or tensor of another shape, contiguous."""
     if isinstance(like, np.ndarray):
         return np.empty(shape, like.dtype)
     return like.new_empty(shape)

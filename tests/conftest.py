@@ -72,10 +72,10 @@ def zoo_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         y = enlarge(network.g_a, torch.rand(1, 3, 64, 64), 4.0)
         if hasattr(network, "h_a"):
             z = enlarge(network.h_a, y, 2.0)
-            told = enlarge(network.h_s, z, 3.0)
+            side = enlarge(network.h_s, z, 3.0)
         if hasattr(network, "entropy_parameters"):
-            context = torch.randn(1, 2 * network.M, *told.shape[2:])
-            enlarge(network.entropy_parameters, torch.cat((told, context), dim=1), 3.0)
+            context = torch.randn(1, 2 * network.M, *side.shape[2:])
+            enlarge(network.entropy_parameters, torch.cat((side, context), dim=1), 3.0)
         torch.save(network.state_dict(), path)
         return path
 

@@ -1,7 +1,7 @@
 """The command `quantal`: one file per subcommand, each of which parses, calls and prints.
 
-Nothing heavy is imported here or at the head of a command's file: `quantal --help` answers before
-torch could be loaded. What several commands share stands in the private modules.
+Nothing heavy is imported here or at the top of a command's file, so `quantal --help` answers before
+torch could be loaded. Private modules have what several commands share.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Run one function over many inputs, in this process or in several, and write what it returns.
+"""Run one function over many inputs, in this process or in several, and write its results.
 
-Workers only compute; this process writes. So a worker can be ended at any moment and leaves nothing
-half written behind.
+Workers only compute; this process writes. A worker that is stopped leaves nothing half written.
 """
 
 from __future__ import annotations
@@ -27,7 +26,11 @@ __all__ = ["Outcome", "Request", "Work", "convert"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input. `bpp` counts the bits of the .qtl side per pixel."""
+    """The result of one input.
+
+    Attributes:
+        bpp: bits of the .qtl side per pixel.
+    """
 
     data: bytes
     codec: str
@@ -41,7 +44,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-#: Takes a source and, where that is agreed on, `progress`.
+#: Takes a source and, if the command says so, `progress`.
 Work = Callable[..., Outcome]
 
 
@@ -49,7 +52,9 @@ Work = Callable[..., Outcome]
 class Request:
     """What a call asked for: its inputs, which suffixes count in folders, and where results go.
 
-    suffix: what results get; suffixes: all that the command writes, which name files, not folders.
+    Attributes:
+        suffix: of results.
+        suffixes: all that the command writes; names that end in one are files, not folders.
     """
 
     inputs: Sequence[str]
@@ -71,10 +76,19 @@ def convert(
     as_json: bool,
     progresses: bool = False,
 ) -> int:
-    """Turn files into files and say what came of it; returns the exit status.
+    """Turn files into files and report the results.
 
-    prepare: called once before the first file, for what would otherwise fail with each of them.
-    progresses: work takes a callback `progress`; one in another process can't call it.
+    Args:
+        verb: for the progress bar.
+        request: the call.
+        work: converts one input.
+        prepare: called once before the first file; raises errors that would occur with every file.
+        jobs: how many processes.
+        as_json: whether to print JSON.
+        progresses: whether work takes a callback `progress`, which works in this process alone.
+
+    Returns:
+        The exit status.
     """
     if as_json and request.out == STDOUT:
         raise ArgumentError("--json and -o - both want standard output; give one of them")
@@ -101,9 +115,15 @@ def convert(
 def _run(
     steps: Sequence[Step], work: Work, here: Work, report: Report, *, jobs: int, force: bool
 ) -> None:
-    """Do every step; what fails is reported and the rest is still done.
+    """Do every step; failures are reported and the rest is still done.
 
-    here: the work as this process does it, if it is not given to others.
+    Args:
+        steps: inputs and outputs.
+        work: for other processes.
+        here: for this process.
+        report: receives results.
+        jobs: how many processes.
+        force: whether existing files are overwritten.
     """
     results = _here(steps, here) if jobs == 1 or len(steps) < 2 else _in_workers(steps, work, jobs)
     for step, result in results:
@@ -141,7 +161,7 @@ def _entry(step: Step, outcome: Outcome) -> dict[str, object]:
 
 
 def _attempt(work: Work, source: Source) -> Outcome | Failure:
-    """Errors become words here, so that nothing unpicklable has to cross between processes."""
+    """Do the work; errors become text here, so that nothing unpicklable crosses processes."""
     start = time.perf_counter()
     try:
         with warnings.catch_warnings(record=True) as caught:

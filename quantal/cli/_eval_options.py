@@ -1,4 +1,4 @@
-"""Options that the commands of `quantal eval` share, and how lists are written in them."""
+"""Options that the commands of `quantal eval` share, and the lists that they take."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Codecs = Annotated[
 ]
 Data = Annotated[Path, typer.Option(metavar="DIR", help="A folder of pictures, or one picture.")]
 Folder = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Where results go; a stopped run goes on.")
+    Path, typer.Option("--out", metavar="DIR", help="Where results go; a stopped run continues.")
 ]
 EvalJobs = Annotated[
     int | None,
@@ -72,12 +72,12 @@ Pareto = Annotated[
 
 
 def split(text: str) -> tuple[str, ...]:
-    """The items of a comma-separated list."""
+    """Return the items of a comma-separated list."""
     return tuple(filter(None, (item.strip() for item in text.split(","))))
 
 
 def parse_qualities(texts: list[str] | None) -> dict[str, tuple[float, ...]]:
-    """`[CODEC=]Q,Q,...` to codec -> qualities; under "" those for every codec.
+    """Map `[CODEC=]Q,Q,...` to qualities by codec; under "" those of every codec.
 
     >>> parse_qualities(["avif:speed=4=10,50", "30,60"])
     {'avif:speed=4': (10.0, 50.0), '': (30.0, 60.0)}

@@ -1,4 +1,4 @@
-"""From what a command returns or raises to an exit status.
+"""From the result or the error of a command to an exit status.
 
 0: done. 1: at least one file failed. 2: the call was wrong. 130: interrupted by Ctrl-C.
 """
@@ -38,7 +38,7 @@ def advice(error: QuantalError) -> str:
 
 
 def guarded(command: Callable[P, int]) -> Callable[P, None]:
-    """Wrap a command that returns its exit status, so that no error of ours shows a traceback."""
+    """Wrap a command that returns its exit status; errors of Quantal show no traceback."""
 
     @functools.wraps(command)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -59,7 +59,7 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
 
 
 def describe(error: Exception) -> str:
-    """Return one line for people; an unexpected error's traceback if QUANTAL_TRACEBACK is set."""
+    """Return an error in one line; with QUANTAL_TRACEBACK, an unexpected error's traceback."""
     if isinstance(error, QuantalError):
         return str(error) + advice(error)
     if isinstance(error, OSError) and error.strerror:

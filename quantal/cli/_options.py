@@ -48,14 +48,14 @@ Out = Annotated[
         "--output",
         "-o",
         metavar="OUT",
-        help="A file, a folder, or - for standard output. Without it the result stands beside "
+        help="A file, a folder, or - for standard output. Without it the result goes beside "
         "its input.",
     ),
 ]
 
 
 def _use_plugins(modules: list[str] | None) -> list[str] | None:
-    """Have the registry import modules that register codecs, in worker processes as well."""
+    """Let the registry import modules that register codecs, in worker processes as well."""
     if modules:
         # The registry's variable; its module is not imported before a command needs it.
         variable = "QUANTAL_PLUGINS"

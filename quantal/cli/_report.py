@@ -1,4 +1,4 @@
-"""What a person or a script sees of a run: lines and a progress bar, or one JSON document.
+"""The output of a run: lines and a progress bar, or one JSON document.
 
 Results go to standard output, everything else to standard error.
 """
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Bar", "Report", "print_json"]
 
-PATIENCE = 1.0  # seconds before a progress bar is worth its flicker
+PATIENCE = 1.0  # seconds before a progress bar appears
 
 
 def print_json(document: object) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document on standard output."""
     typer.echo(json.dumps(document, indent=2))
 
 
 class Report:
-    """Collects results and failures of a run over `total` files and says them as they come."""
+    """Collects results and failures of a run over `total` files, and prints them as they come."""
 
     def __init__(
         self, verb: str, total: int, *, as_json: bool, data_on_stdout: bool = False
@@ -56,7 +56,7 @@ class Report:
     def done(
         self, name: str, output: str, entry: Mapping[str, object], warnings: Sequence[str]
     ) -> None:
-        """A file was done and its result written."""
+        """Report a file whose result is written."""
         self.entries.append(entry)
         for warning in warnings:
             self._bar.say(f"{name}: warning: {warning}", err=True)
@@ -69,24 +69,24 @@ class Report:
         self._bar.advance()
 
     def partly(self, part: float) -> None:
-        """Of the file that is being done this part is done, 0..1."""
+        """Report the progress of the current file, 0..1."""
         self._bar.advance_to(part)
 
     def failed(self, failure: Failure) -> None:
-        """A file could not be done."""
+        """Report a file that failed."""
         self.failures.append(failure)
         self._bar.say(f"{failure.name}: {failure.reason}", err=True)
         self._bar.advance()
 
     def finish(self) -> int:
-        """Print the JSON document if one was asked for; the exit status."""
+        """Print the JSON document if one was asked for, and return the exit status."""
         if self._as_json:
             print_json(self.entries)
         return 1 if self.failures else 0
 
 
 class Bar:
-    """A bar on standard error that shows itself only when the work takes its time."""
+    """A progress bar on standard error that appears only if the work takes a while."""
 
     def __init__(self, verb: str, total: int, *, shown: bool) -> None:
         self._verb = verb
@@ -125,13 +125,13 @@ class Bar:
                 self._progress.update(self._progress.task_ids[0], completed=self._done)
 
     def advance_to(self, part: float) -> None:
-        """Show that this part of the next step is done, 0..1."""
+        """Show the progress of the next step, 0..1."""
         with self._lock:
             if self._progress is not None:
                 self._progress.update(self._progress.task_ids[0], completed=self._done + part)
 
     def say(self, line: str, *, err: bool) -> None:
-        """Print a line; above the bar where both share a terminal."""
+        """Print a line; above the bar if both share a terminal."""
         with self._lock:
             if self._progress is not None and (err or sys.stdout.isatty()):
                 self._progress.console.out(line, highlight=False)
@@ -151,7 +151,7 @@ class Bar:
         )
 
         with self._lock:
-            if self._timer is None:  # it was all over just before
+            if self._timer is None:  # all was done just before
                 return
             self._progress = Progress(
                 SpinnerColumn(),

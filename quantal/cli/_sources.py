@@ -1,4 +1,4 @@
-"""What the inputs of a call stand for: files, the files of folders, or standard input."""
+"""The inputs of a call: files, the files of folders, or standard input."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Source:
     data: bytes | None = None
 
     def content(self) -> Path | bytes:
-        """What a reader takes: the path of a file, or all the bytes of what can't be rewound."""
+        """Return the path of a file, or all the bytes of something that can't be rewound."""
         if self.data is not None:
             return self.data
         if self.path is None:
@@ -45,7 +45,7 @@ class Source:
         return self.path
 
     def bytes(self, limit: int = -1) -> bytes:
-        """The first `limit` bytes, or all."""
+        """Return the first `limit` bytes, or all."""
         content = self.content()
         if isinstance(content, bytes):
             return content if limit < 0 else content[:limit]
@@ -53,12 +53,12 @@ class Source:
             return file.read(limit)
 
     def size(self) -> int:
-        """Its length in bytes."""
+        """Return the length in bytes."""
         content = self.content()
         return len(content) if isinstance(content, bytes) else content.stat().st_size
 
     def failure(self, error: Exception) -> Failure:
-        """Why it was not done; the name stands before the reason, which need not repeat it."""
+        """Return an error as a Failure, without the name, which precedes the reason."""
         reason = describe(error).removeprefix(f"{self.path} ").removesuffix(f": {self.path}")
         return Failure(self.name, reason)
 
@@ -66,10 +66,15 @@ class Source:
 def expand(
     names: Sequence[str], suffixes: Collection[str], recursive: bool = False
 ) -> tuple[list[Source], list[Failure]]:
-    """Files for what was named, in order, each once; and what could not be made into files.
+    """Return the files of inputs in order, each once, and the inputs that are none.
 
-    Folders give the files that have one of `suffixes`, with `recursive` also those below; names
-    that start with a dot are left alone there. A file named by itself may have any suffix.
+    Folders give the files that have one of `suffixes`, and with `recursive` also those below; names
+    that start with a dot are left out. A file named by itself may have any suffix.
+
+    Args:
+        names: as they were given.
+        suffixes: of files in folders.
+        recursive: whether folders of folders count.
     """
     sources: dict[str, Source] = {}
     failures: list[Failure] = []

@@ -1,4 +1,4 @@
-"""Where results go: names of outputs, what may not be overwritten, and writing in one piece."""
+"""Where results go: names of outputs, protection of existing files, and atomic writing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STDOUT = "-"
 
 @dataclass(frozen=True)
 class Step:
-    """One input and where its result goes; no path: standard output."""
+    """One input and the path of its result; None: standard output."""
 
     source: Source
     target: Path | None
@@ -41,10 +41,16 @@ def plan(
 ) -> tuple[list[Step], list[Failure]]:
     """Give each source its target, before any work is done.
 
-    `names` are the inputs as they were given: a folder among them, or several, make `out` a folder.
-    A folder that is still to be made may not end in one of `suffixes`, which name files.
     A target that exists (without `force`), that is an input, or that two inputs would share is a
     failure of that input alone.
+
+    Args:
+        sources: the inputs.
+        names: the inputs as they were given; a folder among them, or several, make `out` a folder.
+        out: a file, a folder, or - for standard output.
+        suffix: of results.
+        force: whether existing files are overwritten.
+        suffixes: a folder that is still to be made may not end in one of these, which name files.
     """
     into_folder = len(names) > 1 or any(name != STDIN and os.path.isdir(name) for name in names)
     place = _place(sources, out, into_folder, suffixes)
@@ -118,14 +124,14 @@ def _place(
 
 
 def _is_ordinary(target: Path) -> bool:
-    """Whether writing to `target` would replace something; a device or a pipe holds nothing."""
+    """Return whether writing to `target` would replace data; a device or a pipe holds none."""
     return target.is_file() or target.is_symlink() or target.is_dir()
 
 
 def write_file(target: Path, data: bytes, force: bool) -> None:
     """Write all of `data` or nothing: a temporary file in the same folder is renamed at the end.
 
-    Folders that are missing on the way to `target` are made.
+    Missing folders on the way to `target` are made.
     """
     with _as_output_errors(target):
         if target.exists() and not _is_ordinary(target):
@@ -134,7 +140,7 @@ def write_file(target: Path, data: bytes, force: bool) -> None:
         if target.is_dir():
             raise OutputError(f"{target} is a folder; name a file")
         target.parent.mkdir(parents=True, exist_ok=True)
-        # 60 characters of the name are at most 240 bytes: with the rest, what a name may have.
+        # 60 characters are at most 240 bytes; with the rest, a name has at most 255.
         temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
         try:
             _write_new(temporary, data)

@@ -1,4 +1,4 @@
-"""`quantal codecs`: which codecs there are; loads none of them."""
+"""`quantal codecs`: lists codecs without loading them."""
 
 from __future__ import annotations
 

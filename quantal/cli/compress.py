@@ -85,8 +85,8 @@ def compress(
 ) -> int:
     """Compress pictures to .qtl files.
 
-    A folder given as IN stands for the pictures in it, and OUT then is a folder that gets the same
-    tree. At most one of -q, --bpp, --psnr and --max-bytes can be asked for.
+    A folder given as IN means the pictures in it, and OUT then is a folder that gets the same tree.
+    At most one of -q, --bpp, --psnr and --max-bytes can be given.
     """
     rates = {"-q": quality, "--bpp": bpp, "--psnr": psnr, "--max-bytes": max_bytes}
     asked = [name for name, value in rates.items() if value is not None]
@@ -141,7 +141,7 @@ def compress_one(
     weights: str | None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Compress one picture; stands at module level so that a worker process can find it."""
+    """Compress one picture; at module level, so that worker processes can import it."""
     from quantal import codecs, media
     from quantal.codecs.contract import no_progress
     from quantal.files import encode_picture

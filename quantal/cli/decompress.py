@@ -29,7 +29,7 @@ __all__ = ["decompress"]
 
 
 class Format(str, Enum):
-    """What a result is written as."""
+    """The format of results."""
 
     png = "png"
     jpg = "jpg"
@@ -96,7 +96,7 @@ def decompress(
 
 
 def _check(device: str, weights: str | None) -> None:
-    """Report what is wrong for every input once and not for each."""
+    """Report what is wrong for every input, once."""
     from quantal.codecs.registry import device_name
     from quantal.codecs.weights import find_weights
 
@@ -125,14 +125,14 @@ def decompress_one(
     max_parts: int | None,
     conceal: bool,
 ) -> Outcome:
-    """Decompress one file; stands at module level so that a worker process can find it."""
+    """Decompress one file; at module level, so that worker processes can import it."""
     from quantal import codecs, container, media
     from quantal.files import decode_picture
 
-    # The header first: whatever is no .qtl file is refused before it is read as a whole.
+    # The header first: other files are refused before they are read as a whole.
     size = source.size()
     start = source.bytes(container.HEADER_LIMIT)
-    # What can be done about one that was cut, decode_picture() knows.
+    # decode_picture() decides what can be done about a cut file.
     info = container.probe(start, size, cut=True)
     codec = None if weights is None else codecs.load(info.header.codec, device, weights)
     picture = decode_picture(source.bytes(), device, codec, max_parts, conceal)

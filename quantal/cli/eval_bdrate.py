@@ -20,7 +20,7 @@ def bdrate(
     anchor: Annotated[
         Path,
         typer.Argument(
-            metavar="ANCHOR.csv", help="What it is held against; either may be .parquet or .json."
+            metavar="ANCHOR.csv", help="The curve to compare with; either may be .parquet or .json."
         ),
     ],
     metric: Annotated[
@@ -42,7 +42,7 @@ def bdrate(
     pareto: Pareto = False,
     as_json: JsonFlag = False,
 ) -> int:
-    """Say how much more rate TEST needs than ANCHOR at equal quality, in percent.
+    """Print how much more rate TEST needs than ANCHOR at equal quality, in percent.
 
     Tables are those of `quantal eval rd`, with confidence over their pictures, or any CSV with
     columns bpp and psnr; JSON in CompressAI's layout is read too.

@@ -85,7 +85,7 @@ def perception(
     )
     bar: Bar | None = None
 
-    def tell(done: int, of: int) -> None:
+    def watch(done: int, of: int) -> None:
         nonlocal bar
         if bar is None:
             bar = Bar("looking at pictures", of, shown=not as_json and sys.stderr.isatty())
@@ -95,7 +95,7 @@ def perception(
             bar.say(f"{done} of {of} done", err=True)
 
     try:
-        found = evaluate(plan, tell)
+        found = evaluate(plan, watch)
     finally:
         if bar is not None:
             bar.stop()
@@ -108,12 +108,12 @@ def perception(
     if as_json:
         print_json(document(found))
     else:
-        _tell(found)
+        _print(found)
     return 1 if failures else 0
 
 
-def _tell(found: Result) -> None:
-    """The tables that fit a terminal, and where the rest is."""
+def _print(found: Result) -> None:
+    """Print the tables that fit a terminal, and where the rest is."""
     from quantal.eval.perception.tables import tables
 
     for table in tables(found)[:3]:

@@ -103,7 +103,7 @@ def rd(
     if report:
         from quantal.eval.report import ready
 
-        ready()  # what is missing is said before hours of measuring
+        ready()  # report what is missing before hours of measuring
     result = measure_rd(plan, _Watch(quiet=as_json))
     deltas = comparisons(result)
     write_tables([row.flat() for row in result.rows], out / "rows")
@@ -126,7 +126,7 @@ def rd(
 
 
 def _failures(rows: Sequence[Row]) -> list[str]:
-    """A line for each picture and reason, however many codecs and qualities it cost."""
+    """Return a line for each picture and reason, whatever the number of codecs and qualities."""
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for row in rows:
         codecs = found.setdefault((row.picture, row.error or ""), {})
@@ -138,12 +138,12 @@ def _failures(rows: Sequence[Row]) -> list[str]:
 
 
 def _listed(qualities: Sequence[str]) -> str:
-    """Few qualities by themselves, many by their number."""
+    """Return few qualities by themselves, many by their number."""
     return ", ".join(qualities) if len(qualities) < 5 else f"{len(qualities)} qualities"
 
 
 class _Watch:
-    """A bar over all measurements, shown once how many there are is known."""
+    """A bar over all measurements, shown once their number is known."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._shown = not quiet and sys.stderr.isatty()
@@ -208,7 +208,7 @@ def _interval(found: BD | str | None) -> str:
 
 
 def _reasons(deltas: dict[str, dict[str, BD | str]]) -> dict[str, list[str]]:
-    """Why there is no BD-rate -> for which codec by which metric: each reason once."""
+    """Return why there is no BD-rate, for which codecs by which metrics: each reason once."""
     found: dict[str, list[str]] = {}
     for metric, by_name in deltas.items():
         for name, delta in by_name.items():

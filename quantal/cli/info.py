@@ -1,4 +1,4 @@
-"""`quantal info`: what .qtl files say about themselves; reads headers only and loads no model."""
+"""`quantal info`: prints the headers of .qtl files; loads no model."""
 
 from __future__ import annotations
 

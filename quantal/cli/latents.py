@@ -1,4 +1,4 @@
-"""`quantal latents`: the compressed latents of a .qtl file as tensors, without drawing it."""
+"""`quantal latents`: the latents of a .qtl file as tensors, without drawing it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`quantal verify`: is every bit of a .qtl file in order?"""
+"""`quantal verify`: checks every bit of .qtl files."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def verify(
 ) -> int:
     """Check checksums and parse every symbol of .qtl files; exit 1 if any file is bad.
 
-    A file whose weights only you have is parsed with --weights; without, it is checked as far as
-    it can be. With --json: a list of {"file", "ok", "error", "note"}.
+    A file whose weights only you have is parsed with --weights; without, its structure and
+    checksums are checked. With --json: a list of {"file", "ok", "error", "note"}.
     """
     sources, missing = expand(inputs, {".qtl"}, recursive)
     notes: dict[str, str | None] = {}
@@ -61,10 +61,10 @@ def _verdict(note: str | None) -> str:
 
 
 def _verify(source: Source, deep: bool, weights: str | None) -> str | None:
-    """Return why a file that is sound as far as can be seen was not parsed."""
+    """Return why an otherwise sound file was not parsed; None if it was."""
     from quantal import container
 
-    # The header first: what is no .qtl file is refused before it is read as a whole.
+    # The header first: other files are refused before they are read as a whole.
     info = container.probe(source.bytes(container.HEADER_LIMIT), source.size())
     file = container.read(source.bytes())
     if not deep:

@@ -1,6 +1,6 @@
-"""Codecs: a transform and an entropy model with a name, a folder for each family; the registry.
+"""Codecs: a transform and an entropy model with a name. A folder per family, and the registry.
 
-Importing this room loads no torch; `load` and the classes do.
+Importing this package loads no torch; `load` and the classes do.
 """
 
 from __future__ import annotations

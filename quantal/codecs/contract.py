@@ -1,8 +1,8 @@
-"""What every codec is: pixels to bytes of an image part, and back, in that order.
+"""The interface of all codecs: pixels to the bytes of an image part, and back.
 
-A codec knows nothing of files, metadata or rate targets (quantal.files does), and nothing of
-training (quantal.train does). What only some codecs can do is a protocol of its own: Searching,
-Progressive, Resilient, Concealing. docs/build_your_own.md shows how to add a codec.
+A codec handles neither files, metadata nor rate targets (quantal.files does), nor training
+(quantal.train). What only some codecs can do is a protocol each: Searching, Progressive, Resilient,
+Concealing, UserWeights. docs/build_your_own.md shows how to add a codec.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ Progress = Callable[[float], None]
 
 
 def no_progress(fraction: float) -> None:
-    """Report progress to nobody."""
+    """Ignore progress."""
 
 
 @dataclass(frozen=True, eq=False)
 class Latents:
-    """What a file holds before any network has drawn it.
+    """The content of a file before any network has drawn it.
 
-    Two Latents are equal if they are the same object; compare their tensors for more.
+    Two Latents are equal only if they are the same object; compare their tensors instead.
 
     Attributes:
         codec: name of the codec.
@@ -68,7 +68,7 @@ class Latents:
         rate: 0..252.
         stride: pixels per latent along each axis.
         symbols: every coded symbol in coding order, int32 tensors, equal on all machines.
-        y_hat: latents [M, h, w], float32, ready for the synthesis.
+        y_hat: latents [M, h, w], float32, the input of the synthesis.
         z_hat: dequantised side latents [N, h', w'], float32.
     """
 
@@ -82,7 +82,10 @@ class Latents:
     z_hat: Tensor
 
     def to_safetensors(self) -> bytes:
-        """Return a safetensors file: `y_hat`, `z_hat`, `symbols.0`, ...; the rest as metadata."""
+        """Return the bytes of a safetensors file: tensors `y_hat`, `z_hat`, `symbols.0`, ...
+
+        The other attributes are its metadata.
+        """
         tensors = {"y_hat": self.y_hat, "z_hat": self.z_hat}
         tensors |= {f"symbols.{index}": part for index, part in enumerate(self.symbols)}
         names = ("codec", "width", "height", "rate", "stride")
@@ -91,7 +94,7 @@ class Latents:
 
 
 class Encoding(Protocol):
-    """One picture being coded: what is computed once serves every rate that is tried."""
+    """One picture being coded; what is computed once serves every rate that is tried."""
 
     def at(self, rate: int) -> bytes:
         """Return the image part of a file at a rate 0..252."""
@@ -101,26 +104,29 @@ class Encoding(Protocol):
 class Codec(ABC):
     """A codec with its weights loaded.
 
-    Rates are 0..252: quarters of a position 0..63 on the rate axis.
+    A rate is 0..252: quarters of a position 0..63 on the rate axis.
 
     Args:
-        name: what stands in files.
+        name: is written to files.
         device: where its networks run.
         model_hash: the first 4 bytes of a SHA-256 over everything that decides how bits are read.
+
+    Attributes:
+        media: what it codes.
+        rates: the rates that are tried for a target, smallest files first; a codec of a single rate
+            has just that.
+        warnings: for users who code or decode a picture with it, a sentence each.
     """
 
     media: ClassVar[str] = "picture"
-    #: The rates that are tried when a size or a PSNR is aimed at, smallest files first. A codec of
-    #: a single rate has just that.
     rates: Sequence[int] = container.RATES
-    #: Warnings for users who code or decode a picture with it, a sentence each.
     warnings: tuple[str, ...] = ()
 
     def __init__(self, name: str, device: torch.device, model_hash: bytes) -> None:
         self.name, self.device, self.model_hash = name, device, model_hash
 
     def rate_of(self, quality: int | None) -> int:
-        """Return the rate of a quality 1..100, of None the usual one.
+        """Return the rate of a quality 1..100; of None the default one.
 
         Raises:
             ArgumentError: If the codec has no such rate.
@@ -137,41 +143,58 @@ class Codec(ABC):
 
     @abstractmethod
     def encoding(self, pixels: Pixels) -> Encoding:
-        """Begin to code a picture, uint8 [H, W, 3]."""
+        """Begin to code a picture.
+
+        Args:
+            pixels: uint8 [H, W, 3].
+        """
 
     @abstractmethod
     def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
-        """Read every symbol of an image part; no floating point decides anything here.
+        """Read every symbol of an image part; nothing here depends on floating point.
+
+        Args:
+            payload: the image part.
+            width: of the picture.
+            height: of the picture.
+            rate: 0..252.
 
         Returns:
-            The symbols, as `Latents.symbols`.
+            The symbols, as in Latents.
 
         Raises:
-            BitstreamError: If the bytes can't be those of such a picture, before memory is
+            BitstreamError: If the bytes can't be those of such a picture; before memory is
                 allocated that they don't justify.
         """
 
     @abstractmethod
     def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
-        """Return the latents that parsed symbols stand for."""
+        """Return the latents of parsed symbols.
+
+        Args:
+            symbols: as parse() returns them.
+            width: of the picture.
+            height: of the picture.
+            rate: 0..252.
+        """
 
     def read(self, payload: bytes, width: int, height: int, rate: int) -> Latents:
-        """Parse an image part and dequantise its symbols."""
+        """Parse an image part and dequantise its symbols; for the arguments see parse()."""
         return self.dequantise(self.parse(payload, width, height, rate), width, height, rate)
 
     @abstractmethod
     def synthesise(self, latents: Latents) -> Pixels:
-        """Draw the picture, uint8 [H, W, 3]."""
+        """Draw the picture of latents, uint8 [H, W, 3]."""
 
     def synthesise_unrounded(self, latents: Latents) -> UnroundedPixels:
-        """Draw the picture before it is rounded to 8 bits, float32 [H, W, 3] in 0..255.
+        """Draw a picture without rounding it to 8 bits, float32 [H, W, 3] in 0..255.
 
         Raises:
-            ModelError: If the codec draws 8 bits alone.
+            ModelError: If the codec can't.
         """
         raise ModelError(f"codec {self.name!r} can't draw without rounding to 8 bits")
 
-    # -- whole files, as quantal.compress and the others have it ---------------------------------
+    # -- whole files: the functions of quantal as methods -----------------------------------------
 
     def compress(
         self,
@@ -184,7 +207,7 @@ class Codec(ABC):
         effort: int = 0,
         resilient: bool = False,
     ) -> bytes:
-        """Compress a picture to the bytes of a .qtl file; see quantal.compress."""
+        """Compress a picture to the bytes of a .qtl file; see quantal.compress()."""
         import quantal
 
         return quantal.compress(
@@ -205,13 +228,13 @@ class Codec(ABC):
         max_parts: int | None = None,
         conceal: bool = False,
     ) -> Image.Image:
-        """Return the picture in a .qtl file that this codec wrote; see quantal.decompress."""
+        """Return the picture in a .qtl file that this codec wrote; see quantal.decompress()."""
         import quantal
 
         return quantal.decompress(data, codec=self, max_parts=max_parts, conceal=conceal)
 
     def latents(self, data: bytes | str | Path | IO[bytes]) -> Latents:
-        """Return the compressed latents of a .qtl file that this codec wrote."""
+        """Return the latents of a .qtl file that this codec wrote; see quantal.latents()."""
         import quantal
 
         return quantal.latents(data, codec=self)
@@ -219,25 +242,28 @@ class Codec(ABC):
 
 @runtime_checkable
 class Searching(Protocol):
-    """A codec that can search for symbols that code better."""
+    """A codec that can search for symbols that code better.
 
-    #: How hard it can try; 0 is plain coding.
+    Attributes:
+        efforts: the levels of search; 0 is plain coding.
+    """
+
     efforts: Sequence[int]
 
     def searching(self, encoding: Encoding, effort: int, progress: Progress) -> Encoding:
         """Return an encoding that searches at every rate.
 
         Args:
-            encoding: of the picture, as the codec's encoding() gave it.
+            encoding: of the picture, from the codec's encoding().
             effort: one of `efforts`, not 0.
-            progress: is called during each search.
+            progress: called during each search.
         """
         ...
 
 
 @runtime_checkable
 class Progressive(Protocol):
-    """A codec whose streams have parts, so that a prefix is a coarser picture."""
+    """A codec whose streams have parts: a prefix of a stream is a coarser picture."""
 
     def read_prefix(
         self, payload: bytes, missing: int, width: int, height: int, rate: int, parts: int
@@ -253,23 +279,32 @@ class Progressive(Protocol):
             parts: how many, from 1 on.
 
         Raises:
-            TruncatedError: If so many parts are not there.
+            TruncatedError: If fewer parts are there.
         """
         ...
 
 
 @runtime_checkable
 class Resilient(Protocol):
-    """A codec with damage-resilient streams: what is damaged leaves the rest readable."""
+    """A codec with damage-resilient streams: damage to a part leaves the others readable."""
 
     def resilient_encoding(self, pixels: Pixels) -> Encoding:
-        """Begin to code a picture, uint8 [H, W, 3], so that damage can be concealed."""
+        """Begin to code a picture so that damage can be concealed.
+
+        Args:
+            pixels: uint8 [H, W, 3].
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Concealed:
-    """A picture of which a part was made up: its latents, and a sentence that says which part."""
+    """A picture of which a part was made up.
+
+    Attributes:
+        latents: of the picture.
+        warning: a sentence that says which part was made up.
+    """
 
     latents: Latents
     warning: str
@@ -277,15 +312,19 @@ class Concealed:
 
 @runtime_checkable
 class Concealing(Protocol):
-    """A codec that can make up what is lost of a damaged stream."""
+    """A codec that can make up lost parts of a damaged stream."""
 
     @classmethod
     def can_conceal(cls, payload: bytes) -> bool:
-        """Return whether read_damaged() takes image parts that start like this one."""
+        """Return whether read_damaged() takes such image parts.
+
+        Args:
+            payload: an image part, perhaps damaged.
+        """
         ...
 
     def read_damaged(self, payload: bytes, width: int, height: int, rate: int) -> Concealed:
-        """Return latents of a damaged image part.
+        """Return latents of a damaged image part; for the arguments see Codec.parse().
 
         Raises:
             BitstreamError: If too much is lost.
@@ -299,5 +338,11 @@ class UserWeights(Protocol):
 
     @classmethod
     def describe_needed(cls, payload: bytes, rate: int, model_hash: bytes) -> str:
-        """Return what a file needs, from its image part, rate and model hash."""
+        """Return a sentence that says which weights a file needs.
+
+        Args:
+            payload: its image part.
+            rate: 0..252.
+            model_hash: in its header.
+        """
         ...

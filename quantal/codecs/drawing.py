@@ -1,4 +1,4 @@
-"""Pixels to planes and planes to pixels, window by window: what the codecs' transforms share."""
+"""Pixels to planes and planes to pixels, window by window, for the transforms of all codecs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["draw", "draw_unrounded", "plane_of"]
 
 
 def plane_of(pixels: Pixels, multiple: int) -> Tensor:
-    """Return pixels uint8 [H, W, 3] as [1, 3, H', W'], their edge repeated to whole multiples."""
+    """Return pixels uint8 [H, W, 3] as [1, 3, H', W'], padded to whole multiples by their edge."""
     height, width = pixels.shape[:2]
     edges = ((0, -height % multiple), (0, -width % multiple), (0, 0))
     padded = np.pad(pixels, edges, mode="edge") if edges[0][1] or edges[1][1] else pixels
@@ -77,6 +77,6 @@ def draw_unrounded(
     stride: int,
     beside: Sequence[Tensor] = (),
 ) -> UnroundedPixels:
-    """Draw a picture as draw() does, before rounding: float32 [H, W, 3] in 0..255."""
+    """Draw a picture as draw() does, without rounding: float32 [H, W, 3] in 0..255."""
     parts = (network, latents, size, core, halo, stride, beside)
     return _draw(*parts, lambda drawn: drawn).numpy()

@@ -1,4 +1,4 @@
-"""How a family of codecs declares itself: everything about it in one place, nothing loaded."""
+"""Declarations of families of codecs: everything about a family in one place, nothing loaded."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class CodecEntry:
     """One codec of a family.
 
     Attributes:
-        name: what stands in files: 1 to 23 characters of a-z, 0-9, "-", "_" and ".".
+        name: is written to files: 1 to 23 characters of a-z, 0-9, "-", "_" and ".".
         description: a sentence.
-        weights: where its weights lie, a safetensors file; None if users always name their own.
+        weights: path of its weights; None if users always name their own.
         media: what it codes.
     """
 
@@ -51,6 +51,6 @@ class Family:
 
 
 def resolve(target: str) -> Any:
-    """Import what "module:attribute" names."""
+    """Return the object that "module:attribute" names; imports the module."""
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)

@@ -1,4 +1,4 @@
-"""What is said of a codec without loading it."""
+"""What is known of a codec without loading it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["Card", "CodecInfo"]
 
 @dataclass(frozen=True)
 class Card:
-    """What a weights file says of itself.
+    """The summary of a model in its weights file.
 
     Attributes:
-        parameters: numbers that were trained.
+        parameters: how many numbers were trained.
         encode_kmac_per_pixel: thousand multiplications per pixel to encode.
-        decode_kmac_per_pixel: the same to decode.
+        decode_kmac_per_pixel: thousand multiplications per pixel to decode.
         training_data: what it was trained on.
         training_steps: for how many steps.
     """
@@ -41,10 +41,18 @@ class Card:
 
 @dataclass(frozen=True)
 class CodecInfo:
-    """What `quantal codecs` says of a codec; the numbers are those of its Card.
+    """What `quantal codecs` prints of a codec; the figures are those of its Card.
 
     Attributes:
+        name: of the codec.
+        media: what it codes.
+        description: a sentence.
+        parameters: see Card.
+        encode_kmac_per_pixel: see Card.
+        decode_kmac_per_pixel: see Card.
         weights: whether its weights are here.
+        training_data: see Card.
+        training_steps: see Card.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What the networks of every family return in training."""
+"""Results of the networks of every family in training."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["TrainingOutput"]
 
 @dataclass(frozen=True)
 class TrainingOutput:
-    """What one training step sees.
+    """Result of a network in training.
 
     Attributes:
         pixels: the reconstruction [B, 3, H, W], in 0..1 but not clipped.
-        bits: what each tensor costs, by its name, [B] each; empty where the rate is given, not
+        bits: bits of each coded tensor by its name, [B] each; empty where the rate is given, not
             estimated.
         losses: further losses by name, [B] each.
         indices: the codebook indices of each tensor, int64, -1 where nothing is coded; for codecs

@@ -1,8 +1,8 @@
-"""Which codecs there are, and loading them.
+"""The registry of codecs: finds them by name and loads them.
 
-Families are found, not listed: those of this package are the folders beside this file that declare
-FAMILIES or FAMILY; those of other packages are entry points of the group `quantal.codecs`, or are
-registered by a running process. Listing them loads no torch.
+Families of this package are the folders beside this file whose module has a Family; those of other
+packages are entry points of the group `quantal.codecs`, or are registered by the running process.
+Listing them loads no torch.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = [
 
 DEFAULT_CODEC = "context-m"
 _GROUP = "quantal.codecs"
-#: A folder that is looked into first: weights trained at home, tried from the command line.
+#: Names a folder of weights that is searched first, such as those of one's own training.
 _FOLDER_VARIABLE = "QUANTAL_WEIGHTS"
 #: Modules, separated by commas, that are imported because they register codecs; processes that
 #: this one starts import them too.
@@ -60,7 +60,7 @@ _KEPT = 16
 
 
 def _own_families() -> Iterator[Family]:
-    """Those of the folders beside this file."""
+    """Yield the families of the folders beside this file."""
     package = importlib.import_module("quantal.codecs")
     for module in pkgutil.iter_modules(package.__path__):
         if module.ispkg:
@@ -71,13 +71,13 @@ def _own_families() -> Iterator[Family]:
 
 
 def _installed_families() -> Iterator[Family]:
-    """Those of other packages; a broken one is left out with a warning."""
+    """Yield the families of other packages; a broken one is left out with a warning."""
     for point in entry_points(group=_GROUP):
         try:
             found = point.load()
             if not isinstance(found, Family):
                 raise TypeError(f"{point.value} is no Family")
-        except Exception as error:  # another package's fault must not take our codecs with it
+        except Exception as error:  # another package's error must not disable other codecs
             message = f"the codec {point.name!r} of another package is left out: {error}"
             warnings.warn(message, QuantalWarning, stacklevel=4)
             continue
@@ -93,13 +93,13 @@ def _import_plugin(name: str) -> None:
     if spec is None or spec.loader is None:
         raise ImportError(f"{name} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    # Known by its name, so that what it defines can be pickled.
+    # Importable by name, so that its classes and functions can be pickled.
     sys.modules.setdefault(spec.name, module)
     spec.loader.exec_module(module)
 
 
 class _Catalogue:
-    """All families, collected once, and codecs that this process registered."""
+    """All families, collected once, and the codecs that this process registered."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -109,7 +109,7 @@ class _Catalogue:
         self.instances: dict[str, Codec] = {}
 
     def families(self) -> dict[str, Family]:
-        """Families by name; those registered here last."""
+        """Return families by name; registered ones come last."""
         with self._lock:
             if self._families is None:
                 found: dict[str, Family] = {}
@@ -122,14 +122,14 @@ class _Catalogue:
     def _import_plugins(self) -> None:
         for name in filter(None, os.environ.get(PLUGINS_VARIABLE, "").split(",")):
             if name not in self._plugins:
-                self._plugins.add(name)  # before, or a plugin that lists codecs would come again
+                self._plugins.add(name)  # before the import: a plugin may list codecs
                 try:
                     _import_plugin(name)
                 except Exception as error:
                     raise ModelError(f"the plugin {name!r} can't be imported: {error}") from error
 
     def entries(self) -> dict[str, tuple[CodecEntry, Family]]:
-        """Codecs by name, with their families."""
+        """Return codecs by name, with their families."""
         found: dict[str, tuple[CodecEntry, Family]] = {}
         for family in self.families().values():
             for entry in family.codecs:
@@ -137,7 +137,7 @@ class _Catalogue:
         return found
 
     def add(self, family: Family) -> None:
-        """Register a family, in place of one of the same name that was registered before."""
+        """Register a family; it replaces one of the same name that was registered before."""
         with self._lock:
             others = [f for f in self.families().values() if f.name not in self._registered]
             taken = {entry.name for other in others for entry in other.codecs}
@@ -153,18 +153,17 @@ _CATALOGUE = _Catalogue()
 
 
 def register(codec: Codec | Family) -> None:
-    """Make a codec known in this process: `compress`, `decompress`, `load` and evaluation find it.
+    """Register a codec in this process: `compress`, `decompress`, `load` and evaluation find it.
 
-    The same name may be registered again, which replaces the codec. Other processes that this one
-    starts know it only from a module named by `--plugin` or the environment variable
-    QUANTAL_PLUGINS, which registers it when it is imported.
+    Registering a name again replaces the codec. Worker processes import modules that register
+    codecs if these are named by `--plugin` or the environment variable QUANTAL_PLUGINS.
 
     Args:
-        codec: a codec, or a family whose codecs are loaded when they are asked for.
+        codec: a codec, or a family whose codecs are loaded on demand.
 
     Raises:
         ArgumentError: If a codec of this name ships with Quantal or another package, or the name
-            can't stand in files.
+            can't be written to files.
     """
     from quantal import container
 
@@ -186,7 +185,11 @@ def families() -> tuple[Family, ...]:
 
 
 def family_of(name: str) -> Family:
-    """Return the family that a name of a family or of a codec belongs to; ModelError if none."""
+    """Return the family of a codec, or the family of this name.
+
+    Raises:
+        ModelError: If there is neither.
+    """
     families = _CATALOGUE.families()
     if name in families:
         return families[name]
@@ -201,7 +204,7 @@ def family_of(name: str) -> Family:
 
 
 def _own_folder() -> Path | None:
-    """The folder of weights that the user named."""
+    """Return the folder of weights that the user named, if any."""
     folder = os.environ.get(_FOLDER_VARIABLE)
     if folder and not Path(folder).is_dir():
         raise ModelError(
@@ -211,7 +214,7 @@ def _own_folder() -> Path | None:
 
 
 def _weights(entry: CodecEntry) -> Path | None:
-    """Where a codec's weights lie: in the folder that the user named, else where they ship."""
+    """Return the path of a codec's weights: in the user's folder, else where they ship."""
     if entry.weights is None:
         return None
     folder = _own_folder()
@@ -220,7 +223,7 @@ def _weights(entry: CodecEntry) -> Path | None:
 
 
 def _versions(entry: CodecEntry) -> dict[str, CodecEntry]:
-    """What a codec was before, by name: `NAME@1` has the weights NAME@1.safetensors, if there."""
+    """Return superseded weights of a codec by name: `NAME@1` for NAME@1.safetensors, if there."""
     if entry.weights is None:
         return {}
     files = {
@@ -238,7 +241,7 @@ def _versions(entry: CodecEntry) -> dict[str, CodecEntry]:
 
 
 def _find(name: str) -> tuple[CodecEntry, Family]:
-    """The entry and the family of a name that `load` takes."""
+    """Return the entry and the family of a name that `load` takes."""
     entries = _CATALOGUE.entries()
     if name in entries:
         return entries[name]
@@ -255,7 +258,7 @@ def _find(name: str) -> tuple[CodecEntry, Family]:
 
 
 def names() -> tuple[str, ...]:
-    """Return what `load` can be asked for."""
+    """Return all names that `load` takes."""
     entries = _CATALOGUE.entries()
     versions = [name for entry, _ in entries.values() for name in _versions(entry)]
     aliases = [name for family in _CATALOGUE.families().values() for name in family.aliases]
@@ -263,7 +266,7 @@ def names() -> tuple[str, ...]:
 
 
 def available() -> tuple[CodecInfo, ...]:
-    """Return what is known of every codec that has weights; loads no torch and no weights."""
+    """Return what is known of every codec that has weights; loads neither torch nor weights."""
     infos = []
     for entry, _ in _CATALOGUE.entries().values():
         here = entry.name in _CATALOGUE.instances
@@ -285,7 +288,7 @@ def available() -> tuple[CodecInfo, ...]:
 
 
 def codec_class(name: str) -> type:
-    """Return the class of a codec that is not loaded, `object` if only loading can tell.
+    """Return the class of a codec without loading it; `object` if its family names a function.
 
     Raises:
         ModelError: If there is no such codec.
@@ -297,7 +300,7 @@ def codec_class(name: str) -> type:
 
 
 def device_name(name: str) -> str:
-    """Return what torch calls the device "auto", "cpu" or "cuda" here.
+    """Return the torch device of "auto", "cpu" or "cuda" on this machine.
 
     Raises:
         ArgumentError: If there is no such device.
@@ -313,7 +316,10 @@ def device_name(name: str) -> str:
 
 
 class _Loaded:
-    """Codecs that are kept, the latest used last; each is built once, however many ask at once."""
+    """A cache of loaded codecs, least recently used out first.
+
+    Each codec is built once, even if several threads ask at the same time.
+    """
 
     def __init__(self, most: int) -> None:
         self._most, self._lock = most, threading.Lock()
@@ -346,17 +352,17 @@ _LOADED = _Loaded(_KEPT)
 def load(
     name: str = DEFAULT_CODEC, device: str = "auto", weights: str | Path | None = None
 ) -> Codec:
-    """Return a codec with its weights loaded; the same object when asked again.
+    """Return a codec with its weights loaded; the same object for the same arguments.
 
     Args:
         name: of the codec; see available().
-        device: "auto" takes a GPU if there is one; or "cpu", "cuda".
-        weights: a file other than the one that ships. A model of CompressAI's zoo, which ships
-            none, is `compressai/ARCHITECTURE`, or just `compressai`, and the file.
+        device: "auto" (a GPU if there is one), "cpu" or "cuda".
+        weights: a file in place of the one that ships. A model of CompressAI's zoo, which ships
+            none, needs a file; its name is `compressai/ARCHITECTURE`, or just `compressai`.
 
     Raises:
-        ModelError: For an unknown codec, and for missing or damaged weights.
-        ArgumentError: For an unknown device.
+        ModelError: If the codec is unknown, or its weights are missing or damaged.
+        ArgumentError: If the device is unknown.
     """
     if name in _CATALOGUE.instances:
         return _CATALOGUE.instances[name]
@@ -374,7 +380,7 @@ def load(
             )
             raise ModelError(lack, code="weights")
         path = found
-    # The time of writing is part of the key: weights written anew are loaded anew.
+    # The modification time is part of the key: rewritten weights are loaded again.
     key = (name, device_name(device), path, path.stat().st_mtime_ns)
     return _LOADED.get(key, lambda: _build(name, family, path, key[1]))
 
@@ -384,7 +390,7 @@ def _build(name: str, family: Family, path: Path, device: str) -> Codec:
 
     # Files name the codec, not the version of its weights.
     in_files = name.partition("@")[0]
-    # The codec is kept: whoever asks next may want gradients.
+    # The codec is cached: the next caller may need gradients.
     with torch.inference_mode(False):
         return resolve(family.codec)(in_files, path, torch.device(device))  # type: ignore[no-any-return]
 
@@ -395,13 +401,13 @@ def _stored_hash(path: Path, _modified: int) -> str:
 
 
 def load_version(name: str, model_hash: bytes, device: str) -> Codec:
-    """Return a codec with the weights of a hash, if they are here; else with today's.
+    """Return a codec with the weights of a hash if they are here, else with its present ones.
 
-    Hashes stand in the files' headers, so just one network is built.
+    Weights files state their hash in their header, so only one network is built.
 
     Args:
-        name: what stands in a coded file.
-        model_hash: what stands beside it.
+        name: of the codec, in a coded file.
+        model_hash: in the same file.
         device: see load().
     """
     if name in _CATALOGUE.instances:

@@ -1,4 +1,4 @@
-"""Sizes of networks as dataclasses that recipes and weights files can say."""
+"""Sizes of networks as dataclasses that recipes and weights files can hold."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ Own = TypeVar("Own", bound="Sizes")
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a network's config inherits."""
+    """The base of all networks' configs."""
 
     def to_dict(self) -> dict[str, object]:
+        """Return the sizes by name."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls: type[Own], values: Mapping[str, Any]) -> Own:
-        """The reverse of to_dict, and what recipes say; raises TypeError for anything else."""
+        """Return sizes from to_dict() or a recipe; TypeError for anything else."""
         if not isinstance(values, Mapping):
             raise TypeError(f"sizes are {values!r:.80}, expected names with numbers")
         sizes: dict[str, Any] = {

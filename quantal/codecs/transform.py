@@ -1,4 +1,4 @@
-"""A codec of two transforms and a frozen entropy model: what most learned codecs are."""
+"""A codec of two transforms and a frozen entropy model, as most learned codecs are."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ __all__ = ["QUARTERS", "ProgressiveTransformCodec", "TransformCodec", "Transform
 
 #: A rate of a file counts quarters of a position on the rate axis.
 QUARTERS = 4
-#: A picture of up to so many pixels a side goes through transforms in one piece, where they don't
-#: say how far they reach.
+#: A picture of up to this many pixels a side goes through transforms without `reach` in one piece.
 _WHOLE = 1 << 17
 
 
 class TransformEncoding:
-    """One picture being coded: its latents serve every rate.
+    """One picture being coded; its latents serve every rate.
 
     Args:
-        codec: which codes it.
+        codec: the codec.
         pixels: uint8 [H, W, 3].
         y: its latents, float32 [M, h, w].
     """
@@ -44,21 +43,22 @@ class TransformEncoding:
 
 
 class TransformCodec(Codec):
-    """A codec around any transforms and any of our entropy models.
+    """A codec of any transforms and any of Quantal's entropy models.
 
     A transform may have attributes `reach` and `alignment`, in pixels: how far a result depends on
-    its surroundings, and where a window may begin. Then large pictures go through it window by
-    window; without, in one piece.
+    its surroundings, and where a window may begin. Large pictures then go through it window by
+    window; without these attributes, in one piece.
 
     Args:
-        name: what stands in files, 1 to 23 characters of a-z, 0-9, "-", "_" and ".".
+        name: is written to files, 1 to 23 characters of a-z, 0-9, "-", "_" and ".".
         analysis: pixels [B, 3, H, W] in 0..1, H and W multiples of `stride`, to latents
             [B, M, H / stride, W / stride].
         synthesis: the reverse; need not clip.
         entropy: the frozen entropy model of M channels.
         stride: pixels per latent along each axis.
         device: where the transforms are.
-        model_hash: 4 bytes for what decides how bits are read; default: computed.
+        model_hash: 4 bytes that identify everything that decides how bits are read; default:
+            computed.
     """
 
     #: A window's core, in latents: 2.4 megapixels at a stride of 16 keep networks below a gigabyte.
@@ -86,7 +86,7 @@ class TransformCodec(Codec):
     # -- pixels and latents ----------------------------------------------------------------------
 
     def _window(self, transform: object) -> tuple[int, int]:
-        """Core and halo, in pixels, with which a transform runs over a large picture."""
+        """Return core and halo, in pixels, of a transform's windows on a large picture."""
         reach = getattr(transform, "reach", None)
         if reach is None:
             return round_up(_WHOLE, self.stride), 0
@@ -94,7 +94,14 @@ class TransformCodec(Codec):
         return round_up(self.core * self.stride, unit), round_up(int(reach), unit)
 
     def analyse(self, pixels: Pixels) -> FloatArray:
-        """Return the latents of pixels uint8 [H, W, 3]: float32 [M, h, w], on the CPU."""
+        """Return the latents of a picture.
+
+        Args:
+            pixels: uint8 [H, W, 3].
+
+        Returns:
+            float32 [M, h, w], on the CPU.
+        """
         core, halo = self._window(self._analysis)
 
         def network(part: Tensor) -> Tensor:
@@ -135,14 +142,18 @@ class TransformCodec(Codec):
         z: IntArray | None = None,
         rounding: Rounding = round_nearest,
     ) -> bytes:
-        """Return the image part of latents float32 [M, h, w] at a rate 0..252.
+        """Return the image part of latents.
 
-        For `z` and `rounding` see FrozenModel.encode().
+        Args:
+            y: float32 [M, h, w].
+            rate: 0..252.
+            z: see FrozenModel.encode().
+            rounding: see FrozenModel.encode().
         """
         return self.entropy.encode(y, rate / QUARTERS, z=z, rounding=rounding)
 
     def estimate_bits(self, y: FloatArray, rate: int) -> float:
-        """Return the bits that encode() would spend, by the tables; right to a few bytes."""
+        """Return the bits that encode() would spend, by the tables, to within a few bytes."""
         return self.entropy.estimate_bits(y, rate / QUARTERS)
 
     def _geometry(self, width: int, height: int) -> tuple[int, int]:
@@ -155,11 +166,11 @@ class TransformCodec(Codec):
         )
 
     def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
-        """Return z int32 [N, h', w'] and what is coded of y, in coding order."""
+        """Return the symbols: z int32 [N, h', w'], then those of y, in coding order."""
         return _tensors(self._decoded(payload, width, height, rate).symbols)
 
     def read(self, payload: bytes, width: int, height: int, rate: int) -> Latents:
-        # At once: reading has found already what dequantising needs.
+        # In one go: reading computes what dequantising needs.
         return self._latents(self._decoded(payload, width, height, rate), width, height, rate)
 
     def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
@@ -168,7 +179,7 @@ class TransformCodec(Codec):
         return self._latents(decoded, width, height, rate)
 
     def _latents(self, decoded: Decoded, width: int, height: int, rate: int) -> Latents:
-        # Tensors made of arrays belong to no inference mode: a model may be trained on them.
+        # Tensors made from arrays are not inference tensors: models may be trained on them.
         return Latents(
             codec=self.name,
             width=width,
@@ -187,7 +198,7 @@ class ProgressiveTransformCodec(TransformCodec):
     def read_prefix(
         self, payload: bytes, missing: int, width: int, height: int, rate: int, parts: int
     ) -> Latents:
-        """Return the latents of the first parts; the first is z, the others are the steps."""
+        """Return latents of the first parts: z, then the steps of y; see contract.Progressive."""
         decoded = self.entropy.decode_prefix(
             payload,
             missing,

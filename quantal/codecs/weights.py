@@ -1,8 +1,8 @@
-"""One weights file: named arrays with a layout, hashes and a card, as safetensors.
+"""Weights files: named arrays with a layout, hashes and a card, as safetensors.
 
 Floating-point networks are float16. Everything that decides how bits are read is integers; their
-hash stands in every coded file. A hash of the floats only serves to notice damage. What the arrays
-mean is each family's business. No torch is needed here.
+hash is in every coded file. A hash of the floats serves to detect damage. Each family defines what
+the arrays mean. No torch is needed here.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ Array = npt.NDArray[Any]
 
 #: Prefix of the names of networks' tensors.
 NET = "net."
-#: No header of a weights file is longer.
+#: The longest header of a weights file, in bytes.
 _HEADER_LIMIT = 1 << 24
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A weights file that was read, its hashes not yet checked.
+    """A weights file that was read; its hashes are not yet checked.
 
     Attributes:
-        path: where it lies.
-        layout: what the names and shapes of its arrays mean.
+        path: of the file.
+        layout: names the meaning of its arrays.
         arrays: by name.
         metadata: texts by name.
     """
@@ -66,10 +66,16 @@ class WeightsFile:
         return model_sizes(self.metadata["model"])
 
     def check(self, integers: Mapping[str, Array]) -> bytes:
-        """Return the hash of the integers that decide how bits are read.
+        """Check the hashes.
+
+        Args:
+            integers: everything that decides how bits are read.
+
+        Returns:
+            The hash of the integers.
 
         Raises:
-            ModelError: If they or the floats don't have the hashes that the file states.
+            ModelError: If integers or floats don't have the hashes that the file states.
         """
         floats = {
             name: value
@@ -108,7 +114,7 @@ def digest(layout: str, arrays: Mapping[str, Array]) -> bytes:
 
 
 def renamed(names: Sequence[str], words: Mapping[str, str]) -> dict[str, str]:
-    """Return what names of tensors become, where whole words between dots are replaced.
+    """Return new names of tensors, with whole words between dots replaced.
 
     Layers may be renamed in code; the names in files of a layout stay.
 
@@ -128,8 +134,8 @@ def write_weights(
     """Write a weights file, whole or not at all.
 
     Args:
-        path: where to.
-        layout: what names and shapes mean.
+        path: of the file.
+        layout: names the meaning of the arrays.
         floats: float16 arrays by name; names start with "net.".
         integers: everything that decides how bits are read, by name.
         texts: further metadata, such as "model" and "card".
@@ -153,14 +159,18 @@ def write_weights(
 
 
 def read_weights(path: Path, layouts: Sequence[str]) -> WeightsFile:
-    """Read a weights file of one of some layouts.
+    """Read a weights file.
+
+    Args:
+        path: of the file.
+        layouts: those that are accepted.
 
     Raises:
         ModelError: If it is missing, damaged or of another layout.
     """
     try:
         with safe_open(path, framework="np") as file:
-            # Copies: the file itself may be written anew while a codec lives.
+            # Copies: the file may be rewritten while a codec is in use.
             arrays = {name: file.get_tensor(name).copy() for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
@@ -179,7 +189,7 @@ def read_weights(path: Path, layouts: Sequence[str]) -> WeightsFile:
 
 @contextlib.contextmanager
 def sound_weights(file: WeightsFile) -> Iterator[None]:
-    """Turn whatever arrays of a wrong kind raise into a ModelError that names the file."""
+    """Turn errors that arrays of a wrong kind cause into a ModelError that names the file."""
     try:
         yield
     except (KeyError, TypeError, ValueError, RuntimeError, ModelError) as error:
@@ -201,7 +211,11 @@ def read_header(path: Path) -> dict[str, str]:
 
 
 def find_weights(path: str | Path) -> Path:
-    """Return the path of a weights file that a user named; ModelError if it isn't there."""
+    """Return the path of a weights file that a user named.
+
+    Raises:
+        ModelError: If there is no such file.
+    """
     found = Path(path).expanduser()
     if not found.is_file():
         raise ModelError(f"{found} is no file of weights; name a file that is there")

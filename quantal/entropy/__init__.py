@@ -1,6 +1,6 @@
 """Latents to bytes and back: entropy models, quantisers, tables, integer networks, the coder.
 
-Names are looked up when they are first used: coding needs no torch, training no arithmetic coder.
+Names are looked up on first use: coding needs no torch, training no arithmetic coder.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The arithmetic coder: symbols and table indices to bytes, and back.
 
-constriction's asymmetric numeral system (Duda 2013; Bamler 2022) behind two classes. Elements are
-grouped by table, so that each table is one call into compiled code; an int32 that no slot holds
-is escaped. The stack that ANS is lies hidden: what is put first is taken first.
+Two classes around constriction's asymmetric numeral system (Duda 2013; Bamler 2022). Elements are
+grouped by table, so that each table is one call into compiled code; an int32 that has no slot in
+its table is escaped. ANS is a stack; the classes hide it: what is put first is taken first.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ T = TypeVar("T")
 IntArray = npt.NDArray[np.int32]
 IndexArray = npt.NDArray[np.uint8]
 
-#: An escaped symbol's distance from its table needs 0 to 33 bits; the count comes first.
+#: The distance of an escaped symbol from its table has 0 to 33 bits; their number is coded first.
 _CLASSES = 34
-#: Raw bits go in runs of at most this many: a uniform model holds at most 2^24 values.
+#: Raw bits are coded in runs of at most this many: a uniform model holds at most 2^24 values.
 _RAW_BITS = 16
 #: The state that the coder starts from, and ends at if everything was taken: 25 bits that every
 #: stream must come back to. Coding only ever raises the state, so a smaller one has read too far;
-#: from 2^24 on no symbol is free. Costs next to nothing: from 0, the first symbols cost as much.
+#: from 2^24 on no symbol is free. It costs almost nothing: from 0, the first symbols cost as much.
 _START = 0x0151544C
 _NOTHING = _START.to_bytes(4, "little")
 
 
 def _escape_values(slot: npt.NDArray[np.int64], escape: int) -> npt.NDArray[np.int64]:
-    """Slots outside 0..escape-1 to 0, 1, 2, ...: odd below the table, even above it."""
+    """Map slots outside 0..escape-1 to 0, 1, 2, ...: even above the table, odd below it."""
     below = slot < 0
     distance = np.where(below, -slot - 1, slot - escape)
     values: npt.NDArray[np.int64] = 2 * distance + below
@@ -48,19 +48,19 @@ def _escape_values(slot: npt.NDArray[np.int64], escape: int) -> npt.NDArray[np.i
 
 
 def _classes(values: npt.NDArray[np.int64]) -> IntArray:
-    """Bits that each value needs: 0 for 0, else floor(log2) + 1; exact, by comparison."""
+    """Return the bits that each value needs: 0 for 0, else floor(log2) + 1; by exact comparison."""
     bounds = np.int64(1) << np.arange(_CLASSES, dtype=np.int64)
     return np.searchsorted(bounds, values, side="right").astype(np.int32)
 
 
 def _escape_bits(slot: npt.NDArray[np.int64], escape: int) -> float:
-    """Bits that escaped slots cost beyond their escape symbol."""
+    """Return the bits that escaped slots cost beyond their escape symbol."""
     classes = _classes(_escape_values(slot, escape))
     return float(len(classes) * np.log2(_CLASSES) + np.maximum(classes - 1, 0).sum())
 
 
 def _raw_runs(bits: int) -> list[tuple[int, int]]:
-    """(shift, width) of the runs in which the low `bits` bits of a value are coded."""
+    """Return (shift, width) of the runs in which the low `bits` bits of a value are coded."""
     return [(low, min(_RAW_BITS, bits - low)) for low in range(0, bits, _RAW_BITS)]
 
 
@@ -89,7 +89,7 @@ def _models(tables: TableSet) -> _Models:
 
 
 def _check_index(index: IndexArray, tables: TableSet) -> npt.NDArray[np.int64]:
-    """Elements of each table [T]; raises ArgumentError for indices that no table has."""
+    """Return how many elements each table has [T]; ArgumentError for an index without a table."""
     if index.dtype != np.uint8 or index.ndim != 1:
         raise ArgumentError(f"table indices must be uint8 [n], not {index.dtype} {index.shape}")
     counts = np.bincount(index, minlength=len(tables))
@@ -99,7 +99,7 @@ def _check_index(index: IndexArray, tables: TableSet) -> npt.NDArray[np.int64]:
 
 
 def _groups(index: IndexArray, tables: TableSet) -> list[tuple[int, int, int]]:
-    """(table, start, end) of every table that has elements to code, in table order."""
+    """Return (table, start, end) of every table that has elements to code, in table order."""
     counts = _check_index(index, tables)
     counts[tables.certain] = 0
     ends = np.cumsum(counts)
@@ -107,7 +107,7 @@ def _groups(index: IndexArray, tables: TableSet) -> list[tuple[int, int, int]]:
 
 
 def _positions(index: IndexArray, tables: TableSet) -> npt.NDArray[np.int64]:
-    """Where the elements to code lie: in table order, within a table in their own order."""
+    """Return where the elements to code are: in table order, within a table in their own order."""
     # A stable sort of uint8 is a radix sort: this is what makes grouping cheap.
     if not tables.certain.any():
         return np.argsort(index, kind="stable")
@@ -115,12 +115,12 @@ def _positions(index: IndexArray, tables: TableSet) -> npt.NDArray[np.int64]:
     return places.take(np.argsort(index.take(places), kind="stable"))
 
 
-#: From so many elements on a helper thread saves more than starting it costs.
+#: From this many elements on a helper thread saves more time than it takes to start.
 _WORTH_A_THREAD = 1 << 14
 
 
 class _Here(Executor):
-    """Does at once, in this thread, what it is given."""
+    """Run work at once, in this thread."""
 
     def submit(self, work: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         future: Future[T] = Future()
@@ -129,12 +129,12 @@ class _Here(Executor):
 
 
 def _helper(elements: int) -> Executor:
-    """What works beside this thread on so many elements."""
+    """Return the executor that works beside this thread on so many elements."""
     return ThreadPoolExecutor(1) if elements >= _WORTH_A_THREAD else _Here()
 
 
 def _gather(symbols: IntArray, positions: npt.NDArray[np.int64], helper: Executor) -> IntArray:
-    """symbols[positions], one half of it by a helper thread: the cost is waiting for memory."""
+    """Return symbols[positions], one half of it by a helper thread: memory latency dominates."""
     result = np.empty(len(positions), np.int32)
     middle = len(positions) // 2
     halves = [(positions[part], result[part]) for part in (slice(middle), slice(middle, None))]
@@ -146,7 +146,7 @@ def _gather(symbols: IntArray, positions: npt.NDArray[np.int64], helper: Executo
 
 @dataclass(frozen=True)
 class _Batch:
-    """What one put() left to code: slots in table order, and the escaped values among them."""
+    """What one put() leaves to code: slots in table order, and the escaped values among them."""
 
     tables: TableSet
     groups: list[tuple[int, int, int]]
@@ -155,7 +155,7 @@ class _Batch:
 
 
 class Encoder:
-    """Collects symbols, then writes them all.
+    """Collect symbols, then write them all.
 
     >>> import numpy as np
     >>> from quantal.entropy import Decoder, Encoder, TableSet, freeze
@@ -173,9 +173,16 @@ class Encoder:
         self._batches: list[_Batch] = []
 
     def put(self, symbols: IntArray, index: IndexArray, tables: TableSet) -> None:
-        """Add symbols int32 [n], each under the table that index uint8 [n] names.
+        """Add symbols.
 
-        Raises ArgumentError for wrong types, and where a certain table's symbol is another.
+        Args:
+            symbols: int32 [n].
+            index: uint8 [n], the table of each symbol.
+            tables: what `index` points into.
+
+        Raises:
+            ArgumentError: If types or shapes are wrong, or a symbol differs from the one that its
+                table is certain of.
         """
         if symbols.dtype != np.int32 or symbols.shape != index.shape:
             raise ArgumentError(
@@ -206,7 +213,7 @@ class Encoder:
         self._batches.append(_Batch(tables, groups, sorted_symbols, values))
 
     def finish(self) -> bytes:
-        """Return the bytes of everything put; the encoder is empty again."""
+        """Return the bytes of everything put, and empty the encoder."""
         coder = _Ans(np.array([_START], np.uint32))
         # A stack returns last what it got first, so everything goes on it backwards.
         for batch in reversed(self._batches):
@@ -249,10 +256,17 @@ def _pop_escapes(coder: Any, count: int) -> npt.NDArray[np.int64]:
 
 
 class Decoder:
-    """Takes symbols from bytes in the order in which they were put.
+    """Take symbols from bytes in the order in which they were put.
 
-    What take() returns is to be trusted only once finish() has passed: an arithmetic coder can
-    tell that a stream was altered only at its end.
+    What take() returns can be trusted only after finish() has passed: an arithmetic coder detects
+    an altered stream at its end.
+
+    Args:
+        data: the bytes.
+        missing: bytes that are not there before `data`; what was put first is still readable.
+
+    Raises:
+        CorruptError: If no Encoder writes such bytes.
     """
 
     def __init__(self, data: bytes, missing: int = 0) -> None:
@@ -264,7 +278,7 @@ class Decoder:
             raise CorruptError("an entropy-coded stream never ends in a zero byte; this one does")
         if data == _NOTHING:
             raise CorruptError("an entropy-coded stream of nothing is empty; this one is not")
-        #: Whether the stream is known not to be whole.
+        #: Whether the stream is known to be incomplete.
         self.cut = missing > 0
         # Whole words are counted from the stream's own start.
         data = data[-missing % 4 :]
@@ -274,12 +288,20 @@ class Decoder:
         self._coder = _Ans(np.frombuffer(padded, dtype="<u4").astype(np.uint32))
 
     def take(self, index: IndexArray, tables: TableSet) -> IntArray:
-        """Return the symbols int32 [n] of the elements whose tables index uint8 [n] names.
+        """Return the next symbols.
 
-        Raises TruncatedError if the stream holds fewer.
+        Args:
+            index: uint8 [n], the table of each symbol.
+            tables: what `index` points into.
+
+        Returns:
+            int32 [n].
+
+        Raises:
+            TruncatedError: If the stream holds fewer.
         """
         groups = _groups(index, tables)
-        # Where the symbols belong is found by a helper thread while this one decodes them.
+        # A helper thread finds where the symbols belong while this one decodes them.
         with _helper(len(index)) as helper:
             finding = helper.submit(_positions, index, tables)
             slots = self._decode(groups, tables)
@@ -293,7 +315,7 @@ class Decoder:
         return symbols
 
     def _decode(self, groups: list[tuple[int, int, int]], tables: TableSet) -> IntArray:
-        """The symbols of all groups, one after the other."""
+        """Return the symbols of all groups, one after the other."""
         models = _models(tables)
         slots = np.empty(groups[-1][2] if groups else 0, np.int32)
         outside: list[npt.NDArray[np.int64]] = []
@@ -332,7 +354,11 @@ class Decoder:
         slots[places] = symbols
 
     def finish(self) -> None:
-        """Raises CorruptError unless exactly everything has been taken, and nothing altered."""
+        """Check that exactly everything was taken, and nothing was altered.
+
+        Raises:
+            CorruptError: If not.
+        """
         if self._coder.pos() != (0, _START):
             raise CorruptError(
                 "an entropy-coded stream does not end where its symbols end: it was cut, altered, "
@@ -341,14 +367,18 @@ class Decoder:
 
 
 def encode(symbols: IntArray, index: IndexArray, tables: TableSet) -> bytes:
-    """Symbols int32 [n] under the tables that index uint8 [n] names, to bytes."""
+    """Return the bytes of symbols int32 [n], each under the table that index uint8 [n] names."""
     encoder = Encoder()
     encoder.put(symbols, index, tables)
     return encoder.finish()
 
 
 def decode(data: bytes, index: IndexArray, tables: TableSet) -> IntArray:
-    """The reverse of encode(); raises BitstreamError for a stream that isn't just theirs."""
+    """Return the symbols int32 [n] of encode().
+
+    Raises:
+        BitstreamError: If the stream does not hold exactly these symbols.
+    """
     decoder = Decoder(data)
     symbols = decoder.take(index, tables)
     decoder.finish()
@@ -356,7 +386,7 @@ def decode(data: bytes, index: IndexArray, tables: TableSet) -> IntArray:
 
 
 def estimate_bits(symbols: IntArray, index: IndexArray, tables: TableSet) -> float:
-    """Bits that symbols int32 [n] will cost, without coding them; right to a few bytes."""
+    """Return the bits that symbols int32 [n] will cost, to within a few bytes; codes nothing."""
     total = 0.0
     for table in map(int, np.flatnonzero(_check_index(index, tables))):
         if tables.certain[table]:

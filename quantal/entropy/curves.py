@@ -15,7 +15,14 @@ __all__ = ["RateCurve", "rate_lambda"]
 
 
 def rate_lambda(rate: Tensor) -> Tensor:
-    """Return lambda at positions 0..63 (any shape), log-interpolated over LAMBDA_RANGE."""
+    """Return lambda at positions 0..63 on the rate axis, log-interpolated over LAMBDA_RANGE.
+
+    Args:
+        rate: float, of any shape.
+
+    Returns:
+        float32 of the same shape.
+    """
     low, high = (torch.tensor(v).log() for v in LAMBDA_RANGE)
     return torch.exp(low + (high - low) * rate / (RATE_INDICES - 1))
 
@@ -37,7 +44,7 @@ class RateCurve(nn.Module):
         return cls(torch.linspace(low, high, ANCHORS)[:, None].expand(ANCHORS, channels))
 
     def forward(self, rate: Tensor) -> Tensor:
-        """Map positions [B] in 0..63 to values [B, C]."""
+        """Map positions on the rate axis [B] to values [B, C]."""
         place = rate.float() * ((ANCHORS - 1) / (RATE_INDICES - 1))
         left = place.floor().clamp(0, ANCHORS - 2).long()
         part = (place - left)[:, None]

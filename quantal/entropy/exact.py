@@ -1,11 +1,11 @@
-"""Networks that give the same integers on every machine: they decide how bits are read.
+"""Integer networks: equal on every machine, so they may decide how bits are read.
 
 Weights, activations and sums are integers, held in float64 and multiplied as ordinary matrices. A
-bound on every partial sum is proven when the network is built; below 2^53 float64 holds all of them
-exactly, so order of summation, threads, memory layout, instruction set and library can't matter
+bound on every partial sum is proven when the network is built. Below 2^53 float64 holds all of them
+exactly, so order of summation, threads, memory layout, instruction set and library do not matter
 (after Balle et al., "Integer networks for data compression with latent-variable models", 2019).
 
-Only numpy is needed here. Trainable networks that export to these stand in fixed_point.py.
+Only numpy is needed here. fixed_point.py has the trainable layers that export to these.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ExactLayer:
-    """One integer convolution, then a rescaling by a power of two, then a clamp.
+    """One integer convolution, then a shift by a number of bits, then a clamp.
 
     out = clamp((conv(x) + bias + half) >> shift, low, high), then pixel_shuffle(out, shuffle) if
-    shuffle is more than 1.
+    shuffle is more than 1; half is 2^(shift - 1), or 0 for a shift of 0.
 
     Attributes:
         weight: int [O, I / groups, k, k], k odd.
         bias: int64 [R, O], a row for every rate index, or one row for all.
         shift: bits that sums are shifted down by.
-        low: least output.
+        low: smallest output.
         high: largest output.
         groups: 1, or I for a depthwise convolution.
         shuffle: factor of the pixel shuffle.
@@ -61,12 +61,12 @@ class ExactLayer:
 
     @property
     def inputs(self) -> int:
-        """Channels in."""
+        """Number of input channels."""
         return int(self.weight.shape[1]) * self.groups
 
     @property
     def outputs(self) -> int:
-        """Channels out."""
+        """Number of output channels."""
         return len(self.weight) // self.shuffle**2
 
     @property
@@ -75,7 +75,11 @@ class ExactLayer:
         return max(-self.low, self.high)
 
     def check(self, inputs: int) -> None:
-        """Raise ModelError unless this is a layer of integers that takes so many channels."""
+        """Check that this is a layer of integers that takes so many channels.
+
+        Raises:
+            ModelError: If not.
+        """
         weight, bias = self.weight, self.bias
         integers = weight.dtype.kind == bias.dtype.kind == "i"
         if not integers or weight.ndim != 4 or bias.ndim != 2 or self.groups < 1:
@@ -120,7 +124,12 @@ class ExactLayer:
         return bias[:, :, None]
 
     def apply(self, x: Values, rate_index: int) -> Values:
-        """Map integers float64 [I, h, w] to integers float64 [O, h * shuffle, w * shuffle]."""
+        """Map integers float64 [I, h, w] to integers float64 [O, h * shuffle, w * shuffle].
+
+        Args:
+            x: the input.
+            rate_index: 0..63, chooses the row of the bias.
+        """
         bias = self._scaled_bias[min(rate_index, len(self.bias) - 1)]
         made = self._depthwise(x, bias) if self.groups > 1 else self._dense(x, bias)
         return _shuffled(made, self.shuffle) if self.shuffle > 1 else made
@@ -132,7 +141,7 @@ class ExactLayer:
         np.clip(sums, self.low, self.high, out=sums)
 
     def _dense(self, x: Values, bias: Values) -> Values:
-        """All channels mixed: a matrix product for each tap of the kernel, some columns at once."""
+        """Apply an ordinary convolution: one matrix product per tap, some columns at a time."""
         kernel, (_, height, width) = self.weight.shape[-1], x.shape
         planes = [x]
         if kernel > 1:
@@ -150,7 +159,7 @@ class ExactLayer:
         return result.reshape(-1, height, width)
 
     def _depthwise(self, x: Values, bias: Values) -> Values:
-        """Every channel by itself: shifted planes, summed, some channels at once."""
+        """Apply a depthwise convolution: shifted planes, added up, some channels at a time."""
         kernel, (channels, height, width) = self.weight.shape[-1], x.shape
         result = np.empty(x.shape)
         product = np.empty((_CHANNELS, height, width))
@@ -168,7 +177,7 @@ class ExactLayer:
 
 
 def _framed(x: Values, margin: int) -> Values:
-    """A plane with a frame of zeros."""
+    """Return planes with a border of zeros."""
     channels, height, width = x.shape
     wide = np.zeros((channels, height + 2 * margin, width + 2 * margin))
     wide[:, margin : margin + height, margin : margin + width] = x
@@ -176,13 +185,13 @@ def _framed(x: Values, margin: int) -> Values:
 
 
 def _shifted(wide: Values, tap: int, kernel: int, height: int, width: int) -> Values:
-    """What one tap of a kernel sees of a framed plane [C, h, w]."""
+    """Return what one tap of a kernel covers of a framed plane [C, h, w]."""
     down, across = divmod(tap, kernel)
     return wide[:, down : down + height, across : across + width]
 
 
 def _shuffled(x: Values, factor: int) -> Values:
-    """Pixel shuffle: [C * f^2, h, w] to [C, h * f, w * f]."""
+    """Pixel-shuffle [C * f^2, h, w] to [C, h * f, w * f]."""
     channels, height, width = len(x) // factor**2, *x.shape[1:]
     parts = x.reshape(channels, factor, factor, height, width).transpose(0, 3, 1, 4, 2)
     return np.ascontiguousarray(parts).reshape(channels, height * factor, width * factor)
@@ -193,7 +202,10 @@ class ExactNet:
 
     Args:
         layers: in order.
-        largest_input: the largest magnitude of an input element; the caller keeps to it.
+        largest_input: the largest magnitude of an input element; callers must keep to it.
+
+    Attributes:
+        worst_sum: the largest magnitude that any sum can take.
 
     Raises:
         ModelError: If the layers don't fit together, or float64 can't hold the sums.
@@ -215,17 +227,16 @@ class ExactNet:
                 f"an integer network's sums reach {worst}, and float64 is exact only below 2^53; "
                 "export it with fewer fractional bits"
             )
-        #: The largest magnitude that any sum can take.
         self.worst_sum = worst
 
     @property
     def inputs(self) -> int:
-        """Channels in."""
+        """Number of input channels."""
         return self.layers[0].inputs
 
     @property
     def outputs(self) -> int:
-        """Channels out."""
+        """Number of output channels."""
         return self.layers[-1].outputs
 
     @property
@@ -245,7 +256,12 @@ class ExactNet:
 
     @classmethod
     def from_arrays(cls, found: Mapping[str, Array], prefix: str, largest_input: int) -> ExactNet:
-        """Build a network from what arrays() gave.
+        """Build a network from the result of arrays().
+
+        Args:
+            found: arrays by name.
+            prefix: of the names.
+            largest_input: see the class.
 
         Raises:
             KeyError, ValueError, ModelError: If the arrays are not those of a network.
@@ -258,7 +274,12 @@ class ExactNet:
         return cls(layers, largest_input)
 
     def __call__(self, x: npt.NDArray[np.int32], rate_index: int) -> npt.NDArray[np.int32]:
-        """Map integers int32 [I, h, w] to integers int32 [O, H, W]."""
+        """Map integers int32 [I, h, w] to integers int32 [O, H, W].
+
+        Args:
+            x: the input.
+            rate_index: 0..63.
+        """
         values = np.ascontiguousarray(x, np.float64)
         for layer in self.layers:
             values = layer.apply(values, rate_index)

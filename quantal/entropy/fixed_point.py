@@ -18,14 +18,14 @@ __all__ = ["FixedPoint", "quantise_layers"]
 class FixedPoint(nn.Module):
     """A convolution whose weights and outputs are rounded to fixed point as it trains.
 
-    Inputs are in fixed point already. Without `quantised` this is an ordinary convolution.
+    Inputs are in fixed point already. If `quantised` is off, this is an ordinary convolution.
 
     Args:
         inputs: channels in.
         outputs: channels out, before the shuffle.
         kernel: size of the kernel, odd.
         groups: 1, or `inputs` for a depthwise convolution.
-        shuffle: factor of a pixel shuffle behind the convolution.
+        shuffle: factor of a pixel shuffle after the convolution.
         relu: whether negative outputs become 0.
         weight_bits: fractional bits of weights.
         value_bits: fractional bits of outputs.
@@ -54,7 +54,7 @@ class FixedPoint(nn.Module):
     def depthwise(cls, channels: int) -> FixedPoint:
         """Return a depthwise 3x3 layer that starts as the identity.
 
-        So that ReLUs in a row lose nothing.
+        ReLUs in a row then lose nothing.
         """
         layer = cls(channels, channels, kernel=3, groups=channels)
         nn.init.dirac_(layer.conv.weight, groups=channels)
@@ -62,7 +62,12 @@ class FixedPoint(nn.Module):
         return layer
 
     def forward(self, x: Tensor, offset: Tensor | None = None) -> Tensor:
-        """Map [B, I, h, w] to [B, O, H, W]; offset: added to the bias, per sample [B, O]."""
+        """Map [B, I, h, w] to [B, O, H, W].
+
+        Args:
+            x: the input.
+            offset: is added to the bias, per sample [B, O].
+        """
         weight = self.conv.weight
         if self.quantised:
             unit = 2.0**self.weight_bits

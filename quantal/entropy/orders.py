@@ -1,8 +1,8 @@
-"""Coding orders: cells of 2x2 latents of all channels, and which step codes which of a cell's.
+"""Coding orders: which step of a context model codes which latents.
 
-All of a context model works on cells, gathered by pixel-unshuffle to 4C values at half the
-resolution. There a step's elements are a plain run of channels, so nothing is computed for elements
-that another step codes, and nothing has to be masked (after Li et al., "Neural video compression
+Latents are seen as cells of 2x2 positions of all channels, gathered by pixel-unshuffle to 4C values
+at half the resolution. There the elements of a step are a run of channels, so nothing is computed
+for elements of other steps and nothing has to be masked (after Li et al., "Neural video compression
 with diverse contexts", 2023, for the steps over 2x2 places; He et al., "ELIC", 2022, and Wang et
 al., "S2LIC", 2024, for slices of channels in two checkerboard passes).
 """
@@ -102,7 +102,15 @@ class Order:
 
 
 def gather(y: npt.NDArray[Any], elements: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Map latents [C, h, w], h and w even, to cells [4C, h/2, w/2] in coding order."""
+    """Return latents as cells in coding order.
+
+    Args:
+        y: [C, h, w], h and w even.
+        elements: channel * 4 + place of each element of a cell.
+
+    Returns:
+        [4C, h/2, w/2].
+    """
     channels, height, width = y.shape
     parts = y.reshape(channels, height // CELL, CELL, width // CELL, CELL)
     cells = parts.transpose(0, 2, 4, 1, 3).reshape(-1, height // CELL, width // CELL)
@@ -110,7 +118,15 @@ def gather(y: npt.NDArray[Any], elements: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def scatter(cells: npt.NDArray[Any], places: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Map cells [4C, h, w] to latents [C, 2h, 2w]; places: the argsort of `elements`."""
+    """Return cells in coding order as latents.
+
+    Args:
+        cells: [4C, h, w].
+        places: the argsort of the `elements` that gather() took.
+
+    Returns:
+        [C, 2h, 2w].
+    """
     height, width = cells.shape[1:]
     parts = cells[places].reshape(-1, CELL, CELL, height, width).transpose(0, 3, 1, 4, 2)
     return np.ascontiguousarray(parts).reshape(-1, height * CELL, width * CELL)

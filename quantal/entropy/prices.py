@@ -1,7 +1,7 @@
-"""What symbols cost, and rounding that takes it into account.
+"""What symbols cost in bits, and rounding that takes the cost into account.
 
-Prices are read from the tables that code the symbols, so they are the real ones to a fraction of a
-bit. Only encoders use them.
+Prices come from the tables that code the symbols, so they are exact to a fraction of a bit. Only
+encoders use them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from quantal.entropy.walk import FloatArray, Rounding
 
 __all__ = ["LARGEST_PRICED", "price_list", "round_by_price"]
 
-#: Prices are listed for symbols up to here; what is larger is always escaped, or nearly so.
+#: Prices are listed for symbols up to this magnitude; larger ones are nearly always escaped.
 LARGEST_PRICED = 255
 
 
@@ -27,14 +27,14 @@ def price_list(tables: TableSet) -> npt.NDArray[np.float32]:
 
 
 def round_by_price(bits: npt.NDArray[np.float32], lean: FloatArray, worth: float) -> Rounding:
-    """Return a rounding to the cheaper of a residual's neighbours.
+    """Return a rounding that weighs bits against errors.
 
-    Rate-distortion optimised quantisation: a symbol that is not zero becomes the one next to it on
-    zero's side if that saves more bits than its error is worth.
+    Rate-distortion optimised quantisation: a symbol that is not zero moves by one towards zero if
+    that saves more bits than its error is worth.
 
     Args:
         bits: price_list() of the tables.
-        lean: how much nearer to zero than itself a symbol is reconstructed, for each table [T].
+        lean: by how much a symbol is reconstructed nearer to zero than itself, for each table [T].
         worth: bits that a squared error of one is worth.
     """
 
@@ -64,7 +64,7 @@ def _priced(bits: npt.NDArray[np.float32], symbols: FloatArray, table: IndexArra
 def _prices(
     tables: TableSet, table: int, symbols: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """Bits of each symbol under one table."""
+    """Return the bits of each symbol under one table."""
     if tables.certain[table]:
         return np.zeros(len(symbols))
     bits = PRECISION - np.log2(tables.weights(table))

@@ -1,6 +1,7 @@
-"""The rate axis: one set of weights serves 64 rate indices, and positions between them.
+"""The rate axis: positions 0..63, whose whole parts are the 64 rate indices.
 
-Numbers alone stand here; what follows the rate in a network is curves.py's.
+One set of weights serves all positions. This module has numbers alone; curves.py has the parts of
+networks that follow the rate.
 """
 
 from __future__ import annotations

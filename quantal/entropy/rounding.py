@@ -1,4 +1,4 @@
-"""Rounding that gradients can pass, and bounds that let go when they should."""
+"""Rounding with a straight-through gradient, and clamps whose gradient leads back inside."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["add_noise", "clamp_through", "round_through"]
 
 
 def round_through(x: Tensor) -> Tensor:
-    """Round to the nearest integer; the gradient passes as if nothing had happened."""
+    """Round to the nearest integer; the gradient passes unchanged."""
     return x + (x.round() - x).detach()
 
 
 def add_noise(x: Tensor) -> Tensor:
-    """Add uniform noise in -0.5..0.5: rounding's smooth stand-in for rate (Balle et al. 2017)."""
+    """Add uniform noise in -0.5..0.5, a smooth approximation of rounding (Balle et al. 2017)."""
     return x + torch.rand_like(x) - 0.5
 
 
@@ -36,6 +36,6 @@ class _Clamp(torch.autograd.Function):
 
 
 def clamp_through(x: Tensor, low: float, high: float) -> Tensor:
-    """Clamp x; outside the bounds only gradients that lead back inside are passed."""
+    """Clamp x; outside the bounds only gradients that lead back inside pass."""
     out: Tensor = _Clamp.apply(x, low, high)
     return out

@@ -1,6 +1,6 @@
-"""The grid of scales: how widely the residuals of y spread, as 64 indices.
+"""The grid of scales: standard deviations of y's residuals, as 64 indices.
 
-Coding evaluates nothing of this: it reads stored integers (tables.py).
+Coding does not evaluate it: it reads stored integers (tables.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Probability tables as stored integers: what the coder reads, on every machine the same.
+"""Probability tables as stored integers: what the coder reads, equal on every machine.
 
-A table gives each symbol a whole number of 2^-24ths. Tables are made once, at export; a decoder
-loads and checks them, and evaluates no function of probability theory.
+A table gives each symbol a weight, a whole number of 2^-24ths. Tables are made once, at export; a
+decoder loads and checks them, and evaluates no probability function.
 """
 
 from __future__ import annotations
@@ -29,11 +29,16 @@ IntArray = npt.NDArray[np.int32]
 class TableSet:
     """Up to 256 tables, validated.
 
-    first: int32 [T], the first symbol of each table. offsets: int32 [T + 1], where each table
-    starts in `cumulative`, int32: for a table of n slots the n + 1 values 0, ..., 2^24. The last
-    slot of a table is the escape, by which every other int32 is coded; a table of a single slot
-    says that its first symbol is certain, and costs nothing.
-    Raises ModelError if the integers don't form tables.
+    The last slot of a table is the escape, by which every other int32 is coded. A table of a single
+    slot is certain of its first symbol, which costs nothing.
+
+    Attributes:
+        first: int32 [T], the first symbol of each table.
+        offsets: int32 [T + 1], where each table starts in `cumulative`.
+        cumulative: int32; for a table of n slots the n + 1 values 0, ..., 2^24.
+
+    Raises:
+        ModelError: If the integers don't form tables.
     """
 
     def __init__(self, first: IntArray, offsets: IntArray, cumulative: IntArray) -> None:
@@ -63,7 +68,7 @@ class TableSet:
 
     @classmethod
     def from_weights(cls, first: Sequence[int], weights: Sequence[IntArray]) -> TableSet:
-        """Build from each table's first symbol and its slots' weights (escape last)."""
+        """Build from each table's first symbol and the weights of its slots (escape last)."""
         parts = [np.concatenate(([0], np.cumsum(w, dtype=np.int64))) for w in weights]
         offsets = np.concatenate(([0], np.cumsum([len(p) for p in parts])))
         return cls(
@@ -81,7 +86,7 @@ class TableSet:
         return len(self.first)
 
     def weights(self, table: int) -> npt.NDArray[np.int64]:
-        """The slots' weights of one table; they sum to 2^24."""
+        """Return the weights of one table's slots; they sum to 2^24."""
         start, end = self.offsets[table], self.offsets[table + 1]
         bounds = self.cumulative[start:end].astype(np.int64)
         return bounds[1:] - bounds[:-1]
@@ -94,7 +99,7 @@ class TableSet:
 
     @cached_property
     def certain(self) -> npt.NDArray[np.bool_]:
-        """Which tables know their symbol [T]."""
+        """Which tables are certain of their symbol, bool [T]."""
         return self.slots == 1
 
     @cached_property
@@ -108,8 +113,15 @@ def freeze(
 ) -> IntArray:
     """Turn the probabilities of consecutive symbols into integer weights with an escape slot.
 
-    Every slot gets at least `floor` (in 2^-24ths) and the sum is exactly 2^24; rounding is paid
-    by the likeliest symbol. Returns int32 [n + 1].
+    The weights sum to exactly 2^24; the likeliest symbol absorbs the rounding.
+
+    Args:
+        probabilities: float64 [n].
+        escape: probability of the escape.
+        floor: the smallest weight of a slot, in 2^-24ths.
+
+    Returns:
+        int32 [n + 1].
     """
     if not len(probabilities) or not np.isfinite(probabilities).all() or (probabilities < 0).any():
         raise ModelError("probabilities must be finite, at least 0, and there must be some")

@@ -1,10 +1,9 @@
-"""One walk through the symbols of a latent tensor; a Coding says what happens to them on the way.
+"""One walk through the symbols of a latent tensor; a Coding decides what happens to them.
 
-An entropy model describes once which symbols there are, in which order, and by which probability
-tables they are coded: that is its walk. Writing, reading, pricing and dequantising are the same
-walk with another Coding, so they can't drift apart. A walk computes with numpy; floating-point
-networks are called by name through the interface Networks, and what they give never decides how
-bits are read.
+An entropy model describes once which symbols there are, in which order, and which probability table
+codes each: that is its walk. Writing, reading, pricing and dequantising are the same walk with
+another Coding, so they can't drift apart. A walk computes with numpy; it calls floating-point
+networks by name through the interface Networks, and their results never decide how bits are read.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ __all__ = [
 
 #: Floating-point values, float32 unless a walk says otherwise.
 FloatArray = npt.NDArray[Any]
-#: Residuals and the table indices of the same shape to symbols, int32; may overwrite residuals.
+#: Maps residuals and table indices of one shape to symbols, int32; may overwrite the residuals.
 Rounding = Callable[[FloatArray, IndexArray, TableSet], IntArray]
 #: Called with the table indices and the symbols of each batch, both flat.
 Observer = Callable[[IndexArray, IntArray], None]
 
-#: Symbols are kept within this: far beyond any table, and exact in an int32.
+#: Symbols are clamped to this magnitude: far beyond any table, and within an int32.
 _LARGEST = float(1 << 30)
 
 
@@ -60,7 +59,7 @@ def too_small(size: int, least: int, what: str, cut: bool = False) -> BitstreamE
 
 
 class Networks(Protocol):
-    """The floating-point networks of an entropy model, whatever runtime they run in."""
+    """The floating-point networks of an entropy model, in any runtime."""
 
     def __call__(self, name: str, rate: float, *inputs: FloatArray) -> FloatArray:
         """Run a network.
@@ -102,6 +101,9 @@ def round_nearest(residual: FloatArray, index: IndexArray, tables: TableSet) -> 
 class Coding(ABC):
     """What happens to the symbols of a walk.
 
+    Args:
+        observer: called with every batch.
+
     Attributes:
         symbols: the symbols of every part so far, int32, in coding order.
         index: the table index of every symbol, uint8, for parts that keep it.
@@ -117,8 +119,8 @@ class Coding(ABC):
 
         Args:
             shape: of the tensor.
-            indexed: keep the table index of every symbol in `index` as well.
-            fill: what stands where nothing is coded.
+            indexed: whether to keep the table index of every symbol in `index` as well.
+            fill: the value where nothing is coded.
 
         Returns:
             The tensor, which code() fills in.
@@ -128,10 +130,17 @@ class Coding(ABC):
         return self.symbols[-1]
 
     def require(self, bits: float) -> None:  # noqa: B027, only reading has anything to check
-        """State the least bits that the symbols to come cost, before memory is taken for them."""
+        """State the fewest bits that the next symbols cost, before memory is allocated for them.
+
+        Args:
+            bits: the bound.
+
+        Raises:
+            BitstreamError: If a stream that is read can't hold them.
+        """
 
     def complete_part(self) -> None:  # noqa: B027
-        """State that a part of the stream is complete, with which a prefix may end."""
+        """State that a part of the stream is complete; a prefix may end here."""
 
     def code(
         self,
@@ -143,11 +152,11 @@ class Coding(ABC):
         """Code symbols of the current part that don't depend on one another.
 
         Args:
-            where: indexes the part's tensor; the rest of the arguments has the indexed shape.
+            where: indexes the part's tensor; everything below has the indexed shape.
             tables: the probability tables.
-            index: gives the table of each symbol, uint8.
-            residual: gives what is rounded to symbols, from all latents of the part; floats. None
-                where the part's latents are symbols already.
+            index: returns the table of each symbol, uint8; called once.
+            residual: maps all latents of the part to the floats that are rounded to these symbols;
+                None if the part's latents are symbols already.
 
         Returns:
             The symbols, int32.
@@ -164,10 +173,10 @@ class Coding(ABC):
         index: Callable[[], IndexArray],
         residual: Callable[[FloatArray], FloatArray] | None,
     ) -> IntArray:
-        """The symbols of the next batch, in the shape of its index."""
+        """Return the symbols of the next batch, in the shape of its index."""
 
     def _indexed(self, where: Any, index: Callable[[], IndexArray]) -> IndexArray:
-        """The table index of a batch, kept where the part wants it."""
+        """Return the table index of a batch, and keep it if the part wants it."""
         found = index()
         kept = self.index[-1]
         if kept is not None:
@@ -180,7 +189,7 @@ class Coding(ABC):
 
 
 class _FromLatents(Coding):
-    """Latents of each part are rounded to symbols; integers are symbols already."""
+    """A Coding that rounds latents to symbols; integers are symbols already."""
 
     def __init__(
         self,
@@ -211,16 +220,16 @@ class _FromLatents(Coding):
 
     @abstractmethod
     def _take(self, symbols: IntArray, index: IndexArray, tables: TableSet) -> None:
-        """Do with the next symbols, int32 [n], what this coding is for."""
+        """Process the next symbols, int32 [n]."""
 
 
 class Writing(_FromLatents):
     """Write the symbols of latents to a stream.
 
     Args:
-        latents: what each part's symbols come from; int32 arrays are symbols already.
-        rounding: how residuals become symbols.
-        observer: sees every batch.
+        latents: of each part; int32 arrays are symbols already.
+        rounding: maps residuals to symbols.
+        observer: called with every batch.
     """
 
     def __init__(
@@ -238,16 +247,25 @@ class Writing(_FromLatents):
     def finish(self, progressive: bool = False) -> bytes:
         """Return the stream.
 
-        The coder is a stack: what is read first lies at its end. A progressive stream is stored
-        last byte first, so that it begins with what is read first, and a prefix of it decodes to
-        the first symbols.
+        The coder is a stack: what is read first is at its end. A progressive stream is stored last
+        byte first, so that it begins with what is read first, and a prefix of it decodes to the
+        first symbols.
+
+        Args:
+            progressive: whether to store it so.
         """
         data = self._encoder.finish()
         return data[::-1] if progressive else data
 
 
 class Pricing(_FromLatents):
-    """Add up the bits that writing latents would cost, by the tables; see Writing."""
+    """Add up the bits that writing latents would cost, by the tables.
+
+    Takes the arguments of Writing.
+
+    Attributes:
+        bits: the sum so far.
+    """
 
     bits = 0.0
 
@@ -260,10 +278,10 @@ class Reading(Coding):
 
     Args:
         data: the stream, or the first bytes of a progressive one.
-        progressive: whether it is stored last byte first, as Writing.finish() says.
+        progressive: whether it is stored last byte first; see Writing.finish().
         missing: bytes that a progressive stream lacks at its end.
-        what: what the stream is about, for error messages.
-        observer: sees every batch.
+        what: what the stream codes, for error messages.
+        observer: called with every batch.
     """
 
     def __init__(
@@ -319,7 +337,12 @@ class Reading(Coding):
 
 
 class Known(Coding):
-    """Go over symbols that are there already, int32, a tensor for each part."""
+    """Go over symbols that are known already.
+
+    Args:
+        symbols: int32, a tensor for each part.
+        observer: called with every batch.
+    """
 
     def __init__(self, symbols: Sequence[IntArray], observer: Observer | None = None) -> None:
         super().__init__(observer)

@@ -1,6 +1,6 @@
 """Pictures to .qtl files and back: rate targets, metadata, and which codec a file needs.
 
-Importing this room loads no torch; its functions do.
+Importing this package loads no torch; its functions do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pictures and latents out of .qtl files, and checking them."""
+"""Pictures and latents from .qtl files, and checks of files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["decode_picture", "draw", "read_latents", "verify"]
 
 _CUT = "the file was cut: what is shown could not be checked, and metadata may be lost"
 _CUT_BEHIND = "the file was cut: metadata may be lost"
-#: Rows that are worked on at a time, in pixels, to need little memory.
+#: Pixels of the rows that are processed at a time, to save memory.
 _STRIP_PIXELS = 1 << 20
 
 
 def _without_colour(pixels: Pixels) -> Pixels:
-    """RGB to its luma (ITU-R BT.601) in every channel."""
+    """Return RGB pixels with their luma (ITU-R BT.601) in every channel."""
     grey = np.empty_like(pixels)
     height, width = pixels.shape[:2]
     for rows in bands(height, width, _STRIP_PIXELS):
@@ -31,7 +31,13 @@ def _without_colour(pixels: Pixels) -> Pixels:
 
 
 def draw(latents: Latents, grey: bool, codec: Codec) -> Pixels:
-    """Draw a picture, uint8 [H, W, 3]; grey: without colour."""
+    """Draw a picture, uint8 [H, W, 3].
+
+    Args:
+        latents: of the picture.
+        grey: whether to remove colour.
+        codec: of the latents.
+    """
     pixels = codec.synthesise(latents)
     return _without_colour(pixels) if grey else pixels
 
@@ -47,11 +53,10 @@ def decode_picture(
 
     Args:
         data: the bytes of the file.
-        device: where networks run; see quantal.load.
-        codec: by which; default: the one that the file names.
-        max_parts: draw it from so many parts of its stream alone, which may be all that a cut file
-            has.
-        conceal: draw a damaged file too, and make up what is lost of it.
+        device: where networks run; see quantal.load().
+        codec: default: the one that the file names.
+        max_parts: draw from this many parts of the stream, for example all that a cut file has.
+        conceal: draw a damaged file too, and make up what is lost.
 
     Raises:
         BitstreamError, ModelError: Before any pixel is drawn.
@@ -62,7 +67,7 @@ def decode_picture(
     file = _opened(data, conceal, max_parts is not None)
     codec = codec_for(file, device, codec)
     warnings = [*codec.warnings, *_left_out(file)]
-    # First of all, because only a size that the coded picture fills justifies any memory.
+    # First, because only a size that the coded picture fills justifies any memory.
     if conceal and "image" in file.damaged:
         if not isinstance(codec, Concealing):
             raise ArgumentError(
@@ -97,7 +102,13 @@ def decode_picture(
 
 
 def _opened(data: bytes, conceal: bool, prefix: bool) -> container.File:
-    """A file to be drawn; prefix: its first parts will do. Says what can be done about damage."""
+    """Open a file to be drawn; errors name what can be done about damage.
+
+    Args:
+        data: the bytes of the file.
+        conceal: whether damage is accepted.
+        prefix: whether its first bytes are enough.
+    """
     try:
         return container.read(data, cut=conceal or prefix, damaged=conceal)
     except (CorruptError, TruncatedError) as error:
@@ -107,7 +118,7 @@ def _opened(data: bytes, conceal: bool, prefix: bool) -> container.File:
 
 
 def _concealable(data: bytes) -> bool:
-    """Whether what a damaged file lost can be concealed."""
+    """Return whether the damage to a file can be concealed."""
     try:
         file = container.read(data, cut=True, damaged=True)
         kind = codec_class(file.header.codec)
@@ -117,13 +128,19 @@ def _concealable(data: bytes) -> bool:
 
 
 def _left_out(file: container.File) -> list[str]:
-    """A warning of parts that came damaged, other than the picture itself."""
+    """Return a warning that names damaged parts other than the picture itself."""
     lost = ", ".join(name for name in file.damaged if name != "image")
     return [f"damaged and left out: {lost}"] if lost else []
 
 
 def read_latents(data: bytes, device: str = "auto", codec: Codec | None = None) -> Latents:
-    """Return the compressed latents in a .qtl file; no synthesis is run."""
+    """Return the latents in a .qtl file; no synthesis is run.
+
+    Args:
+        data: the bytes of the file.
+        device: where networks run; see quantal.load().
+        codec: default: the one that the file names.
+    """
     file = container.read(data)
     return codec_for(file, device, codec).read(*coded_part(file))
 
@@ -132,15 +149,15 @@ def verify(data: bytes | container.File, codec: Codec | None = None) -> str | No
     """Check structure, checksums and that every symbol parses; draws nothing.
 
     Args:
-        data: the bytes of a file, or the file as container.read() gave it, which has checked
-            structure and checksums.
-        codec: by which to parse; default: the one that the file names.
+        data: the bytes of a file, or a file from container.read(), which has checked structure and
+            checksums.
+        codec: parses the symbols; default: the one that the file names.
 
     Returns:
-        What kept the symbols from being parsed, if they need weights that only the user has.
+        Why symbols were not parsed, if they need weights that only the user has; else None.
 
     Raises:
-        BitstreamError: If the file is bad.
+        BitstreamError: If the file is damaged.
         ModelError: If its codec isn't here.
     """
     file = data if isinstance(data, container.File) else container.read(data)

@@ -1,4 +1,4 @@
-"""Pictures to .qtl files: rate targets, metadata and codec brought together."""
+"""Pictures to .qtl files: brings together rate targets, metadata and codec."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from quantal.planes import bands
 
 __all__ = ["Encoded", "encode_picture"]
 
-#: Rows that are compared at a time, in pixels.
+#: Pixels of the rows that are compared at a time.
 _STRIP_PIXELS = 1 << 20
 
 
@@ -58,7 +58,7 @@ class Encoded:
 
 
 class _Job:
-    """One picture being coded at several rates: a Trial of targets.py."""
+    """One picture being coded at several rates; a Trial of targets.py."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class _Job:
         self._files: dict[int, bytes] = {}
 
     def file(self, rate: int) -> bytes:
-        """The whole file at a rate 0..252."""
+        """Return the whole file at a rate 0..252."""
         if rate not in self._files:
             header = container.Header(
                 codec=self.codec.name,
@@ -87,15 +87,15 @@ class _Job:
         return self._files[rate]
 
     def size(self, rate: int) -> int:
-        """Bytes of the whole file."""
+        """Return the bytes of the whole file."""
         return len(self.file(rate))
 
     def bpp(self, rate: int) -> float:
-        """Bits per pixel of the whole file."""
+        """Return the bits per pixel of the whole file."""
         return 8 * self.size(rate) / (self.picture.width * self.picture.height)
 
     def psnr(self, rate: int) -> float:
-        """PSNR-RGB in dB of what a decoder will show; infinite if it is the original."""
+        """Return the PSNR-RGB in dB of the decoded picture; infinite if it is the original."""
         latents = self.codec.read(*coded_part(container.read(self.file(rate))))
         drawn = draw(latents, self.picture.grey, self.codec)
         squares = 0
@@ -109,7 +109,7 @@ class _Job:
 class _Steady:
     """Joins the progress of several searches, each from 0 to 1, into one that never falls.
 
-    How many there will be is not known before: each gets half of what is left, unless `once`.
+    Their number is not known in advance: each gets half of what is left, unless `once`.
     """
 
     def __init__(self, progress: Progress, once: bool) -> None:
@@ -127,7 +127,7 @@ class _Steady:
 
 
 def _carried(picture: media.Picture) -> list[container.Part]:
-    """What a file holds beside the picture."""
+    """Return the parts of a file beside the picture."""
     carried = {
         "alpha": None if picture.alpha is None else media.encode_alpha(picture.alpha),
         "icc": picture.icc,
@@ -147,17 +147,18 @@ def encode_picture(
 ) -> Encoded:
     """Code a picture.
 
+    If bpp or psnr can't be reached, the result is the nearest and has a warning.
+
     Args:
         picture: what to code.
-        codec: by which.
-        target: what to aim at; default: the codec's usual quality.
+        codec: codes it.
+        target: what to aim at; default: the codec's default quality.
         effort: how hard to search, one of the codec's efforts.
         progress: called during a search.
         resilient: whether damage to the file can be concealed.
 
     Raises:
-        TargetError: If max_bytes can't be kept to. Where bpp or psnr can't be reached, the nearest
-            is given and a warning says so.
+        TargetError: If max_bytes can't be kept to.
         ArgumentError: If the codec can't do what is asked for.
     """
     effort = check_effort(effort, codec)

@@ -1,4 +1,4 @@
-"""The Python face: quantal.compress, decompress, latents, read and write."""
+"""The functions of `quantal` itself: compress, decompress, latents, read and write."""
 
 from __future__ import annotations
 
@@ -46,27 +46,31 @@ def compress(
 ) -> bytes:
     """Compress a picture to the bytes of a .qtl file.
 
-    At most one of `quality`, `bpp`, `psnr` and `max_bytes` is given. What has to be changed about
-    the picture is said by a QuantalWarning.
+    At most one of `quality`, `bpp`, `psnr` and `max_bytes` is given. A QuantalWarning names
+    everything about the picture that had to be changed.
 
     Args:
         image: a PIL image, whose alpha, ICC profile, EXIF and XMP are carried; a uint8 array
             [H, W, C] or [H, W]; a uint8 tensor [C, H, W]; or the path of a picture. C is 1 (grey),
             2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha).
-        codec: a name, or a codec from quantal.load.
+        codec: a name, or a codec from quantal.load().
         quality: 1..100; default 60.
         bpp: bits per pixel to aim at.
         psnr: PSNR over RGB to aim at, in dB.
         max_bytes: size that is never exceeded.
         effort: 0..3, how hard to search for symbols that code better; see docs/search.md.
-        resilient: write a somewhat larger file that can be concealed where it is damaged (codec
+        resilient: whether to write a somewhat larger file whose damage can be concealed (codec
             `vq`).
         device: "auto", "cpu" or "cuda", for a codec given by name.
 
+    Returns:
+        The bytes of the file.
+
     Raises:
-        TargetError: If the picture can't be had in `max_bytes`.
-        ArgumentError: For anything that is no picture, and for impossible options.
+        TargetError: If the picture does not fit in `max_bytes`.
+        ArgumentError: If `image` is no picture, or an option is impossible.
         ModelError: If the codec is unknown or its weights are missing.
+        MediaError: If the picture of a path can't be read.
     """
     picture = _picture(image)
     coder = load(codec, device) if isinstance(codec, str) else codec
@@ -89,16 +93,17 @@ def decompress(
     Args:
         data: the bytes of the file, its path, or the file open in binary mode.
         device: "auto", "cpu" or "cuda".
-        codec: by default the one that the file names, with the weights that ship.
-        max_parts: draw a coarser picture from so many parts of the stream, of a `context` codec
-            from 1 to 9, of `tokens` from 1 to 128; `data` may then be the first bytes of a file.
+        codec: default: the one that the file names, with the weights that ship.
+        max_parts: draw a coarser picture from this many parts of the stream: 1 to 9 of a `context`
+            codec, 1 to 128 of `tokens`; `data` may then be the first bytes of a file.
         conceal: draw a damaged or cut file that was written with `resilient`, and make up what is
             lost.
 
     Raises:
         BitstreamError: If the file is damaged.
         ModelError: If its codec isn't here.
-        ArgumentError: For anything that is no file, and for impossible options.
+        ArgumentError: If `data` is no file, or an option is impossible.
+        MediaError: If the file of a path can't be read.
     """
     if max_parts is not None and max_parts < 1:
         raise ArgumentError(f"max_parts has to be 1 or more, not {max_parts}")
@@ -108,12 +113,16 @@ def decompress(
 
 
 def latents(data: Source, *, device: str = "auto", codec: Codec | None = None) -> Latents:
-    """Return the compressed latents of a .qtl file, as tensors; no synthesis is run.
+    """Return the latents of a .qtl file as tensors; no synthesis is run.
 
     Args:
         data: the bytes of the file, its path, or the file open in binary mode.
         device: "auto", "cpu" or "cuda".
-        codec: by default the one that the file names, with the weights that ship.
+        codec: default: the one that the file names, with the weights that ship.
+
+    Raises:
+        BitstreamError: If the file is damaged.
+        ModelError: If its codec isn't here.
     """
     return read_latents(read_source(data), device=device, codec=codec)
 
@@ -126,7 +135,15 @@ def read(
     max_parts: int | None = None,
     conceal: bool = False,
 ) -> Image.Image:
-    """Return the picture in the .qtl file of a path; the options are those of decompress()."""
+    """Return the picture in a .qtl file.
+
+    Args:
+        path: of the file.
+        device: see decompress().
+        codec: see decompress().
+        max_parts: see decompress().
+        conceal: see decompress().
+    """
     return decompress(_path(path), device=device, codec=codec, max_parts=max_parts, conceal=conceal)
 
 
@@ -143,13 +160,13 @@ def write(
     resilient: bool = False,
     device: str = "auto",
 ) -> int:
-    """Compress a picture to a .qtl file; the options are those of compress().
+    """Compress a picture to a .qtl file.
 
-    The file appears whole or not at all, and replaces one that is there.
+    The file appears whole or not at all, and replaces an existing one.
 
     Args:
         path: of the file.
-        image: the picture.
+        image: the picture; see compress(), also for the other arguments.
 
     Returns:
         The size of the file in bytes.

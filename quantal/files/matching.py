@@ -1,4 +1,4 @@
-"""Which codec a file needs, with just the tables and integer networks that wrote it."""
+"""Finds the codec that a file needs, with the tables and integer networks that wrote it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def codec_for(file: container.File, device: str, codec: Codec | None = None) -> 
 
     Args:
         file: the file.
-        device: where networks run; see quantal.load.
-        codec: the one that the caller wants, checked.
+        device: where networks run; see quantal.load().
+        codec: the caller's choice, which is checked; default: the one that the file names.
 
     Raises:
-        ModelError: If it isn't here.
+        ModelError: If it isn't here, or does not fit.
     """
     header = file.header
     if codec is None:
@@ -40,7 +40,7 @@ def codec_for(file: container.File, device: str, codec: Codec | None = None) -> 
 
 
 def needs_own_weights(file: container.File) -> str | None:
-    """Return what a file needs whose weights only the user has; None for other files."""
+    """Return which weights of the user's a file needs; None if it needs none."""
     header = file.header
     kind = codec_class(header.codec)
     if not issubclass(kind, UserWeights):
@@ -50,7 +50,11 @@ def needs_own_weights(file: container.File) -> str | None:
 
 
 def coded_part(file: container.File) -> tuple[bytes, int, int, int]:
-    """Return what a codec reads: the image part, width, height and rate."""
+    """Return the input of a codec: the image part, width, height and rate.
+
+    Raises:
+        BitstreamError: If the picture is too large.
+    """
     header = file.header
     if header.width * header.height > media.PIXEL_LIMIT:
         raise BitstreamError(

@@ -1,4 +1,4 @@
-"""What stands for the bytes of a .qtl file: bytes, a path, an open binary file."""
+"""The bytes of a .qtl file from bytes, a path, or an open binary file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Source = Union[bytes, bytearray, memoryview, str, "os.PathLike[str]", IO[bytes]]
 
 
 def read_source(source: Source) -> bytes:
-    """Return the bytes that a source stands for.
+    """Return the bytes of a file.
+
+    Args:
+        source: the bytes themselves, a path, or a file open in binary mode.
 
     Raises:
         ArgumentError: If it is of another type.

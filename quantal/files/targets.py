@@ -1,4 +1,4 @@
-"""What a user aims at, and the search for the rate that hits it with the real encoder."""
+"""Rate targets, and the search with the real encoder for the rate that meets one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
     "choose_searched",
 ]
 
-#: With effort, so many rates are tried with the search itself; the rest is forecast from them.
+#: With effort, at most this many rates are tried with the search; others are forecast from them.
 _SEARCHES = 3
 #: A target of bits per pixel or PSNR counts as met within this fraction.
 _TOLERANCE = 0.02
@@ -63,7 +63,7 @@ class Target:
 
 
 def _whole(name: str, value: object) -> int:
-    """A whole number of any kind as an int."""
+    """Return a whole number of any type as an int; ArgumentError for anything else."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -73,25 +73,25 @@ def _whole(name: str, value: object) -> int:
 
 
 class Trial(Protocol):
-    """A picture that can be coded at any rate 0..252 to see what comes of it."""
+    """A picture that can be coded at any rate 0..252, to measure the result."""
 
     def size(self, rate: int) -> int:
-        """Bytes of the whole file."""
+        """Return the bytes of the whole file."""
 
     def bpp(self, rate: int) -> float:
-        """Bits per pixel of the whole file."""
+        """Return the bits per pixel of the whole file."""
 
     def psnr(self, rate: int) -> float:
-        """PSNR-RGB in dB of what a decoder will show."""
+        """Return the PSNR-RGB in dB of the decoded picture."""
 
 
 def _first(rates: Sequence[int], reached: Callable[[int], bool]) -> int:
-    """Place of the lowest rate for which a predicate holds that is false below it; else the end."""
+    """Return the place of the lowest rate at which a monotonic predicate holds; else the end."""
     return bisect_left(rates, True, key=reached)
 
 
 def _missed(found: float, wanted: float, unit: str) -> str | None:
-    """A warning if what was found isn't near what was wanted."""
+    """Return a warning if a result isn't near its target."""
     if abs(found - wanted) <= _TOLERANCE * wanted:
         return None
     return f"{wanted:g} {unit} can't be reached for this picture; {found:.3g} is the nearest"
@@ -100,7 +100,7 @@ def _missed(found: float, wanted: float, unit: str) -> str | None:
 def _nearest(
     rates: Sequence[int], value: Callable[[int], float], wanted: float, unit: str
 ) -> tuple[int, str | None]:
-    """The rate whose value is nearest to the wanted one, and a warning if that isn't near."""
+    """Return the rate whose value is nearest to the target, and a warning if it isn't near."""
     place = min(_first(rates, lambda rate: value(rate) >= wanted), len(rates) - 1)
     near = rates[max(place - 1, 0) : place + 1]
     rate = min(reversed(near), key=lambda rate: abs(value(rate) - wanted))
@@ -109,7 +109,7 @@ def _nearest(
 
 def _largest_within(rates: Sequence[int], trial: Trial, limit: int) -> int:
     within = rates[: _first(rates, lambda rate: trial.size(rate) > limit)]
-    # Bytes rise with the rate only nearly always, so the result is checked, not believed.
+    # Bytes do not always rise with the rate, so the result is checked.
     for rate in reversed(within):
         if trial.size(rate) <= limit:
             return rate
@@ -120,7 +120,11 @@ def _largest_within(rates: Sequence[int], trial: Trial, limit: int) -> int:
 
 
 def check_target(target: Target, codec: Codec) -> None:
-    """Raise ArgumentError for a target that a codec can't aim at, whatever the picture."""
+    """Check that a codec can aim at a target.
+
+    Raises:
+        ArgumentError: If it can't, whatever the picture.
+    """
     aims = [k for k, v in vars(target).items() if k != "quality" and v is not None]
     if not aims:
         codec.rate_of(target.quality)
@@ -132,15 +136,22 @@ def check_target(target: Target, codec: Codec) -> None:
 
 
 def choose_rate(trial: Trial, target: Target, codec: Codec) -> tuple[int, str | None]:
-    """The rate of a codec that a target asks for, and a warning if it could only be approached.
+    """Return the rate of a codec that meets a target, and a warning if it is only approached.
 
-    Raises ArgumentError as check_target does, TargetError if max_bytes can't be kept to.
+    Args:
+        trial: the picture.
+        target: what to aim at.
+        codec: codes it.
+
+    Raises:
+        ArgumentError: See check_target().
+        TargetError: If max_bytes can't be kept to.
     """
     check_target(target, codec)
     if target.bpp is not None:
         return _nearest(codec.rates, trial.bpp, target.bpp, _BPP)
     if target.psnr is not None:
-        # Every look at a PSNR draws the picture; the search looks at some rates again.
+        # Every PSNR draws the picture, and the search asks for some rates again.
         return _nearest(codec.rates, cache(trial.psnr), target.psnr, _PSNR)
     if target.max_bytes is not None:
         return _largest_within(codec.rates, trial, target.max_bytes), None
@@ -148,7 +159,11 @@ def choose_rate(trial: Trial, target: Target, codec: Codec) -> tuple[int, str | 
 
 
 def check_effort(effort: int, codec: Codec) -> int:
-    """Return an effort as an int; ArgumentError for one that a codec can't make."""
+    """Return an effort as an int.
+
+    Raises:
+        ArgumentError: If the codec does not have it.
+    """
     effort = _whole("effort", effort)
     efforts = codec.efforts if isinstance(codec, Searching) else (0,)
     if effort not in efforts:
@@ -158,7 +173,11 @@ def check_effort(effort: int, codec: Codec) -> int:
 
 
 def check_resilient(resilient: bool, effort: int, codec: Codec) -> None:
-    """Raise ArgumentError if damage-resilient files are wanted of a codec that has none."""
+    """Check that a codec can write damage-resilient files if they are asked for.
+
+    Raises:
+        ArgumentError: If it can't.
+    """
     if resilient and not isinstance(codec, Resilient):
         raise ArgumentError(
             f"codec {codec.name!r} can't write damage-resilient files; choose one that can",
@@ -169,7 +188,7 @@ def check_resilient(resilient: bool, effort: int, codec: Codec) -> None:
 
 
 class _Forecast:
-    """A trial of plain files, corrected by what a search made of one of them."""
+    """A trial of plain files, corrected by the result of one search."""
 
     def __init__(self, plain: Trial, searched: Trial, rate: int) -> None:
         self._plain, self._searched, self._rate = plain, searched, rate
@@ -196,9 +215,15 @@ AnyTrial = TypeVar("AnyTrial", bound=Trial)
 def choose_searched(
     plain: AnyTrial, searched: AnyTrial, target: Target, codec: Codec
 ) -> tuple[AnyTrial, int, str | None]:
-    """As choose_rate, where evaluating `searched` is expensive; returns the trial to take as well.
+    """Return the trial, the rate and a warning as choose_rate() does, with few searches.
 
-    That is the plain one only if max_bytes leaves no other.
+    The trial is the plain one only if max_bytes leaves no other.
+
+    Args:
+        plain: codes without a search.
+        searched: codes with a search, which is expensive.
+        target: what to aim at.
+        codec: codes it.
     """
     rate, warning = choose_rate(plain, target, codec)
     start, tried = rate, list[int]()
@@ -206,7 +231,7 @@ def choose_searched(
         return searched, rate, warning
     while rate not in tried and len(tried) < _SEARCHES:
         tried.append(rate)
-        with suppress(TargetError):  # what was forecast not to fit may fit all the same
+        with suppress(TargetError):  # what does not fit by the forecast may fit
             forecast = _Forecast(plain, searched, rate)
             rate, _ = choose_rate(forecast, target, codec)
     if target.max_bytes is not None:

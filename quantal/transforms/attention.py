@@ -1,9 +1,8 @@
 """Attention within windows, after Swin Transformer V2 (Liu et al., 2022).
 
-A convolution weighs neighbours by where they are, attention by what they are like as well: what
-repeats within a window is found there. S2LIC (Wang et al., 2024) builds its transforms of such
-blocks. Here stand one block and the bias by distance that it uses; which levels have how many of
-them is said in quantal.transforms.stages.
+A convolution weighs neighbours by their position, attention also by their content: it finds what
+repeats within a window. S2LIC (Wang et al., 2024) builds its transforms of such blocks. This module
+has one block and its position bias; quantal.transforms.stages says which levels have how many.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from quantal.planes import ceil_div
 
 __all__ = ["WindowAttentionBlock"]
 
-#: Likeness is a cosine times a learned factor of each head, from 10 to at most 100 (SwinV2).
+#: Similarity is a cosine times a learned factor of each head, from 10 to at most 100 (SwinV2).
 FIRST_FACTOR = 10.0
 LARGEST_FACTOR = 100.0
 #: A branch starts at this part of the features' size. GatedBlock's branch is BRANCH_START of what
@@ -31,10 +30,10 @@ BIAS_WIDTH = 64
 
 
 class DistanceBias(nn.Module):
-    """What is added to the likeness of two positions for lying as they do: [heads, N, N].
+    """The position bias of attention: a value for each pair of positions, [heads, N, N].
 
-    N = window^2. A small network maps the offset of two positions to a bias for each head; it sees
-    offsets on a logarithmic scale, sign(d) log(1 + |d|), as SwinV2 has it: near ones differ more.
+    N = window^2. A small network maps the offset of two positions to a bias for each head. Offsets
+    are on a logarithmic scale, sign(d) log(1 + |d|), as in SwinV2: near ones differ more.
     """
 
     offsets: Tensor
@@ -43,7 +42,7 @@ class DistanceBias(nn.Module):
     def __init__(self, heads: int, window: int) -> None:
         super().__init__()
         # Computed even where networks are built without memory, as when weights are loaded: these
-        # buffers stand in no file.
+        # buffers are in no file.
         span = torch.arange(1 - window, window, device="cpu")
         scaled = span.sign() * span.abs().float().log1p()
         axis = torch.arange(window, device="cpu")
@@ -56,19 +55,20 @@ class DistanceBias(nn.Module):
         )
 
     def forward(self) -> Tensor:
+        """Return the biases [heads, N, N]."""
         return self.network(self.offsets).T[:, self.pairs]
 
 
 class WindowAttentionBlock(nn.Module):
-    """Attention among the positions of a window, then mixing of channels; both residual.
+    """Attention among the positions of a window, then mixing of channels; both are residual.
 
     Maps [B, C, H, W] of any H and W to the same shape. Windows begin at multiples of `window` plus
-    `shift`; at the plane's edges they are cut, never filled or wrapped. Blocks with and without a
-    shift take turns, so that what one separates the next brings together. With N = window^2 the
-    block costs 8 C^2 + 2 N C multiplications a position.
+    `shift`; at the plane's edges they are cut, never padded or wrapped. Blocks with and without a
+    shift alternate, so that each joins what the other separates. With N = window^2 the block costs
+    8 C^2 + 2 N C multiplications per position.
 
-    Each branch is normalised at its end, not its beginning (SwinV2), so it has a size of its own
-    whatever the features' size is; start_at() fits it to them.
+    Each branch is normalised at its end, not its beginning (SwinV2), so its size does not follow
+    that of the features; start_at() fits it to them.
     """
 
     def __init__(self, channels: int, heads: int, window: int, shift: int = 0) -> None:
@@ -98,23 +98,24 @@ class WindowAttentionBlock(nn.Module):
 
     @torch.no_grad()
     def start_at(self, rms: Tensor) -> None:
-        """Let the branches begin at NORM_START of the features' root mean squares [C]."""
+        """Let the branches begin at NORM_START times the features' root mean squares [C]."""
         for norm in (self.leave_norm, self.project_norm):
             norm.weight.copy_(NORM_START * rms)
 
     def start_as_identity(self) -> None:
-        """Silence both branches, for a block that joins a trained network."""
+        """Set both branches to zero, for a block that joins a trained network."""
         for norm in (self.leave_norm, self.project_norm):
             nn.init.zeros_(norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, H, W] to the same shape."""
         rows = x.permute(0, 2, 3, 1)
         rows = rows + self.leave_norm(self.leave(self._attend(self.enter(rows))))
         mixed = self.project(self.activation(self.expand(rows)))
         return (rows + self.project_norm(mixed)).permute(0, 3, 1, 2).to(x.dtype)
 
     def _windows(self, rows: Tensor) -> Tensor:
-        """[B, H, W, C] to [B, windows, N, C], the plane made whole windows by zeros and rolled."""
+        """Map [B, H, W, C], zero-padded to whole windows and rolled, to [B, windows, N, C]."""
         side, shift = self.window, self.shift
         batch, height, width, channels = rows.shape
         plane = F.pad(rows, (0, 0, 0, -width % side, 0, -height % side))
@@ -125,7 +126,7 @@ class WindowAttentionBlock(nn.Module):
         return cut.reshape(batch, down * across, side * side, channels)
 
     def _plane(self, windows: Tensor, height: int, width: int) -> Tensor:
-        """The reverse of _windows: [B, windows, N, C] to [B, H, W, C]."""
+        """Reverse _windows(): map [B, windows, N, C] to [B, H, W, C]."""
         side, shift = self.window, self.shift
         down, across = ceil_div(height, side), ceil_div(width, side)
         cut = windows.reshape(windows.shape[0], down, across, side, side, -1).transpose(2, 3)
@@ -135,27 +136,27 @@ class WindowAttentionBlock(nn.Module):
         return plane[:, :height, :width]
 
     def _apart(self, height: int, width: int, device: torch.device) -> Tensor:
-        """Which pairs share a window by rolling and padding only: bool [windows, N, N].
+        """Return which pairs share a window only through rolling and padding: bool [windows, N, N].
 
-        Padding keeps to itself, so that every position has one to attend to.
+        Padding attends to padding, so every position has at least one position to attend to.
         """
         down, across = (
             (torch.arange(length, device=device) + self.window - self.shift) // self.window
             for length in (height, width)
         )
-        # From 1 on: zero is what padding gets.
+        # From 1 on: padding is 0.
         number = 1 + down[:, None] * (width + 1) + across
         number = self._windows(number[None, :, :, None])[0, :, :, 0]
         return number[:, :, None] != number[:, None, :]
 
     def _attend(self, entered: Tensor) -> Tensor:
-        """Queries, keys and values [B, H, W, 3 C] to what each position gathers [B, H, W, C]."""
+        """Map queries, keys and values [B, H, W, 3 C] to attended values [B, H, W, C]."""
         height, width, channels = entered.shape[1:]
         windows = self._windows(entered)
         parts = windows.view(*windows.shape[:3], 3, self.heads, channels // 3 // self.heads)
         # Each [B, windows, heads, N, C / heads].
         query, key, value = parts.permute(3, 0, 1, 4, 2, 5)
-        # Up to 100 times a cosine needs more than the eight bits of bfloat16.
+        # A cosine times up to 100 needs more than the eight bits of bfloat16.
         with torch.autocast(entered.device.type, enabled=False):
             factor = self.log_factor.float().clamp_max(math.log(LARGEST_FACTOR)).exp()
             query = F.normalize(query.float(), dim=-1, eps=1e-6) * factor

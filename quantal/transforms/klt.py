@@ -1,4 +1,4 @@
-"""Karhunen-Loeve transforms of data: the best linear start for a learned transform.
+"""The Karhunen-Loeve transform of data: the best linear start for a learned transform.
 
 A network that begins as an orthonormal block transform codes well after minutes; from a random
 start the same network needs hours to get there (docs/training.md has the figures).
@@ -15,9 +15,14 @@ __all__ = ["principal_components"]
 def principal_components(features: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the leading principal directions of features and their root mean squares.
 
-    features: [B, C, H, W], every position is a sample; not centred, because the layers that take
-    the result have no mean to remove. count: rows wanted; rows past C are zero.
-    Returns (rows [count, C] with orthonormal leading rows, rms [count]).
+    Features are not centred, because the layers that take the result have no mean to remove.
+
+    Args:
+        features: [B, C, H, W]; every position is a sample.
+        count: rows to return; rows past C are zero.
+
+    Returns:
+        Rows [count, C], of which the leading ones are orthonormal, and root mean squares [count].
     """
     channels = features.shape[1]
     flat = features.permute(1, 0, 2, 3).reshape(channels, -1).double()

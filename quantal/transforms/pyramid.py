@@ -1,8 +1,8 @@
 """Analysis and synthesis transforms as a pyramid: 1/4, 1/8, 1/16, and on if there are more levels.
 
 Each level gathers 4x4 or 2x2 positions into channels, mixes them by a 1x1 convolution and refines
-them in a stage of blocks (quantal.transforms.stages). Cheap, because nothing works at full
-resolution; good at high rates, because the first level is fine enough to keep detail.
+them in a stage of blocks (quantal.transforms.stages). No level works at full resolution, which
+keeps it cheap; the first level is fine enough to keep detail, which helps at high rates.
 """
 
 from __future__ import annotations
@@ -29,53 +29,67 @@ CENTRE = 0.5
 
 
 def _steps(levels: int) -> tuple[int, ...]:
-    """Positions that each level gathers, per axis; their product is the latents' stride."""
+    """Return the positions that each level gathers, per axis; their product is the stride."""
     if levels < 1:
         raise ArgumentError("a pyramid needs at least one level")
     return (FIRST_STEP, *(STEP for _ in range(levels - 1)))
 
 
 def _strides(levels: int) -> tuple[int, ...]:
-    """Pixels from one position of each level to the next."""
+    """Return the distance in pixels between neighbouring positions of each level."""
     return tuple(accumulate(_steps(levels), operator.mul))
 
 
 def _in_float(mix: nn.Module, x: Tensor) -> Tensor:
-    """A level's first or last layer, in float32 whatever autocast the caller is in.
+    """Apply the first or last layer of a level in float32, whatever autocast the caller is in.
 
-    All that a picture is passes through it, and what follows adds to it. In bfloat16 a flat area
-    would be off by up to a level, by the same everywhere, and a network that is trained so would
-    make up for that and be off without.
+    Everything about a picture passes through these layers, and later ones add to it. In bfloat16 a
+    flat area would be off by up to one level, everywhere by the same amount; a network trained that
+    way compensates for it and is off in other precisions.
     """
     with torch.autocast(x.device.type, enabled=False):
         return mix(x.float())  # type: ignore[no-any-return]
 
 
 def _reach(stages: Iterable[Stage]) -> int:
-    """Pixels that all levels together reach in each direction."""
+    """Return the pixels that all levels together reach in each direction."""
     return sum(stage.reach for stage in stages)
 
 
 def _alignment(stride: int, stages: Iterable[Stage]) -> int:
-    """Pixels after which the grids of all levels repeat; a multiple of the stride."""
+    """Return the pixels after which the grids of all levels repeat; a multiple of the stride."""
     return math.lcm(stride, *(stage.alignment for stage in stages))
 
 
 def _check_regions(kind: Kind, regions: Tensor | None, pixels: Sequence[int]) -> None:
-    """Raise ArgumentError unless a transform of this kind can use these; pixels: [B, 3, H, W]."""
+    """Raise ArgumentError unless a transform of this kind takes these regions.
+
+    Args:
+        kind: of the transform.
+        regions: label maps, or None.
+        pixels: shape [B, 3, H, W] of the pictures.
+    """
     if regions is not None:
         if kind != "region":
-            raise ArgumentError(f"a transform of kind {kind!r} knows no regions: give none")
+            raise ArgumentError(f"a transform of kind {kind!r} takes no regions: give none")
         check_labels(regions, pixels[0], pixels[2], pixels[3])
 
 
 class PyramidAnalysis(nn.Module):
-    """Pixels [B, 3, H, W] in 0..1 to latents [B, M, H/s, W/s]; H and W multiples of the stride s.
+    """Pixels [B, 3, H, W] in 0..1 to latents [B, M, H/s, W/s].
 
-    channels: widths at 1/4, 1/8, 1/16 ... (the last is M); blocks: gated blocks at each level;
-    kind: what follows them, and extras: how many of it at each level (stages.EXTRAS by itself).
-    reach: pixels in each direction that a latent may depend on; a window of a larger picture has
-    the picture's latents there if it starts at a multiple of alignment, in pixels.
+    H and W are multiples of the stride s.
+
+    Args:
+        channels: widths at 1/4, 1/8, 1/16 ...; the last is M.
+        blocks: gated blocks at each level.
+        kind: the kind of blocks that follow them.
+        extras: how many of that kind follow at each level; default: stages.EXTRAS.
+
+    Attributes:
+        reach: pixels in each direction that a latent may depend on.
+        alignment: a window of a larger picture has the picture's latents if it starts at a multiple
+            of this, in pixels.
     """
 
     def __init__(
@@ -105,11 +119,16 @@ class PyramidAnalysis(nn.Module):
         self.alignment = _alignment(self.stride, self.refines)  # type: ignore[arg-type]
 
     def forward(self, pixels: Tensor, regions: Tensor | None = None) -> Tensor:
-        """regions: labels int64 [B, H, W] from 0 on; only in training, only of kind "region"."""
+        """Map pixels [B, 3, H, W] in 0..1 to latents [B, M, H/s, W/s].
+
+        Args:
+            pixels: float32 [B, 3, H, W].
+            regions: labels int64 [B, H, W] from 0 on; only in training, only for the kind "region".
+        """
         return self.levels(pixels, regions)[-1]
 
     def levels(self, pixels: Tensor, regions: Tensor | None = None) -> list[Tensor]:
-        """The features of every level, finest first: the last are what forward() returns."""
+        """Return the features of every level, finest first; the last are what forward() returns."""
         _check_regions(self.kind, regions, pixels.shape)
         x, found = pixels - CENTRE, []
         for level in range(len(self.mixes)):
@@ -118,7 +137,7 @@ class PyramidAnalysis(nn.Module):
         return found
 
     def step(self, level: int, x: Tensor, regions: Tensor | None = None) -> Tensor:
-        """From one level to the next; level 0 takes centred pixels."""
+        """Apply one level to the features of the one before; level 0 takes centred pixels."""
         mixed = _in_float(self.mixes[level], self.gathers[level](x))
         return self.refines[level](mixed, regions)  # type: ignore[no-any-return]
 
@@ -126,7 +145,7 @@ class PyramidAnalysis(nn.Module):
 class PyramidSynthesis(nn.Module):
     """Latents [B, M, H/s, W/s] to pixels [B, 3, H, W], about 0..1 but not clipped.
 
-    Takes the same arguments as the analysis that it mirrors; reach and alignment are pixels too.
+    Takes the arguments of the analysis that it mirrors; `reach` and `alignment` are in pixels too.
     """
 
     def __init__(
@@ -154,7 +173,12 @@ class PyramidSynthesis(nn.Module):
         self.alignment = _alignment(self.stride, self.refines)  # type: ignore[arg-type]
 
     def forward(self, latents: Tensor, regions: Tensor | None = None) -> Tensor:
-        """regions: as the analysis takes them, of the picture that is to be drawn."""
+        """Map latents [B, M, H/s, W/s] to pixels [B, 3, H, W].
+
+        Args:
+            latents: float32 [B, M, H/s, W/s].
+            regions: as for the analysis, of the picture to be drawn.
+        """
         batch, _, rows, columns = latents.shape
         size = (batch, 3, rows * self.stride, columns * self.stride)
         _check_regions(self.kind, regions, size)
@@ -164,7 +188,7 @@ class PyramidSynthesis(nn.Module):
         return x + CENTRE
 
     def step(self, level: int, x: Tensor, regions: Tensor | None = None) -> Tensor:
-        """From one level, coarsest first, to the next finer one; the last gives centred pixels."""
+        """Map one level, coarsest first, to the next finer one; the last gives centred pixels."""
         refined = self.refines[level](x, regions)
         return self.scatters[level](_in_float(self.mixes[level], refined))  # type: ignore[no-any-return]
 
@@ -173,9 +197,15 @@ class PyramidSynthesis(nn.Module):
 def initialise_with_klt(
     analysis: PyramidAnalysis, synthesis: PyramidSynthesis, pictures: Tensor
 ) -> Tensor:
-    """Start both transforms as the level-by-level KLT of pictures [B, 3, H, W] in 0..1.
+    """Start both transforms as the level-by-level KLT of pictures.
 
-    Returns the root mean square of each latent [M], which later layers use to normalise.
+    Args:
+        analysis: is changed.
+        synthesis: is changed.
+        pictures: [B, 3, H, W] in 0..1.
+
+    Returns:
+        The root mean square of each latent channel [M], which later layers use to normalise.
     """
     x = pictures - CENTRE
     rms = torch.zeros(0)

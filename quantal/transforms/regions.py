@@ -1,10 +1,10 @@
 """Features scaled and shifted region by region, and the regions of training crops.
 
 After SegPIC (Liu et al., 2024, "Region-Adaptive Transform with Segmentation Prior for Image
-Compression"): what a region has in common decides how it is transformed. Masks of things, without
-classes, say what the regions are while training, as privileged information; in coding nobody has
-them, and the cells of a fixed grid take their place. Of that paper's parts this is the affine one;
-its adaptive convolutions, whose kernels are made for each region, are not here.
+Compression"): what a region has in common decides how it is transformed. In training, masks of
+objects (without classes) give the regions, as privileged information; in coding they are not
+available, and the cells of a fixed grid take their place. Only the affine part of that paper is
+here, not its adaptive convolutions, whose kernels are made for each region.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def check_labels(labels: Tensor, batch: int, height: int, width: int) -> None:
 
 
 def _members(labels: Tensor, count: int = -1) -> Tensor:
-    """Labels [B, H, W] to who belongs to which region, float32 of 0 and 1 [B, K, H * W]."""
+    """Map labels [B, H, W] to membership in each region, float32 of 0 and 1 [B, K, H * W]."""
     return F.one_hot(labels.flatten(1), count).transpose(1, 2).float()
 
 
 def _means(x: Tensor, members: Tensor) -> Tensor:
-    """Means [B, C, K] of x [B, C, H, W] over regions [B, K, H * W]; 0 where nobody belongs."""
+    """Return means [B, C, K] of x [B, C, H, W] over regions [B, K, H * W]; 0 where empty."""
     size = members.sum(2)[:, None].clamp_min(1)
     return x.flatten(2) @ members.transpose(1, 2) / size
 
@@ -50,11 +50,11 @@ class RegionModulation(nn.Module):
     """Scale and shift the features of each region by what they are like on average.
 
     Maps [B, C, H, W] of any H and W to the same shape. A region is described by the mean of each
-    channel and of its magnitude, which tell its colour and its texture; a small network makes of
-    them C factors and C summands, at first none. With labels, int64 [B, H, W] of 0 to K - 1, those
-    are the regions of every sample; without, regions are the cells of a grid, `cell` positions
-    wide, which begins at the plane's corner. That costs C + 4 C^2 / cell^2 multiplications a
-    position.
+    channel and of its magnitude, which stand for its colour and its texture; a small network maps
+    these to C factors and C summands, which start as the identity. With labels, int64 [B, H, W] of
+    0 to K - 1, those are the regions of every sample; without, regions are the cells of a grid,
+    `cell` positions wide, which begins at the plane's corner. That costs C + 4 C^2 / cell^2
+    multiplications per position.
     """
 
     def __init__(self, channels: int, cell: int) -> None:
@@ -75,22 +75,23 @@ class RegionModulation(nn.Module):
         self.affine = nn.Sequential(nn.Conv2d(2 * channels, channels, 1), nn.LeakyReLU(0.1), last)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map [B, C, H, W] to the same shape; labels: int64 [B, H, W], or None for the grid."""
         traits = torch.cat([x, x.abs()], 1).float()
         spread = self._over_cells(traits) if labels is None else self._over(traits, labels)
         factor, summand = spread.to(x.dtype).chunk(2, dim=1)
         return x + x * factor + summand
 
     def _over_cells(self, traits: Tensor) -> Tensor:
-        """Traits [B, 2 C, H, W] to the factors and summands of each position's cell, the same."""
+        """Map traits [B, 2 C, H, W] to the factors and summands of each position's cell."""
         height, width = traits.shape[2:]
-        # Cells at the plane's edges are as large as the plane lets them be.
+        # Cells at the plane's edges are cut by it.
         affine = self.affine(F.avg_pool2d(traits, self.cell, ceil_mode=True))
         for axis in (2, 3):
             affine = affine.repeat_interleave(self.cell, axis)
         return affine[:, :, :height, :width]
 
     def _over(self, traits: Tensor, labels: Tensor) -> Tensor:
-        """Traits [B, 2 C, H, W] to the factors and summands of each position's region, the same."""
+        """Map traits [B, 2 C, H, W] to the factors and summands of each position's region."""
         batch, _, height, width = traits.shape
         check_labels(labels, batch, height, width)
         with torch.autocast(traits.device.type, enabled=False):
@@ -102,11 +103,18 @@ class RegionModulation(nn.Module):
 
 @torch.no_grad()
 def region_labels(pixels: Tensor, regions: int) -> Tensor:
-    """Cut pictures [B, 3, H, W] in 0..1 into at most `regions` regions: labels int64 [B, H, W].
+    """Cut pictures into regions of similar colour.
 
-    k-means over colour and place from seeds on a grid, much as SLIC (Achanta et al., 2012) has it,
-    on means of 4 x 4 pixels. A stand-in for masks of things where there are none; the same picture
-    always gets the same labels. Quick enough for every batch of a training run.
+    k-means over colour and place from seeds on a grid, much as in SLIC (Achanta et al., 2012), on
+    means of 4 x 4 pixels. It stands in for masks of objects where there are none; the same picture
+    always gets the same labels. Fast enough for every batch of a training run.
+
+    Args:
+        pixels: [B, 3, H, W] in 0..1.
+        regions: the most regions of a picture.
+
+    Returns:
+        Labels int64 [B, H, W].
     """
     if pixels.dim() != 4 or pixels.shape[1] != 3 or pixels.numel() == 0:
         raise ArgumentError(f"pixels are {list(pixels.shape)}: give pictures as [B, 3, H, W]")

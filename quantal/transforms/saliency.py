@@ -1,9 +1,9 @@
-"""Which latent channels matter most, told from the weights alone.
+"""Which latent channels matter most, derived from the weights alone.
 
-Channels are ranked by the energy that each brings into the picture, so that a coder can group them
-and a stream can send the important ones first (after "ISCS: parameter-guided channel ordering",
-which ranks by statistics of single filters; where transforms start orthonormal those are alike for
-all channels, so the whole synthesis is asked instead).
+Channels are ranked by the energy that each contributes to the picture, so that a coder can group
+them and a stream can start with the important ones (after "ISCS: parameter-guided channel
+ordering", which ranks by statistics of single filters; where transforms start orthonormal these are
+equal for all channels, so the whole synthesis is evaluated instead).
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ from torch import Tensor, nn
 
 __all__ = ["rank_channels"]
 
-#: Latents around the one that is tried, so that its response is seen as a whole.
+#: Latents around the one that is changed, so that its whole response is inside.
 _MARGIN = 2
 _AT_A_TIME = 32
 
 
 @torch.no_grad()
 def rank_channels(synthesis: nn.Module, rms: Tensor) -> list[int]:
-    """Channels, most salient first.
+    """Return channels, most salient first.
 
-    rms: root mean square of each latent [M], which the weights of a codec hold. A channel's
-    saliency is the squared change of the picture when one latent of it goes from 0 to its rms.
+    A channel's saliency is the squared change of the picture when one latent of it goes from 0 to
+    its root mean square.
+
+    Args:
+        synthesis: latents [B, M, h, w] to pixels.
+        rms: root mean square of each latent channel [M], which a codec's weights hold.
     """
     side = 2 * _MARGIN + 1
     nothing = torch.zeros(1, len(rms), side, side)

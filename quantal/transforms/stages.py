@@ -1,9 +1,12 @@
 """A stage of the pyramid: the blocks that refine the features of one level, in three kinds.
 
-gated: gated blocks alone. window: gated blocks, then window attention, every second one with its
-windows shifted by half, as in S2LIC (Wang et al., 2024). region: gated blocks, then modulation of
-regions, after SegPIC (Liu et al., 2024). Both look at squares of 64 x 64 pixels at every level, so
-that one alignment serves a whole transform.
+- gated: gated blocks alone.
+- window: gated blocks, then window attention, every second one with its windows shifted by half, as
+  in S2LIC (Wang et al., 2024).
+- region: gated blocks, then modulation of regions, after SegPIC (Liu et al., 2024).
+
+The latter two look at squares of 64 x 64 pixels at every level, so that one alignment serves a
+whole transform.
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ __all__ = ["KINDS", "Kind", "Stage", "extras_of"]
 
 Kind = Literal["gated", "window", "region"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-#: Blocks of its kind that follow the gated ones at 1/4, 1/8 and 1/16, unless told otherwise; none
-#: follow at coarser levels.
+#: Default number of blocks of the kind that follow the gated ones at 1/4, 1/8 and 1/16; none follow
+#: at coarser levels.
 EXTRAS: dict[Kind, tuple[int, int, int]] = {
     "gated": (0, 0, 0),
     "window": (0, 2, 2),
@@ -38,7 +41,16 @@ HEAD_CHANNELS = 32
 
 
 def extras_of(kind: Kind, extras: Sequence[int] | None, levels: int = 3) -> tuple[int, ...]:
-    """The extras asked for, or those that a kind has by itself; raises ArgumentError."""
+    """Return the extras asked for, or the default ones of a kind.
+
+    Args:
+        kind: of the blocks.
+        extras: how many at each level, or None.
+        levels: of the transform.
+
+    Raises:
+        ArgumentError: If there is no such kind, or the extras don't fit it.
+    """
     if kind not in KINDS:
         raise ArgumentError(f"no transform is of kind {kind!r}: there are {', '.join(KINDS)}")
     if extras is None:
@@ -53,7 +65,9 @@ def extras_of(kind: Kind, extras: Sequence[int] | None, levels: int = 3) -> tupl
 class Stage(nn.ModuleList):
     """Blocks one after another on [B, C, H, W] at 1/stride of the picture's sides.
 
-    gated: how many gated blocks; extra: how many blocks of the kind follow them.
+    Args:
+        gated: how many gated blocks.
+        extra: how many blocks of the kind follow them.
     """
 
     def __init__(self, channels: int, stride: int, gated: int, kind: Kind, extra: int) -> None:
@@ -75,13 +89,19 @@ class Stage(nn.ModuleList):
 
     @torch.no_grad()
     def start_at(self, rms: Tensor) -> None:
-        """Fit branches that have a size of their own to the channels' root mean squares [C]."""
+        """Fit branches of fixed size to the channels' root mean squares [C]."""
         for block in self:
             if isinstance(block, WindowAttentionBlock):
                 block.start_at(rms)
 
     def forward(self, x: Tensor, regions: Tensor | None = None) -> Tensor:
-        """regions: labels int64 [B, H * stride, W * stride]; each position takes its middle's."""
+        """Map [B, C, H, W] to the same shape.
+
+        Args:
+            x: features.
+            regions: labels int64 [B, H * stride, W * stride]; each position takes that of its
+                centre.
+        """
         if regions is not None:
             middle = self.stride // 2
             regions = regions[:, middle :: self.stride, middle :: self.stride]

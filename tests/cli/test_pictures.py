@@ -54,7 +54,7 @@ def test_json_has_the_contract_s_keys(quantal, photo) -> None:
     assert back.document[0]["bytes_in"] == entry["bytes_out"]
 
 
-def test_a_damaged_file_is_mended_where_it_was_asked_to_stand_that(quantal, photo) -> None:
+def test_damage_to_a_resilient_file_can_be_concealed(quantal, photo) -> None:
     coded, small = photo.with_name("sturdy.qtl"), photo.with_name("small.qtl")
     assert quantal("compress", photo, "--codec", "vq", "--resilient", "-o", coded).status == 0
     assert quantal("compress", photo, "--codec", "vq", "-o", small).status == 0

@@ -96,8 +96,8 @@ def parse(data: bytes, weights: Weights, width: int, height: int, rate: int) -> 
     steps: list[np.ndarray] = []
     while f"exact.step.{len(steps)}.0.weight" in weights.tensors:
         name = f"exact.step.{len(steps)}"
-        told = weights["exact.magnitudes"][np.minimum(np.abs(known), 255)].astype(np.int64)
-        seen = np.concatenate((features, told))
+        magnitudes = weights["exact.magnitudes"][np.minimum(np.abs(known), 255)].astype(np.int64)
+        seen = np.concatenate((features, magnitudes))
         if weights[f"{name}.0.weight"].shape[1] == len(features):
             seen = features
         scale = chain(seen, weights, name, rate_index)

@@ -183,9 +183,9 @@ def test_lost_rows_are_made_up_and_named(codec) -> None:
     with pytest.warns(QuantalWarning, match=r"1 of 10 rows .* lines 288 to 319 .* made up"):
         image = codec.decompress(bytes(damaged), conceal=True)
     assert image.size == (200, 320)
-    with pytest.warns(QuantalWarning) as told:
+    with pytest.warns(QuantalWarning) as caught:
         codec.decompress(data[:-40], conceal=True)
-    said = [str(warning.message) for warning in told]
+    said = [str(warning.message) for warning in caught]
     assert any("rows of cells were damaged" in one for one in said)
     assert any("the file was cut: metadata" in one for one in said)
 
@@ -270,8 +270,8 @@ def test_concealment_for_other_codebooks_is_refused(codec, tmp_path) -> None:
 
     with safe_open(beside, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        told = file.metadata()
-    save_file(tensors, beside, {**told, "of": "00000000"})
+        stated = file.metadata()
+    save_file(tensors, beside, {**stated, "of": "00000000"})
     with pytest.raises(ModelError, match="for the codebooks of 00000000"):
         other.decompress(bytes(damaged), conceal=True)
     beside.unlink()  # the one that ships is tried, which is for others

@@ -96,7 +96,7 @@ def test_bytes_agree_with_the_tables_own_estimate():
     assert abs(real - estimate_bits(symbols, index, TABLES)) < 64
 
 
-def test_a_certain_table_costs_nothing_and_knows_its_symbol():
+def test_a_certain_table_costs_nothing_and_gives_its_symbol():
     tables = TableSet.from_weights([7, -5], [np.array([1 << 24]), freeze(np.ones(11))])
     index = np.array([0, 1, 0, 0, 1], np.uint8)
     symbols = np.array([7, -5, 7, 7, 5], np.int32)

@@ -107,7 +107,7 @@ def test_the_command_line_takes_a_plugin(tmp_path: Path, photo: Path) -> None:
     assert absent.returncode == 1 and "plugin 'absent_module' can't be imported" in absent.stderr
 
 
-def test_evaluation_knows_a_plugin(tmp_path: Path, photo: Path) -> None:
+def test_evaluation_finds_a_plugin(tmp_path: Path, photo: Path) -> None:
     pytest.importorskip("polars", reason="comes with the extra `eval`")
     (tmp_path / "plugin_module.py").write_text(PLUGIN, encoding="utf-8")
     done = quantal_command(

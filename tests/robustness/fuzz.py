@@ -39,8 +39,8 @@ _MEGAPIXEL = 1e6
 #: Codecs of ours whose weights ship; the streams of some are made of parts.
 CODECS = [info.name for info in available() if info.weights]
 PARTS = {name: 9 for name in CODECS if name.startswith("context")} | {"tokens": 128}
-#: Those whose damaged files can be mended.
-MENDED = [name for name in CODECS if name == "vq"]
+#: Those whose damaged files can be concealed.
+CONCEALING = [name for name in CODECS if name == "vq"]
 
 Random = random.Random
 Mutation = Callable[[Random, bytes, Sequence[bytes]], bytes]
@@ -80,7 +80,10 @@ def sample_files() -> list[bytes]:
         encode_picture(
             picture, load(name, "cpu"), Target(quality=quality), resilient=resilient
         ).data
-        for name, resilient in [*((name, False) for name in CODECS), *((n, True) for n in MENDED)]
+        for name, resilient in [
+            *((name, False) for name in CODECS),
+            *((n, True) for n in CONCEALING),
+        ]
         for picture, quality in pictures
     ]
 
@@ -183,13 +186,13 @@ MUTATIONS: tuple[Mutation, ...] = (
 def outcome(data: bytes, partial: bool = False) -> str:
     """Decode a file: "picture", or the name of the error of ours; raises Fault for all else.
 
-    partial: draw some files from their first parts alone, and mend some, which also takes cut ones.
+    partial: draw some files from their first parts alone, and conceal some; both take cut ones.
     """
     started = time.process_time()
     try:
         parts = _parts(data) if partial else None
-        mend = partial and parts is None and zlib.crc32(data) % 2 == 0
-        picture = decode_picture(data, "cpu", max_parts=parts, conceal=mend)
+        conceal = partial and parts is None and zlib.crc32(data) % 2 == 0
+        picture = decode_picture(data, "cpu", max_parts=parts, conceal=conceal)
         header = container.probe(data, cut=True).header
         sides = (header.height, header.width)
         if picture.pixels.shape[:2] != sides:
@@ -227,7 +230,7 @@ def _allowance(data: bytes) -> float:
 
 @contextmanager
 def limited_memory(extra: int = MEMORY) -> Iterator[None]:
-    """Let the process take at most so many bytes more; only Linux can be told."""
+    """Let the process take at most so many bytes more; works on Linux alone."""
     if sys.platform != "linux":
         yield
         return

@@ -222,9 +222,9 @@ def test_regions_like_the_grid_are_the_grid():
 @pytest.mark.parametrize("kind", ["gated", "window"])
 def test_regions_for_another_kind_are_refused(kind):
     regions = torch.zeros(1, 64, 64, dtype=torch.int64)
-    with pytest.raises(ArgumentError, match="knows no regions"):
+    with pytest.raises(ArgumentError, match="takes no regions"):
         PyramidAnalysis(*SIZES, kind)(torch.rand(1, 3, 64, 64), regions)
-    with pytest.raises(ArgumentError, match="knows no regions"):
+    with pytest.raises(ArgumentError, match="takes no regions"):
         PyramidSynthesis(*SIZES, kind)(torch.rand(1, 16, 4, 4), regions)
 
 

@@ -1,7 +1,7 @@
-"""Models of CompressAI's zoo as codecs of ours: its networks and tables, our coder, real files.
+"""Models of CompressAI's zoo as codecs: its networks and tables, Quantal's coder and files.
 
-Importing this loads neither torch nor CompressAI. `weights` reads files of weights, `tables` turns
-their tables into ours, `prior` and `sequential` are the walks, `codec` is the Codec.
+Importing this package loads neither torch nor CompressAI. `weights` reads weights files, `tables`
+converts their tables, `prior` and `sequential` are the walks, `codec` is the Codec.
 docs/codecs/compressai.md specifies the image part.
 """
 
@@ -36,7 +36,11 @@ HEAD = struct.Struct("<BI")
 
 
 def unpack_head(image: bytes) -> tuple[str, int]:
-    """Architecture and check value of an image part."""
+    """Return the architecture and the check value of an image part.
+
+    Raises:
+        BitstreamError: If there is no such head.
+    """
     if len(image) < HEAD.size:
         raise TruncatedError(
             f"the image part has {len(image)} bytes, expected at least {HEAD.size}: it was cut"

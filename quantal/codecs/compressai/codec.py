@@ -1,7 +1,7 @@
-"""The Codec of CompressAI's picture models: its networks, our coder and files.
+"""The Codec of CompressAI's picture models: its networks, Quantal's coder and files.
 
-Transforms run in single precision on any device; what decides bits is the prior's business. A check
-value over all symbols shows whether a file is read here as it was written elsewhere.
+Transforms run in single precision on any device; prior.py computes what decides how bits are read.
+A check value over all symbols shows whether a file is read as it was written.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ from quantal.transforms import apply_in_windows
 __all__ = ["CompressaiCodec"]
 
 STRIDE = 16
-#: A window's core and halo, in latents. The furthest reach is cheng2020-attn's, 11 to draw.
+#: A window's core and halo, in latents. The largest reach is that of cheng2020-attn, 11 to draw.
 _CORE, _HALO = 96, 12
-#: The quality of a model for several rates, if none is asked for.
+#: The default quality of a model for several rates.
 _USUAL = 5
 _QUALITIES = range(1, 9)
 
@@ -64,7 +64,7 @@ class _Checksum:
 
 
 class _Encoding:
-    """One picture being coded: its latents y [1, M, h, w] serve every rate."""
+    """One picture being coded; its latents y [1, M, h, w] serve every rate."""
 
     def __init__(self, codec: CompressaiCodec, y: Tensor) -> None:
         self._codec, self.y = codec, y
@@ -77,7 +77,7 @@ class CompressaiCodec(Codec):
     """A network of CompressAI's zoo; see Codec.
 
     Args:
-        name: `compressai`, or that with the architecture that is expected behind a slash.
+        name: `compressai`, or `compressai/ARCHITECTURE` if a certain architecture is expected.
         weights: a file of weights.
         device: where the transforms run.
     """
@@ -89,7 +89,7 @@ class CompressaiCodec(Codec):
         super().__init__(FAMILY, device, _model_hash(self.architecture, network, self._prior))
         self.warnings = tuple(_warnings(self._prior))
         named = FileName.of(weights)
-        # Any name may end in a number: only one of this architecture says a quality.
+        # Any name may end in a number; only one with this architecture gives a quality.
         known = named is not None and named.architecture == self.architecture
         self._weights, self._named = weights.name, named.quality if named and known else None
         self._qualities = qualities_of(self.architecture, network)
@@ -107,7 +107,14 @@ class CompressaiCodec(Codec):
         return self.architecture.endswith("-vbr")
 
     def rate_of(self, quality: int | None) -> int:
-        """CompressAI's qualities 1..8; with weights of one rate, which of them these are."""
+        """Return the rate of CompressAI's quality 1..8.
+
+        Weights of a single rate have one quality, which their file's name gives, or else the
+        caller.
+
+        Raises:
+            ArgumentError: If the quality is not known, or not that of the weights.
+        """
         if self._variable and quality is None:
             quality = _USUAL
         known = self._qualities if self._named is None else (self._named,)
@@ -142,7 +149,7 @@ class CompressaiCodec(Codec):
     def _drawn_from(
         self, latents: Latents
     ) -> tuple[Callable[[Tensor], Tensor], Tensor, tuple[int, int], int, int, int]:
-        """What draw() takes."""
+        """Return the arguments of draw()."""
 
         def network(part: Tensor) -> Tensor:
             return self._net.g_s(part.to(self.device))
@@ -173,9 +180,10 @@ class CompressaiCodec(Codec):
         return HEAD.pack(number, check.value) + writing.finish()
 
     def read(self, payload: bytes, width: int, height: int, rate: int) -> Latents:
-        """Parse and dequantise at once: sequential models can't do one without the other.
+        """Parse and dequantise in one go, as sequential models require.
 
-        Raises DivergenceError if the symbols are not those that were written.
+        Raises:
+            DivergenceError: If the symbols are not those that were written.
         """
         architecture, stated = unpack_head(payload)
         if architecture != self.architecture:
@@ -202,7 +210,7 @@ class CompressaiCodec(Codec):
         return self._latents(reading, values, width, height, rate)
 
     def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
-        """Returns [z int32 [N, h', w'], y int32 [M, h, w]], or y alone where there is no z."""
+        """Return the symbols: z int32 [N, h', w'] if there is z, then y int32 [M, h, w]."""
         return self.read(payload, width, height, rate).symbols
 
     def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
@@ -221,7 +229,7 @@ class CompressaiCodec(Codec):
         )
 
     def _geometry(self, width: int, height: int) -> tuple[int, int]:
-        """Rows and columns of y."""
+        """Return rows and columns of y."""
         per_block = self._multiple // STRIDE
         rows, columns = (ceil_div(side, self._multiple) for side in (height, width))
         return rows * per_block, columns * per_block
@@ -247,7 +255,7 @@ class CompressaiCodec(Codec):
 
 
 def _warnings(prior: Prior) -> list[str]:
-    """What users of such a model should know."""
+    """Return warnings for users of such a model."""
     found = []
     if isinstance(prior, Hyperprior):
         found.append(
@@ -276,7 +284,7 @@ def _prior(network: Any) -> Prior:
 
 
 def _rate_of_several(network: Any, gain: Tensor) -> Rate:
-    """The rate of a -vbr model at a gain, float32 of no dimension."""
+    """Return the rate of a -vbr model at a gain, a float32 scalar."""
     exact = gain.double()
     step = None
     if network.vr_entbttlnck:
@@ -293,7 +301,7 @@ def _rate_of_several(network: Any, gain: Tensor) -> Rate:
 
 
 def _model_hash(architecture: str, network: Any, prior: Prior) -> bytes:
-    """First 4 bytes of a SHA-256 over the architecture, all weights and all tables."""
+    """Return the first 4 bytes of a SHA-256 over the architecture, all weights and all tables."""
     digest = hashlib.sha256(f"{FAMILY}/{architecture} layout 1".encode())
 
     def add(name: str, tensor: Tensor) -> None:

@@ -1,8 +1,8 @@
-"""CompressAI's entropy models: which batches of symbols a picture has, and what they stand for.
+"""CompressAI's entropy models: the batches of symbols of a picture, and their values.
 
-Whatever decides how bits are read is computed in double precision and on the CPU: rounding differs
-between machines there too, but hardly ever matters, for a scale would have to lie that near the
-border of two tables.
+Everything that decides how bits are read is computed in double precision on the CPU. Rounding
+differs between machines there too, but hardly ever matters: a scale would have to lie that close to
+the border of two tables.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ __all__ = ["Factorized", "Hyperprior", "Prior", "Rate", "Values"]
 Z_STRIDE = 4
 #: Positions of z in a band: 4 megapixels of the picture.
 _BAND = 1024
-#: No hyper-synthesis of the zoo reaches further than so many rows of z.
+#: The largest reach of a hyper-synthesis of the zoo, in rows of z.
 _REACH = 4
-#: Latents at a time for the network that draws symbols towards zero.
+#: Latents at a time for the network that moves symbols towards zero.
 _PIECE = 1 << 18
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
 def exactly(module: Module) -> Module:
-    """A copy of a network in double precision."""
+    """Return a copy of a network in double precision."""
     return copy.deepcopy(module).double().requires_grad_(False)
 
 
 @dataclass(frozen=True)
 class Values:
-    """What the symbols of a walk stand for: y_hat, z_hat, float32 [C, h, w]."""
+    """The latents of a walk's symbols: y_hat and z_hat, float32 [C, h, w]."""
 
     y_hat: Tensor
     z_hat: Tensor
@@ -52,10 +52,12 @@ class Values:
 
 @dataclass(frozen=True)
 class Rate:
-    """What depends on the rate, in models that have several.
+    """Everything that depends on the rate, in models of several rates.
 
-    gain: float64, y is multiplied by it before it is rounded. offset: network from (scale, gain) to
-    how far a symbol is drawn towards zero. context: float64 [2 M], added to what neighbours say.
+    Attributes:
+        gain: float64; y is multiplied by it before rounding.
+        offset: network from (scale, gain) to how far a symbol is moved towards zero.
+        context: float64 [2 M], added to the prediction from neighbours.
     """
 
     bottleneck: Bottleneck
@@ -65,7 +67,11 @@ class Rate:
 
 
 class Prior(ABC):
-    """The entropy model of a network; rates: by quality, or under None if there is just one."""
+    """The entropy model of a network.
+
+    Attributes:
+        rates: by quality, or under None if there is just one.
+    """
 
     def __init__(self, rates: dict[int | None, Rate]) -> None:
         self._rates = rates
@@ -75,13 +81,13 @@ class Prior(ABC):
 
     @property
     def sets(self) -> Iterator[TableSet]:
-        """Every set of tables."""
+        """Yield every set of tables."""
         for rate in self._rates.values():
             yield from rate.bottleneck.sets
 
     @abstractmethod
     def least_bits(self, rows: int, columns: int, quality: int) -> float:
-        """Return the least bits that y [M, rows, columns] can cost, as far as is known before."""
+        """Return a lower bound of the bits of y [M, rows, columns], known before reading."""
 
     @abstractmethod
     def walk(self, coding: Coding, rows: int, columns: int, quality: int) -> Values:
@@ -89,7 +95,7 @@ class Prior(ABC):
 
 
 class Factorized(Prior):
-    """A table for each channel of y (Balle et al. 2018): no floating point decides anything."""
+    """A table for each channel of y (Balle et al. 2018); nothing depends on floating point."""
 
     def least_bits(self, rows: int, columns: int, quality: int) -> float:
         return rows * columns * self.rate(quality).bottleneck.least_bits
@@ -134,7 +140,7 @@ class Hyperprior(Prior):
         return Values(self._walk_y(coding, z_hat, rate), z_hat.float())
 
     def _walk_y(self, coding: Coding, z_hat: Tensor, rate: Rate) -> Tensor:
-        """Code y; returns y_hat float32 [M, h, w]."""
+        """Code y, and return y_hat float32 [M, h, w]."""
         rows, columns = (Z_STRIDE * side for side in z_hat.shape[-2:])
         coding.begin((self._latents, rows, columns))
         values = []
@@ -145,7 +151,7 @@ class Hyperprior(Prior):
         return torch.cat(values, dim=1)
 
     def _side_information(self, z_hat: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """What z says of each band of y's rows: (rows, float64 [M or 2 M, rows, w])."""
+        """Yield what z predicts for each band of y's rows: (rows, float64 [M or 2 M, rows, w])."""
         height, width = z_hat.shape[-2:]
         for band in bands(height, width, _BAND):
             low, high = max(band.start - _REACH, 0), min(band.stop + _REACH, height)
@@ -162,7 +168,7 @@ class Hyperprior(Prior):
     def _code(
         self, coding: Coding, where: tuple[Any, ...], scale: Tensor, mean: Tensor, rate: Rate
     ) -> Tensor:
-        """Code a batch of y; a table is the smallest whose scale is at least the latent's."""
+        """Code a batch of y; its tables are the smallest whose scale is at least the latent's."""
 
         def index() -> IndexArray:
             scales = (scale * rate.gain).contiguous()
@@ -177,11 +183,11 @@ class Hyperprior(Prior):
         return torch.from_numpy(symbols)
 
     def _values(self, symbols: Tensor, scale: Tensor, mean: Tensor, rate: Rate) -> Tensor:
-        """What symbols of y stand for, float64."""
+        """Return the values of symbols of y, float64."""
         values = symbols.double()
         if rate.offset is not None:
-            # A symbol stands for a place nearer to zero than the middle of its cell, as the law
-            # is denser there (Kamisli, Racape and Choi 2024); zero stands for itself.
+            # A symbol's value is nearer to zero than the middle of its cell, because the density
+            # is higher there (Kamisli, Racape and Choi 2024); that of zero is zero.
             scales = (scale * rate.gain).clamp_min(self._smallest).flatten()
             gains = rate.gain.expand(1)
             pieces = [

@@ -1,8 +1,8 @@
-"""Entropy models with neighbours: every latent's law follows from z and from y before it.
+"""Entropy models with neighbours: every latent is predicted from z and from earlier latents.
 
-Neighbours are seen through a masked 5x5 convolution: two rows above, and two positions to the left
-(Minnen et al. 2018). Position after position would be slow; positions that don't see one another,
-which lie on a steep diagonal, are coded at once.
+Neighbours go through a masked 5x5 convolution: two rows above, and two positions to the left
+(Minnen et al. 2018). Coding position after position would be slow; positions that don't depend on
+one another, which lie on a steep diagonal, are coded at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LAG = 3
 
 
 def diagonals(height: int, width: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Rows and columns int64 [K] of positions that can be coded at once, in coding order.
+    """Yield rows and columns int64 [K] of positions that are coded at once, in coding order.
 
     >>> [list(zip(r.tolist(), c.tolist())) for r, c in diagonals(2, 4)][2:4]
     [[(0, 2)], [(0, 3), (1, 0)]]
@@ -41,25 +41,25 @@ def diagonals(height: int, width: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _pointwise(conv: nn.Conv2d) -> nn.Linear:
-    """A 1x1 convolution as a layer on vectors, in double precision."""
+    """Return a 1x1 convolution as a layer on vectors, in double precision."""
     layer = nn.Linear(conv.in_channels, conv.out_channels, dtype=torch.float64)
     layer.load_state_dict({"weight": conv.weight.flatten(1), "bias": conv.bias})
     return layer.requires_grad_(False)
 
 
 class Sequential(Hyperprior):
-    """mbt2018 and its like: h_s and the context of neighbours predict together."""
+    """mbt2018 and similar models: h_s and the context of neighbours predict together."""
 
     def __init__(self, network: Any, rates: dict[int | None, Rate]) -> None:
         super().__init__(network, rates)
         context = exactly(network.context_prediction)
         seen = (context.weight * context.mask)[:, :, _SEEN_ROWS, _SEEN_COLUMNS]
-        #: [2 M, 12 M]: the context's weights for each seen position and each of its channels.
+        #: [2 M, 12 M]: the context's weights for each neighbour and each of its channels.
         self._context = seen.transpose(1, 2).flatten(1).contiguous()
         self._context_bias = context.bias
         enter, *rest = network.entropy_parameters
         enter = _pointwise(enter)
-        # The first layer is linear: what z brings to it is computed for all positions together.
+        # The first layer is linear: the part from z is computed for all positions together.
         self._from_z, self._from_context = enter.weight.chunk(2, dim=1)
         self._enter_bias = enter.bias
         self._leave = nn.Sequential(

@@ -1,7 +1,7 @@
-"""CompressAI's probability tables as ours: 16 bits become 24, an escape stays an escape.
+"""CompressAI's probability tables as TableSets: 16 bits become 24, escapes stay escapes.
 
-Its tables are rows of cumulative counts up to 2^16 whose last slot codes what no other holds; ours
-count to 2^24, so that a weight is multiplied by 256 and nothing is rounded.
+Its tables are rows of cumulative counts up to 2^16 whose last slot is the escape; ours count to
+2^24, so weights are multiplied by 256 and nothing is rounded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PRECISION = 16
 
 
 def table_sets(model: Any) -> list[TableSet]:
-    """The tables of an EntropyBottleneck or GaussianConditional, at most 256 in a set."""
+    """Return the tables of an EntropyBottleneck or GaussianConditional, at most 256 per set."""
     rows = model._quantized_cdf.numpy().astype(np.int64)
     lengths, first = model._cdf_length.flatten().tolist(), model._offset.flatten().tolist()
     if rows.ndim != 2 or not len(rows) == len(lengths) == len(first):
@@ -42,11 +42,11 @@ def table_sets(model: Any) -> list[TableSet]:
 
 
 class Bottleneck:
-    """A table of its own for each channel: what codes z, or y where there is no z.
+    """A table for each channel, for z, or for y where there is no z.
 
     Args:
         model: an EntropyBottleneck, whose medians are the values of symbol 0.
-        step: what a symbol is worth, float64 of no dimension; default 1.
+        step: the value of a symbol, a float64 scalar; default 1.
     """
 
     def __init__(self, model: Any, step: Tensor | None = None) -> None:
@@ -57,7 +57,7 @@ class Bottleneck:
         self.least_bits = float(sum(tables.least_bits.sum() for tables in self.sets))
 
     def code(self, coding: Coding, rows: int, columns: int) -> IntArray:
-        """Code all channels in turn; returns symbols int32 [C, rows, columns]."""
+        """Code all channels in turn, and return symbols int32 [C, rows, columns]."""
         channels = sum(map(len, self.sets))
         symbols = coding.begin((channels, rows, columns))
         start = 0
@@ -75,5 +75,5 @@ class Bottleneck:
         return symbols
 
     def values(self, symbols: IntArray) -> Tensor:
-        """Return what symbols [C, h, w] stand for, float64."""
+        """Return the values of symbols [C, h, w], float64."""
         return torch.from_numpy(symbols * self._step + self._medians)

@@ -1,7 +1,7 @@
-"""Files of weights for CompressAI's networks: read safely, understood, made into a network.
+"""Weights files of CompressAI's networks: read safely, recognised, made into networks.
 
 The architecture and its sizes follow from the tensors themselves. Tables that a file lacks, or that
-its weights have outgrown, are made anew. Nothing is coded here.
+are older than its weights, are made anew. Nothing is coded here.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CLASSES = {
     "mbt2018-mean-vbr": "MeanScaleHyperpriorVbr",
     "mbt2018-vbr": "JointAutoregressiveHierarchicalPriorsVbr",
 }
-#: Where checkpoints of training keep the weights among other things.
+#: Keys under which checkpoints of training keep the weights.
 _INSIDE = ("state_dict", "model_state_dict", "model")
 #: `mbt2018-mean-3-723404a8.pth.tar`; the hash may be missing.
 _FILE_NAME = re.compile(
@@ -55,7 +55,7 @@ _FILE_NAME = re.compile(
     r"\.(pth|safetensors)"
 )
 _BUFFERS = ("_offset", "_quantized_cdf", "_cdf_length")
-#: Tables made anew on another machine may differ by rounding: by so many of 65536 at most.
+#: Tables made on another machine may differ by rounding, by this many of 65536 at most.
 _ROUNDING = 64
 
 State = dict[str, Tensor]
@@ -63,7 +63,7 @@ State = dict[str, Tensor]
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """CompressAI and its torch.jit warn about themselves."""
+    """Silence warnings of CompressAI and its torch.jit about themselves."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -83,7 +83,13 @@ def _compressai(module: str) -> Any:
 
 @dataclass(frozen=True)
 class FileName:
-    """What a file called as the zoo calls its own says; quality None: it serves several."""
+    """What the name of a file says if it follows the zoo's convention.
+
+    Attributes:
+        architecture: of the network.
+        metric: that it was trained for.
+        quality: 1..8; None if it serves several.
+    """
 
     architecture: str
     metric: str
@@ -91,7 +97,7 @@ class FileName:
 
     @classmethod
     def of(cls, path: Path) -> FileName | None:
-        """None if the file is called otherwise.
+        """Parse the name of a file; None if it follows another convention.
 
         >>> FileName.of(Path("mbt2018-mean-3-723404a8.pth.tar"))
         FileName(architecture='mbt2018-mean', metric='mse', quality=3)
@@ -115,9 +121,14 @@ class Trained:
 
 
 def read(path: Path, architecture: str = "") -> Trained:
-    """The network whose weights a file holds; architecture: the one that is expected, if any is.
+    """Return the network of a weights file.
 
-    Raises ModelError if CompressAI is missing, or the weights are damaged or another's.
+    Args:
+        path: of the file.
+        architecture: the expected one; "" for any.
+
+    Raises:
+        ModelError: If CompressAI is missing, or the weights are damaged or of another architecture.
     """
     state = read_state(path)
     try:
@@ -130,9 +141,10 @@ def read(path: Path, architecture: str = "") -> Trained:
 
 
 def read_state(path: Path) -> State:
-    """The tensors of a .safetensors, .pth or .pth.tar file; no code in it is run.
+    """Return the tensors of a .safetensors, .pth or .pth.tar file; no code in it is run.
 
-    Raises ModelError for a file that can't be read, or that holds no named tensors.
+    Raises:
+        ModelError: If the file can't be read, or holds no named tensors.
     """
     try:
         with quiet():
@@ -159,7 +171,11 @@ def read_state(path: Path) -> State:
 
 
 def architecture_of(state: State) -> str:
-    """Return the architecture that names and shapes of tensors belong to."""
+    """Return the architecture that names and shapes of tensors belong to.
+
+    Raises:
+        ModelError: If there is none.
+    """
     if "g_a.0.weight" not in state and "g_a.0.conv1.weight" not in state:
         raise ModelError(
             "these are of no picture architecture of CompressAI's zoo; "
@@ -182,7 +198,11 @@ def architecture_of(state: State) -> str:
 
 
 def build(architecture: str, state: State) -> Any:
-    """A network with these weights and all tables; ModelError if they don't fit together."""
+    """Return a network with these weights and all tables.
+
+    Raises:
+        ModelError: If they don't fit together.
+    """
     kind = getattr(_compressai("models"), CLASSES[architecture], None)
     if kind is None:
         raise ModelError(
@@ -212,9 +232,9 @@ def build(architecture: str, state: State) -> Any:
 
 @torch.no_grad()
 def _refresh_tables(network: Any) -> None:
-    """Make all tables; where those of the file say the same but for rounding, they stay.
+    """Make all tables; those of the file stay if they are equal but for rounding.
 
-    So a file's tables are the same integers on every machine, and none are older than the weights.
+    A file's tables are then the same integers on every machine, and never older than its weights.
     """
     holders = [module for module in network.modules() if hasattr(module, "_quantized_cdf")]
     stored = [[getattr(module, name).clone() for name in _BUFFERS] for module in holders]
@@ -235,9 +255,9 @@ def _refresh_tables(network: Any) -> None:
 
 
 def qualities_of(architecture: str, network: Any) -> tuple[int, ...]:
-    """The qualities 1..8 at which the zoo gives an architecture this network's sizes.
+    """Return the qualities 1..8 at which the zoo gives an architecture this network's sizes.
 
-    All that the zoo has, if the sizes are nobody's but the user's.
+    If the sizes are not the zoo's, all of its qualities.
     """
     if architecture.endswith("-vbr"):
         return tuple(range(1, network.levels + 1))

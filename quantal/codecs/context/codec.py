@@ -1,4 +1,4 @@
-"""Codecs `context-s`, `-m` and `-l`: every step of y knows the steps before it."""
+"""Codecs `context-s`, `-m` and `-l`: every step of y is predicted from the steps before it."""
 
 from __future__ import annotations
 

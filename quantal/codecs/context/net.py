@@ -16,8 +16,8 @@ class ContextConfig(PyramidConfig):
     """Sizes, and how y is coded; see PyramidConfig.
 
     Attributes:
-        order: the coding order, see quantal.entropy.orders.Order.named().
-        adaptive: whether scales see the magnitudes of earlier symbols.
+        order: the coding order; see quantal.entropy.orders.Order.named().
+        adaptive: whether scales depend on the magnitudes of earlier symbols.
     """
 
     blocks: tuple[int, int, int] = (4, 5, 1)
@@ -29,7 +29,7 @@ class ContextConfig(PyramidConfig):
 
 
 class ContextNet(PyramidNet):
-    """All networks of a `context` codec, whatever its size."""
+    """All networks of a `context` codec of any size."""
 
     layout = "context layout 1"
     config_type = ContextConfig
@@ -37,7 +37,7 @@ class ContextNet(PyramidNet):
     @staticmethod
     def entropy_model(config: PyramidConfig) -> ContextModel:
         if not isinstance(config, ContextConfig):
-            raise ArgumentError(f"{config} says nothing of a coding order")
+            raise ArgumentError(f"{config} has no coding order")
         return ContextModel(
             config.channels[-1],
             config.z_channels,

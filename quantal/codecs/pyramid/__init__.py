@@ -1,1 +1,1 @@
-"""What `hyperprior` and `context-*` share: pyramid transforms, their weights files, a search."""
+"""Shared by `hyperprior` and `context-*`: pyramid transforms, their weights files, a search."""

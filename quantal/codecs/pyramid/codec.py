@@ -1,4 +1,4 @@
-"""What `hyperprior` and `context-*` share: pyramid transforms, and a search for better symbols."""
+"""The base of `hyperprior` and `context-*`: pyramid transforms, and a search for better symbols."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class PyramidCodec(TransformCodec):
     """A codec of a weights file.
 
     Args:
-        name: what stands in files.
+        name: is written to files.
         weights: the file.
         device: where the floating-point networks run.
     """
 
     net_type: ClassVar[type[PyramidNet]]
-    #: A window's core in latents for a search, which has to remember what the networks did.
+    #: A window's core in latents for a search, which keeps the networks' activations.
     search_core = 48
     efforts = (0, *ITERATIONS)
 
@@ -74,27 +74,31 @@ class PyramidCodec(TransformCodec):
 
     @property
     def latent_channels(self) -> int:
-        """M, the channels of the latents."""
+        """M, the number of latent channels."""
         return self._frozen.channels
 
     def searching(self, encoding: Encoding, effort: int, progress: Progress) -> Encoding:
-        """1: one step of descent, then rounding by prices. 2, 3: annealing, short and long."""
+        """Return an encoding that searches; see contract.Searching.
+
+        Effort 1 is one step of descent, then rounding by prices; 2 and 3 are annealing, short and
+        long.
+        """
         if effort not in ITERATIONS or not isinstance(encoding, TransformEncoding):
             raise ArgumentError(f"codec {self.name!r} has no effort {effort}; it has: 0 to 3")
         return _Search(self, encoding, effort, progress)
 
-    @torch.inference_mode(False)  # or a caller's would keep gradients from being taken
+    @torch.inference_mode(False)  # a caller's inference mode would prevent gradients
     def search(
         self, y: FloatArray, pixels: Pixels, rate: int, effort: int, progress: Progress
     ) -> bytes:
-        """Return the image part of a picture at a rate with symbols that a search found.
+        """Return the image part of a picture with the symbols that a search found.
 
         Args:
             y: its latents, float32 [M, h, w].
             pixels: uint8 [H, W, 3].
             rate: 0..252.
             effort: 1 to 3.
-            progress: is called during the search.
+            progress: called during the search.
         """
         position = rate / QUARTERS
         z = self._frozen.quantised_z(y, position)
@@ -126,7 +130,7 @@ class PyramidCodec(TransformCodec):
         return min(data, other, key=cost)
 
     def _improved(self, scene: Scene, method: Method, progress: Progress) -> Tensor:
-        """A scene's latents after a search, window by window: [1, M, h, w] of the picture."""
+        """Return a scene's latents after a search, window by window: [1, M, h, w]."""
         synthesis = self._net.synthesis
         unit = math.lcm(synthesis.alignment, STRIDE * Z_STRIDE)
         core, halo = (

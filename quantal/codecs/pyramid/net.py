@@ -26,7 +26,7 @@ __all__ = ["PyramidConfig", "PyramidNet"]
 
 @dataclass(frozen=True)
 class PyramidConfig(Sizes):
-    """Sizes of the networks: widths and gated blocks at 1/4, 1/8, 1/16, then the entropy model.
+    """Sizes of the networks: transforms at 1/4, 1/8 and 1/16, then the entropy model.
 
     Attributes:
         channels: widths at each level; the last is that of the latents.
@@ -35,8 +35,8 @@ class PyramidConfig(Sizes):
         hyper_width: channels inside the hyper-analysis.
         mean_width: channels inside the networks of means.
         scale_width: channels inside the networks of scales.
-        kind: what follows the gated blocks at each level (transforms/stages.py).
-        extras: how many of it at each level.
+        kind: of the blocks that follow the gated ones at each level (transforms/stages.py).
+        extras: how many of that kind follow at each level.
     """
 
     channels: tuple[int, int, int] = (64, 128, 320)
@@ -59,7 +59,7 @@ class PyramidNet(nn.Module, ABC):
 
     #: Pixels that the sides of training crops are multiples of.
     stride = 64
-    #: Of the weights file; changes whenever the same integers would be used in another way.
+    #: Layout of the weights file; changes whenever the same integers are used in another way.
     layout: ClassVar[str]
     config_type: ClassVar[type[PyramidConfig]]
 
@@ -74,7 +74,7 @@ class PyramidNet(nn.Module, ABC):
     @staticmethod
     @abstractmethod
     def entropy_model(config: PyramidConfig) -> SideInformationModel:
-        """Return the untrained entropy model of some sizes."""
+        """Return the untrained entropy model of a config."""
 
     @torch.no_grad()
     def initialise(self, pictures: Tensor) -> None:

@@ -1,7 +1,7 @@
 """Analysis and synthesis networks of a codec as ONNX files, for runtimes other than torch.
 
-Only these two: what decides how bits are read runs as integers in our own code, which no runtime
-may re-order or fuse.
+What decides how bits are read is not exported: it runs as integers in Quantal's own code, which no
+runtime may re-order or fuse.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _EXAMPLE = (6, 5)
 
 
 class _Plain(nn.Module):
-    """A transform that takes one argument, which is what an ONNX graph has."""
+    """A transform of one argument, as an ONNX graph needs it."""
 
     def __init__(self, transform: nn.Module) -> None:
         super().__init__()
@@ -47,17 +47,27 @@ def _quiet() -> Iterator[None]:
 
 
 def onnx_paths(name: str, folder: str | Path) -> tuple[Path, Path]:
-    """Where export_onnx writes the analysis and the synthesis of a codec of this name."""
+    """Return the paths that export_onnx() writes for a codec of this name."""
     return Path(folder) / f"{name}-analysis.onnx", Path(folder) / f"{name}-synthesis.onnx"
 
 
 def export_onnx(codec: Codec, folder: str | Path) -> tuple[Path, Path]:
-    """Write NAME-analysis.onnx and NAME-synthesis.onnx; returns their paths.
+    """Write NAME-analysis.onnx and NAME-synthesis.onnx.
 
-    analysis: `pixels` [batch, 3, 16 rows, 16 columns] float32 in 0..1 to `y` [batch, M, rows,
-    columns]; synthesis: `y_hat` to `pixels`, not clipped. All but the channels are free. Raises
-    ArgumentError for a codec without such networks or with windows or regions, whose grids keep
-    sizes from being free, ModelError if the package onnx or onnxscript is missing.
+    The analysis maps `pixels` [batch, 3, 16 rows, 16 columns], float32 in 0..1, to `y` [batch, M,
+    rows, columns]; the synthesis maps `y_hat` to `pixels`, not clipped. All sizes but the channels
+    are free.
+
+    Args:
+        codec: with pyramid transforms.
+        folder: where to write.
+
+    Returns:
+        The two paths.
+
+    Raises:
+        ArgumentError: If the codec has no such networks, or has windows or regions, whose grids
+            don't allow free sizes. ModelError: If the package onnx or onnxscript is missing.
     """
     if not isinstance(codec, PyramidCodec):
         raise ArgumentError(f"codec {codec.name!r} has no networks that can be exported to ONNX")

@@ -1,11 +1,10 @@
-"""A search for latents that code better than those of the analysis; only encoders use it.
+"""A search for latents that code a picture better than those of the analysis; for encoders only.
 
-The analysis gives latents that are good for pictures at large. For one picture at one rate, others
-need fewer bits for the same error, and no decoder asks where symbols come from. They are found by
-following the gradient, through the synthesis, of what training minimised (lambda * 255^2 * MSE +
-bpp): by one step of it, or by many while rounding is made soft and then hard (stochastic Gumbel
-annealing: Yang, Bamler and Mandt, "Improving inference for neural image compression", 2020). z
-stays what it is.
+The analysis gives latents that are good on average. For one picture at one rate, others need fewer
+bits for the same error, and decoders do not depend on how symbols were chosen. The search follows
+the gradient, through the synthesis, of the training loss (lambda * 255^2 * MSE + bpp): by one step,
+or by many while soft rounding becomes hard (stochastic Gumbel annealing: Yang, Bamler and Mandt,
+"Improving inference for neural image compression", 2020). z is not changed.
 """
 
 from __future__ import annotations
@@ -40,17 +39,17 @@ __all__ = [
     "step_once",
 ]
 
-#: Of the annealing, by effort.
+#: Iterations of the annealing, by effort.
 ITERATIONS = {1: 0, 2: 40, 3: 200}
 #: How many times lambda an error is worth. From one rate of a trained codec to the next, files grow
 #: by about that much more than lambda says for the error that they save; a search at lambda itself
 #: would mostly move along that curve.
 SLOPE = 1.3
-#: Bits that a squared error of one symbol is worth where nothing more is known of it. Theory says
-#: 6 / ln 2 = 8.7 for fine steps; but symbols decided one by one change the picture together, and
-#: with less the step overshoots.
+#: Bits that a squared error of one symbol is worth by default. Theory gives 6 / ln 2 = 8.7 for fine
+#: steps; but symbols that are decided one by one change the picture together, and with less the
+#: step overshoots.
 WORTH = 15.6
-#: How far beyond the least error a step may go: rounding takes a part of it back.
+#: How far beyond the least error a step may go: rounding undoes a part of it.
 _BEYOND = 1.3
 
 
@@ -74,12 +73,12 @@ class Prices:
         return cls(torch.from_numpy(bits).to(device), torch.from_numpy(certain).to(device))
 
     def bits(self, symbols: Tensor, index: Tensor) -> Tensor:
-        """Return the bits of symbols under tables `index`; whole numbers of any type."""
+        """Return the bits of symbols under tables `index`, whole numbers of any type."""
         column = symbols.clamp(-LARGEST_PRICED, LARGEST_PRICED).int() + LARGEST_PRICED
         return self.list[index.int(), column]
 
     def rounded(self, residual: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Round plainly what networks in floating point give; a models.base.Quantise."""
+        """Round residuals of floating-point networks to the nearest; a models.base.Quantise."""
         symbols = residual.detach().round()
         symbols[self.certain[index.round().int()]] = 0
         return symbols, symbols
@@ -87,7 +86,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a search is about: a picture at one rate, and the codec's networks.
+    """The input of a search: a picture at one rate, and the codec's networks.
 
     Attributes:
         net: the networks, on any device.
@@ -106,7 +105,7 @@ class Scene:
     rate: Tensor
 
     def cost(self, data: bytes, drawn: Pixels) -> float:
-        """Bits of the coded picture, and of its error, as many as that is worth."""
+        """Return the bits of the coded picture plus those that its error is worth."""
         squares = 0
         for row, other in zip(self.pixels, drawn, strict=True):
             difference = row.astype(np.int32) - other
@@ -126,21 +125,21 @@ class Window:
     rate: Tensor
 
     def side_information(self) -> tuple[Tensor, ...]:
-        """Return what z says of y, once for all iterations."""
+        """Return the entropy model's side information, once for all iterations."""
         with torch.no_grad():
             return self.net.entropy.side_information(self.z_hat, self.rate)
 
     def error(self, y_hat: Tensor) -> Tensor:
-        """What the error of the picture drawn from y_hat is worth, in bits."""
+        """Return the error of the picture drawn from y_hat, in the bits that it is worth."""
         return self.errors(y_hat).sum()
 
     def errors(self, y_hat: Tensor) -> Tensor:
-        """The same at each place of the latents [1, 1, h, w]."""
+        """Return the same at each place of the latents [1, 1, h, w]."""
         device, stride = y_hat.device, self.net.synthesis.stride
         with torch.autocast(device.type, torch.bfloat16, enabled=half_pays(device)):
             drawn = self.net.synthesis(y_hat)
         height, width = self.pixels.shape[-2:]
-        # A decoder clips: what it clips to may be far from what was drawn, and exact.
+        # A decoder clips: a clipped sample may be exact though the drawn one is far off.
         seen = clamp_through(drawn[..., :height, :width].float(), 0.0, 1.0)
         squares = (seen - self.pixels).square().sum(1, keepdim=True)
         below, beside = drawn.shape[-2] - height, drawn.shape[-1] - width
@@ -149,7 +148,7 @@ class Window:
 
 
 def _error_price(rate: Tensor) -> Tensor:
-    """Bits that a squared error of one sample in 0..1 is worth [B]."""
+    """Return the bits that a squared error of one sample in 0..1 is worth [B]."""
     # lambda * 255^2 * MSE + bpp, times the pixels; the MSE is a mean over three samples a pixel.
     return SLOPE * rate_lambda(rate.cpu()).to(rate.device) * (255**2 / 3)
 
@@ -159,10 +158,19 @@ Method = Callable[[Window, Progress], Tensor]
 
 
 def improved(scene: Scene, core: int, halo: int, method: Method, progress: Progress) -> Tensor:
-    """Improve a scene's latents window by window; returns [1, M, h, w], on the CPU.
+    """Improve a scene's latents window by window.
 
-    core, halo: in latents, multiples of 4 and of what the transforms are aligned to. A window sees
-    what was found in those before it.
+    A window sees the results of earlier windows.
+
+    Args:
+        scene: the picture.
+        core: of a window, in latents; a multiple of 4 and of the transforms' alignment.
+        halo: around the core, likewise.
+        method: improves a window.
+        progress: called during the search.
+
+    Returns:
+        [1, M, h, w], on the CPU.
     """
     device, stride = scene.rate.device, scene.net.synthesis.stride
     y = scene.y.clone()
@@ -193,7 +201,7 @@ def improved(scene: Scene, core: int, halo: int, method: Method, progress: Progr
 
 
 def step_once(window: Window, progress: Progress) -> Tensor:
-    """Latents [1, M, h, w] to round instead of the analysis's: the errors of rounding add up less.
+    """Return latents [1, M, h, w] whose rounding errors add up less than those of the analysis.
 
     One step of Newton's method from the picture as it would be coded, with one curvature for all
     symbols; where the error curves more than that, the step is shortened.
@@ -217,15 +225,15 @@ def step_once(window: Window, progress: Progress) -> Tensor:
 
 
 def _around(places: Tensor) -> Tensor:
-    """Means over 3 x 3 places: what one latent changes, others draw as well."""
+    """Return means over 3 x 3 places: neighbouring latents draw the same pixels."""
     return F.avg_pool2d(places, 3, 1, 1, count_include_pad=False)
 
 
 class _Relaxed:
-    """Rounding made soft: down or up by chance; the lower the temperature, the nearer is likelier.
+    """Soft rounding: down or up at random; the lower the temperature, the likelier the nearer.
 
-    The chances are a softmax of -atanh(distance) / temperature, from which Gumbel noise draws so
-    that there is a gradient (Yang et al. 2020). `bits` collects what the symbols cost.
+    The probabilities are a softmax of -atanh(distance) / temperature, from which Gumbel noise
+    samples with a gradient (Yang et al. 2020). `bits` collects the bits of the symbols.
     """
 
     def __init__(self, prices: Prices, temperature: float, generator: torch.Generator) -> None:
@@ -245,17 +253,17 @@ class _Relaxed:
         down = down.masked_fill(self.prices.certain[index], 0.0)
         low, high = (self.prices.bits(symbols, index) for symbols in (down, down + 1))
         self.bits.append((low + (high - low) * up).sum())
-        # Means that follow chances would be noise to the steps after this one.
+        # Means of random symbols would be noise to later steps.
         return down + up, self.prices.rounded(residual, index)[0]
 
 
-#: Of the annealing: temperatures, and how far a symbol comes if its steps go either way at random.
+#: Of the annealing: temperatures, and how far a symbol drifts if its steps are random.
 _HOT, _COLD = 0.5, 0.2
 _REACH = 0.2
 
 
 def anneal(window: Window, progress: Progress, iterations: int) -> Tensor:
-    """Latents [1, M, h, w] whose rounding, more and more decided, codes the picture best."""
+    """Return latents [1, M, h, w] whose rounding, as it becomes hard, codes the picture best."""
     net, rate = window.net.entropy, window.rate
     generator = torch.Generator(rate.device).manual_seed(0)
     gain = net.gain(rate).detach()

@@ -39,12 +39,16 @@ class PyramidWeights:
     card: Card
 
     def frozen(self, device: torch.device) -> SideModel:
-        """Return the entropy model as it codes; its networks run where `net` is."""
+        """Return the frozen entropy model; its networks run where `net` is.
+
+        Args:
+            device: of `net`.
+        """
         return self.net.entropy.frozen_from(self.integers, device)
 
 
 def _stored_name(name: str) -> str:
-    """What a tensor of a network is called in files."""
+    """Return the name of a network's tensor in files."""
     if not name.startswith(_ENTROPY):
         return NET + name
     own = name.removeprefix(_ENTROPY)
@@ -55,13 +59,16 @@ def _stored_name(name: str) -> str:
 
 
 def write_pyramid_weights(path: Path, net: PyramidNet, frozen: SideModel, card: Card) -> bytes:
-    """Write a weights file; returns the hash of its integers.
+    """Write a weights file.
 
     Args:
-        path: where to.
+        path: of the file.
         net: the networks.
         frozen: what the entropy model of `net` froze to.
-        card: what the file says of itself.
+        card: the model's summary.
+
+    Returns:
+        The hash of its integers.
     """
     derived = {_ENTROPY + name for name in net.entropy.derived}
     floats = {
@@ -74,10 +81,14 @@ def write_pyramid_weights(path: Path, net: PyramidNet, frozen: SideModel, card: 
 
 
 def read_pyramid_weights(path: Path, *kinds: type[PyramidNet]) -> PyramidWeights:
-    """Read and check a weights file of one of some kinds of networks.
+    """Read and check a weights file.
+
+    Args:
+        path: of the file.
+        kind: of its networks.
 
     Raises:
-        ModelError: If it is missing, damaged or another's.
+        ModelError: If it is missing, damaged or of another kind.
     """
     file = read_weights(path, [kind.layout for kind in kinds])
     kind = next(kind for kind in kinds if kind.layout == file.layout)
@@ -98,7 +109,7 @@ def read_pyramid_weights(path: Path, *kinds: type[PyramidNet]) -> PyramidWeights
 
 
 def _state(arrays: dict[str, Array], net: PyramidNet) -> dict[str, Tensor]:
-    """The state of a network from a file's arrays, but for what is derived from integers."""
+    """Return the state of a network from a file's arrays, without what integers determine."""
     names = {_stored_name(name): name for name in net.state_dict()}
     own = {names[_stored_name(_ENTROPY + name)] for name in net.entropy.derived}
     found = {name: value for name, value in arrays.items() if name.startswith(NET)}

@@ -26,7 +26,7 @@ _STRIDE, _TOGETHER, _CORE = 16, 16, 1536
 
 
 class _Encoding:
-    """One picture being coded: its signs, bool [T, bits], serve every rate."""
+    """One picture being coded; its signs, bool [T, bits], serve every rate."""
 
     def __init__(self, codec: Tokens, signs: Tensor) -> None:
         self._codec, self.signs = codec, signs
@@ -43,7 +43,7 @@ class Tokens(Codec):
     """The codec with its weights loaded; see Codec.
 
     Args:
-        name: what stands in files.
+        name: is written to files.
         weights: the file.
         device: where the networks run.
     """
@@ -79,7 +79,7 @@ class Tokens(Codec):
     # -- bytes and signs -------------------------------------------------------------------------
 
     def _read(self, reading: Reading, width: int, height: int, tokens: int) -> Tensor:
-        """Indices of the first tokens, int32 [tokens, 2, T]."""
+        """Return the indices of the first tokens, int32 [tokens, 2, T]."""
         tiles = ceil_div(height, TILE) * ceil_div(width, TILE)
         try:
             return torch.from_numpy(walk_tokens(reading, self.tables, tokens, tiles))
@@ -87,7 +87,7 @@ class Tokens(Codec):
             raise reading.cut_error(tokens) from error
 
     def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
-        """Return [indices int32 [tokens, 2, tiles]]."""
+        """Return the symbols: [indices int32 [tokens, 2, tiles]]."""
         reading = Reading(payload, progressive=True, what=f"a picture of {width}x{height}")
         found = self._read(reading, width, height, self.tokens_of(rate))
         reading.finish()
@@ -103,21 +103,24 @@ class Tokens(Codec):
         return self.dequantise([found], width, height, rate)
 
     def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
-        """y_hat: features at 1/16; z_hat: every tile's tokens as signs, +1 or -1 [bits, h, w]."""
+        """Return latents; see Codec.dequantise().
+
+        `y_hat` is features at 1/16, `z_hat` every tile's tokens as signs, +1 or -1 [bits, h, w].
+        """
         (indices,) = symbols
         rows, columns = ceil_div(height, TILE), ceil_div(width, TILE)
         signs = signs_of(indices.permute(2, 0, 1).long())
         count = len(indices)
         with torch.inference_mode():
             parts = [self._features(part, count) for part in torch.split(signs, _TOGETHER)]
-        # What is returned is made outside: a model may be trained on latents.
+        # Results are made outside of inference mode: models may be trained on latents.
         y_hat = joined(torch.cat(parts).clone(), rows, columns)[0]
         y_hat = y_hat[:, : ceil_div(height, _STRIDE), : ceil_div(width, _STRIDE)].contiguous()
         z_hat = (signs.float() * 2 - 1).T.reshape(count * TOKEN_BITS, rows, columns)
         return Latents(self.name, width, height, rate, _STRIDE, symbols, y_hat, z_hat)
 
     def _features(self, signs: Tensor, count: int) -> Tensor:
-        """Features of tiles [T, C, 16, 16] from the signs of their first tokens."""
+        """Return features of tiles [T, C, 16, 16] from the signs of their first tokens."""
         bits = self._net.config.tokens * TOKEN_BITS
         whole = torch.zeros(len(signs), bits, dtype=torch.bool)
         whole[:, : signs.shape[1]] = signs
@@ -130,7 +133,7 @@ class Tokens(Codec):
     def _drawn_from(
         self, latents: Latents
     ) -> tuple[Callable[[Tensor], Tensor], Tensor, tuple[int, int], int, int, int]:
-        """What draw() takes."""
+        """Return the arguments of draw()."""
         synthesis = self._net.synthesis
         size = latents.height, latents.width
         halo = ceil_div(synthesis.reach, _STRIDE)

@@ -1,12 +1,12 @@
 """The networks of codec `tokens`: a tile of 256x256 pixels as a short sequence of binary tokens.
 
-A tile's features are mixed over all positions into coefficients, which successive signs describe:
-a token is 16 of them (binary latents as in Instella, 2025). Signs are ordered by what they explain
-and a random tail of the sequence is missing in training (One-D-Piece's tail token drop, Miwa et
-al. 2025), so that any prefix is a picture.
+A tile's features are mixed over all positions into coefficients, which successive signs describe; a
+token is 16 signs (binary latents as in Instella, 2025). Signs are ordered by importance, and a
+random tail of the sequence is dropped in training (One-D-Piece's tail token drop, Miwa et al.
+2025), so that any prefix is a picture.
 
-As everywhere here the start is an orthonormal transform: a DCT over the KLT's positions, signs
-dealt out greedily by variance.
+The start is an orthonormal transform: a DCT over positions of the KLT's features, with signs
+assigned greedily by variance.
 """
 
 from __future__ import annotations
@@ -37,14 +37,23 @@ __all__ = [
     "signs_of",
 ]
 
-#: The mean magnitude of a normal variable, and what is left of its variance once that is known.
+#: The mean magnitude of a normal variable, and the variance of its magnitude.
 _MEAN_MAGNITUDE, _REST = math.sqrt(2 / math.pi), 1 - 2 / math.pi
 
 
 @dataclass(frozen=True)
 class TokenConfig(Sizes):
-    """channels: widths at 1/4, 1/8, 1/16; blocks of the transforms at each; tokens: of a tile;
-    encoder_blocks, decoder_blocks: of attention over all positions of a tile, with `heads`."""
+    """Sizes of the networks.
+
+    Attributes:
+        channels: widths at 1/4, 1/8, 1/16.
+        analysis_blocks: of the analysis at each level.
+        synthesis_blocks: of the synthesis at each level.
+        tokens: of a tile.
+        encoder_blocks: of attention over all positions of a tile.
+        decoder_blocks: likewise.
+        heads: of attention.
+    """
 
     channels: tuple[int, ...] = (64, 128, 256)
     analysis_blocks: tuple[int, ...] = (1, 2, 1)
@@ -64,7 +73,11 @@ class TokenConfig(Sizes):
 
 @dataclass(frozen=True)
 class Keep:
-    """What a training step asks for: how many tokens of each tile are there [B]."""
+    """The request of a training step.
+
+    Attributes:
+        tokens: how many tokens of each tile are kept [B].
+    """
 
     tokens: Tensor
 
@@ -73,7 +86,7 @@ class Keep:
 
 
 def _dct(side: int) -> Tensor:
-    """Rows: the two-dimensional DCT-II of side x side positions [side^2, side^2], orthonormal."""
+    """Return the two-dimensional DCT-II of side x side positions [side^2, side^2], orthonormal."""
     place = torch.arange(side) + 0.5
     rows = torch.cos(torch.arange(side)[:, None] * place * math.pi / side) * math.sqrt(2 / side)
     rows[0] /= math.sqrt(2)
@@ -106,10 +119,10 @@ class TokenNet(nn.Module):
         )
         self.encoder_place = nn.Parameter(torch.zeros(places, width))
         self.decoder_place = nn.Parameter(torch.zeros(places, width))
-        #: How much of the sequence the decoder has, as features.
+        #: Features of how much of the sequence the decoder has.
         self.kept = RateCurve(torch.zeros(ANCHORS, width))
         bits = config.tokens * TOKEN_BITS
-        #: What a sign is worth, in the coefficients' own units; and the unit of each coefficient.
+        #: The value of each sign, in the coefficients' own units, and the unit of each coefficient.
         self.amplitude = nn.Parameter(torch.ones(bits))
         self.coefficient: Tensor
         self.level: Tensor
@@ -122,7 +135,7 @@ class TokenNet(nn.Module):
 
     @torch.no_grad()
     def initialise(self, pictures: Tensor) -> None:
-        """Start from the KLT of pictures [B, 3, 256, 256] in 0..1, signs dealt out by variance."""
+        """Start from the KLT of pictures [B, 3, 256, 256] in 0..1, signs assigned by variance."""
         initialise_with_klt(self.analysis, self.synthesis, pictures)
         found = torch.cat([self._mixed(self.analysis(part)) for part in torch.split(pictures, 8)])
         variance = found.double().square().mean(0).flatten()
@@ -139,21 +152,21 @@ class TokenNet(nn.Module):
         self.amplitude.div_(self.unit.flatten()[self.coefficient])
 
     def _mixed(self, tiles: Tensor) -> Tensor:
-        """Features of tiles [T, C, h, w] to coefficients [T, positions, C], by the mixing alone."""
+        """Mix features of tiles [T, C, h, w] over positions: coefficients [T, positions, C]."""
         return torch.einsum("np,bcp->bnc", self.mix, tiles.float().flatten(2))
 
     # -- pixels, coefficients, signs ---------------------------------------------------------
 
     def tiled(self, features: Tensor) -> Tensor:
-        """Features [B, C, h, w] of whole tiles, tile by tile: [T, C, 16, 16]."""
+        """Return features [B, C, h, w] of whole tiles, tile by tile: [T, C, 16, 16]."""
         return _cut(features, self.side)
 
     def coefficients(self, tiles: Tensor) -> Tensor:
-        """Features of tiles [T, C, 16, 16] to coefficients [T, positions, C], in their units."""
+        """Map features of tiles [T, C, 16, 16] to coefficients in their units [T, positions, C]."""
         return self.encoder(self._mixed(tiles) / self.unit + self.encoder_place).float()
 
     def signs(self, coefficients: Tensor) -> Tensor:
-        """Successive signs of coefficients: bool [B, bits], all of them."""
+        """Return all successive signs of coefficients: bool [B, bits]."""
         flat = coefficients.detach().flatten(1)
         rest = flat.clone()
         found = torch.zeros(len(flat), len(self.amplitude), dtype=torch.bool, device=flat.device)
@@ -167,7 +180,7 @@ class TokenNet(nn.Module):
         return found
 
     def valued(self, signs: Tensor, tokens: Tensor) -> Tensor:
-        """Signs bool [B, bits], of which `tokens` [B] tokens are there, to coefficients."""
+        """Map signs bool [B, bits], of which `tokens` [B] tokens are kept, to coefficients."""
         place = torch.arange(len(self.amplitude), device=signs.device)
         there = place < (tokens * TOKEN_BITS)[:, None]
         worth = torch.where(signs, self.amplitude, -self.amplitude) * there
@@ -176,12 +189,12 @@ class TokenNet(nn.Module):
 
     @torch.no_grad()
     def _reach(self) -> Tensor:
-        """The largest magnitude that signs can say of each coefficient [positions, C]."""
+        """Return the largest magnitude that signs can express, per coefficient [positions, C]."""
         flat = torch.full_like(self.unit, 1e-6).flatten()
         return flat.index_add(0, self.coefficient, self.amplitude.abs()).view_as(self.unit)
 
     def features(self, values: Tensor, tokens: Tensor) -> Tensor:
-        """Coefficients as decoded, from `tokens` [B] tokens, to features [B, C, 16, 16]."""
+        """Map decoded coefficients of `tokens` [B] tokens to features [B, C, 16, 16]."""
         position = tokens.float().clamp_min(1).log2() / 7 * (RATE_INDICES - 1)
         placed = values + self.decoder_place + self.kept(position)[:, None]
         coefficients = self.decoder(placed) * self.unit
@@ -189,18 +202,23 @@ class TokenNet(nn.Module):
         return features.view(len(features), -1, self.side, self.side)
 
     def forward(self, pixels: Tensor, request: Keep) -> TrainingOutput:
-        """Code pixels [B, 3, H, W] in 0..1, whole tiles, with so many tokens for each tile."""
+        """Code pictures for training.
+
+        Args:
+            pixels: [B, 3, H, W] in 0..1, whole tiles.
+            request: how many tokens of each tile are kept.
+        """
         batch, _, height, width = pixels.shape
         coefficients = self.coefficients(self.tiled(self.analysis(pixels)))
         tokens = request.tokens.repeat_interleave(len(coefficients) // batch)
-        # What signs can't say must not be wished for: else coefficients run away from them.
+        # Clipped to what signs can express: otherwise coefficients would grow without end.
         reach = self._reach()
         coefficients = clamp_through(coefficients / reach, -1.0, 1.0) * reach
         signs = self.signs(coefficients)
         values = self.valued(signs, tokens)
         there = values.detach() != 0
         error = ((coefficients - values) * there * self.unit).square().flatten(1).sum(1)
-        # Signs learn straight through, what they are worth by its own gradient.
+        # The gradient passes straight through signs; their values have one of their own.
         passed = values + (coefficients - coefficients.detach()) * there
         plane = joined(self.features(passed, tokens), height // TILE, width // TILE)
         loss = error.view(batch, -1).mean(1) / (3 * TILE * TILE)
@@ -216,10 +234,10 @@ class TokenNet(nn.Module):
         absent = place[:, None] >= tokens[:, None, None]
         return [found.masked_fill(absent, -1)]
 
-    # -- what a training run asks ------------------------------------------------------------
+    # -- for training runs -------------------------------------------------------------------
 
     def draw_request(self, count: int, books: bool, generator: torch.Generator) -> Keep:
-        """What a training step of `count` tiles asks for: short prefixes as often as long ones."""
+        """Return a random request of `count` tiles: short prefixes as often as long ones."""
         least = math.log2(4)
         most = math.log2(self.config.tokens)
         place = (torch.arange(count) + torch.rand(count, generator=generator)) / count
@@ -227,7 +245,7 @@ class TokenNet(nn.Module):
         return Keep(tokens.round().clamp(1, self.config.tokens))
 
     def probes(self) -> dict[str, Keep]:
-        """Requests of a single sample to measure a training run by."""
+        """Return requests of a single sample for the evaluation of a training run."""
         most = self.config.tokens
         return {
             f"{part} tokens": Keep(torch.tensor([float(part)]))
@@ -235,30 +253,30 @@ class TokenNet(nn.Module):
         }
 
     def shrink(self) -> None:
-        """There is no codebook that could become smaller."""
+        """Do nothing: there is no codebook that could become smaller."""
 
 
 def _cut(features: Tensor, side: int) -> Tensor:
-    """Features [B, C, H, W] to tiles [T, C, side, side], row by row, picture by picture."""
+    """Return features [B, C, H, W] as tiles [T, C, side, side], row by row, picture by picture."""
     batch, channels, height, width = features.shape
     parts = features.reshape(batch, channels, height // side, side, width // side, side)
     return parts.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, side, side)
 
 
 def joined(tiles: Tensor, rows: int, columns: int) -> Tensor:
-    """The reverse of _cut(): [B * rows * columns, C, h, w] to [B, C, rows * h, columns * w]."""
+    """Reverse _cut(): map [B * rows * columns, C, h, w] to [B, C, rows * h, columns * w]."""
     _, channels, height, width = tiles.shape
     parts = tiles.reshape(-1, rows, columns, channels, height, width)
     return parts.permute(0, 3, 1, 4, 2, 5).reshape(-1, channels, rows * height, columns * width)
 
 
 def indices_of(signs: Tensor) -> Tensor:
-    """Signs bool [B, bits] to indices int64 [B, tokens, 2]."""
+    """Return signs bool [B, bits] as indices int64 [B, tokens, 2]."""
     place = 1 << torch.arange(GROUP, device=signs.device)
     return (signs.view(len(signs), -1, TOKEN_BITS // GROUP, GROUP) * place).sum(3)
 
 
 def signs_of(indices: Tensor) -> Tensor:
-    """The reverse of indices_of()."""
+    """Reverse indices_of()."""
     place = torch.arange(GROUP, device=indices.device)
     return ((indices[..., None] >> place) & 1).bool().flatten(1)

@@ -27,7 +27,7 @@ _LAST_RATE = 252
 
 @cache
 def tokens_at(rate: int, most: int) -> int:
-    """Return most^(rate / 252), rounded, in whole numbers: it decides how bits are read.
+    """Return most^(rate / 252), rounded, by integer arithmetic: it decides how bits are read.
 
     >>> tokens_at(0, 128), tokens_at(126, 128), tokens_at(252, 128)
     (1, 11, 128)
@@ -49,7 +49,7 @@ def walk_tokens(coding: Coding, tables: TableSet, tokens: int, tiles: int) -> In
         int32 [tokens, 2, tiles].
 
     Raises:
-        CorruptError: For an index that is none.
+        CorruptError: If an index has no entry.
     """
     coding.require(float(tables.least_bits[: INDICES * tokens].sum()) * tiles)
     indices = coding.begin((tokens, INDICES, tiles))

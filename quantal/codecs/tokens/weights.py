@@ -25,9 +25,9 @@ from quantal.entropy.tables import TableSet
 
 __all__ = ["TokenWeights", "read_token_weights", "write_token_weights"]
 
-#: What says which coefficient a sign belongs to: whole numbers that another file has otherwise.
+#: Integers that assign signs to coefficients; they differ between files.
 _ORDER = ("coefficient", "level")
-#: What layers are called in files of this layout, where that differs from the code.
+#: Names of layers in files of this layout, where they differ from those in code.
 _STORED = {"norm1": "before", "qkv": "ask", "proj": "answer", "norm2": "between"}
 
 
@@ -47,7 +47,7 @@ class TokenWeights:
 
 
 def _integers(net: TokenNet, tables: TableSet) -> dict[str, Array]:
-    """Everything that the hash covers, by name."""
+    """Return everything that the hash covers, by name."""
     rows = [tables.weights(table) for table in range(len(tables))]
     state = net.state_dict()
     order = {NET + name: state[name].cpu().to(torch.int32).numpy() for name in _ORDER}
@@ -55,7 +55,7 @@ def _integers(net: TokenNet, tables: TableSet) -> dict[str, Array]:
 
 
 def write_token_weights(path: Path, net: TokenNet, tables: TableSet, card: Card) -> bytes:
-    """Write a weights file; returns its hash."""
+    """Write a weights file, and return its hash."""
     state = net.state_dict()
     names = renamed(list(state), _STORED)
     floats = {
@@ -86,7 +86,11 @@ def _read_net(arrays: Mapping[str, Array], config: TokenConfig) -> TokenNet:
 
 
 def read_token_weights(path: Path) -> TokenWeights:
-    """Read and check a weights file; raises ModelError if it is missing, damaged or another's."""
+    """Read and check a weights file.
+
+    Raises:
+        ModelError: If it is missing, damaged or of another codec.
+    """
     file = read_weights(path, [TokenNet.layout])
     with sound_weights(file):
         net = _read_net(file.arrays, TokenConfig.from_dict(file.sizes()))

@@ -1,8 +1,8 @@
-"""Codec `vq`: indices of codebooks instead of numbers, for 0.01 to 0.1 bits per pixel.
+"""Codec `vq`: indices of codebooks instead of rounded latents, for 0.01 to 0.1 bits per pixel.
 
-A file says for every cell of 32x32 pixels how finely it is described, and which entries of which
-codebooks do; synthesis draws what such entries stood for in training. docs/codecs/vq.md specifies
-the stream.
+A file says for every cell of 32x32 pixels how finely it is described, and by which entries of which
+codebooks; the synthesis draws the texture that such entries had in training. docs/codecs/vq.md
+specifies the stream.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NAMED = 6
 
 
 class _Encoding:
-    """One picture being coded: its features serve every rate."""
+    """One picture being coded; its features serve every rate."""
 
     def __init__(self, codec: Vq, pixels: Pixels, resilient: bool) -> None:
         self._codec, self._resilient = codec, resilient
@@ -56,7 +56,7 @@ class Vq(Codec):
     """The codec with its weights loaded; see Codec.
 
     Args:
-        name: what stands in files.
+        name: is written to files.
         weights: the file.
         device: where the networks run.
     """
@@ -78,11 +78,11 @@ class Vq(Codec):
         return _Encoding(self, pixels, resilient=False)
 
     def resilient_encoding(self, pixels: Pixels) -> _Encoding:
-        """Begin to code a picture of which every row of cells stands alone, with a checksum."""
+        """Begin to code a picture whose rows of cells are independent, each with a checksum."""
         return _Encoding(self, pixels, resilient=True)
 
     def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
-        """Return [books int32 [3], depth int32 [h, w], indices of each rung int32]."""
+        """Return the symbols: [books int32 [3], depth int32 [h, w], indices of each rung int32]."""
         return _symbols(unpack(self.priors, payload, width, height))
 
     @classmethod
@@ -90,7 +90,7 @@ class Vq(Codec):
         return is_banded(payload)
 
     def read_damaged(self, payload: bytes, width: int, height: int, rate: int) -> Concealed:
-        """Return latents; rows of cells whose checksum is wrong are made up by a network."""
+        """Return latents; a network makes up rows of cells whose checksum is wrong."""
         maps, lost = unpack_damaged(self.priors, payload, width, height)
         warning = (
             "nothing of the image part is lost, all its rows have the right checksums: a checksum "
@@ -103,9 +103,13 @@ class Vq(Codec):
         return Concealed(self.dequantise(_symbols(maps), width, height, rate), warning)
 
     def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
-        """y_hat: features at 1/16 that two rungs give; z_hat: those that the first one gives."""
+        """Return latents; see Codec.dequantise().
+
+        `y_hat` is the features at 1/16 that two rungs give, `z_hat` those at 1/32 that the first
+        gives.
+        """
         y_hat, z_hat = self.painter.features(_maps(symbols))
-        # What is returned may be trained on, so it is no inference tensor.
+        # Results are not inference tensors: models may be trained on them.
         with torch.inference_mode(False):
             y_hat, z_hat = y_hat.clone(), z_hat.clone()
         return Latents(self.name, width, height, rate, STRIDES[1], symbols, y_hat[0], z_hat[0])
@@ -118,20 +122,22 @@ class Vq(Codec):
 
 
 def _painted(latents: Latents) -> tuple[Tensor, int, Tensor, tuple[int, int]]:
-    """What a painter takes."""
+    """Return the arguments of Painter.paint()."""
     books, finest = latents.symbols[0], latents.symbols[-1]
     return latents.y_hat[None], int(books[2]), finest, (latents.height, latents.width)
 
 
 def concealment_file(weights: Path) -> Path:
-    """Where the network that makes up lost cells lies: beside the codec's own weights, or where it
-    ships."""
+    """Return the path of the network that makes up lost cells.
+
+    It is beside the codec's weights, else where the shipped one is.
+    """
     beside = weights.with_name(f"{weights.stem}-conceal{weights.suffix}")
     return beside if beside.is_file() else _SHIPPED_CONCEALMENT
 
 
 def _lost_lines(lost: list[int], rows: int, height: int) -> str:
-    """A warning that says which part of a picture is made up."""
+    """Return a warning that says which part of a picture is made up."""
     runs: list[list[int]] = []
     for row in lost:
         if runs and runs[-1][1] == row:

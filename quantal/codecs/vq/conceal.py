@@ -1,9 +1,9 @@
 """Making up lost index cells of `vq`: a transformer over cells, some of which are masked.
 
-It sees a window of 8x8 cells, each as the vectors that its indices stand for (masked tokens as in
+It takes a window of 8x8 cells, each as the vectors of its indices (masked tokens as in
 Extreme-VQGAN, Mao et al. 2023). A lost cell first takes the vectors of the nearest known one in its
-column; the network says what to change about them, and how deep the cell was. The nearest entries
-are drawn, so one network serves codebooks of every size. The third rung is not made up.
+column; the network predicts their correction, and how deep the cell was. The nearest entries are
+drawn, so one network serves codebooks of every size. The third rung is not made up.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ __all__ = [
     "write_conceal_weights",
 ]
 
-#: Cells along a side of a window; of each, the vectors of one coarse index and of four finer ones.
+#: Cells along a side of a window; each has the vectors of one coarse index and of four finer ones.
 SIDE, PLACES = 8, 5
-#: What a cell is: lost, with a coarse index alone, with finer ones too, or outside the picture.
+#: States of a cell: lost, with a coarse index alone, with finer ones too, or outside the picture.
 LOST, COARSE, FINER, OUTSIDE = range(4)
-#: Columns of a window that are used: those in its middle.
+#: Columns of a window whose predictions are used: those in its middle.
 _MIDDLE = 4
 #: What layers are called in files of this layout, where that differs from the code.
 _STORED = {"norm1": "before", "qkv": "ask", "proj": "answer", "norm2": "between"}
@@ -54,7 +54,14 @@ _STORED = {"norm1": "before", "qkv": "ask", "proj": "answer", "norm2": "between"
 
 @dataclass(frozen=True)
 class ConcealConfig(Sizes):
-    """code_channels: of the codebooks' vectors; width, blocks, heads: of the transformer."""
+    """Sizes of the network.
+
+    Attributes:
+        code_channels: of the codebooks' vectors.
+        width: of the transformer.
+        blocks: of the transformer.
+        heads: of the transformer.
+    """
 
     code_channels: int = 32
     width: int = 192
@@ -69,8 +76,11 @@ class ConcealConfig(Sizes):
 
 
 class ConcealNet(nn.Module):
-    """vectors [B, 64, 5, D] and states int64 [B, 64] of windows to what lost cells may have been:
-    vectors [B, 64, 5, D], and the logits of COARSE and FINER [B, 64, 2]."""
+    """Windows of cells to predictions of their lost cells.
+
+    Maps vectors [B, 64, 5, D] and states int64 [B, 64] to vectors [B, 64, 5, D], and to the logits
+    of COARSE and FINER [B, 64, 2].
+    """
 
     layout = "quantal-vq-conceal-1"
     config_type = ConcealConfig
@@ -103,8 +113,17 @@ class ConcealNet(nn.Module):
 
 
 def carried(vectors: Tensor, states: Tensor) -> Tensor:
-    """Vectors [B, 64, 5, D] of windows of which lost cells have those of the nearest known cell in
-    their column, the upper one of two as near; nothing where the whole column is lost."""
+    """Fill lost cells of windows with the vectors of the nearest known cell in their column.
+
+    Of two cells as near, the upper one counts; a column that is lost as a whole becomes 0.
+
+    Args:
+        vectors: [B, 64, 5, D].
+        states: int64 [B, 64].
+
+    Returns:
+        [B, 64, 5, D].
+    """
     rows = torch.arange(SIDE, device=states.device)
     known = ((states == COARSE) | (states == FINER)).view(-1, SIDE, SIDE)
     # Rows from each row [B, to, from, column], those that are unknown too far away.
@@ -117,8 +136,16 @@ def carried(vectors: Tensor, states: Tensor) -> Tensor:
 def cell_vectors(
     codebooks: Sequence[Tensor], coarse: Tensor, middle: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Vectors [h, w, 5, D] and states int64 [h, w] of cells, from the indices of the first rung
-    [h, w] and the second [2h, 2w], ABSENT where there are none."""
+    """Return the vectors and the states of cells.
+
+    Args:
+        codebooks: of the first two rungs.
+        coarse: indices of the first rung [h, w], ABSENT where there are none.
+        middle: indices of the second rung [2h, 2w], likewise.
+
+    Returns:
+        Vectors [h, w, 5, D] and states int64 [h, w].
+    """
     height, width = coarse.shape
     four = middle.view(height, 2, width, 2).permute(0, 2, 1, 3).flatten(2)
     first = _looked_up(codebooks[0], coarse)[:, :, None]
@@ -134,13 +161,13 @@ def _looked_up(codebook: Tensor, indices: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def conceal(net: ConcealNet, vq: VqNet, maps: Maps, lost: Sequence[int]) -> Maps:
-    """Maps whose lost rows of cells are filled with what the network expects there."""
+    """Return maps whose lost rows of cells are filled with the network's prediction."""
     books = [vq.book(rung, maps.books[rung]).codebook.cpu() for rung in (0, 1)]
     planes = [torch.from_numpy(plane.copy()) for plane in maps.indices]
     depth = torch.from_numpy(maps.depth.copy())
     vectors, states = cell_vectors(books, planes[0], planes[1])
     rows, columns = states.shape
-    # Outside lies all around, so that every window is whole.
+    # Cells outside surround the picture, so that every window is whole.
     margin = SIDE
     around = torch.full((rows + 2 * margin, columns + 2 * margin), OUTSIDE)
     around[margin:-margin, margin:-margin] = states
@@ -158,7 +185,7 @@ def conceal(net: ConcealNet, vq: VqNet, maps: Maps, lost: Sequence[int]) -> Maps
         kinds = torch.stack([around[box].flatten() for box in boxes])
         expected, deep = net(windows, kinds)
         inside = (row + margin - top, slice(before, before + _MIDDLE))
-        # Side by side, the middles of all windows are the row.
+        # Side by side, the middles of all windows make up the row.
         wanted = expected.view(-1, SIDE, SIDE, *expected.shape[2:])[:, inside[0], inside[1]]
         wanted = wanted.flatten(0, 1)[:columns]
         finer = deep.view(-1, SIDE, SIDE, 2)[:, inside[0], inside[1]].flatten(0, 1)[:columns]
@@ -175,7 +202,14 @@ def conceal(net: ConcealNet, vq: VqNet, maps: Maps, lost: Sequence[int]) -> Maps
 
 
 def write_conceal_weights(path: Path, net: ConcealNet, of: bytes, card: Card) -> None:
-    """Write a weights file; of: the hash of the weights of `vq` whose cells it restores."""
+    """Write a weights file.
+
+    Args:
+        path: of the file.
+        net: the network.
+        of: hash of the weights of `vq` whose cells it makes up.
+        card: the model's summary.
+    """
     state = net.state_dict()
     names = renamed(list(state), _STORED)
     floats = {NET + names[n]: v.detach().cpu().half().numpy() for n, v in state.items()}
@@ -188,7 +222,15 @@ def write_conceal_weights(path: Path, net: ConcealNet, of: bytes, card: Card) ->
 
 
 def read_conceal_weights(path: Path, of: bytes) -> ConcealNet:
-    """Read and check a weights file; ModelError if missing, damaged or for other codebooks."""
+    """Read and check a weights file.
+
+    Args:
+        path: of the file.
+        of: hash of the weights of `vq`.
+
+    Raises:
+        ModelError: If it is missing, damaged or for other codebooks.
+    """
     file = read_weights(path, [ConcealNet.layout])
     if file.metadata.get("of") != of.hex():
         raise ModelError(

@@ -1,4 +1,4 @@
-"""What a `vq` file holds, as maps of numbers, and what is known of them beforehand."""
+"""The content of a `vq` file as maps of numbers, and the priors of these maps."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ RUNGS = 3
 
 @dataclass(frozen=True)
 class Step:
-    """A rate: which codebook each rung uses, and what a cell must gain by a further rung for every
-    bit that it costs, in squared error per sample (0..1)."""
+    """The choices of an encoder at a rate.
+
+    Attributes:
+        books: which codebook each rung uses.
+        price: what a cell must gain by a further rung for every bit that it costs, in squared error
+            per sample (0..1).
+    """
 
     books: tuple[int, ...]
     price: float
@@ -28,8 +33,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Maps:
-    """books: which codebook each rung uses; depth: finest rung of every cell, int32 [h, w], 0..2;
-    indices: of each rung, int32 [h << rung, w << rung], ABSENT where a cell is not so deep."""
+    """The content of a file.
+
+    Attributes:
+        books: which codebook each rung uses.
+        depth: finest rung of every cell, int32 [h, w], 0..2.
+        indices: of each rung, int32 [h << rung, w << rung], ABSENT where a cell is less deep.
+    """
 
     books: tuple[int, ...]
     depth: IntMap
@@ -38,13 +48,22 @@ class Maps:
 
 @dataclass(frozen=True)
 class Priors:
-    """depth: of the cells' depths; rungs: of the indices, by rung and by codebook."""
+    """Contexts and tables of all maps.
+
+    Attributes:
+        depth: of the cells' depths.
+        rungs: of the indices, by rung and by codebook.
+    """
 
     depth: IndexPrior
     rungs: tuple[tuple[IndexPrior, ...], ...]
 
     def chosen(self, books: Sequence[int]) -> list[IndexPrior]:
-        """Those of the codebooks that a stream names; ModelError if the weights lack one."""
+        """Return the priors of the codebooks that a stream names.
+
+        Raises:
+            ModelError: If the weights lack one.
+        """
         for rung, book in enumerate(books):
             if book >= len(self.rungs[rung]):
                 raise ModelError(
@@ -55,5 +74,5 @@ class Priors:
 
 
 def cells_of(width: int, height: int) -> tuple[int, int]:
-    """Rows and columns of cells that a picture is covered by."""
+    """Return how many rows and columns of cells cover a picture."""
     return ceil_div(height, CELL), ceil_div(width, CELL)

@@ -1,9 +1,10 @@
 """The networks of codec `vq`: a pyramid of features, and a ladder of codebooks that describe them.
 
 Three rungs, coarse to fine: a cell of 32x32 pixels has one index, where it pays four more (one for
-each 16x16), and where that pays sixteen more (one for each 8x8). Each rung codes what the features
-say beyond what the synthesis has drawn from the coarser ones: McQuic's cascade (Zhu et al. 2022)
-over strides, with the granularity chosen by content as in Control-GIC (Li et al. 2025).
+each 16x16), and where that pays sixteen more (one for each 8x8). Each rung codes the difference
+between the features and those that the synthesis has drawn from the coarser rungs: McQuic's cascade
+(Zhu et al. 2022) over strides, with the granularity chosen by content as in Control-GIC (Li et al.
+2025).
 """
 
 from __future__ import annotations
@@ -43,21 +44,25 @@ __all__ = [
 
 #: Entries of a codebook: the stream of the widest row of cells must fit its length of two bytes.
 MOST = 2048
-#: Of each rung's moving averages: a batch has a sixteenth as many vectors at 1/32 as at 1/8.
+#: Decay of each rung's moving averages: a batch has 16 times fewer vectors at 1/32 than at 1/8.
 _DECAYS = (0.998, 0.994, 0.99)
-#: Bits per pixel that a refiner distinguishes, in octaves: 0.004 to 0.25.
+#: Range of bits per pixel that a refiner distinguishes, in octaves: 0.004 to 0.25.
 _LOWEST_OCTAVE, _OCTAVES = -8.0, 6.0
-#: Vectors that a codebook's start is taken of.
+#: Vectors that a codebook's start is computed from.
 _SAMPLE = 32768
 
 
 @dataclass(frozen=True)
 class VqConfig(Sizes):
-    """channels: widths at 1/4, 1/8, 1/16, 1/32; blocks of analysis and synthesis at each.
+    """Sizes of the networks.
 
-    code_channels: of the vectors that codebooks hold; entries: of each rung's codebooks, largest
-    first, all there are in one file. refine_width: of the network that takes quantisation's noise
-    out of features, 0 for none.
+    Attributes:
+        channels: widths at 1/4, 1/8, 1/16, 1/32.
+        analysis_blocks: of the analysis at each level.
+        synthesis_blocks: of the synthesis at each level.
+        code_channels: of the vectors in codebooks.
+        entries: of each rung's codebooks, largest first; a file of weights has all of them.
+        refine_width: of the network that removes quantisation noise from features; 0 for none.
     """
 
     channels: tuple[int, ...] = (64, 128, 256, 256)
@@ -85,8 +90,13 @@ class VqConfig(Sizes):
 
 @dataclass(frozen=True)
 class Request:
-    """What a training step asks for. books: which codebook [B, 3], by its place in `entries`;
-    shares: of the cells that have the second rung, and of those that also have the third [B, 2]."""
+    """The request of a training step.
+
+    Attributes:
+        books: which codebooks [B, 3], by their place in `entries`.
+        shares: fractions of the cells that have the second rung, and of those that also have the
+            third [B, 2].
+    """
 
     books: Tensor
     shares: Tensor
@@ -96,7 +106,7 @@ class Request:
 
 
 class Rung(nn.Module):
-    """One rung: what features [B, C, h, w] say beyond a prediction, as entries of a codebook."""
+    """One rung: codes the difference of features [B, C, h, w] and a prediction of them."""
 
     def __init__(
         self, channels: int, code_channels: int, entries: Sequence[int], decay: float
@@ -107,12 +117,12 @@ class Rung(nn.Module):
         self.enter = nn.Conv2d(channels, code_channels, 1)
         self.leave = nn.Conv2d(code_channels, channels, 1)
         self.books = nn.ModuleList(VectorQuantiser(code_channels, size, decay) for size in entries)
-        #: Stands for what was not coded.
+        #: Takes the place of vectors that are not coded.
         self.absent = nn.Parameter(torch.zeros(channels))
 
     @torch.no_grad()
     def start_at(self, features: Tensor, prediction: Tensor) -> None:
-        """Begin as the KLT of the difference, and codebooks as its k-means."""
+        """Start as the KLT of the difference, and codebooks as its k-means."""
         channels = features.shape[1]
         unit = torch.eye(channels)
         self.meet.weight.copy_(torch.cat((unit, -unit), 1)[:, :, None, None])
@@ -127,17 +137,22 @@ class Rung(nn.Module):
         self.shrink()
 
     def shrink(self) -> None:
-        """Begin the smaller codebooks anew as the k-means of the largest."""
+        """Restart the smaller codebooks as the k-means of the largest."""
         for book in list(self.books)[1:]:
             book.start_as(self.books[0])  # type: ignore[operator]
 
     def codes(self, features: Tensor, prediction: Tensor) -> Tensor:
-        """The vectors that are quantised [B, D, h, w], float32."""
+        """Return the vectors to be quantised [B, D, h, w], float32."""
         met = self.meet(torch.cat((features, prediction), 1))
         return self.enter(self.sharpen(met)).float()
 
     def injected(self, codes: Tensor, where: Tensor | None) -> Tensor:
-        """What a decoder adds to its features [B, C, h, w]; where: bool [B, h, w], the coded."""
+        """Return what a decoder adds to its features [B, C, h, w].
+
+        Args:
+            codes: vectors [B, D, h, w].
+            where: which are coded, bool [B, h, w]; None: all.
+        """
         added: Tensor = self.leave(codes)
         if where is None:
             return added
@@ -146,7 +161,7 @@ class Rung(nn.Module):
 
 
 class Refiner(nn.Module):
-    """Partly undoes what quantisation did to features [B, C, h, w], in one pass, given the rate.
+    """Remove some of the quantisation noise from features [B, C, h, w] in one pass, given the rate.
 
     A small stand-in for one-step diffusion decoders such as OSCAR (Guo et al. 2025) and RDEIC (Li
     et al. 2024), which map a rate to a noise level; it starts as the identity.
@@ -165,11 +180,16 @@ class Refiner(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Positions that a result depends on in each direction."""
+        """Return how many positions in each direction a result depends on."""
         return self.blocks * GatedBlock.reach
 
     def forward(self, x: Tensor, bpp: Tensor) -> Tensor:
-        """bpp: as index_bpp() gives it [B]."""
+        """Map features [B, C, h, w] to features of the same shape.
+
+        Args:
+            x: features.
+            bpp: bits per pixel [B], from index_bpp().
+        """
         octave = (bpp.clamp_min(1e-6).log2() - _LOWEST_OCTAVE) / _OCTAVES
         offset = self.rate_offset(octave.clamp(0, 1) * (RATE_INDICES - 1))
         inside = self.enter(x) + offset[:, :, None, None]
@@ -177,19 +197,23 @@ class Refiner(nn.Module):
 
 
 def index_bpp(entries: Tensor, shares: Tensor) -> Tensor:
-    """Bits per pixel of rungs whose codebooks have so many entries and which such shares of the
-    cells have, coarsest first, [..., R] each, were all entries equally likely."""
+    """Return the bits per pixel of indices, if all entries were equally likely.
+
+    Args:
+        entries: of the rungs' codebooks, coarsest first [..., R].
+        shares: fractions of the cells that have each rung [..., R].
+    """
     each = entries.float().log2() * 4.0 ** torch.arange(entries.shape[-1], device=entries.device)
     return (each * shares).sum(-1) / CELL**2
 
 
 def cell_energy(codes: Tensor, rung: int) -> Tensor:
-    """What quantised codes [B, D, h, w] of a rung add to each cell [B, h', w']: squares summed."""
+    """Return the energy that a rung's quantised codes [B, D, h, w] add to each cell [B, h', w']."""
     return F.avg_pool2d(codes.float().square().sum(1), 1 << rung) * 4.0**rung
 
 
 def spread(cells: Tensor, rung: int) -> Tensor:
-    """A value of every cell [..., h', w'] at every position of a rung [..., h, w]."""
+    """Repeat a value of every cell [..., h', w'] at every position of a rung [..., h, w]."""
     return cells.repeat_interleave(1 << rung, -2).repeat_interleave(1 << rung, -1)
 
 
@@ -197,7 +221,7 @@ class VqNet(nn.Module):
     """All networks of `vq`."""
 
     stride = CELL
-    #: Pixels along a side of the crops that a start is taken of.
+    #: Pixels along a side of the crops that the start is computed from.
     start_size = 128
     layout = "quantal-vq-1"
     config_type = VqConfig
@@ -215,14 +239,14 @@ class VqNet(nn.Module):
         self.refiner = Refiner(config.channels[2], width) if width else None
 
     def rung(self, rung: int) -> Rung:
-        """A rung, 0 the coarsest."""
+        """Return a rung; 0 is the coarsest."""
         found = self.rungs[rung]
         if not isinstance(found, Rung):
             raise ArgumentError(f"there is no rung {rung}")
         return found
 
     def book(self, rung: int, place: int) -> VectorQuantiser:
-        """A rung's codebook, by its place in `entries`."""
+        """Return a rung's codebook by its place in `entries`."""
         found = self.rung(rung).books[place]
         if not isinstance(found, VectorQuantiser):
             raise ArgumentError(f"rung {rung} has no codebook {place}")
@@ -243,12 +267,12 @@ class VqNet(nn.Module):
             drawn = self.synthesis.step(place, drawn + rung.injected(found, None))
 
     def draw_request(self, count: int, books: bool, generator: torch.Generator) -> Request:
-        """What a training step of `count` samples asks for; books: whether of smaller codebooks."""
+        """Return a random request of `count` samples; `books`: also of smaller codebooks."""
 
         def uniform(low: float, high: float) -> Tensor:
             return low + (high - low) * torch.rand(count, generator=generator)
 
-        # All cells alike are part of it: a picture's crops often are.
+        # Equal cells are included: those of a picture's crops often are.
         shares = torch.stack((uniform(-0.3, 1.6), uniform(-0.6, 1.1)), 1).clamp(0, 1)
         chosen = torch.zeros(count, RUNGS, dtype=torch.int64)
         if books:
@@ -257,41 +281,46 @@ class VqNet(nn.Module):
         return Request(chosen, shares)
 
     def probes(self) -> dict[str, Request]:
-        """Requests of a single sample to measure a training run by."""
+        """Return requests of a single sample for the evaluation of a training run."""
         largest = torch.zeros(1, RUNGS, dtype=torch.int64)
         shares = {"coarse": (0.0, 0.0), "medium": (1.0, 0.0), "mixed": (1.0, 0.25)}
         return {name: Request(largest, torch.tensor([s])) for name, s in shares.items()}
 
     def shrink(self) -> None:
-        """Begin all smaller codebooks anew as the k-means of the largest of their rung."""
+        """Restart all smaller codebooks as the k-means of the largest of their rung."""
         for place in range(RUNGS):
             self.rung(place).shrink()
 
     def forward(self, pixels: Tensor, request: Request) -> TrainingOutput:
-        """Code pixels for training.
+        """Code pictures for training.
 
         Args:
             pixels: [B, 3, H, W] in 0..1, H and W multiples of 32.
             request: codebooks and shares of cells.
 
         Returns:
-            Reconstructed pixels; the loss `commitment`: mean square of what quantising changed and
-            of what refining leaves of that, on the scale of a pixel's squared error; the indices of
-            each rung.
+            Reconstructed pixels; the loss `commitment`, the mean square of the change by quantising
+            and of what refining leaves of it, on the scale of a pixel's squared error; the indices
+            of each rung.
         """
         x, loss, indices = self._ladder(pixels, request)
         drawn = self.synthesis.step(RUNGS, x) + CENTRE
         return TrainingOutput(drawn, losses={"commitment": loss}, indices=indices)
 
     def describe(self, pixels: Tensor, request: Request) -> list[Tensor]:
-        """The indices of forward() alone."""
+        """Return the indices of forward() alone."""
         return self._ladder(pixels, request)[2]
 
     def draw(
         self, codes: Sequence[Tensor], where: Sequence[Tensor | None], request: Request
     ) -> Tensor:
-        """Pixels [B, 3, H, W] of every rung's vectors [B, D, h, w]; where: those that are there,
-        bool [B, h, w], None: all."""
+        """Draw pixels [B, 3, H, W].
+
+        Args:
+            codes: vectors of every rung [B, D, h, w].
+            where: which of them are there, bool [B, h, w]; None: all.
+            request: of the rate.
+        """
         x = codes[0].new_zeros(())
         for place in range(RUNGS):
             x = self.synthesis.step(
@@ -302,14 +331,14 @@ class VqNet(nn.Module):
     def joined(
         self, place: int, x: Tensor, codes: Tensor, where: Tensor | None, request: Request
     ) -> Tensor:
-        """Features at a rung, complete: as predicted from coarser ones, with what vectors add."""
+        """Return the complete features of a rung: the prediction plus what vectors add."""
         x = x + self.rung(place).injected(codes, where)
         if place == 1 and self.refiner is not None:
             x = self.refiner(x, self._bpp(request))
         return x
 
     def _ladder(self, pixels: Tensor, request: Request) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Features below the last step of synthesis, the commitment and the indices."""
+        """Return the features below the last step of synthesis, the commitment and the indices."""
         features = self.analysis.levels(pixels)
         x = torch.zeros_like(features[-1])
         present: Tensor | None = None
@@ -335,8 +364,8 @@ class VqNet(nn.Module):
             passed = codes + (found - codes).detach()
             joined = self.joined(place, x, passed, where, request)
             if place == 1 and self.refiner is not None:
-                # Refining aims at features as if nothing had been quantised. Only the refiner
-                # learns from this: a rung that learned from it too would grow without end.
+                # The target of refining is features without quantisation. Only the refiner
+                # learns from this: a rung that did as well would grow without end.
                 noisy = (x + rung.injected(passed, where)).detach()
                 clean = (x + rung.leave(codes)).detach()
                 refined = self.refiner(noisy, self._bpp(request))
@@ -346,14 +375,14 @@ class VqNet(nn.Module):
         return x, loss, found_indices
 
     def _bpp(self, request: Request) -> Tensor:
-        """index_bpp() of what samples ask for of the first two rungs [B]."""
+        """Return index_bpp() of a request's first two rungs [B]."""
         entries = torch.tensor(self.config.entries, device=request.books.device)
         second = request.shares[:, 0]
         shares = torch.stack((torch.ones_like(second), second), 1)
         return index_bpp(entries[request.books[:, :2]], shares)
 
     def _quantise(self, rung: Rung, codes: Tensor, books: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes [B, D, h, w] under each sample's own codebook: entries, and indices [B, h, w]."""
+        """Quantise codes [B, D, h, w] by each sample's codebook: entries, and indices [B, h, w]."""
         found = torch.empty_like(codes)
         indices = torch.empty(len(codes), *codes.shape[2:], dtype=torch.int64, device=codes.device)
         with torch.no_grad():
@@ -375,7 +404,7 @@ class VqNet(nn.Module):
 
 
 def _most(energy: Tensor, share: Tensor, among: Tensor | None) -> Tensor:
-    """The share [B] of cells with most energy [B, h, w], of those `among`: bool [B, h, w]."""
+    """Return the share [B] of cells with the most energy [B, h, w], of those `among`: bool."""
     if among is not None:
         energy = energy.masked_fill(~among, -1.0)
     flat = energy.flatten(1)

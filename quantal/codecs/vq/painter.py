@@ -1,7 +1,7 @@
-"""The networks of `vq` on pictures of any size: pixels to maps of indices, and maps to pixels.
+"""The networks of `vq` on pictures of any size: pixels to maps of indices, and back.
 
-Everything runs window by window; planes lie on the CPU, networks where the device is. No bits are
-read or written here.
+Everything runs window by window; planes are on the CPU, networks on the device. No bits are read or
+written here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SAMPLES_OF_CELL = 3 * CELL * CELL
 
 
 class Painter:
-    """Describes pictures by indices, and paints them from these."""
+    """Describes pictures by indices, and paints them from indices."""
 
     def __init__(self, net: VqNet, device: torch.device) -> None:
         self.net, self.device = net, device
@@ -42,7 +42,7 @@ class Painter:
 
     @torch.inference_mode()
     def analyse(self, pixels: Pixels) -> Tensor:
-        """Pixels uint8 [H, W, 3] to features at 1/8 [1, C, h, w] on the CPU, of whole cells."""
+        """Map pixels uint8 [H, W, 3] to features at 1/8 [1, C, h, w] of whole cells, on the CPU."""
         analysis = self.net.analysis
 
         def network(part: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class Painter:
 
     @torch.inference_mode()
     def describe(self, latents: Tensor, step: Step) -> Maps:
-        """The indices for features at 1/8, as a step of the ladder of rates wants them."""
+        """Return the indices of features at 1/8 for a step of the ladder of rates."""
         features = self._deeper(latents)
         drawn = torch.zeros_like(features[0])
         depth = torch.zeros(features[0].shape[-2:], dtype=torch.int32)
@@ -76,10 +76,10 @@ class Painter:
         return Maps(step.books, depth.numpy(), tuple(planes))
 
     def _deeper(self, latents: Tensor) -> list[Tensor]:
-        """Features of every rung, coarsest first, from those at 1/8."""
+        """Return features of every rung, coarsest first, from those at 1/8."""
         features = [latents]
         for level in (2, 3):
-            stride = 2 << level  # of what the level takes
+            stride = 2 << level  # of the level's input
             network = self._here(lambda part, level=level: self.net.analysis.step(level, part))
             halo = round_up(_reach(self.net.analysis, level), 2 * stride) // stride
             core = _CORE * CELL // stride
@@ -87,7 +87,7 @@ class Painter:
         return features[::-1]
 
     def _nearest(self, rung: int, book: int, features: Tensor, drawn: Tensor) -> Tensor:
-        """The entry for every position, int32 [h, w]."""
+        """Return the nearest entry for every position, int32 [h, w]."""
         net, codebook = self.net.rung(rung), self.net.book(rung, book)
 
         def network(part: Tensor, prediction: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class Painter:
         return apply_in_windows(network, features, _CORE << rung, 1 << rung, 1, [drawn])[0, 0]
 
     def gain(self, rung: int, book: int, indices: Tensor) -> Tensor:
-        """What cells gain by a rung's indices [h, w], for every bit of these: [h', w']."""
+        """Return the gain of cells by a rung's indices [h, w], per bit of these: [h', w']."""
         vectors = self.net.book(rung, book).codebook.cpu()[indices.long()].permute(2, 0, 1)
         bits = 4**rung * math.log2(self.net.config.entries[book])
         return cell_energy(vectors[None], rung)[0] / (_SAMPLES_OF_CELL * bits)
@@ -106,7 +106,7 @@ class Painter:
 
     @torch.inference_mode()
     def added(self, rung: int, book: int, indices: Tensor) -> Tensor:
-        """What a rung adds for its indices int32 [h, w]: [1, C, h, w]."""
+        """Return what a rung adds for its indices int32 [h, w]: [1, C, h, w]."""
         network = self._here(lambda part: self._injected(rung, book, part[:, 0]))
         return apply_in_windows(network, indices[None, None], _CORE << rung, 0)
 
@@ -117,7 +117,7 @@ class Painter:
 
     @torch.inference_mode()
     def climbed(self, rung: int, x: Tensor) -> Tensor:
-        """Features of a rung, complete, to what they predict of the next finer one's."""
+        """Map the complete features of a rung to the prediction of the next finer one's."""
         synthesis = self.net.synthesis
         network = self._here(lambda part: synthesis.step(rung, part))
         halo = _reach(synthesis, rung) // STRIDES[rung]
@@ -125,14 +125,14 @@ class Painter:
 
     @torch.inference_mode()
     def features(self, maps: Maps) -> tuple[Tensor, Tensor]:
-        """What maps say of features at 1/16, complete, and at 1/32: [1, C, h, w] each."""
+        """Return the features of maps: complete at 1/16, and at 1/32, [1, C, h, w] each."""
         coarse, middle, _ = (torch.from_numpy(plane) for plane in maps.indices)
         first = self.added(0, maps.books[0], coarse)
         x = self.climbed(0, first) + self.added(1, maps.books[1], middle)
         return self._refined(x, maps.books, torch.from_numpy(maps.depth)), first
 
     def _refined(self, x: Tensor, books: Sequence[int], depth: Tensor) -> Tensor:
-        """Features at 1/16 without some of quantisation's noise, where the weights can do that."""
+        """Return features at 1/16 with less quantisation noise, if the weights have a refiner."""
         refiner = self.net.refiner
         if refiner is None:
             return x
@@ -156,15 +156,15 @@ class Painter:
     def paint_unrounded(
         self, y_hat: Tensor, book: int, finest: Tensor, size: tuple[int, int]
     ) -> UnroundedPixels:
-        """Draw a picture before it is rounded, float32 [H, W, 3] in 0..255; see paint()."""
+        """Draw a picture without rounding, float32 [H, W, 3] in 0..255; see paint()."""
         return draw_unrounded(*self._painting(y_hat, book, finest, size))
 
     def _painting(
         self, y_hat: Tensor, book: int, finest: Tensor, size: tuple[int, int]
     ) -> tuple[Callable[..., Tensor], Tensor, tuple[int, int], int, int, int, list[Tensor]]:
-        """What draw() takes."""
+        """Return the arguments of draw()."""
         synthesis = self.net.synthesis
-        # Four indices to a position of y_hat, so that one window serves both.
+        # Four indices per position of y_hat, so that one window serves both.
         folded = F.pixel_unshuffle(finest[None, None], 2)
 
         def network(part: Tensor, indices: Tensor) -> Tensor:
@@ -178,10 +178,10 @@ class Painter:
         return network, y_hat, size, _CORE << 1, halo, stride, [folded]
 
     def _here(self, network: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        """A network of the device's that takes and gives planes on the CPU."""
+        """Return a network on the device as one that takes and gives planes on the CPU."""
         return lambda part: network(part.to(self.device)).cpu()
 
 
 def _reach(transform: PyramidAnalysis | PyramidSynthesis, level: int) -> int:
-    """Pixels that the blocks of a level reach in each direction."""
+    """Return how many pixels the blocks of a level reach in each direction."""
     return int(transform.refines[level].reach)  # type: ignore[arg-type]

@@ -1,15 +1,15 @@
-"""The image part of a `vq` file: index maps as bytes, whole or in bands that stand alone.
+"""The image part of a `vq` file: index maps as bytes, in one stream or in independent bands.
 
     head     2 bytes, little endian: which codebook each rung uses (3 x 4 bits, by its place among
              those of the weights), a bit each for bands and for filler; the rest is 0
-    filler   if there is any: how many bytes, 4 bytes, and so many zeros; a picture so flat that its
-             stream has less than a byte for 256 cells needs it, or tiny files could ask for memory
+    filler   optional: its length, 4 bytes, and as many zeros; for flat pictures whose stream has
+             less than a byte for 256 cells, or tiny files could ask for much memory
     whole    one entropy-coded stream of all maps
     bands    a length of 2 bytes for every row of cells, a CRC-32 of the picture's size, head and
              lengths; then every row: its stream and a CRC-16 of its number and its stream
 
-A stream holds the depth of every cell and then the indices of each rung, coarse to fine. Rows that
-stand alone cost more, and a damaged one takes no other with it.
+A stream holds the depth of every cell and then the indices of each rung, coarse to fine. Bands cost
+more, and damage to one leaves the others readable.
 """
 
 from __future__ import annotations
@@ -29,23 +29,31 @@ from quantal.planes import ceil_div
 
 __all__ = ["is_banded", "pack", "pack_banded", "unpack", "unpack_damaged", "walk_maps"]
 
-#: Of a picture's rows of cells: where more is lost, a picture would be invention.
+#: Fraction of rows of cells; if more is lost, nothing is made up.
 MOST_LOST = 0.5
-#: An image part has a byte for so many cells, or more: 262,144 pixels a byte.
+#: The most cells per byte of an image part: 262,144 pixels.
 CELLS_PER_BYTE = 256
 _BANDED, _FILLED = 1 << 12, 1 << 13
 _HEAD_BYTES, _FILLER_BYTES, _LENGTH_BYTES, _TABLE_CRC_BYTES, _BAND_CRC_BYTES = 2, 4, 2, 4, 2
 
 
 def _finer(plane: ByteMap | IntMap | BoolMap, rung: int) -> ByteMap:
-    """A value of every cell or position at each of the next finer ones, `rung` halvings on."""
+    """Repeat a value of every cell or position at the next finer ones, `rung` halvings on."""
     return np.repeat(np.repeat(plane, 1 << rung, 0), 1 << rung, 1)  # type: ignore[return-value]
 
 
 def walk_maps(
     priors: Priors, books: Sequence[int], rows: int, columns: int, coding: Coding
 ) -> Maps:
-    """Go through the depths and then the indices of each rung of rows x columns cells."""
+    """Go through the depths and then the indices of each rung.
+
+    Args:
+        priors: of the maps.
+        books: which codebook each rung uses.
+        rows: of cells.
+        columns: of cells.
+        coding: what to do with the symbols.
+    """
     everywhere = np.ones((rows, columns), bool)
     depth = walk_map(priors.depth, everywhere, None, coding)
     found: list[IntMap] = []
@@ -53,7 +61,7 @@ def walk_maps(
     for rung, prior in enumerate(priors.chosen(books)):
         present = _finer(depth >= rung, rung).astype(bool)
         indices = walk_map(prior, present, parents, coding)
-        # Where nothing is, nothing finer is either.
+        # An absent position has no finer ones.
         classes = prior.around.classes[np.maximum(indices, 0)]
         parents = _finer(classes, 1)
         found.append(indices)
@@ -75,7 +83,7 @@ def _unstream(priors: Priors, books: tuple[int, ...], data: bytes, rows: int, co
 
 
 def _band(maps: Maps, row: int) -> Maps:
-    """A single row of cells."""
+    """Return a single row of cells."""
     parts = [p[row << rung : (row + 1) << rung] for rung, p in enumerate(maps.indices)]
     return Maps(maps.books, maps.depth[row : row + 1], tuple(parts))
 
@@ -93,12 +101,19 @@ def _band_crc(row: int, data: bytes) -> bytes:
 
 
 def pack(priors: Priors, maps: Maps) -> bytes:
-    """The image part, one stream."""
+    """Return the image part as one stream."""
     return _headed(maps, 0, _stream(priors, maps))
 
 
 def pack_banded(priors: Priors, maps: Maps, width: int, height: int) -> bytes:
-    """The image part of a picture of such a size, every row of cells by itself with a checksum."""
+    """Return the image part in bands: independent rows of cells, each with a checksum.
+
+    Args:
+        priors: of the maps.
+        maps: of the picture.
+        width: of the picture, in pixels.
+        height: of the picture, in pixels.
+    """
     streams = [_stream(priors, _band(maps, row)) for row in range(len(maps.depth))]
     table = b"".join(len(data).to_bytes(_LENGTH_BYTES, "little") for data in streams)
     table += _table_crc(maps.books, table, width, height)
@@ -107,7 +122,7 @@ def pack_banded(priors: Priors, maps: Maps, width: int, height: int) -> bytes:
 
 
 def _headed(maps: Maps, flags: int, body: bytes) -> bytes:
-    """Head, filler and body: every cell needs its share of bytes, however flat a picture is."""
+    """Return head, filler and body; the filler gives every cell its share of bytes."""
     lack = ceil_div(maps.depth.size, CELLS_PER_BYTE) - _HEAD_BYTES - len(body)
     filler = lack.to_bytes(_FILLER_BYTES, "little") + bytes(lack) if lack > 0 else b""
     head = _named(maps.books) | flags | (_FILLED if filler else 0)
@@ -119,20 +134,33 @@ def _named(books: Sequence[int]) -> int:
 
 
 def _table_crc(books: Sequence[int], lengths: bytes, width: int, height: int) -> bytes:
-    """It covers the picture's size too: rows alone would let a damaged header bend the picture."""
+    """Return the checksum of the table of rows.
+
+    It covers the picture's size too: otherwise rows would fit a header whose size is damaged.
+    """
     known = [(width, 4), (height, 4), (_named(books), _HEAD_BYTES)]
     start = b"".join(value.to_bytes(size, "little") for value, size in known)
     return zlib.crc32(start + lengths).to_bytes(_TABLE_CRC_BYTES, "little")
 
 
 def is_banded(payload: bytes) -> bool:
-    """Whether rows of an image part stand alone. Raises BitstreamError for no head."""
+    """Return whether an image part has bands.
+
+    Raises:
+        BitstreamError: If it has no head.
+    """
     return _read_head(payload).banded
 
 
 @dataclass(frozen=True)
 class _Head:
-    """books: which codebook each rung uses; body: where what follows head and filler begins."""
+    """The head of an image part.
+
+    Attributes:
+        books: which codebook each rung uses.
+        banded: whether there are bands.
+        body: where the data after head and filler begin.
+    """
 
     books: tuple[int, ...]
     banded: bool
@@ -168,7 +196,18 @@ def _check_size(size: int, rows: int, columns: int) -> None:
 
 
 def unpack(priors: Priors, payload: bytes, width: int, height: int) -> Maps:
-    """The maps of an image part; every checksum is looked at. Raises BitstreamError, ModelError."""
+    """Return the maps of an image part; every checksum is verified.
+
+    Args:
+        priors: of the maps.
+        payload: the image part.
+        width: of the picture, in pixels.
+        height: of the picture, in pixels.
+
+    Raises:
+        BitstreamError: If it is damaged.
+        ModelError: If the weights lack a codebook that it names.
+    """
     head = _read_head(payload)
     rows, columns = cells_of(width, height)
     _check_size(len(payload), rows, columns)
@@ -193,7 +232,11 @@ def unpack(priors: Priors, payload: bytes, width: int, height: int) -> Maps:
 
 
 def _lengths(payload: bytes, head: _Head, width: int, height: int) -> tuple[list[int], int]:
-    """Bytes of every row's stream, and where the first begins; raises unless the table is whole."""
+    """Return the bytes of every row's stream, and where the first begins.
+
+    Raises:
+        BitstreamError: If the table of rows is damaged.
+    """
     rows, _ = cells_of(width, height)
     crc = head.body + _LENGTH_BYTES * rows
     start = crc + _TABLE_CRC_BYTES
@@ -212,7 +255,7 @@ def _lengths(payload: bytes, head: _Head, width: int, height: int) -> tuple[list
 
 
 def _bands(payload: bytes, head: _Head, width: int, height: int) -> tuple[list[bytes | None], int]:
-    """Every row's stream, None where its checksum is wrong or it isn't there; where they end."""
+    """Return every row's stream, None if it is missing or damaged, and where they end."""
     lengths, place = _lengths(payload, head, width, height)
     found: list[bytes | None] = []
     for row, length in enumerate(lengths):
@@ -226,10 +269,19 @@ def _bands(payload: bytes, head: _Head, width: int, height: int) -> tuple[list[b
 def unpack_damaged(
     priors: Priors, payload: bytes, width: int, height: int
 ) -> tuple[Maps, list[int]]:
-    """What can be read of a damaged image part, and which rows of cells are lost.
+    """Return what can be read of a damaged image part.
 
-    A lost row has depth 0 and ABSENT indices. Raises BitstreamError if there are no bands, if
-    their table is damaged, or if more is lost than can sensibly be made up.
+    Args:
+        priors: of the maps.
+        payload: the image part.
+        width: of the picture, in pixels.
+        height: of the picture, in pixels.
+
+    Returns:
+        The maps, in which a lost row has depth 0 and ABSENT indices, and the numbers of lost rows.
+
+    Raises:
+        BitstreamError: If there are no bands, if their table is damaged, or if too much is lost.
     """
     head = _read_head(payload)
     if not head.banded:
@@ -246,7 +298,7 @@ def unpack_damaged(
         try:
             whole = None if data is None else _unstream(priors, head.books, data, 1, columns)
         except BitstreamError:
-            whole = None  # a wrong stream under a right checksum: as good as lost
+            whole = None  # a wrong stream with a right checksum counts as lost
         bands.append(whole)
     lost = [row for row, band in enumerate(bands) if band is None]
     if len(lost) > MOST_LOST * rows:

@@ -1,7 +1,7 @@
 """The weights file of codec `vq`: networks, codebooks, contexts, tables, the ladder of rates.
 
-The hash that stands in every coded file covers what decides how bits are read, and the codebooks:
-another codebook reads the same indices and draws another picture.
+The hash in every coded file covers everything that decides how bits are read, and the codebooks:
+with other codebooks the same indices give another picture.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from quantal.entropy.indices import IndexPrior
 __all__ = ["Ladder", "Segment", "VqWeights", "read_vq_weights", "write_vq_weights"]
 
 _LAST_RATE = 252
-#: Of a VectorQuantiser's state only its codebook is shipped; the rest serves training.
+#: State of a VectorQuantiser that is not stored; it serves training alone.
 _TRAINING_STATE = (".counts", ".sums")
 #: What layers are called in files of this layout, where that differs from the code.
 _STORED = {"rate_offset": "told"}
@@ -40,8 +40,14 @@ _STORED = {"rate_offset": "told"}
 
 @dataclass(frozen=True)
 class Segment:
-    """Rates up to a part 0..1 of all, with the same codebooks: the price falls from first to last,
-    evenly in the log domain."""
+    """Rates that use the same codebooks; their price falls evenly in the log domain.
+
+    Attributes:
+        until: where the segment ends, as a fraction 0..1 of all rates.
+        books: which codebook each rung uses.
+        first: price at its start.
+        last: price at its end.
+    """
 
     until: float
     books: tuple[int, ...]
@@ -51,12 +57,12 @@ class Segment:
 
 @dataclass(frozen=True)
 class Ladder:
-    """How a rate 0..252 becomes a Step; only encoders use it."""
+    """Maps a rate 0..252 to a Step; only encoders use it."""
 
     segments: tuple[Segment, ...]
 
     def at(self, rate: float) -> Step:
-        """The step of a rate."""
+        """Return the step of a rate."""
         part, start = rate / _LAST_RATE, 0.0
         for segment in self.segments[:-1]:
             if part < segment.until:
@@ -73,7 +79,7 @@ class Ladder:
 
     @classmethod
     def from_json(cls, text: str, config: VqConfig) -> Ladder:
-        """Raises ValueError for what to_json() doesn't give."""
+        """Build from the result of to_json(); ValueError for anything else."""
         segments, start = [], 0.0
         for row in json.loads(text):
             if not isinstance(row, list) or len(row) != RUNGS + 3:
@@ -111,7 +117,7 @@ class VqWeights:
 
 
 def _integers(net: VqNet, priors: Priors) -> dict[str, Array]:
-    """Everything that the hash covers, by name."""
+    """Return everything that the hash covers, by name."""
     arrays = priors.depth.arrays("priors.depth")
     for rung, sizes in enumerate(priors.rungs):
         for book, prior in enumerate(sizes):
@@ -122,7 +128,7 @@ def _integers(net: VqNet, priors: Priors) -> dict[str, Array]:
 
 
 def write_vq_weights(path: Path, net: VqNet, priors: Priors, ladder: Ladder, card: Card) -> bytes:
-    """Write a weights file; returns its hash."""
+    """Write a weights file, and return its hash."""
     integers = _integers(net, priors)
     state = net.state_dict()
     names = renamed(list(state), _STORED)
@@ -150,7 +156,7 @@ def _read_net(arrays: Mapping[str, Array], config: VqConfig) -> VqNet:
         for name, value in arrays.items()
         if name.startswith(NET)
     }
-    # What serves training begins as if all entries had been used alike.
+    # State for training starts as if all entries had been used equally.
     for name in own:
         if name.endswith(".counts"):
             state[name] = torch.ones(own[name].shape)
@@ -188,7 +194,11 @@ def _read_priors(arrays: Mapping[str, Array], entries: Sequence[int]) -> Priors:
 
 
 def read_vq_weights(path: Path) -> VqWeights:
-    """Read and check a weights file; raises ModelError if it is missing, damaged or another's."""
+    """Read and check a weights file.
+
+    Raises:
+        ModelError: If it is missing, damaged or of another codec.
+    """
     file = read_weights(path, [VqNet.layout])
     with sound_weights(file):
         config = VqConfig.from_dict(file.sizes())

@@ -1,4 +1,4 @@
-"""What every frozen entropy model is: one walk, and the ways that lead through it."""
+"""The base of all frozen entropy models: a walk, and what is built from it."""
 
 from __future__ import annotations
 
@@ -31,15 +31,16 @@ Array = npt.NDArray[Any]
 
 
 class Values(ABC):
-    """What the symbols of a walk stand for; computed only when asked for.
+    """What the symbols of a walk stand for.
 
-    So no floating-point network runs before the last bit has been read.
+    Values are computed on demand, so that no floating-point network runs before the last bit is
+    read.
     """
 
     @property
     @abstractmethod
     def z_hat(self) -> FloatArray:
-        """Dequantised side latents, float32 [N, h', w']; without channels if there are none."""
+        """Dequantised side latents, float32 [N, h', w']; N is 0 for models without any."""
 
     @abstractmethod
     def y_hat(self) -> FloatArray:
@@ -48,6 +49,10 @@ class Values(ABC):
 
 class Decoded:
     """The latents that a stream holds.
+
+    Args:
+        symbols: int32 arrays in coding order.
+        values: computes latents from them on demand.
 
     Attributes:
         symbols: int32 arrays in coding order, equal on all machines.
@@ -73,11 +78,13 @@ class FrozenModel(ABC):
         channels: C.
         y_tables: the tables of y.
         networks: its floating-point networks.
+
+    Attributes:
+        progressive: whether streams are stored so that their prefixes decode to the first symbols.
+        core: positions of y, along each axis, that networks process at a time.
     """
 
-    #: Whether a stream is stored so that its prefixes decode to the first symbols.
     progressive: ClassVar[bool] = False
-    #: Positions of y, along each axis, that networks run on at a time.
     core = 96
 
     def __init__(self, channels: int, y_tables: TableSet, networks: Networks) -> None:
@@ -85,7 +92,7 @@ class FrozenModel(ABC):
 
     @property
     def parts(self) -> int:
-        """How many parts a prefix of a stream can have; 1: streams have no parts."""
+        """Number of parts that a prefix of a stream can end after; 1 if streams have no parts."""
         return 1
 
     @abstractmethod
@@ -99,29 +106,32 @@ class FrozenModel(ABC):
             rows: of y.
             columns: of y.
             rate: position on the rate axis, 0..63, in quarters.
-            parts: go through so many parts alone.
+            parts: stop after this many parts; default: all.
+
+        Returns:
+            What the symbols stand for.
         """
 
     @abstractmethod
     def latents(self, y: FloatArray, rate: float, z: IntArray | None = None) -> list[Array]:
-        """Return what each part of a walk is written from.
+        """Return the input of each part of a walk, for Writing and Pricing.
 
         Args:
             y: float32 [C, h, w].
             rate: position on the rate axis.
-            z: symbols of the side latents, if they don't follow from y.
+            z: symbols of the side latents, if they are not to follow from y.
         """
 
     @abstractmethod
     def integers(self) -> dict[str, Array]:
-        """Return everything that decides how bits are read, by name."""
+        """Return everything that decides how bits are read, as arrays by name."""
 
     def split(self, symbols: Sequence[IntArray]) -> list[IntArray]:
-        """Return the symbols of a walk as a list of tensors in coding order."""
+        """Return the symbols of a walk, a tensor per part, as tensors in coding order."""
         return list(symbols)
 
     def join(self, symbols: Sequence[IntArray]) -> list[IntArray]:
-        """Return what split() was given."""
+        """Reverse split()."""
         return list(symbols)
 
     def encode(
@@ -132,14 +142,24 @@ class FrozenModel(ABC):
         z: IntArray | None = None,
         rounding: Rounding = round_nearest,
     ) -> bytes:
-        """Write latents float32 [C, h, w] to a stream; for `z` see latents()."""
+        """Write latents to a stream.
+
+        Args:
+            y: float32 [C, h, w].
+            rate: position on the rate axis, 0..63, in quarters.
+            z: symbols of the side latents, if they are not to follow from y.
+            rounding: maps residuals to symbols.
+
+        Returns:
+            The stream.
+        """
         writing = Writing(self.latents(y, rate, z), rounding)
         _, rows, columns = y.shape
         self.walk(writing, rows, columns, rate)
         return writing.finish(self.progressive)
 
     def estimate_bits(self, y: FloatArray, rate: float) -> float:
-        """Return the bits that encode() would spend, by the tables; right to a few bytes."""
+        """Return the bits that encode() would spend, by the tables, to within a few bytes."""
         pricing = Pricing(self.latents(y, rate))
         _, rows, columns = y.shape
         self.walk(pricing, rows, columns, rate)
@@ -155,10 +175,10 @@ class FrozenModel(ABC):
             rows: of y.
             columns: of y.
             rate: position on the rate axis at which it was written.
-            what: what the stream is about, for error messages.
+            what: what the stream codes, for error messages.
 
         Raises:
-            BitstreamError: If the stream is not one of such latents.
+            BitstreamError: If the stream does not hold such latents.
         """
         reading = Reading(data, self.progressive, what=what)
         values = self._read(reading, rows, columns, rate)
@@ -182,12 +202,12 @@ class FrozenModel(ABC):
             missing: bytes that it lacks at its end.
             rows: of y.
             columns: of y.
-            rate: position on the rate axis.
+            rate: position on the rate axis at which it was written.
             parts: how many, at least 1.
-            what: what the stream is about, for error messages.
+            what: what the stream codes, for error messages.
 
         Raises:
-            TruncatedError: If so many parts are not there.
+            TruncatedError: If fewer parts are there.
         """
         reading = Reading(data, self.progressive, missing, what=what)
         values = self._read(reading, rows, columns, rate, parts)
@@ -206,16 +226,27 @@ class FrozenModel(ABC):
     def dequantise(
         self, symbols: Sequence[IntArray], rows: int, columns: int, rate: float
     ) -> Decoded:
-        """Return the latents that symbols, as decode() gives them, stand for."""
+        """Return the latents that symbols stand for.
+
+        Args:
+            symbols: as in Decoded.
+            rows: of y.
+            columns: of y.
+            rate: position on the rate axis.
+        """
         known = Known(self.join(symbols))
         return Decoded(symbols, self.walk(known, rows, columns, rate))
 
     def rounding_by_price(self, worth: float) -> Rounding:
-        """Return a rounding that weighs bits against errors; see prices.round_by_price()."""
+        """Return a rounding that weighs bits against errors; see prices.round_by_price().
+
+        Args:
+            worth: bits that a squared error of one is worth.
+        """
         return round_by_price(price_list(self.y_tables), self.lean(), worth)
 
     def lean(self) -> FloatArray:
-        """Return how much nearer to zero than itself a symbol is reconstructed, for each table."""
+        """Return by how much symbols are reconstructed nearer to zero, for each table [T]."""
         return np.zeros(len(self.y_tables), np.float32)
 
 

@@ -1,4 +1,4 @@
-"""The channel-and-position context as it codes: every step of y knows the steps before it.
+"""The frozen context model: every step of y is predicted from z and the steps before it.
 
 The stream is one stack of symbols: all of z, then y step by step over the whole plane, each step
 band by band of rows. It is progressive: a prefix of the bytes is a coarser picture.
@@ -30,12 +30,12 @@ __all__ = ["BAND_CELLS", "ExactContext", "FrozenContext"]
 BAND_CELLS = 4096
 #: Cells per axis of what one element of z stands for.
 _Z_CELLS = Z_STRIDE // CELL
-#: What the networks reach: scales in cells, their trunk in elements of z, means in cells.
+#: Reach of the networks: scales in cells, their trunk in elements of z, means in cells.
 _SCALE_REACH, _TRUNK_REACH, _MEAN_REACH = 1, 1, 2
 
 
 def _narrowed(name: str, value: Array) -> Array:
-    """The same integers in the type that files hold them in; raises ModelError if it can't."""
+    """Return integers in the type that files hold them in; ModelError if they don't fit."""
     kind = np.int16 if name.endswith(".weight") else np.int32
     narrow = value.astype(kind)
     if not np.array_equal(narrow, value):
@@ -46,13 +46,14 @@ def _narrowed(name: str, value: Array) -> Array:
 
 
 class ExactContext:
-    """The coding order and the scale networks as integers: what decides how bits are read.
+    """The coding order and the integer networks of scales.
+
+    They are everything that decides how bits are read.
 
     Args:
         trunk: z in units of 2^-8 to features at the cells.
-        steps: features, and magnitudes of earlier symbols, to scale indices, one for each step.
-        table: int32 [256], what the networks are given for a magnitude; larger ones count as the
-            last.
+        steps: for each step, features and magnitudes of earlier symbols to scale indices.
+        table: int32 [256], the input that a magnitude becomes; larger ones count as the last.
         elements: int32 [4C], channel * 4 + place of each element of a cell, in coding order.
     """
 
@@ -61,7 +62,7 @@ class ExactContext:
     ) -> None:
         self.trunk, self.steps = trunk, tuple(steps)
         self.table, self.elements = table, elements
-        #: Whether a step sees the magnitudes of the symbols before it.
+        #: Whether a step takes the magnitudes of earlier symbols.
         self.adaptive = any(net.inputs > trunk.outputs for net in steps)
         ends = np.cumsum([net.outputs for net in self.steps]).tolist()
         if not np.array_equal(np.sort(elements), np.arange(ends[-1])):
@@ -86,7 +87,11 @@ class ExactContext:
     def from_arrays(
         cls, found: Mapping[str, Array], prefix: str, largest_input: int
     ) -> ExactContext:
-        """Build the networks from what arrays() gave; raises KeyError, ValueError or ModelError."""
+        """Build the networks from the result of arrays().
+
+        Raises:
+            KeyError, ValueError, ModelError: If the arrays are not those of such networks.
+        """
         table, elements = found[f"{prefix}.magnitudes"], found[f"{prefix}.elements"]
         for each in (table, elements):
             if each.dtype != np.int32 or each.ndim != 1 or not len(each):
@@ -108,12 +113,12 @@ class ExactContext:
         Args:
             step: which.
             features: int32 [F, h, w].
-            known: the earlier steps' symbols int32 [k, h, w].
+            known: the symbols of earlier steps, int32 [k, h, w].
             rate_index: 0..63.
         """
         if not self.adaptive:
             return self.steps[step](features, rate_index)
-        # Clamped before the magnitude is taken: the lowest int32 has none.
+        # Clamped before the magnitude is taken: that of the lowest int32 overflows.
         top = len(self.table) - 1
         sizes = np.clip(known, -top, top)
         np.abs(sizes, out=sizes)
@@ -127,7 +132,15 @@ class _Scales:
     def __init__(
         self, exact: ExactContext, z: IntArray, rate_index: int, rows: int, columns: int
     ) -> None:
-        """z: int32 [N, h', w'], in units of 2^-8; rows, columns: of latents."""
+        """Compute the features.
+
+        Args:
+            exact: the networks.
+            z: int32 [N, h', w'], in units of 2^-8.
+            rate_index: 0..63.
+            rows: of latents.
+            columns: of latents.
+        """
         self.exact, self.rate_index = exact, rate_index
         self.height, self.width = ceil_div(rows, CELL), ceil_div(columns, CELL)
         self.ragged = (rows % CELL != 0, columns % CELL != 0)
@@ -141,7 +154,13 @@ class _Scales:
         self.features = features
 
     def index(self, step: int, band: slice, known: IntArray) -> IndexArray:
-        """Table indices uint8 [n, rows, w] of one step in a band; known: the symbols so far."""
+        """Return the table indices of one step in a band, uint8 [n, rows, w].
+
+        Args:
+            step: which.
+            band: rows of cells.
+            known: the symbols so far.
+        """
         span = self.exact.spans[step]
         around = slice(max(band.start - _SCALE_REACH, 0), band.stop + _SCALE_REACH)
         made = self.exact.index(
@@ -149,7 +168,7 @@ class _Scales:
         )
         top = band.start - around.start
         index = made[:, top : top + band.stop - band.start].astype(np.uint8)
-        # A last cell may reach beyond the latents; what is not there is surely zero.
+        # A last cell may reach beyond the latents; elements there are certain to be zero.
         places = self.exact.elements[span] % (CELL * CELL)
         if self.ragged[0] and band.stop == self.height:
             index[places >= CELL, -1] = 0
@@ -159,23 +178,31 @@ class _Scales:
 
 
 class _Values(Values):
-    """Means and latents of one plane, step by step: floating point.
+    """Means and latents of one plane, step by step, in floating point.
 
-    The means of a step need the latents of the steps before it, which are made when they are
-    needed: for a residual while writing, for all of them when latents are asked for.
+    The means of a step need the latents of the steps before it. These are computed on demand: for a
+    residual when writing, for all steps when latents are asked for.
     """
 
     def __init__(
         self, model: FrozenContext, z: IntArray, coding: Coding, rate: float, size: tuple[int, int]
     ) -> None:
-        """coding: has begun the part of y, [4C, h/2, w/2]; size: rows and columns of y."""
+        """Prepare for a plane.
+
+        Args:
+            model: the model.
+            z: symbols of the side latents.
+            coding: has begun the part of y, [4C, h/2, w/2].
+            rate: position on the rate axis.
+            size: rows and columns of y.
+        """
         self.model, self.rate, self.size = model, rate, size
         self.symbols, index = coding.symbols[-1], coding.index[-1]
         if index is None:
             raise ValueError("the walk keeps no scale indices")
         self.index = index
         self._z_hat = model.side.dequantised(z, rate)
-        #: The step whose means are there, and its means in units of its symbols.
+        #: The current step, and its means in units of its symbols.
         self._step, self._mean = -1, np.empty(0, np.float32)
 
     @property
@@ -183,7 +210,7 @@ class _Values(Values):
         return self._z_hat
 
     def _per_element(self, name: str) -> FloatArray:
-        """A value per channel, of a network, as one per element of a cell [4C, 1, 1]."""
+        """Return a network's value per channel as one per element of a cell [4C, 1, 1]."""
         channel = self.model.exact.elements // (CELL * CELL)
         return self.model.networks(name, self.rate)[channel]
 
@@ -201,7 +228,7 @@ class _Values(Values):
 
     @cached_property
     def _features(self) -> FloatArray:
-        """What all steps share of z's side information, at the cells."""
+        """The features of z that all steps share, at the cells."""
         _, height, width = self.symbols.shape
         features = apply_in_windows(
             lambda part: self.model.networks("features", self.rate, part),
@@ -218,7 +245,7 @@ class _Values(Values):
         return np.empty(self.symbols.shape, np.float32)
 
     def _advance(self, step: int) -> None:
-        """Have the means of a step, and the latents of all steps before it."""
+        """Compute the means of a step, and the latents of all steps before it."""
         while self._step < step:
             if self._step >= 0:
                 self._reconstruct()
@@ -236,9 +263,10 @@ class _Values(Values):
             self._mean = mean
 
     def _reconstruct(self) -> None:
-        """The latents of the current step, for the steps after it.
+        """Compute the latents of the current step, for the steps after it.
 
-        A symbol is reconstructed nearer to zero than the middle of its cell, where it is likelier.
+        A symbol is reconstructed nearer to zero than the middle of its cell, because values there
+        are likelier.
         """
         span = self.model.exact.spans[self._step]
         values = self.symbols[span].astype(np.float32)
@@ -247,7 +275,7 @@ class _Values(Values):
         np.multiply(values, self._ungain[span], out=self._known[span])
 
     def residual(self, step: int, band: slice, cells: FloatArray) -> FloatArray:
-        """What is rounded to the symbols of a step in a band."""
+        """Return the values that are rounded to the symbols of a step in a band."""
         self._advance(step)
         span = self.model.exact.spans[step]
         residual: FloatArray = cells[span, band] * self._gain[span]
@@ -265,15 +293,15 @@ class _Values(Values):
 class FrozenContext(SideModel):
     """Means and scales of y follow from z and from the steps before; see models.ContextModel.
 
-    Networks, beside those of SideModel: `features` maps dequantised z [N, h, w] to what all steps
-    share [W, 2h, 2w], at the cells; `mean.K` maps these and the latents of the steps before step K
-    [k, h, w] to its means [n, h, w]; `lean` gives the part by which a symbol is reconstructed
-    nearer to zero, for each scale index [64].
+    Networks beside those of SideModel: `features` maps dequantised z [N, h, w] to features that all
+    steps share [W, 2h, 2w], at the cells; `mean.K` maps these and the latents of the steps before
+    step K [k, h, w] to its means [n, h, w]; `lean` gives the fraction by which a symbol is
+    reconstructed nearer to zero, for each scale index [64].
 
     Args:
         channels: C.
         side: the model of z.
-        y_tables: 64 tables, one for each scale index; index 0 means a sure zero.
+        y_tables: 64 tables, one for each scale index; index 0 is certain of zero.
         exact: the coding order and the scale networks.
         networks: its floating-point networks.
     """
@@ -304,7 +332,11 @@ class FrozenContext(SideModel):
     def from_arrays(
         cls, arrays: Mapping[str, Array], channels: int, networks: Networks
     ) -> FrozenContext:
-        """Build a model from what integers() gave; raises KeyError, ValueError or ModelError."""
+        """Build a model from the result of integers().
+
+        Raises:
+            KeyError, ValueError, ModelError: If the arrays are not those of such a model.
+        """
         side = FrozenFactorized.from_arrays(arrays)
         exact = ExactContext.from_arrays(arrays, "exact", side.largest_value)
         tables = TableSet.from_arrays(arrays, "tables.y")

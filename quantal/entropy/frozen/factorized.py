@@ -1,4 +1,4 @@
-"""A table for every channel: latents by themselves, or the side latents of a hyperprior."""
+"""The frozen factorized model: a table per channel, for latents or for side latents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from quantal.errors import CorruptError
 
 __all__ = ["LIMIT", "TABLE_STEP", "UNIT_BITS", "FrozenFactorized"]
 
-#: Symbols are kept within this, which bounds what an integer network is given.
+#: Symbols are clamped to this magnitude, which bounds the input of an integer network.
 LIMIT = 127
 #: Fractional bits of dequantised values.
 UNIT_BITS = 8
@@ -44,7 +44,7 @@ class FrozenFactorized(FrozenModel):
     """Every channel has a table of its own, which follows the rate (Balle et al. 2018).
 
     Args:
-        units: int32 [64, C], what a symbol is worth at each rate index, in units of 2^-8.
+        units: int32 [64, C], the value of a symbol at each rate index, in units of 2^-8.
         tables: C tables for every four rate indices.
     """
 
@@ -75,7 +75,11 @@ class FrozenFactorized(FrozenModel):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> FrozenFactorized:
-        """Build a model from what integers() gave; raises KeyError, ValueError or ModelError."""
+        """Build a model from the result of integers().
+
+        Raises:
+            KeyError, ValueError, ModelError: If the arrays are not those of such a model.
+        """
         sets = range(RATE_INDICES // TABLE_STEP)
         tables = [TableSet.from_arrays(arrays, f"tables.z.{place}") for place in sets]
         return cls(arrays["exact.z_units"], tables)
@@ -87,9 +91,22 @@ class FrozenFactorized(FrozenModel):
         return _Values(self.dequantised(symbols, rate))
 
     def code(self, coding: Coding, rows: int, columns: int, rate: float) -> IntArray:
-        """Code all channels in turn; returns symbols int32 [C, rows, columns]."""
+        """Code all channels in turn.
+
+        Args:
+            coding: what to do with the symbols.
+            rows: of the latents.
+            columns: of the latents.
+            rate: position on the rate axis.
+
+        Returns:
+            Symbols int32 [C, rows, columns].
+
+        Raises:
+            CorruptError: If a symbol is beyond the range that the integer networks are proven for.
+        """
         tables = self.tables[int(rate) // TABLE_STEP]
-        # No symbol is free, so that a size which the bytes can't hold is known at once.
+        # No symbol is free, so a size that the bytes can't hold is refused at once.
         coding.require(float(tables.least_bits.sum()) * rows * columns)
         shape = (self.channels, rows, columns)
         coding.begin(shape)
@@ -100,22 +117,22 @@ class FrozenFactorized(FrozenModel):
             index=lambda: np.broadcast_to(channel, shape),
             residual=lambda y: np.clip(y * self._gain(rate), -LIMIT, LIMIT),
         )
-        # Not by magnitude: the lowest int32 has none.
+        # Not by magnitude: that of the lowest int32 overflows.
         if symbols.size and (symbols.min() < -LIMIT or symbols.max() > LIMIT):
             raise CorruptError(f"a side symbol is beyond {LIMIT}: the image part is damaged")
         return symbols
 
     def _gain(self, rate: float) -> FloatArray:
-        """What latents are multiplied by before they are rounded [C, 1, 1]."""
+        """Return the multiplier of latents before rounding [C, 1, 1]."""
         units = self.units[int(rate)].astype(np.float32)
         return np.float32(2.0**UNIT_BITS) / units[:, None, None]
 
     def values(self, symbols: IntArray, rate: float) -> IntArray:
-        """Return what symbols [C, h, w] stand for, int32, in units of 2^-8."""
+        """Return the values of symbols [C, h, w], int32, in units of 2^-8."""
         return symbols * self.units[int(rate)][:, None, None]
 
     def dequantised(self, symbols: IntArray, rate: float) -> FloatArray:
-        """Return what symbols [C, h, w] stand for, float32."""
+        """Return the values of symbols [C, h, w], float32."""
         found: FloatArray = self.values(symbols, rate).astype(np.float32) * np.float32(
             2.0**-UNIT_BITS
         )

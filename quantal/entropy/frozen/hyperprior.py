@@ -1,4 +1,4 @@
-"""The hyperprior as it codes: z gives the scale of every latent exactly, and its mean roughly.
+"""The frozen hyperprior: z gives the scale of every latent exactly, and its mean approximately.
 
 The stream is one stack of symbols: all of z, then y band by band of rows, so that memory stays
 bounded for planes of any size. docs/codecs/hyperprior.md specifies it.
@@ -30,14 +30,14 @@ Z_STRIDE = 4
 BAND_POSITIONS = 16384
 #: Elements of z around a band that the scales of the band depend on.
 _SCALE_REACH = 2
-#: What the networks reach, in elements of z: of means; in elements of y: of the hyper-analysis.
+#: Reach of the mean network, in elements of z, and of the hyper-analysis, in elements of y.
 _MEAN_REACH, _HYPER_HALO = 3, 8
 
 Kind = TypeVar("Kind", bound=np.generic)
 
 
 class SideModel(FrozenModel):
-    """A model whose y is coded by what side latents z say of it.
+    """A model whose y is coded given side latents z.
 
     Networks: `z` maps y [C, h, w], h and w multiples of 4, to z [N, h/4, w/4] before rounding;
     `gain` and `ungain` give multipliers of y before rounding and after parsing, [C, 1, 1].
@@ -69,7 +69,7 @@ class SideModel(FrozenModel):
         return np.clip(np.rint(z), -LIMIT, LIMIT).astype(np.int32)
 
     def code_z(self, coding: Coding, rows: int, columns: int, rate: float) -> IntArray:
-        """Code the side latents of y [C, rows, columns]; returns their symbols."""
+        """Code the side latents of y [C, rows, columns], and return their symbols."""
         return self.side.code(coding, ceil_div(rows, Z_STRIDE), ceil_div(columns, Z_STRIDE), rate)
 
     def integers(self) -> dict[str, Array]:
@@ -97,14 +97,14 @@ class _Values(Values):
         return self._z_hat
 
     def gains(self) -> tuple[FloatArray, FloatArray]:
-        """Multipliers before rounding and after parsing [C, 1, 1]."""
+        """The multipliers before rounding and after parsing [C, 1, 1]."""
         if self._gains is None:
             networks = self.model.networks
             self._gains = networks("gain", self.rate), networks("ungain", self.rate)
         return self._gains
 
     def mean(self, band: slice) -> FloatArray:
-        """Means of a band [C, rows, w], in units of its symbols."""
+        """Return the means of a band [C, rows, w], in units of its symbols."""
         model = self.model
 
         def windowed(part: FloatArray) -> FloatArray:
@@ -121,7 +121,7 @@ class _Values(Values):
         return scaled
 
     def residual(self, band: slice, y: FloatArray) -> FloatArray:
-        """What is rounded to the symbols of a band."""
+        """Return the values that are rounded to the symbols of a band."""
         residual: FloatArray = y[:, band] * self.gains()[0]
         residual -= self.mean(band)
         return residual
@@ -139,7 +139,7 @@ class _Values(Values):
 class FrozenHyperprior(SideModel):
     """Scales and means of y follow from z alone.
 
-    Networks, beside those of SideModel: `mean` maps dequantised z [N, h, w] to means of y
+    Networks beside those of SideModel: `mean` maps dequantised z [N, h, w] to means of y
     [C, 4h, 4w], in the latents' own units.
 
     Args:
@@ -165,7 +165,11 @@ class FrozenHyperprior(SideModel):
     def from_arrays(
         cls, arrays: Mapping[str, Array], channels: int, networks: Networks
     ) -> FrozenHyperprior:
-        """Build a model from what integers() gave; raises KeyError, ValueError or ModelError."""
+        """Build a model from the result of integers().
+
+        Raises:
+            KeyError, ValueError, ModelError: If the arrays are not those of such a model.
+        """
         side = FrozenFactorized.from_arrays(arrays)
         scale = ExactNet.from_arrays(arrays, "exact", side.largest_value)
         tables = TableSet.from_arrays(arrays, "tables.y")
@@ -196,7 +200,7 @@ class FrozenHyperprior(SideModel):
     def _scale_index(
         self, units: npt.NDArray[np.int32], rate: float, band: slice, columns: int
     ) -> IndexArray:
-        """Table index of a band of y, uint8 [C, rows, columns]: integers alone."""
+        """Return the table indices of a band of y, uint8 [C, rows, columns]: integers alone."""
         index = _around(units, band, _SCALE_REACH, lambda part: self.scale(part, int(rate)))
         return index[..., :columns].astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""Maps of codebook indices as bytes: contexts, tables that go on counting, and the walk."""
+"""Maps of codebook indices as bytes: contexts, adaptive tables, and the walk."""
 
 from __future__ import annotations
 

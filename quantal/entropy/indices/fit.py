@@ -1,9 +1,10 @@
 """From index maps of training pictures to the contexts and tables of an IndexPrior.
 
-Used at export alone. The combinations of neighbours' classes are put into states by clustering what
-they are followed by: each combination goes to the state whose law codes its counts with fewest
-bits, and laws follow (Lloyd's iterations with relative entropy as the distance, as in the
-information bottleneck of Tishby et al. 1999). Which entry is of which class is the caller's choice.
+Used at export alone. Combinations of the neighbours' classes are clustered into states by the
+indices that follow them: each combination goes to the state whose distribution codes its counts
+with the fewest bits, and distributions follow (Lloyd's iterations with relative entropy as the
+distance, as in the information bottleneck of Tishby et al. 1999). The classes of entries are the
+caller's choice.
 """
 
 from __future__ import annotations
@@ -31,7 +32,12 @@ _LEAST = 2.0**-15
 
 @dataclass(frozen=True)
 class Sample:
-    """One map: indices int32 [h, w], ABSENT where none is; parents: classes uint8 [h, w]."""
+    """One map.
+
+    Attributes:
+        indices: int32 [h, w], ABSENT where there is none.
+        parents: classes of the parents, uint8 [h, w].
+    """
 
     indices: npt.NDArray[np.int32]
     parents: npt.NDArray[np.uint8] | None = None
@@ -40,7 +46,7 @@ class Sample:
 def _contexts(
     sample: Sample, around: Neighbourhood
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """The combination of every position that is there, and its index."""
+    """Return the combination of every position that has an index, and its index."""
     indices = sample.indices
     entries = len(around.classes)
     lowest, highest = int(indices.min(initial=0)), int(indices.max(initial=0))
@@ -65,10 +71,17 @@ def fit_prior(
     parents: int,
     states: int,
 ) -> IndexPrior:
-    """An IndexPrior of at most `states` states from maps of one codebook.
+    """Fit an IndexPrior to maps of one codebook.
 
-    classes: uint8 [K] of its entries, below `count`; parents: how many classes a position's parent
-    has, 1: none. Raises ArgumentError for maps that don't fit, and for more than 256 states.
+    Args:
+        samples: the maps.
+        classes: class of each entry, uint8 [K], below `count`.
+        count: how many classes.
+        parents: how many classes a position's parent has; 1 for none.
+        states: the most states, up to 256.
+
+    Raises:
+        ArgumentError: If maps don't fit, or there are too many states.
     """
     if not 1 <= states <= MOST_TABLES:
         raise ArgumentError(f"{states} states, expected 1..{MOST_TABLES}")
@@ -104,8 +117,10 @@ def fit_prior(
 
 
 def _laws(counts: Tensor, law: Tensor) -> Tensor:
-    """Laws [S, K] from counts [S, K], each with the law of all mixed in: one that was hardly seen
-    is near it."""
+    """Return distributions [S, K] from counts [S, K], each mixed with the overall one.
+
+    That of a state that was hardly seen is near the overall one.
+    """
     mixed = counts + _PRIOR_COUNT * len(law) * law
     found = (mixed / mixed.sum(1, keepdim=True)).clamp_min(_LEAST / 4)
     return found / found.sum(1, keepdim=True)

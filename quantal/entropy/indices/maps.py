@@ -1,7 +1,7 @@
 """Maps of codebook indices to bytes and back, exact by construction.
 
-No network stands in the parse path: the indices around a position choose its table. All positions
-of an anti-diagonal are coded at once.
+Parsing needs no network: the indices around a position choose its table. All positions of an
+anti-diagonal are coded at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["walk_map"]
 
 
 def _diagonals(present: BoolMap) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """Rows and columns of the positions that are there, anti-diagonal by anti-diagonal."""
+    """Yield rows and columns of the positions that are coded, anti-diagonal by anti-diagonal."""
     height, width = present.shape
     for number in range(height + width - 1):
         rows = np.arange(max(0, number - width + 1), min(height, number + 1))
@@ -47,16 +47,16 @@ def walk_map(
     Args:
         prior: contexts and tables.
         present: which positions are coded, bool [h, w].
-        parents: the class of what each position lies in, uint8 [h, w]; None: none.
+        parents: class of each position's parent, uint8 [h, w]; None: no parents.
         coding: what to do with the indices.
-        counted: the tables as they go on counting; default: those of the prior, afresh.
+        counted: adaptive tables; default: new ones of the prior.
 
     Returns:
         int32 [h, w], ABSENT where nothing is coded.
 
     Raises:
-        CorruptError: For an index that has no entry.
-        ArgumentError: For maps that don't fit.
+        CorruptError: If an index has no entry.
+        ArgumentError: If maps don't fit.
     """
     if present.dtype != np.bool_ or present.ndim != 2:
         raise ArgumentError(f"presence is {present.dtype} {present.shape}, expected bool [h, w]")
@@ -65,7 +65,7 @@ def walk_map(
     parents = around.parents_of(parents, (height, width))
     counted = CountedTables(prior) if counted is None else counted
     indices = coding.begin((height, width), fill=ABSENT)
-    # A border at the top and the left, where nothing is.
+    # An empty border at the top and the left.
     classes = np.full((height + 1, width + 1), around.count, np.uint8)
     for rows, columns in _diagonals(present):
         context = around.context(

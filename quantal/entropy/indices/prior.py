@@ -1,9 +1,9 @@
-"""What is known of the indices of a codebook before a map is coded: contexts and tables.
+"""The prior of a codebook's indices: contexts and adaptive tables.
 
-A position's neighbours to the left, above and to the upper left, and the entry of the coarser map
-that it lies in, are each reduced to a class; the classes choose one of a few states, and a state
-has a table of integers. Tables begin as they were counted in training and go on counting while a
-map is coded, alike on both sides.
+A position's neighbours to the left, above and to the upper left, and its parent (the entry of the
+coarser map that covers it), are each reduced to a class; the classes choose one of a few states,
+and a state has a table of integers. Tables start as counted in training and are updated while a map
+is coded, in the same way on both sides.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ IntMap = npt.NDArray[np.int32]
 ByteMap = npt.NDArray[np.uint8]
 BoolMap = npt.NDArray[np.bool_]
 
-#: An index that is not there.
+#: Stands for a position without an index.
 ABSENT = -1
 #: Neighbours: left, above, upper left.
 _NEIGHBOURS = 3
-#: Classes are bytes, and so is the one of what isn't there.
+#: Classes are bytes, and so is that of an absent neighbour.
 _MOST_CLASSES = 255
 #: What a symbol adds to its own state and to all states of its map, where what training saw of a
 #: state counts 2^24.
@@ -61,9 +61,13 @@ _STORED = {
 class Neighbourhood:
     """How positions become states.
 
-    classes: uint8 [K], of every entry, below `count`; `count` itself is the class of what isn't
-    there. states: uint8, for every combination of the classes of left, above, upper left (count + 1
-    each) and of the parent (parents), in that order of significance.
+    Attributes:
+        classes: uint8 [K], of every entry, below `count`; `count` itself is the class of an absent
+            neighbour.
+        count: how many classes.
+        parents: how many classes a parent has.
+        states: uint8, for every combination of the classes of left, above, upper left (count + 1
+            each) and of the parent (parents), in that order of significance.
     """
 
     count: int
@@ -87,13 +91,13 @@ class Neighbourhood:
 
     @classmethod
     def none(cls, entries: int) -> Neighbourhood:
-        """One state for all."""
+        """Return a neighbourhood of one state for all positions."""
         return cls(1, 1, np.zeros(entries, np.uint8), np.zeros(8, np.uint8))
 
     def context(
         self, left: ByteMap, above: ByteMap, corner: ByteMap, parent: ByteMap
     ) -> npt.NDArray[np.int64]:
-        """Combinations of classes [n], by which `states` is looked up."""
+        """Return combinations of classes [n], which index `states`."""
         base = self.count + 1
         found: npt.NDArray[np.int64] = (
             (left.astype(np.int64) * base + above) * base + corner
@@ -101,8 +105,11 @@ class Neighbourhood:
         return found
 
     def parents_of(self, parents: ByteMap | None, shape: tuple[int, int]) -> ByteMap:
-        """The classes of what the positions of a map lie in, uint8 [h, w]; 0 where contexts don't
-        ask. Raises ArgumentError for other maps."""
+        """Return the classes of a map's parents, uint8 [h, w]; 0 where contexts don't use them.
+
+        Raises:
+            ArgumentError: If `parents` is no such map.
+        """
         if parents is None or self.parents == 1:
             return np.zeros(shape, np.uint8)
         if parents.dtype != np.uint8 or parents.shape != shape:
@@ -117,9 +124,14 @@ class Neighbourhood:
 
 
 class IndexPrior:
-    """What is known of the indices of one codebook before a map is coded: contexts and tables.
+    """The prior of one codebook's indices: contexts and tables.
 
-    The tables' symbols are 0..K-1. Raises ModelError if contexts and tables don't fit.
+    Args:
+        around: how positions become states.
+        tables: one for each state; their symbols are 0..K-1.
+
+    Raises:
+        ModelError: If contexts and tables don't fit.
     """
 
     def __init__(self, around: Neighbourhood, tables: TableSet) -> None:
@@ -131,7 +143,7 @@ class IndexPrior:
         self.around, self.tables, self.entries = around, tables, entries
 
     def arrays(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
-        """Return everything, by name, as stored."""
+        """Return everything by name, as stored."""
         around = self.around
         weights = [self.tables.weights(table) for table in range(len(self.tables))]
         return {
@@ -143,7 +155,11 @@ class IndexPrior:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> IndexPrior:
-        """Build a prior from what arrays() gave; raises KeyError or ModelError for other arrays."""
+        """Build a prior from the result of arrays().
+
+        Raises:
+            KeyError, ModelError: If the arrays are not those of a prior.
+        """
         for name, kind in _STORED.items():
             if arrays[f"{prefix}.{name}"].dtype != kind:
                 raise ModelError(f"index tables: {prefix}.{name} must be {np.dtype(kind).name}")
@@ -155,11 +171,15 @@ class IndexPrior:
 
 
 class CountedTables:
-    """The tables of a prior, which go on counting: integers alone.
+    """Adaptive tables of a prior: integers alone.
 
-    own, shared: what a symbol adds to its state and to all; 0 and 0 keeps them frozen. What all
-    states share never counts more than a symbol for each entry, or training: it makes up for what
-    a state has not seen, and would in time make all states alike.
+    What all states share never counts more than a symbol for each entry, or than training: it
+    serves symbols that a state has not seen, and would in time make all states alike.
+
+    Args:
+        prior: contexts, and tables to start from.
+        own: what a symbol adds to its own state; 0 keeps tables fixed.
+        shared: what it adds to all states.
     """
 
     def __init__(self, prior: IndexPrior, own: int = _OWN, shared: int = _SHARED) -> None:
@@ -174,7 +194,7 @@ class CountedTables:
         self._seen = self._new = 0
 
     def tables(self) -> TableSet:
-        """The tables by which the next symbols are coded."""
+        """Return the tables of the next symbols."""
         if self._counts is not None and self._new >= max(_RENEW, self._seen >> _RENEW_SHIFT):
             self._seen, self._new = self._seen + self._new, 0
             while (large := self._counts.sum(1) > _MOST).any():
@@ -196,7 +216,7 @@ class CountedTables:
 
 
 def _tables(counts: npt.NDArray[np.int64]) -> TableSet:
-    """Counts [S, K + 1], each sum 1 to 2^38 + 2^24, to tables of 2^24; no slot is empty."""
+    """Map counts [S, K + 1], each sum 1 to 2^38 + 2^24, to tables; no slot is empty."""
     slots = counts.shape[1]
     weights = counts * (TOTAL - slots) // counts.sum(1, keepdims=True) + 1
     rows = np.arange(len(weights))

@@ -1,4 +1,4 @@
-"""What every trainable entropy model is: latents in, reconstructed latents and bits out."""
+"""The base of all trainable entropy models: latents in, reconstructed latents and bits out."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ __all__ = [
 
 #: Latents [B, C, h, w] and their positions on the rate axis [B], on which tables are counted.
 Samples = Iterable[tuple[Tensor, Tensor]]
-#: Residuals and their scale indices, of one shape, to symbols: as latents are reconstructed from
-#: them, and as later steps see them.
+#: Maps residuals and scale indices of one shape to two sets of symbols: those that latents are
+#: reconstructed from, and those that later steps take.
 Quantise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 Own = TypeVar("Own", bound="EntropyModel")
 
 
 class Coded(NamedTuple):
-    """What an entropy model makes of latents.
+    """Result of an entropy model.
 
     Attributes:
         y_hat: reconstructed latents [B, C, h, w].
-        bits: what each tensor costs, by its name, [B] each.
+        bits: bits of each coded tensor by its name, [B] each.
     """
 
     y_hat: Tensor
@@ -50,12 +50,12 @@ class Coded(NamedTuple):
 
 @dataclass(frozen=True)
 class Residual:
-    """Latents as they are rounded.
+    """Latents before and after rounding.
 
     Attributes:
-        y_hat: [B, C, h, w].
-        residual: what is rounded to symbols, in the model's own arrangement.
-        index: scale indices, not yet whole, of the same shape.
+        y_hat: reconstructed latents [B, C, h, w].
+        residual: the values that are rounded to symbols, in the model's own arrangement.
+        index: scale indices of the same shape, not yet rounded.
     """
 
     y_hat: Tensor
@@ -68,7 +68,8 @@ class EntropyModel(nn.Module, ABC):
 
     Attributes:
         channels: C.
-        rounded: whether training prices rounded symbols, as files do, instead of noisy ones.
+        rounded: whether the training rate is that of rounded symbols, as in files, instead of noisy
+            ones.
     """
 
     def __init__(self, channels: int) -> None:
@@ -78,7 +79,7 @@ class EntropyModel(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, y: Tensor, rate: Tensor) -> Coded:
-        """Estimate what latents cost and how they come back.
+        """Estimate the bits of latents, and reconstruct them.
 
         Args:
             y: latents [B, C, h, w], float32.
@@ -90,11 +91,11 @@ class EntropyModel(nn.Module, ABC):
 
     @abstractmethod
     def freeze(self, samples: Samples = ()) -> FrozenModel:
-        """Return the model as it codes: tables, integer networks, and copies of the others.
+        """Return the model that codes: tables, integer networks, and copies of the other networks.
 
         Args:
-            samples: latents and rates like those to be coded, on which symbols are counted;
-                without any, tables follow from the law that training assumed.
+            samples: latents and their rates, like those to be coded; symbols are counted on them.
+                Without any, tables follow from the distribution that training assumed.
 
         Raises:
             ModelError: If the integer networks would not code as the trained ones do.
@@ -102,7 +103,15 @@ class EntropyModel(nn.Module, ABC):
 
     @abstractmethod
     def frozen_from(self, arrays: Mapping[str, Any], device: torch.device) -> FrozenModel:
-        """Return the model as it codes, from the integers of a frozen one (`integers()`)."""
+        """Return the model that codes, from the integers of an earlier frozen one.
+
+        Args:
+            arrays: what its integers() gave.
+            device: where floating-point networks run.
+
+        Raises:
+            KeyError, ValueError, ModelError: If the arrays are not those of such a model.
+        """
 
     def calibrate(self, rms: Tensor, rank: Iterable[int] | None = None) -> None:
         """Prepare for latents of a known size, before training.
@@ -117,13 +126,13 @@ class EntropyModel(nn.Module, ABC):
         quantise_layers(self.modules(), on)
 
     def price_rounded(self, on: bool) -> None:
-        """Price rounded symbols, as files do, instead of noisy ones."""
+        """Let the training rate be that of rounded symbols, as in files, instead of noisy ones."""
         for module in self.modules():
             if isinstance(module, EntropyModel):
                 module.rounded = on
 
     def blur(self, values: Tensor) -> Tensor:
-        """Return what is priced: rounded values or, in training, noisy ones unless `rounded`.
+        """Return values to count bits of: rounded or, in training, noisy unless `rounded`.
 
         Noise has a gradient, but costs more where symbols are nearly always zero.
         """
@@ -137,13 +146,13 @@ def round_both(residual: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pad_to(x: Tensor, multiple: int) -> Tensor:
-    """Extend [B, C, H, W] at the right and the bottom by repeating its edge."""
+    """Extend [B, C, H, W] at the right and the bottom to whole multiples by repeating its edge."""
     bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
     return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
 
 
 def detached_copy(model: Own) -> Own:
-    """A copy that further training of the model does not change, for coding."""
+    """Return a copy for coding that further training of the model does not change."""
     copy = deepcopy(model).eval().requires_grad_(False)
     copy.quantise(True)
     return copy

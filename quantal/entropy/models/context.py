@@ -1,4 +1,4 @@
-"""The channel-and-place context: latents are coded in steps, each of which knows the earlier ones.
+"""The context model: latents are coded in steps, each predicted from earlier ones.
 
 Steps go over groups of channels and over the places of 2x2 cells (quantal.entropy.orders). Means
 come from floating-point networks, scales from integer ones.
@@ -32,7 +32,7 @@ __all__ = ["ContextModel"]
 
 
 class ContextModel(SideInformationModel):
-    """Means and scales from side latents and from what earlier steps coded.
+    """Means and scales from side latents and from the latents of earlier steps.
 
     Args:
         channels: C of the latents, a multiple of what the order needs (4, 16 or 5).
@@ -41,8 +41,8 @@ class ContextModel(SideInformationModel):
         mean_width: channels inside the networks of means.
         scale_width: channels inside the networks of scales.
         order: "core" (8 steps), "places" (4) or "slices" (10); see Order.named().
-        adaptive: whether scales see the magnitudes of earlier symbols. If not, all of them follow
-            from z alone.
+        adaptive: whether scales depend on the magnitudes of earlier symbols; if not, all of them
+            follow from z alone.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ContextModel(SideInformationModel):
         spans = self.cells.spans
         self.mean = ContextMean(z_channels, mean_width, spans)
         self.scale = ContextScale(z_channels, scale_width, spans, adaptive)
-        #: How much nearer to zero than itself a symbol is reconstructed, for each scale index.
+        #: By how much a symbol is reconstructed nearer to zero than itself, for each scale index.
         self.lean = nn.Parameter(torch.zeros(SCALES))
         self.quantise(True)
 
@@ -91,11 +91,11 @@ class ContextModel(SideInformationModel):
         }
 
     def reconstructed(self, symbols: Tensor, index: Tensor) -> Tensor:
-        """Return where symbols are reconstructed: a likely value of their cell, not its middle.
+        """Return the values that symbols are reconstructed at: likely values of their cells.
 
-        The density falls away from zero, so the mean of a cell lies on its near side, most of all
-        where scales are small. Symbols between two whole ones are reconstructed between what these
-        are.
+        The density falls away from zero, so the mean of a cell is nearer to zero than its middle,
+        most of all where scales are small. Symbols between two integers are reconstructed between
+        the values of these.
 
         Args:
             symbols: of any shape.
@@ -104,7 +104,7 @@ class ContextModel(SideInformationModel):
         return symbols - symbols.clamp(-1, 1) * self.lean[index.long()]
 
     def side_information(self, z_hat: Tensor, rate: Tensor) -> tuple[Tensor, ...]:
-        """Return features for the means and for the scale indices."""
+        """Return features for the means and features for the scale indices."""
         features = self.mean.features(z_hat, rate)
         with torch.autocast(z_hat.device.type, enabled=False):
             return features, self.scale.features(z_hat, rate)

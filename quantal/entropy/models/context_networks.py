@@ -1,8 +1,7 @@
-"""The context's networks: latents are coded in steps, each of which knows the steps before it.
+"""The networks of the context model; all of them work on cells (quantal.entropy.orders).
 
-All of them work on cells (quantal.entropy.orders). Means come from floating-point networks. Scales
-come from integer networks, which may see what the earlier steps coded, because symbols are integers
-too.
+Means come from floating-point networks. Scales come from integer networks, which may take the
+symbols of earlier steps as inputs, because symbols are integers too.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from quantal.layers import BRANCH_START, GatedBlock
 
 __all__ = ["Cells", "ContextMean", "ContextScale", "magnitudes"]
 
-#: Magnitudes are given to the integer networks up to here, as logarithms in units of 2^-8.
+#: Integer networks take magnitudes up to this, as logarithms in units of 2^-8.
 _MAGNITUDE_LIMIT = 255
 _MAGNITUDE_UNIT = 256.0
 
@@ -54,7 +53,7 @@ class Cells(nn.Module):
         self.spans = tuple(slice(end - size, end) for end, size in zip(ends, sizes, strict=True))
 
     def set_rank(self, rank: Sequence[int]) -> None:
-        """Cut the groups from channels in another order, most important first."""
+        """Form the groups from channels in another order, most important first."""
         steps = self.order.elements(rank)
         order = [element for step in steps for element in step]
         elements = torch.tensor(order, dtype=torch.int32, device="cpu")
@@ -62,23 +61,23 @@ class Cells(nn.Module):
         self.places.copy_(elements.argsort())
 
     def gather(self, y: Tensor) -> Tensor:
-        """[B, M, h, w] (h, w even) to [B, 4M, h/2, w/2], step after step."""
+        """Map [B, M, h, w], h and w even, to [B, 4M, h/2, w/2], step after step."""
         return F.pixel_unshuffle(y, CELL).index_select(1, self.elements)
 
     def per_element(self, values: Tensor) -> Tensor:
-        """A value per channel [B, M, 1, 1] as one per element of a cell [B, 4M, 1, 1]."""
+        """Map a value per channel [B, M, 1, 1] to one per element of a cell [B, 4M, 1, 1]."""
         return self.gather(values.expand(-1, -1, CELL, CELL))
 
     def scatter(self, cells: Tensor) -> Tensor:
-        """The reverse of gather()."""
+        """Reverse gather()."""
         return F.pixel_shuffle(cells.index_select(1, self.places), CELL)
 
 
 class ContextMean(nn.Module):
-    """Means of y, step by step, from dequantised z and from what is already known of y.
+    """Means of y, step by step, from dequantised z and from the latents of earlier steps.
 
     Values are in the latents' own units; `spread` [4M] are their root mean squares, in coding
-    order. The mixing block is one and the same for all steps: it costs most of the weights.
+    order. All steps share the mixing blocks, which have most of the weights.
     """
 
     #: Of one step, in cells; of the features, in elements of z.
@@ -100,12 +99,19 @@ class ContextMean(nn.Module):
             leave.conv.weight.data.mul_(BRANCH_START)  # type: ignore[union-attr, operator]
 
     def features(self, z: Tensor, rate: Tensor) -> Tensor:
-        """z [B, N, h/4, w/4] to features [B, width, h/2, w/2] that all steps share."""
+        """Map z [B, N, h/4, w/4] to features [B, width, h/2, w/2] that all steps share."""
         x = self.to_cells(self.enter(z, rate))
         return F.pixel_shuffle(x, CELL)
 
     def forward(self, step: int, features: Tensor, known: Tensor, rate: Tensor) -> Tensor:
-        """known: [B, elements of earlier steps, h/2, w/2]; returns the means of this step's."""
+        """Return the means of a step, [B, elements, h/2, w/2].
+
+        Args:
+            step: which.
+            features: of features().
+            known: latents of earlier steps, [B, elements, h/2, w/2].
+            rate: positions on the rate axis [B].
+        """
         span = self.spans[step]
         scaled = known / self.spread[: span.start, None, None]
         x = self.gathers[step](torch.cat((features, scaled.to(features.dtype)), dim=1), rate)
@@ -114,7 +120,7 @@ class ContextMean(nn.Module):
 
 
 def magnitudes(symbols: Tensor) -> Tensor:
-    """How large symbols are, as the scale networks see it: log2(1 + |s|) in steps of 2^-8."""
+    """Return symbols as scale networks take them: log2(1 + |s|) in steps of 2^-8."""
     size = symbols.detach().abs().clamp_max(_MAGNITUDE_LIMIT)
     return torch.log2(1 + size).mul(_MAGNITUDE_UNIT).round() / _MAGNITUDE_UNIT
 
@@ -151,8 +157,7 @@ class _ScaleStep(nn.Module):
 class ContextScale(nn.Module):
     """Scale indices of y, step by step, in networks that export to integers.
 
-    adaptive: whether a step sees the magnitudes of the symbols before it. If not, all indices
-    follow from z alone, and a stream is read in one call.
+    If not `adaptive`, all indices follow from z alone, and a stream is read in one call.
     """
 
     #: Of one step, in cells; of the trunk, in elements of z.
@@ -175,14 +180,21 @@ class ContextScale(nn.Module):
         )
 
     def features(self, z: Tensor, rate: Tensor) -> Tensor:
-        """z [B, N, h/4, w/4] float32 in steps of 2^-8 to features at the cells."""
+        """Map z [B, N, h/4, w/4] float32 in steps of 2^-8 to features at the cells."""
         x = self.trunk[0](z, self.offset(rate.floor()))
         for layer in self.trunk[1:]:
             x = layer(x)
         return x
 
     def forward(self, step: int, features: Tensor, known: Tensor, rate: Tensor) -> Tensor:
-        """known: magnitudes() of the earlier steps' symbols; returns indices, not yet whole."""
+        """Return the scale indices of a step, not yet rounded.
+
+        Args:
+            step: which.
+            features: of features().
+            known: magnitudes() of the symbols of earlier steps.
+            rate: positions on the rate axis [B].
+        """
         x = torch.cat((features, known), dim=1) if self.adaptive else features
         return self.steps[step](x, rate.floor())
 
@@ -196,7 +208,7 @@ class ContextScale(nn.Module):
         }
 
     def _chains(self) -> list[list[FixedPoint]]:
-        """The layers of the trunk and of each step."""
+        """Return the layers of the trunk and of each step."""
         nets: list[nn.Module] = [self.trunk, *self.steps]
         return [[m for m in net.modules() if isinstance(m, FixedPoint)] for net in nets]
 
@@ -214,6 +226,6 @@ class ContextScale(nn.Module):
         trunk = ExactNet(layers, largest_input)
         largest = trunk.largest_output
         table = (magnitudes(torch.arange(_MAGNITUDE_LIMIT + 1.0)) * _MAGNITUDE_UNIT).int()
-        # What the steps see: features of the trunk, and magnitudes, which are smaller.
+        # Inputs of the steps: features of the trunk, and magnitudes, which are smaller.
         steps = [step.export(largest) for step in self.steps]  # type: ignore[operator]
         return ExactContext(trunk, steps, table.cpu().numpy(), elements.cpu().numpy())

@@ -1,4 +1,4 @@
-"""The factorized model: every channel has a law of its own, which follows the rate."""
+"""The factorized model: every channel has a distribution of its own, which follows the rate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ __all__ = ["FactorizedModel"]
 class FactorizedModel(EntropyModel):
     """Latents without any context (Balle et al., "End-to-end optimized image compression", 2017).
 
-    A rate index, not its fraction, chooses the quantiser's step, which is a whole number of 2^-8.
+    The rate index, the whole part of the position on the rate axis, chooses the quantiser's step,
+    which is a whole number of 2^-8.
 
     Args:
         channels: C.
@@ -35,15 +36,15 @@ class FactorizedModel(EntropyModel):
         self.log_gain = RateCurve.ramp(channels, -0.5, 1.0)
 
     def gain(self, rate: Tensor) -> Tensor:
-        """Return the multiplier before rounding [B, C, 1, 1]; follows the whole rate index."""
+        """Return the multiplier before rounding [B, C, 1, 1]; follows the rate index."""
         return self.log_gain(rate.floor()).exp()[:, :, None, None]
 
     def unit(self, rate: Tensor) -> Tensor:
-        """Return what a symbol is worth, in units of 2^-8: whole numbers [B, C, 1, 1]."""
+        """Return the value of a symbol in units of 2^-8: whole numbers [B, C, 1, 1]."""
         return round_through(2.0**UNIT_BITS / self.gain(rate)).clamp_min(1.0)
 
     def dequantise(self, symbols: Tensor, rate: Tensor) -> Tensor:
-        """Map symbols [B, C, h, w] to the values they stand for."""
+        """Map symbols [B, C, h, w] to their values."""
         return symbols * self.unit(rate) * 2.0**-UNIT_BITS
 
     def forward(self, y: Tensor, rate: Tensor) -> Coded:

@@ -1,8 +1,8 @@
 """The exact hyperprior: scales and means of y follow from z alone.
 
 Scales come from an integer network, because they decide how bits are read; means come from a
-floating-point one, because they only matter once every bit has been read (mean-scale hyperprior:
-Minnen et al., "Joint autoregressive and hierarchical priors", 2018).
+floating-point one, because they are needed only after every bit has been read (mean-scale
+hyperprior: Minnen et al., "Joint autoregressive and hierarchical priors", 2018).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The quantised zero-mean distribution of y's residuals, for training."""
+"""The distribution of y's residuals, for training: quantised and of mean zero."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def index_to_scale(index: Tensor) -> Tensor:
 
 
 def logistic_bits(values: Tensor, scale: Tensor) -> Tensor:
-    """Return the bits of values under a logistic law, per quantiser step.
+    """Return the bits of values under a logistic distribution, per quantiser step.
 
-    A Gaussian's tails fall so fast that a large residual has no gradient left; a logistic's cost
-    grows linearly, which also is nearer to what residuals do. The cell's probability
-    sigmoid(a) - sigmoid(b) is taken as sigmoid(a) sigmoid(-b) (1 - exp(b - a)), which is exact
+    A Gaussian's tails fall so fast that a large residual has no gradient left; the cost under a
+    logistic grows linearly, which is also closer to real residuals. The cell's probability
+    sigmoid(a) - sigmoid(b) is computed as sigmoid(a) sigmoid(-b) (1 - exp(b - a)), which is exact
     and needs no floor.
 
     Args:

@@ -1,8 +1,8 @@
-"""The hyperprior's networks: z gives the scale of every latent exactly, and its mean roughly.
+"""The hyperprior's networks: z gives the scale of every latent exactly, and its mean approximately.
 
 Scales come from an integer network, because they decide how bits are read; means come from a
-floating-point one, because they only matter once every bit has been read (mean-scale hyperprior:
-Minnen et al., "Joint autoregressive and hierarchical priors", 2018).
+floating-point one, because they are needed only after every bit has been read (mean-scale
+hyperprior: Minnen et al., "Joint autoregressive and hierarchical priors", 2018).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class RateScaled(nn.Module):
 
 
 class HyperAnalysis(nn.Module):
-    """Latents y [B, M, h, w] to z [B, N, h/4, w/4], before quantisation; h, w multiples of 4."""
+    """Latents y [B, M, h, w] to z [B, N, h/4, w/4] before rounding; h, w multiples of 4."""
 
     reach = 1 + 2 + 4
 
@@ -57,7 +57,7 @@ class HyperAnalysis(nn.Module):
 
     def forward(self, y: Tensor, rate: Tensor) -> Tensor:
         y = y * self.normaliser[:, None, None]
-        # Magnitudes are given beside the values: z mostly serves to predict scales.
+        # Magnitudes go in beside the values: z mostly serves to predict scales.
         x = self.fine(self.enter(torch.cat((y, y.abs()), dim=1), rate))
         x = self.middle(self.halve(F.pixel_unshuffle(x, 2)))
         x = self.coarse(self.quarter(F.pixel_unshuffle(x, 2)))
@@ -91,9 +91,9 @@ class MeanNet(nn.Module):
 
 
 class ScaleNet(nn.Module):
-    """Dequantised z to a scale index per latent, as a float in training; exports to integers.
+    """Dequantised z to a scale index per latent, a float in training; exports to integers.
 
-    Only 1x1 and depthwise convolutions, pixel-shuffle, ReLU and clamp: what an ExactNet can run.
+    Only 1x1 and depthwise convolutions, pixel-shuffle, ReLU and clamp, which an ExactNet can run.
     The rate enters as a bias that follows the rate index, at the first and at the last layer.
     """
 
@@ -119,7 +119,12 @@ class ScaleNet(nn.Module):
         return [layer for layer in self.layers if isinstance(layer, FixedPoint)]
 
     def forward(self, z: Tensor, rate: Tensor) -> Tensor:
-        """z: [B, N, h, w] float32 in steps of 2^-8; returns indices [B, M, 4h, 4w]."""
+        """Return scale indices [B, M, 4h, 4w], not yet rounded.
+
+        Args:
+            z: [B, N, h, w] float32 in steps of 2^-8.
+            rate: positions on the rate axis [B].
+        """
         index = rate.floor()
         x = self.layers[0](z, self.first_offset(index))
         for layer in self.layers[1:-1]:
@@ -129,7 +134,11 @@ class ScaleNet(nn.Module):
 
     @torch.no_grad()
     def export(self, largest_input: int) -> ExactNet:
-        """Return the integer network: z in units of 2^-8 to scale indices 0..63."""
+        """Return the integer network: z in units of 2^-8 to scale indices 0..63.
+
+        Args:
+            largest_input: the largest magnitude of z, in units of 2^-8.
+        """
         rates = torch.arange(RATE_INDICES, dtype=torch.float32)
         last = len(self.layers) - 1
         layers: list[ExactLayer] = []

@@ -1,8 +1,8 @@
 """The prior of z: every channel has a distribution of its own, which follows the rate.
 
 A mixture of three logistic distributions per channel, integrated over one quantiser step
-(a parametric relative of the factorised prior of Balle et al. 2018). Used in training and to make
-tables at export; coding reads the tables.
+(a parametric variant of the factorised prior of Balle et al. 2018). It is used in training and to
+make tables at export; coding reads the tables.
 """
 
 from __future__ import annotations
@@ -32,9 +32,14 @@ class FactorizedPrior(nn.Module):
         self.weights = RateCurve(torch.zeros(ANCHORS, flat))
 
     def probabilities(self, values: Tensor, rate: Tensor) -> Tensor:
-        """Probability of each value's quantiser cell.
+        """Return the probability of each value's quantiser cell.
 
-        values: [B, C, n] float32; rate: [B] in 0..63. Returns [B, C, n].
+        Args:
+            values: float32 [B, C, n].
+            rate: positions on the rate axis [B].
+
+        Returns:
+            float32 [B, C, n].
         """
         shape = (len(rate), self.channels, 1, _COMPONENTS)
         mean = self.means(rate).view(shape)
@@ -48,7 +53,7 @@ class FactorizedPrior(nn.Module):
         return ((upper - lower).abs() * weight).sum(-1)
 
     def bits(self, values: Tensor, rate: Tensor) -> Tensor:
-        """Bits per element of values [B, C, h, w]; rate: [B]."""
+        """Return the bits per element of values [B, C, h, w] at rates [B]."""
         flat = values.float().flatten(2)
         probability = self.probabilities(flat, rate).clamp_min(_FLOOR)
         return -torch.log2(probability).view_as(values)

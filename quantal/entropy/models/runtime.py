@@ -16,8 +16,8 @@ __all__ = ["TorchNetworks", "as_batch"]
 def as_batch(array: FloatArray) -> Tensor:
     """Return an array [C, h, w] as a tensor [1, C, h, w] of the same memory and layout.
 
-    A plain new axis would have a stride by which torch no longer knows channels that lie together,
-    and convolutions would add up in another order.
+    A plain new axis would have a stride that hides from torch that channels lie together, and
+    convolutions would add up in another order.
     """
     tensor = torch.from_numpy(array)
     steps = [size * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)]
@@ -36,7 +36,7 @@ class TorchNetworks:
         self._networks, self._device = networks, device
 
     def __call__(self, name: str, rate: float, *inputs: FloatArray) -> FloatArray:
-        """Run a network on float32 [C, h, w] arrays at a rate 0..63."""
+        """Run a network on float32 arrays [C, h, w] at a position 0..63 on the rate axis."""
         with undisturbed():
             tensors = (as_batch(array).to(self._device) for array in inputs)
             position = torch.tensor([rate], device=self._device)

@@ -1,4 +1,4 @@
-"""What models with side information share: z, and gains that follow the rate.
+"""The base of models with side information: z, and gains that follow the rate.
 
 One set of weights serves every rate: y is multiplied by a gain per channel before rounding and by
 another after it; both follow the position on the rate axis.
@@ -38,16 +38,16 @@ from quantal.errors import ModelError
 
 __all__ = ["SideInformationModel"]
 
-#: Quantiser step in 0..255 units at lambda 1: the step of best trade is near 3 / sqrt(lambda).
+#: Quantiser step in 0..255 units at lambda 1: the optimal step is near 3 / sqrt(lambda).
 _STEP_AT_LAMBDA_ONE = 3.0
 #: The integer networks' rate may differ from the trained ones' by this fraction.
 _AGREEMENT = 0.002
-#: Samples on which that is tested.
+#: Samples on which that is checked.
 _TESTED = 3
 
 
 class SideInformationModel(EntropyModel):
-    """A model whose latents are coded by what side latents z [B, N, h/4, w/4] say of them.
+    """A model whose latents are coded given side latents z [B, N, h/4, w/4].
 
     Gains start right for latents that are orthonormal in pixels of 0..1.
 
@@ -67,17 +67,29 @@ class SideInformationModel(EntropyModel):
         self.log_gain = RateCurve(start)
         self.log_ungain = RateCurve(-start)
 
-    # -- what a kind of model says ---------------------------------------------------------------
+    # -- what a kind of model defines ------------------------------------------------------------
 
     @abstractmethod
     def side_information(self, z_hat: Tensor, rate: Tensor) -> tuple[Tensor, ...]:
-        """Return what z says of y before anything of y is known, for code() alone."""
+        """Return what follows from z alone; the second argument of code().
+
+        Args:
+            z_hat: dequantised side latents [B, N, h/4, w/4].
+            rate: positions on the rate axis [B].
+        """
 
     @abstractmethod
     def code(
         self, y: Tensor, side: tuple[Tensor, ...], rate: Tensor, quantise: Quantise = round_both
     ) -> Residual:
-        """Quantise latents [B, C, h, w], h and w multiples of 4, given side_information()."""
+        """Quantise latents given side information.
+
+        Args:
+            y: [B, C, h, w], h and w multiples of 4.
+            side: of side_information().
+            rate: positions on the rate axis [B].
+            quantise: maps residuals to symbols.
+        """
 
     @abstractmethod
     def export_exact(self, largest_input: int) -> ExactNet | ExactContext:
@@ -122,7 +134,7 @@ class SideInformationModel(EntropyModel):
         return self.log_ungain(rate).exp()[:, :, None, None]
 
     def scaled_z(self, y: Tensor, rate: Tensor) -> Tensor:
-        """Map latents [B, C, h, w], h and w multiples of 4, to z's symbols before rounding."""
+        """Map latents [B, C, h, w], h and w multiples of 4, to z in units of its symbols."""
         return self.hyper_analysis(y, rate).float() * self.side.gain(rate)
 
     def side_networks(self) -> dict[str, Callable[..., Tensor]]:
@@ -140,7 +152,7 @@ class SideInformationModel(EntropyModel):
 
     @torch.no_grad()
     def quantised(self, y: Tensor, rate: Tensor) -> tuple[Tensor, Residual]:
-        """Return z's symbols, and y as it is rounded, as a file would hold them."""
+        """Return z's symbols, and the rounding of y, as in a file."""
         y = pad_to(y, Z_STRIDE)
         z = self.scaled_z(y, rate).round().clamp(-LIMIT, LIMIT)
         side = self.side_information(self.side.dequantise(z, rate), rate)
@@ -170,14 +182,14 @@ class SideInformationModel(EntropyModel):
 
 
 class _Agreement:
-    """Whether the integer networks cost the bits that the trained ones do."""
+    """Compares the bits of the integer networks with those of the trained ones."""
 
     def __init__(self, model: SideInformationModel, exact: Any) -> None:
         self._model, self._exact = model, exact
         self._trained = self._exported = 0.0
 
     def add(self, z: Tensor, symbols: Tensor, index: Tensor, rate: Tensor) -> None:
-        """Compare on symbols of samples whose rates are cut to whole indices."""
+        """Compare on the symbols of samples, whose rates are cut to rate indices."""
         units = (z * self._model.side.unit(rate)).to(torch.int32)
         for place, position in enumerate(rate.tolist()):
             part = slice(place, place + 1)

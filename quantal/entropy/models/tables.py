@@ -1,7 +1,7 @@
-"""From what was trained to probability tables: laws, and counts of symbols where there are any.
+"""Probability tables of a trained model: from counts of symbols, and from trained distributions.
 
-Tables are not computed from the law that training assumed alone, but counted: how often each symbol
-occurred at each scale, with the law as a prior for what was rarely seen.
+Tables of y are not computed from the distribution that training assumed alone, but counted: how
+often each symbol occurred at each scale, with that distribution as a prior for rare symbols.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 
 #: The prior counts as so many observed symbols.
 _PRIOR_COUNT = 2000.0
-#: Scale indices below this are taken to be surely zero: their symbols are not coded at all.
+#: Scale indices below this are certain of zero: their symbols are not coded at all.
 SURE = 4
 #: A table spans this many standard deviations; symbols beyond it are escaped.
 _SPAN = 8.0
@@ -37,7 +37,7 @@ class SymbolCounts:
     """How often each symbol occurred at each scale index."""
 
     def __init__(self) -> None:
-        # One wider than the widest table, so that what is clamped here counts as beyond it.
+        # One wider than the widest table, so that clamped symbols count as beyond it.
         self._half = int(_SPAN * index_to_scale(torch.tensor(SCALES - 1.0))) + 4
         self.counts = np.zeros((SCALES, 2 * self._half + 1))
 
@@ -50,7 +50,7 @@ class SymbolCounts:
 
 
 def _law(index: int) -> tuple[int, FloatArray]:
-    """First symbol and probabilities of the logistic law at a scale index."""
+    """Return the logistic distribution of a scale index: first symbol and probabilities."""
     scale = index_to_scale(torch.tensor(float(index)))
     half = int(torch.ceil(_SPAN * scale)) + 2
     symbols = torch.arange(-half, half + 1, dtype=torch.float32)
@@ -59,7 +59,7 @@ def _law(index: int) -> tuple[int, FloatArray]:
 
 
 def law_table(index: int) -> tuple[int, npt.NDArray[np.int32]]:
-    """Return the first symbol and the weights that the law alone gives a scale index."""
+    """Return the first symbol and the weights of a scale index by the distribution alone."""
     low, law = _law(index)
     return low, freeze(law / law.sum(), 1e-5)
 
@@ -69,7 +69,7 @@ def y_tables(counts: SymbolCounts, sure: int = SURE) -> TableSet:
 
     Args:
         counts: of symbols.
-        sure: scale indices below this mean a sure zero.
+        sure: scale indices below this are certain of zero.
     """
     first, weights = [], []
     for index in range(SCALES):
@@ -92,7 +92,7 @@ def y_tables(counts: SymbolCounts, sure: int = SURE) -> TableSet:
 
 @torch.no_grad()
 def side_tables(prior: FactorizedPrior) -> tuple[TableSet, ...]:
-    """Return the tables of a trained factorized prior, at the middle of every four rates."""
+    """Return the tables of a trained factorized prior, at the middle of every four rate indices."""
     device = prior.means.anchors.device
     values = torch.arange(-LIMIT, LIMIT + 1, dtype=torch.float32, device=device)
     grid = values.expand(1, prior.channels, -1)

@@ -1,7 +1,7 @@
 """Quantisers: features to indices and back, with straight-through training.
 
-One interface for all: a position's feature vector becomes `groups` indices, of `sizes` entries
-each. How indices become bytes is quantal.entropy.indices' business.
+All have one interface: a position's feature vector becomes `groups` indices, of `sizes` entries
+each. quantal.entropy.indices codes indices as bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all quantisers of features are: indices and back, and how evenly indices are used."""
+"""The base of all quantisers of features: indices and back, and how evenly indices are used."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 @dataclass(frozen=True)
 class Quantised:
-    """features: [B, C, H, W] as decoded, whose gradient passes straight through.
-    indices: int64 [B, G, H, W]. loss: what pulls features towards their quantised selves: mean
-    square per channel and position, float32 [B]."""
+    """Result of a quantiser in training.
+
+    Attributes:
+        features: [B, C, H, W] as decoded; their gradient passes straight through.
+        indices: int64 [B, G, H, W].
+        loss: pulls features towards their quantised values: mean square per channel and position,
+            float32 [B].
+    """
 
     features: Tensor
     indices: Tensor
@@ -29,8 +34,13 @@ class Quantised:
 
 @dataclass(frozen=True)
 class Use:
-    """How evenly entries are used. share: of entries that occurred; perplexity: of how many
-    equally likely ones the entropy is; bits: that entropy, per index."""
+    """How evenly entries are used.
+
+    Attributes:
+        share: fraction of entries that occurred.
+        perplexity: number of equally likely entries with the same entropy.
+        bits: that entropy, per index.
+    """
 
     share: float
     perplexity: float
@@ -38,7 +48,7 @@ class Use:
 
     @classmethod
     def of(cls, counts: Tensor) -> Use:
-        """From how often each entry occurred [K]; of none that did, share and bits are 0."""
+        """Return the use from counts of each entry [K]; if all are 0, so are share and bits."""
         total = counts.double().sum()
         law = counts.double() / total.where(total > 0, 1.0)
         bits = float(torch.special.entr(law).sum().abs()) / math.log(2)
@@ -46,25 +56,35 @@ class Use:
 
 
 class Quantiser(nn.Module, ABC):
-    """channels: C of the features. sizes: how many entries each of a position's G indices has."""
+    """Features to indices and back.
+
+    Attributes:
+        channels: C of the features.
+        sizes: how many entries each of a position's G indices has.
+    """
 
     channels: int
     sizes: tuple[int, ...]
 
     @property
     def bits(self) -> float:
-        """Bits of a position's indices together, were all entries equally likely."""
+        """Bits of a position's indices together, if all entries were equally likely."""
         return sum(map(math.log2, self.sizes))
 
     @abstractmethod
     def encode(self, features: Tensor) -> Tensor:
-        """Features [B, C, H, W] to indices int64 [B, G, H, W], each of an entry that there is, even
-        for features that are not finite."""
+        """Map features [B, C, H, W] to indices int64 [B, G, H, W].
+
+        Indices are valid even for features that are not finite.
+        """
 
     @abstractmethod
     def decode(self, indices: Tensor) -> Tensor:
-        """Indices [B, G, H, W] to features float32 [B, C, H, W]; ArgumentError if one has no
-        entry."""
+        """Map indices [B, G, H, W] to features float32 [B, C, H, W].
+
+        Raises:
+            ArgumentError: If an index has no entry.
+        """
 
     def forward(self, features: Tensor) -> Quantised:
         """Quantise features for training."""
@@ -75,7 +95,7 @@ class Quantiser(nn.Module, ABC):
         return Quantised(through(found.to(features.dtype), features), indices, loss)
 
     def use(self, indices: Tensor) -> tuple[Use, ...]:
-        """How evenly the entries are used by indices [B, G, H, W], one Use a group."""
+        """Return how evenly indices [B, G, H, W] use the entries, one Use per group."""
         flat = self._checked(indices).transpose(0, 1).flatten(1)
         return tuple(
             Use.of(torch.bincount(flat[group], minlength=size))
@@ -83,7 +103,7 @@ class Quantiser(nn.Module, ABC):
         )
 
     def _sized(self, features: Tensor) -> Tensor:
-        """Features [B, C, H, W] as float32, if they have the channels."""
+        """Return features [B, C, H, W] as float32; ArgumentError for other shapes."""
         if features.ndim != 4 or features.shape[1] != self.channels:
             raise ArgumentError(
                 f"features are {list(features.shape)}, expected [B, {self.channels}, H, W]"
@@ -91,7 +111,7 @@ class Quantiser(nn.Module, ABC):
         return features.float()
 
     def _checked(self, indices: Tensor) -> Tensor:
-        """Indices [B, G, H, W] as int64, if each has an entry."""
+        """Return indices [B, G, H, W] as int64; ArgumentError if one has no entry."""
         groups = len(self.sizes)
         if indices.ndim != 4 or indices.shape[1] != groups or indices.dtype not in _INTEGERS:
             raise ArgumentError(
@@ -110,5 +130,5 @@ class Quantiser(nn.Module, ABC):
 
 
 def through(value: Tensor, features: Tensor) -> Tensor:
-    """The value, to the last bit; its gradient is the features'."""
+    """Return the value, exactly, with the gradient of the features."""
     return value.detach() + (features - features.detach())

@@ -1,8 +1,8 @@
-"""k-means: the start of a codebook, and how a large one becomes smaller ones.
+"""k-means: the start of a codebook, and the reduction of a large one to smaller ones.
 
 Lloyd's iterations from a k-means++ start (Arthur and Vassilvitskii 2007), on weighted vectors.
-Shrinking a trained codebook by clustering its entries is Extreme-VQGAN's (Mao et al. 2023) way to
-further rates of one model.
+Clustering the entries of a trained codebook gives further rates of one model, as in Extreme-VQGAN
+(Mao et al. 2023).
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ __all__ = ["kmeans", "nearest", "shrink"]
 
 #: Distances held at a time: 64 MB.
 _PIECE = 1 << 24
-#: Vectors that a weighted choice can be made among.
+#: The most vectors that a weighted choice can be made among.
 _MOST = 1 << 24
 
 
 @torch.no_grad()
 def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
-    """Index of the entry of codebook [K, D] that is nearest to each of vectors [n, D], int64 [n].
+    """Return the index of the nearest entry of a codebook [K, D] for vectors [n, D], int64 [n].
 
-    Of entries that are equally near, up to rounding, any; a vector that is not finite has some
-    index, too.
+    Ties, up to rounding, are broken arbitrarily; a vector that is not finite gets some index, too.
     """
     if vectors.ndim != 2 or codebook.ndim != 2 or vectors.shape[1] != codebook.shape[1]:
         raise ArgumentError(
@@ -36,7 +35,7 @@ def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
         raise ArgumentError("a codebook without entries has none that is nearest")
     # Autocast would compare distances of 8 bits.
     with torch.autocast(vectors.device.type, enabled=False):
-        # Squares of what all have in common would drown the differences.
+        # Squares of a common offset would drown the differences.
         middle = codebook.float().mean(0)
         entries = codebook.float() - middle
         squares = entries.square().sum(1)
@@ -48,7 +47,7 @@ def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
 
 
 def _spread(vectors: Tensor, weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """A k-means++ start: each centre drawn in proportion to its distance from those before."""
+    """Return a k-means++ start: centres drawn in proportion to their distance from earlier ones."""
     distance = torch.full((len(vectors),), torch.inf)
     centres = torch.empty(count, vectors.shape[1])
     chance = weights
@@ -70,11 +69,20 @@ def kmeans(
     iterations: int = 20,
     seed: int = 0,
 ) -> Tensor:
-    """Centres [count, D] of vectors [n, D], float32 on the CPU.
+    """Return centres of vectors, float32 [count, D] on the CPU.
 
-    weights: how often each vector stands for itself [n]. A centre that loses all its vectors is
-    moved to the vector that is served worst; of fewer different vectors than centres, some centres
-    are alike. Raises ArgumentError for no vectors, too many, or numbers that are not finite.
+    A centre that loses all its vectors moves to the vector with the largest error. If there are
+    fewer different vectors than centres, some centres are equal.
+
+    Args:
+        vectors: [n, D].
+        count: how many centres.
+        weights: of each vector [n]; default: 1.
+        iterations: how many.
+        seed: of the start.
+
+    Raises:
+        ArgumentError: If there are no vectors, too many, or numbers that are not finite.
     """
     if vectors.ndim != 2 or not 1 <= len(vectors) <= _MOST or count < 1:
         raise ArgumentError(
@@ -105,8 +113,8 @@ def kmeans(
 
 
 def shrink(codebook: Tensor, counts: Tensor, size: int) -> Tensor:
-    """A codebook of `size` entries [size, D] from a larger one [K, D] and its entries' use [K]."""
+    """Return a codebook [size, D] made from a larger one [K, D] and its entries' use [K]."""
     if size > len(codebook):
         raise ArgumentError(f"a codebook of {len(codebook)} can't be shrunk to {size} entries")
-    # What is hardly used still stands for something.
+    # Entries that are hardly used still count.
     return kmeans(codebook, size, counts.float() + 0.01 * counts.float().mean() + 1e-6)

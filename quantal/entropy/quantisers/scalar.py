@@ -1,4 +1,4 @@
-"""Quantisers without a codebook: every channel by itself, to a few levels or to its sign."""
+"""Quantisers without a codebook: each channel by itself, to a few levels or to its sign."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ __all__ = ["FiniteScalarQuantiser", "SignQuantiser"]
 
 
 class FiniteScalarQuantiser(Quantiser):
-    """Each channel is bounded and rounded to a few levels (FSQ, Mentzer et al. 2024); together
-    they are the digits of one index, the first channel's the lowest. No codebook, so nothing of it
-    can fall out of use.
+    """Each channel is bounded and rounded to a few levels (FSQ, Mentzer et al. 2024).
 
-    The bound is (tanh + 1) / 2, alike for odd and even levels (Parker et al. 2024): what is drawn
-    are values of -1..1 at equal distances, where tanh of the features was near.
-    levels: of each channel, 2 or more.
+    The levels of all channels are the digits of one index, the first channel's the lowest. There is
+    no codebook, so no entries can fall out of use. The bound is (tanh + 1) / 2, the same for odd
+    and even levels (Parker et al. 2024); decoded values are equally spaced in -1..1.
+
+    Args:
+        levels: of each channel, 2 or more.
     """
 
     def __init__(self, levels: Sequence[int]) -> None:
@@ -39,7 +40,7 @@ class FiniteScalarQuantiser(Quantiser):
         self.register_buffer("place", torch.tensor(place)[:, None, None], persistent=False)
 
     def bounded(self, features: Tensor) -> Tensor:
-        """Features [B, C, H, W] in steps of the quantiser: the levels are at 0, 1, ..., n - 1."""
+        """Return features [B, C, H, W] in quantiser steps: the levels are at 0, 1, ..., n - 1."""
         return (self._sized(features).tanh() + 1) / 2 * (self.count - 1)
 
     def encode(self, features: Tensor) -> Tensor:
@@ -62,11 +63,15 @@ class FiniteScalarQuantiser(Quantiser):
 
 
 class SignQuantiser(Quantiser):
-    """Groups of channels, each quantised to its signs: the bits of one index a group, without any
-    lookup (Yu et al. 2024; in groups WeTok, 2025; as binary latents Instella, 2025).
+    """Groups of channels, each quantised to its signs, which are the bits of one index per group.
 
-    group: channels of a group, at most 16; what is drawn are values of +-`amplitude`. Beyond it a
-    sign is sure, and the only gradient that passes is one that leads back.
+    There is no lookup (Yu et al. 2024; in groups WeTok, 2025; as binary latents Instella, 2025).
+    Decoded values are +-`amplitude`; beyond it only gradients that lead back pass.
+
+    Args:
+        channels: C.
+        group: channels of a group, at most 16.
+        amplitude: of decoded values.
     """
 
     def __init__(self, channels: int, group: int, amplitude: float = 1.0) -> None:
@@ -97,15 +102,15 @@ class SignQuantiser(Quantiser):
         return replace(quantised, features=through(quantised.features, held))
 
     def spread(self, features: Tensor) -> Tensor:
-        """How far the batch is from using all signs, and each one surely: added to a loss.
+        """Return a loss that is low if a batch uses all signs, and each of them with certainty.
 
-        The entropy of the mean sign should be large, that of each sign small (both in bits).
+        The entropy of the mean sign should be large, that of each sign small; both in bits.
         """
         chance = (2 * self._sized(features) / self.amplitude).sigmoid()
         return _entropy(chance).mean() - _entropy(chance.mean((0, 2, 3))).mean()
 
 
 def _entropy(chance: Tensor) -> Tensor:
-    """Bits of a choice between two, of which one has this chance."""
+    """Return the bits of a binary choice with this probability."""
     chance = chance.clamp(1e-6, 1 - 1e-6)  # the slope is infinite at 0 and 1
     return -(chance * chance.log2() + (1 - chance) * (1 - chance).log2())

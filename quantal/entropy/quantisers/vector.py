@@ -1,4 +1,4 @@
-"""Quantisers with codebooks: the nearest entry of one, and several in a cascade or side by side."""
+"""Quantisers with codebooks: one codebook, and several in a cascade or side by side."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ __all__ = ["CascadeQuantiser", "VectorQuantiser"]
 
 
 def _flat(features: Tensor) -> Tensor:
-    """[B, C, H, W] to vectors [B * H * W, C]."""
+    """Return [B, C, H, W] as vectors [B * H * W, C]."""
     return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
 
 
 class VectorQuantiser(Quantiser):
     """The nearest entry of a learned codebook (van den Oord et al. 2017).
 
-    In training mode the codebook follows what it stands for by moving averages, and entries that
-    fell out of use begin anew at vectors of the batch (Zeghidour et al. 2021, "SoundStream").
-    decay: what a batch leaves of the averages, 0..1.
+    In training mode the codebook follows its vectors by moving averages, and entries that fell out
+    of use restart at vectors of the batch (Zeghidour et al. 2021, "SoundStream").
+
+    Args:
+        channels: C.
+        entries: K.
+        decay: weight of the previous averages at each batch, 0..1.
     """
 
     #: Entries whose running count falls below this share of an even one are revived.
@@ -48,12 +52,12 @@ class VectorQuantiser(Quantiser):
 
     @torch.no_grad()
     def start_at(self, vectors: Tensor) -> None:
-        """Begin at the k-means of vectors [n, C], finite ones."""
+        """Start at the k-means of finite vectors [n, C]."""
         self._begin(kmeans(vectors, self.sizes[0]))
 
     @torch.no_grad()
     def start_as(self, larger: VectorQuantiser) -> None:
-        """Begin as the k-means of a larger codebook's entries, each weighted by its use."""
+        """Start as the k-means of a larger codebook's entries, each weighted by its use."""
         self._begin(shrink(larger.codebook, larger.counts, self.sizes[0]))
 
     def _begin(self, entries: Tensor) -> None:
@@ -64,7 +68,7 @@ class VectorQuantiser(Quantiser):
 
     @torch.no_grad()
     def restart(self) -> None:
-        """Forget how often entries were used, as if all had been alike."""
+        """Reset the counts of use to equal values."""
         self.counts.fill_(1.0)
         self.sums.copy_(self.codebook)
 
@@ -84,9 +88,14 @@ class VectorQuantiser(Quantiser):
 
     @torch.no_grad()
     def learn(self, features: Tensor, indices: Tensor, where: Tensor | None = None) -> None:
-        """Move entries towards the features [B, C, H, W] that chose them (indices [B, 1, H, W]).
+        """Move entries towards the features that chose them.
 
-        where: bool [B, H, W], the positions that count. Vectors that are not finite never do.
+        Vectors that are not finite are ignored.
+
+        Args:
+            features: [B, C, H, W].
+            indices: [B, 1, H, W].
+            where: positions that count, bool [B, H, W]; default: all.
         """
         vectors, chosen = _flat(self._sized(features)), indices.flatten()
         # What is not finite would stay in the averages for ever.
@@ -111,18 +120,21 @@ class VectorQuantiser(Quantiser):
             pick = torch.randperm(len(vectors), device=vectors.device)[: len(dead)]
             dead = dead[: len(pick)]
             self.codebook[dead] = vectors[pick]
-            # As if it had been used evenly so far, so that it has time to find its place.
+            # As if it had been used evenly so far, so that it has time to settle.
             self.counts[dead] = even
             self.sums[dead] = vectors[pick] * even
 
 
 class CascadeQuantiser(Quantiser):
-    """Several quantisers for the same position: McQuic's (Zhu et al. 2022) way to large effective
-    codebooks.
+    """Several quantisers for the same position (McQuic, Zhu et al. 2022).
 
-    stages: each quantises what those before it left over; a stage of several quantisers shares the
-    channels out among them, in order (product quantisation). The gradient is the first stage's: the
-    others only correct what it leaves over. The loss is the sum of all stages'.
+    A cascade has a large effective codebook. Each stage quantises the residual of those before it;
+    a stage of several quantisers splits the channels among them, in order (product quantisation).
+    The gradient is the first stage's: the others only correct its error. The loss is the sum of all
+    stages.
+
+    Args:
+        stages: the quantisers of each stage.
     """
 
     def __init__(self, stages: Sequence[Sequence[Quantiser]]) -> None:
@@ -141,7 +153,7 @@ class CascadeQuantiser(Quantiser):
 
     @torch.no_grad()
     def start_at(self, vectors: Tensor) -> None:
-        """Begin each codebook at the k-means of what reaches it, for vectors [n, C]."""
+        """Start each codebook at the k-means of its input, for vectors [n, C]."""
         rest = self._sized(vectors.T[None, :, :, None])
         for stage in self._stages():
             found = []
@@ -187,6 +199,6 @@ class CascadeQuantiser(Quantiser):
 
 
 def _shared_out(features: Tensor, stage: Sequence[Quantiser]) -> Iterator[tuple[Quantiser, Tensor]]:
-    """Each quantiser of a stage with its channels of the features."""
+    """Yield each quantiser of a stage with its channels of the features."""
     pieces = torch.split(features, [part.channels for part in stage], 1)
     return zip(stage, pieces, strict=True)
