@@ -100,14 +100,14 @@
     for (const [line, delta] of found) {
       if (line.cost.encode_s === null || line.cost.decode_s === null) continue;
       if (delta === null) { missing.push(line.label); continue; }
-      const tell = (what, s) => `<b>${line.label}</b><br>${what} ${seconds(s)} s per megapixel<br>${percent(delta)} rate<extra></extra>`;
+      const hover = (what, s) => `<b>${line.label}</b><br>${what} ${seconds(s)} s per megapixel<br>${percent(delta)} rate<extra></extra>`;
       traces.push({
         type: "scatter", mode: "lines+markers+text", x: [line.cost.encode_s, line.cost.decode_s], y: [delta, delta],
         line: { color: line.colour, width: 1.5 },
         marker: { size: 12, color: [line.colour, css("--sheet")], line: { color: line.colour, width: 2.5 } },
         text: [line.cost.encode_s >= line.cost.decode_s ? "  " + line.label : "", line.cost.encode_s < line.cost.decode_s ? "  " + line.label : ""],
         textposition: "middle right", textfont: { color: css("--ink") }, cliponaxis: false,
-        hovertemplate: [tell("encodes in", line.cost.encode_s), tell("decodes in", line.cost.decode_s)],
+        hovertemplate: [hover("encodes in", line.cost.encode_s), hover("decodes in", line.cost.decode_s)],
       });
     }
     const all = traces.flatMap((trace) => trace.x).map(Math.log10);
@@ -192,8 +192,8 @@
 
   function explained(table, detail) {
     const show = (event) => {
-      const cell = event.target.closest("td[data-tell]");
-      if (cell) detail.textContent = cell.dataset.tell;
+      const cell = event.target.closest("td[data-detail]");
+      if (cell) detail.textContent = cell.dataset.detail;
     };
     for (const kind of ["pointerover", "focusin", "click"]) table.addEventListener(kind, show);
   }
@@ -207,9 +207,9 @@
         const found = own[test.name][anchor.name];
         const who = `${test.label} against ${anchor.label}: `;
         if (found.percent === undefined) {
-          return el("td", { class: "none", tabindex: "0", title: found.reason, "data-tell": who + found.reason }, "");
+          return el("td", { class: "none", tabindex: "0", title: found.reason, "data-detail": who + found.reason }, "");
         }
-        return coloured(found, { "data-tell": who + restsOn(found) });
+        return coloured(found, { "data-detail": who + restsOn(found) });
       })));
     $("matrix-table").replaceChildren(
       el("thead", {}, el("tr", {}, el("td", { class: "self" }), ...report.lines.map((line) => el("th", { scope: "col" }, ...name(line))))),
@@ -241,8 +241,8 @@
       const found = own[codec][picture];
       const who = `${picture}, ${lineOf.get(codec).label} against ${report.pictureAnchor}: `;
       if (!found) return el("td", {}, "\u2013");
-      if (found.percent === undefined) return el("td", { class: "none", tabindex: "0", title: found.reason, "data-tell": who + found.reason }, "\u2013");
-      return coloured(found, { "data-tell": who + restsOn(found) });
+      if (found.percent === undefined) return el("td", { class: "none", tabindex: "0", title: found.reason, "data-detail": who + found.reason }, "\u2013");
+      return coloured(found, { "data-detail": who + restsOn(found) });
     })));
     $("ranking-table").replaceChildren(
       el("thead", {}, el("tr", {}, head("", ["picture"]), ...codecs.map((codec) => head(codec, name(lineOf.get(codec)))))),

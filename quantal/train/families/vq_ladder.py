@@ -112,12 +112,12 @@ class _Described:
     ) -> float:
         """Return the price at which bits(price), a falling function, has the wanted value."""
         gains = [gains for _, gains in self._full(books)]
-        dear = max(2 * _CHEAP, *(float(each[0].max()) for each in gains))
-        cheap = _CHEAP
+        high = max(2 * _CHEAP, *(float(each[0].max()) for each in gains))
+        low = _CHEAP
         for _ in range(_HALVINGS):
-            middle = math.sqrt(dear * cheap)
-            dear, cheap = (middle, cheap) if bits(middle) < wanted else (dear, middle)
-        return math.sqrt(dear * cheap)
+            middle = math.sqrt(high * low)
+            high, low = (middle, low) if bits(middle) < wanted else (high, middle)
+        return math.sqrt(high * low)
 
     def nominal_bpp(self, books: tuple[int, ...], price: float) -> float:
         """Return bits per pixel of the indices at a price, if all entries are equally likely."""
