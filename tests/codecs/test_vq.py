@@ -280,7 +280,7 @@ def test_concealment_for_other_codebooks_is_refused(codec, tmp_path) -> None:
 
 
 def test_codecs_that_can_not_say_so(codec) -> None:
-    with pytest.raises(ArgumentError, match="can't write files that stand damage"):
+    with pytest.raises(ArgumentError, match="can't write damage-resilient files"):
         quantal.compress(scene(40, 40), "hyperprior", resilient=True)
     data = quantal.compress(scene(40, 40), "hyperprior")
     with pytest.raises(ArgumentError, match="can't be made up"):

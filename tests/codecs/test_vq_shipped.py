@@ -36,9 +36,8 @@ def codec() -> Vq:
 def test_bits_per_pixel_are_kept_to_within_five_per_cent(name, wanted, codec) -> None:
     pixels = getattr(data, name)()
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", QuantalWarning
-        )  # targets missed by more than 2 % give a warning
+        # a target missed by more than 2 % gives a warning
+        warnings.simplefilter("ignore", QuantalWarning)
         coded = codec.compress(pixels, bpp=wanted)
     assert 8 * len(coded) / (pixels.shape[0] * pixels.shape[1]) == pytest.approx(wanted, rel=0.05)
 

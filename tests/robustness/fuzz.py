@@ -80,10 +80,7 @@ def sample_files() -> list[bytes]:
         encode_picture(
             picture, load(name, "cpu"), Target(quality=quality), resilient=resilient
         ).data
-        for name, resilient in [
-            *((name, False) for name in CODECS),
-            *((n, True) for n in CONCEALING),
-        ]
+        for name, resilient in [*((n, False) for n in CODECS), *((n, True) for n in CONCEALING)]
         for picture, quality in pictures
     ]
 
