@@ -66,8 +66,11 @@ class Stage(nn.ModuleList):
     """Blocks one after another on [B, C, H, W] at 1/stride of the picture's sides.
 
     Args:
+        channels: C.
+        stride: pixels from one position to the next.
         gated: how many gated blocks.
-        extra: how many blocks of the kind follow them.
+        kind: of the blocks that follow them.
+        extra: how many blocks of that kind.
     """
 
     def __init__(self, channels: int, stride: int, gated: int, kind: Kind, extra: int) -> None:

@@ -85,7 +85,7 @@ def read_pyramid_weights(path: Path, *kinds: type[PyramidNet]) -> PyramidWeights
 
     Args:
         path: of the file.
-        kind: of its networks.
+        kinds: the kinds of networks that are accepted.
 
     Raises:
         ModelError: If it is missing, damaged or of another kind.
