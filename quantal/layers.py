@@ -8,13 +8,22 @@ convolutions, where multiplications are best spent (NAFNet, Chen et al. 2022, an
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-__all__ = ["BRANCH_START", "AttentionBlock", "GatedBlock", "half_pays", "undisturbed"]
+__all__ = [
+    "BRANCH_START",
+    "AttentionBlock",
+    "GatedBlock",
+    "Unfilled",
+    "half_pays",
+    "undisturbed",
+]
 
 #: Residual branches start at a tenth of their size: the network begins close to the identity,
 #: which keeps a KLT initialisation intact.
@@ -22,6 +31,8 @@ BRANCH_START = 0.1
 #: Positions that a thread widens at a time where no gradient is needed: intermediate values stay in
 #: the processor's cache, and little new memory is allocated, whose first touch would be slow.
 _PIECE = 1024
+#: Functions that fill a tensor with random numbers.
+_FILLING = {"uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_"}
 
 
 class GatedBlock(nn.Module):
@@ -117,3 +128,28 @@ def undisturbed() -> Iterator[None]:
         for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
             stack.enter_context(torch.autocast(device, enabled=False))
         yield
+
+
+class Unfilled(TorchFunctionMode):
+    """A context in which networks are built without memory and without random numbers.
+
+    What is empty, as parameters are before their initialisation, is on the device "meta" until
+    `load_state_dict(..., assign=True)` replaces it, and is not initialised, so torch's random state
+    stays as it is. Constants are computed as usual: arithmetic on "meta" imports sympy (130 MB).
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.empty and kwargs.get("device") is None:
+            return torch.empty(*args, **{**kwargs, "device": "meta"})
+        if func.__name__ in _FILLING:
+            filled = kwargs["tensor"] if "tensor" in kwargs else args[0]
+            if filled.is_meta:
+                return filled
+        return func(*args, **kwargs)

@@ -14,6 +14,7 @@ from quantal.codecs.info import Card
 from quantal.codecs.pyramid.net import PyramidNet
 from quantal.codecs.weights import NET, Array, read_weights, sound_weights, write_weights
 from quantal.entropy.frozen.hyperprior import SideModel
+from quantal.layers import Unfilled
 
 __all__ = ["PyramidWeights", "read_pyramid_weights", "write_pyramid_weights"]
 
@@ -93,8 +94,7 @@ def read_pyramid_weights(path: Path, *kinds: type[PyramidNet]) -> PyramidWeights
     file = read_weights(path, [kind.layout for kind in kinds])
     kind = next(kind for kind in kinds if kind.layout == file.layout)
     with sound_weights(file):
-        # Built without memory and without random numbers: a user's seed is the user's.
-        with torch.device("meta"):
+        with Unfilled():
             net = kind(kind.config_type.from_dict(file.sizes()))
         frozen = net.entropy.frozen_from(file.arrays, torch.device("cpu"))
         state = _state(file.arrays, net)

@@ -22,6 +22,7 @@ from quantal.codecs.weights import (
     write_weights,
 )
 from quantal.entropy.tables import TableSet
+from quantal.layers import Unfilled
 
 __all__ = ["TokenWeights", "read_token_weights", "write_token_weights"]
 
@@ -68,8 +69,7 @@ def write_token_weights(path: Path, net: TokenNet, tables: TableSet, card: Card)
 
 
 def _read_net(arrays: Mapping[str, Array], config: TokenConfig) -> TokenNet:
-    # Built without memory and without random numbers: a user's seed is the user's.
-    with torch.device("meta"):
+    with Unfilled():
         net = TokenNet(config)
     names = {NET + stored: n for n, stored in renamed(list(net.state_dict()), _STORED).items()}
     state = {}

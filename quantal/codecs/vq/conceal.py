@@ -25,7 +25,7 @@ from quantal.codecs.weights import NET, read_weights, renamed, sound_weights, wr
 from quantal.entropy.indices import ABSENT
 from quantal.entropy.quantisers import nearest
 from quantal.errors import ArgumentError, ModelError
-from quantal.layers import BRANCH_START, AttentionBlock
+from quantal.layers import BRANCH_START, AttentionBlock, Unfilled
 
 __all__ = [
     "COARSE",
@@ -95,7 +95,7 @@ class ConcealNet(nn.Module):
         self.register_buffer("unit", torch.ones(PLACES))
         self.enter = nn.Linear(flat, width)
         self.state = nn.Parameter(torch.zeros(OUTSIDE + 1, width))
-        self.place = nn.Parameter(torch.randn(SIDE * SIDE, width) * 0.02)
+        self.place = nn.Parameter(nn.init.normal_(torch.empty(SIDE * SIDE, width), std=0.02))
         self.blocks = nn.Sequential(
             *(AttentionBlock(width, config.heads) for _ in range(config.blocks))
         )
@@ -237,7 +237,7 @@ def read_conceal_weights(path: Path, of: bytes) -> ConcealNet:
             f"weights {path.name} are for the codebooks of {file.metadata.get('of')}, and "
             f"{of.hex()} is here; train others for it (recipes/vq-conceal.yaml)"
         )
-    with sound_weights(file), torch.device("meta"):
+    with sound_weights(file), Unfilled():
         net = ConcealNet(ConcealConfig.from_dict(file.sizes()))
     with sound_weights(file):
         names = {NET + stored: n for n, stored in renamed(list(net.state_dict()), _STORED).items()}

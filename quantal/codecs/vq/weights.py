@@ -28,6 +28,7 @@ from quantal.codecs.weights import (
     write_weights,
 )
 from quantal.entropy.indices import IndexPrior
+from quantal.layers import Unfilled
 
 __all__ = ["Ladder", "Segment", "VqWeights", "read_vq_weights", "write_vq_weights"]
 
@@ -146,8 +147,7 @@ def write_vq_weights(path: Path, net: VqNet, priors: Priors, ladder: Ladder, car
 
 
 def _read_net(arrays: Mapping[str, Array], config: VqConfig) -> VqNet:
-    # Built without memory and without random numbers: a user's seed is the user's.
-    with torch.device("meta"):
+    with Unfilled():
         net = VqNet(config)
     own = net.state_dict()
     names = {NET + stored: name for name, stored in renamed(list(own), _STORED).items()}

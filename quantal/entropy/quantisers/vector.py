@@ -46,7 +46,8 @@ class VectorQuantiser(Quantiser):
         self.codebook: Tensor
         self.counts: Tensor
         self.sums: Tensor
-        self.register_buffer("codebook", torch.randn(entries, channels) / channels**0.5)
+        start = nn.init.normal_(torch.empty(entries, channels), std=channels**-0.5)
+        self.register_buffer("codebook", start)
         self.register_buffer("counts", torch.ones(entries))
         self.register_buffer("sums", self.codebook.clone())
 
