@@ -17,35 +17,12 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 import quantal
 from quantal.codecs import TransformCodec
 from quantal.entropy import ExactNet, FrozenContext, FrozenHyperprior
+from quantal.entropy.models.runtime import TorchLayers
 from quantal.markdown import table
-
-
-def by_torch(net: ExactNet) -> Callable[[np.ndarray, int], np.ndarray]:
-    """The network as torch's convolutions, its weights converted once."""
-    layers = [
-        (torch.from_numpy(each.weight).double(), torch.from_numpy(each.bias).double(), each)
-        for each in net.layers
-    ]
-
-    def run(values: np.ndarray, rate_index: int) -> np.ndarray:
-        x: Tensor = torch.from_numpy(values)[None].double()
-        with torch.no_grad():
-            for weight, bias, layer in layers:
-                row = bias[min(rate_index, len(bias) - 1)]
-                sums = F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=layer.groups)
-                sums += (row + (1 << layer.shift >> 1))[:, None, None]
-                x = sums.mul_(2.0**-layer.shift).floor_().clamp_(layer.low, layer.high)
-                if layer.shuffle > 1:
-                    x = F.pixel_shuffle(x, layer.shuffle)
-        return x[0].to(torch.int32).numpy()
-
-    return run
 
 
 def seconds(run: Callable[[], object], repeats: int) -> str:
@@ -87,12 +64,14 @@ def main() -> None:
         for name, net, plane in networks(codec):
             x = rng.integers(-net.largest_input, net.largest_input, (net.inputs, *plane))
             x = x.astype(np.int32)
-            other = by_torch(net)
-            if not np.array_equal(net(x, 30), other(x, 30)):
+            found, times = [], []
+            for runner in (net.by_numpy, TorchLayers(net)):
+                net.run_by(runner)
+                found.append(net(x, 30))
+                times.append(seconds(lambda net=net, x=x: net(x, 30), options.repeats))  # type: ignore[misc]
+            if not np.array_equal(*found):
                 raise SystemExit(f"{codec}, {name}: numpy and torch give different integers")
-            ours = seconds(lambda net=net, x=x: net(x, 30), options.repeats)  # type: ignore[misc]
-            theirs = seconds(lambda other=other, x=x: other(x, 30), options.repeats)  # type: ignore[misc]
-            rows.append((codec, name, f"{net.inputs} x {plane[0]} x {plane[1]}", ours, theirs))
+            rows.append((codec, name, f"{net.inputs} x {plane[0]} x {plane[1]}", *times))
     print(table(("codec", "network", "input", "numpy, ms", "torch, ms"), rows))
 
 

@@ -5,12 +5,14 @@ bound on every partial sum is proven when the network is built. Below 2^53 float
 exactly, so order of summation, threads, memory layout, instruction set and library do not matter
 (after Balle et al., "Integer networks for data compression with latent-variable models", 2019).
 
-Only numpy is needed here. fixed_point.py has the trainable layers that export to these.
+Only numpy is needed here. Where torch runs the networks beside them, it runs these too
+(`run_by`): two libraries' threads would compete for the same cores. fixed_point.py has the
+trainable layers that export to these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -32,6 +34,8 @@ _COLUMNS, _CHANNELS = 512, 8
 
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
+#: Maps integers float64 [I, h, w] and a rate index to integers float64 [O, H, W].
+Runner = Callable[[Values, int], Values]
 
 
 @dataclass(frozen=True)
@@ -228,6 +232,15 @@ class ExactNet:
                 "export it with fewer fractional bits"
             )
         self.worst_sum = worst
+        self._runner: Runner = self.by_numpy
+
+    def run_by(self, runner: Runner) -> None:
+        """Let something else run the layers; it has to give the same integers.
+
+        Args:
+            runner: maps integers float64 [I, h, w] and a rate index to integers float64 [O, H, W].
+        """
+        self._runner = runner
 
     @property
     def inputs(self) -> int:
@@ -280,7 +293,10 @@ class ExactNet:
             x: the input.
             rate_index: 0..63.
         """
-        values = np.ascontiguousarray(x, np.float64)
+        return self._runner(np.ascontiguousarray(x, np.float64), rate_index).astype(np.int32)
+
+    def by_numpy(self, values: Values, rate_index: int) -> Values:
+        """Map integers float64 [I, h, w] to integers float64 [O, H, W] with numpy."""
         for layer in self.layers:
             values = layer.apply(values, rate_index)
-        return values.astype(np.int32)
+        return values

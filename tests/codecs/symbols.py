@@ -1,6 +1,6 @@
 """Print a hash of every symbol in a .qtl file; run by test_exactness.py under many conditions.
 
-python symbols.py FILE [--threads N] [--no-onednn] [--channels-last] [--by-torch]
+python symbols.py FILE [--threads N] [--no-onednn] [--channels-last] [--by-torch] [--by-numpy]
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ def disturb(options: argparse.Namespace) -> None:
     def call(self: ExactNet, x: np.ndarray, rate_index: int) -> np.ndarray:
         if options.by_torch:
             return by_torch(self, x, rate_index, options.channels_last)
+        if options.by_numpy:
+            self.run_by(self.by_numpy)
         return plain(self, np.asfortranarray(x) if options.channels_last else x, rate_index)
 
     ExactNet.__call__ = call  # type: ignore[method-assign]
@@ -59,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path)
     parser.add_argument("--threads", type=int, default=0)
-    for flag in ("--no-onednn", "--channels-last", "--by-torch", "--autocast"):
+    for flag in ("--no-onednn", "--channels-last", "--by-torch", "--by-numpy", "--autocast"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
     if options.threads:

@@ -19,7 +19,7 @@ from quantal.entropy.walk import Writing
 WORKER = Path(__file__).with_name("symbols.py")
 ROOT = Path(quantal.__file__).parents[1]
 CONDITIONS = {
-    "one thread": (["--threads", "1"], {}),
+    "by numpy": (["--by-numpy"], {}),
     "two threads": (["--threads", "2"], {}),
     "without oneDNN": (["--no-onednn"], {}),
     "channels last": (["--channels-last"], {}),
@@ -28,7 +28,10 @@ CONDITIONS = {
         ["--by-torch", "--channels-last", "--threads", "2"],
         {},
     ),
-    "BLAS for old processors": ([], {"OPENBLAS_CORETYPE": "Nehalem", "OPENBLAS_L2_SIZE": ""}),
+    "BLAS for old processors": (
+        ["--by-numpy"],
+        {"OPENBLAS_CORETYPE": "Nehalem", "OPENBLAS_L2_SIZE": ""},
+    ),
     "under autocast": (["--autocast"], {}),
     "plain instructions": ([], {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}),
     "AVX2": ([], {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}),

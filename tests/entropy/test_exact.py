@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from quantal.entropy import ExactLayer, ExactNet
 from quantal.entropy.fixed_point import quantise_layers
 from quantal.entropy.models.networks import ScaleNet
+from quantal.entropy.models.runtime import TorchLayers
 from quantal.errors import ModelError
 
 
@@ -84,16 +85,12 @@ def test_equals_a_network_that_torch_runs(size):
         layer(rng, 24, 96, shuffle=2),
     ]
     values = rng.integers(-300, 301, (40, 13, 9)).astype(np.int32)
-    x = torch.from_numpy(values)[None].double()
-    for each in layers:
-        weight = torch.from_numpy(each.weight).double()
-        bias = torch.from_numpy(each.bias)[min(17, len(each.bias) - 1)].double()
-        pad = weight.shape[-1] // 2
-        sums = torch.nn.functional.conv2d(x, weight, padding=pad, groups=each.groups)
-        sums += bias[:, None, None] + (1 << each.shift >> 1)
-        x = (sums * 2.0**-each.shift).floor().clamp(each.low, each.high)
-        x = torch.nn.functional.pixel_shuffle(x, each.shuffle)
-    assert np.array_equal(ExactNet(layers, 300)(values, 17), x[0].numpy())
+    net = ExactNet(layers, 300)
+    by_numpy = net(values, 17)
+    net.run_by(TorchLayers(net))
+    with torch.autocast("cpu", torch.bfloat16):
+        by_torch = net(values, 17)
+    assert np.array_equal(by_numpy, by_torch)
 
 
 def test_sums_that_nothing_holds_are_refused():

@@ -22,7 +22,7 @@ from quantal.entropy.models.context_networks import (
     ContextScale,
     magnitudes,
 )
-from quantal.entropy.models.runtime import TorchNetworks
+from quantal.entropy.models.runtime import TorchLayers, TorchNetworks
 from quantal.entropy.models.side import SideInformationModel
 from quantal.entropy.orders import Order
 from quantal.entropy.scales import SCALES
@@ -164,4 +164,7 @@ class ContextModel(SideInformationModel):
 
     def frozen_from(self, arrays: Mapping[str, Any], device: torch.device) -> FrozenContext:
         networks = TorchNetworks(self.networks(), device)
-        return FrozenContext.from_arrays(arrays, self.channels, networks)
+        frozen = FrozenContext.from_arrays(arrays, self.channels, networks)
+        for net in (frozen.exact.trunk, *frozen.exact.steps):
+            net.run_by(TorchLayers(net))
+        return frozen

@@ -18,7 +18,7 @@ from quantal.entropy.exact import ExactNet
 from quantal.entropy.frozen.hyperprior import FrozenHyperprior
 from quantal.entropy.models.base import Quantise, Residual, round_both
 from quantal.entropy.models.networks import MeanNet, ScaleNet
-from quantal.entropy.models.runtime import TorchNetworks
+from quantal.entropy.models.runtime import TorchLayers, TorchNetworks
 from quantal.entropy.models.side import SideInformationModel
 
 __all__ = ["HyperpriorModel"]
@@ -80,4 +80,6 @@ class HyperpriorModel(SideInformationModel):
 
     def frozen_from(self, arrays: Mapping[str, Any], device: torch.device) -> FrozenHyperprior:
         networks = TorchNetworks(self.networks(), device)
-        return FrozenHyperprior.from_arrays(arrays, self.channels, networks)
+        frozen = FrozenHyperprior.from_arrays(arrays, self.channels, networks)
+        frozen.scale.run_by(TorchLayers(frozen.scale))
+        return frozen
