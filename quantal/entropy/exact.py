@@ -34,8 +34,9 @@ _COLUMNS, _CHANNELS = 512, 8
 
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
-#: Maps integers float64 [I, h, w] and a rate index to integers float64 [O, H, W].
-Runner = Callable[[Values, int], Values]
+Integers = npt.NDArray[np.int32]
+#: Maps int32 [I, h, w] and a rate index to int32 [O, H, W].
+Runner = Callable[[Integers, int], Integers]
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ class ExactNet:
         """Let something else run the layers; it has to give the same integers.
 
         Args:
-            runner: maps integers float64 [I, h, w] and a rate index to integers float64 [O, H, W].
+            runner: maps int32 [I, h, w] and a rate index to int32 [O, H, W].
         """
         self._runner = runner
 
@@ -286,17 +287,18 @@ class ExactNet:
             layers.append(ExactLayer(found[f"{name}.weight"], found[f"{name}.bias"], **values))
         return cls(layers, largest_input)
 
-    def __call__(self, x: npt.NDArray[np.int32], rate_index: int) -> npt.NDArray[np.int32]:
-        """Map integers int32 [I, h, w] to integers int32 [O, H, W].
+    def __call__(self, x: Integers, rate_index: int) -> Integers:
+        """Map int32 [I, h, w] to int32 [O, H, W].
 
         Args:
             x: the input.
             rate_index: 0..63.
         """
-        return self._runner(np.ascontiguousarray(x, np.float64), rate_index).astype(np.int32)
+        return self._runner(x, rate_index)
 
-    def by_numpy(self, values: Values, rate_index: int) -> Values:
-        """Map integers float64 [I, h, w] to integers float64 [O, H, W] with numpy."""
+    def by_numpy(self, x: Integers, rate_index: int) -> Integers:
+        """Do the same with numpy, whatever run_by() was given."""
+        values = np.ascontiguousarray(x, np.float64)
         for layer in self.layers:
             values = layer.apply(values, rate_index)
-        return values
+        return values.astype(np.int32)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from quantal.entropy.exact import ExactNet, Values
+from quantal.entropy.exact import ExactNet, Integers
 from quantal.entropy.walk import FloatArray
 from quantal.layers import undisturbed
 
@@ -61,10 +61,12 @@ class TorchLayers:
             for each in net.layers
         ]
 
-    def __call__(self, values: Values, rate_index: int) -> Values:
-        """Map integers float64 [I, h, w] to integers float64 [O, H, W]."""
+    def __call__(self, values: Integers, rate_index: int) -> Integers:
+        """Map int32 [I, h, w] to int32 [O, H, W]."""
         with undisturbed():
-            x = torch.from_numpy(values)[None]
+            x = torch.from_numpy(values)[None].to(
+                torch.float64, memory_format=torch.contiguous_format
+            )
             for weight, bias, layer in self._layers:
                 row = bias[min(rate_index, len(bias) - 1)]
                 sums = F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=layer.groups)
@@ -72,5 +74,5 @@ class TorchLayers:
                 x = sums.mul_(2.0**-layer.shift).floor_().clamp_(layer.low, layer.high)
                 if layer.shuffle > 1:
                     x = F.pixel_shuffle(x, layer.shuffle)
-            result: Values = x[0].numpy()
+            result: Integers = x[0].to(torch.int32).numpy()
             return result
