@@ -165,7 +165,7 @@ class Gain:
     """How much lower a distance is than that of another codec at each picture's own bytes.
 
     Attributes:
-        percent: of the other's distance.
+        percent: percentage of the other distance.
         low: lower end of the 95 % interval over pictures.
         high: upper end of it.
         wins: pictures on which it is lower.

@@ -63,8 +63,8 @@ class Latents:
 
     Attributes:
         codec: name of the codec.
-        width: of the picture, in pixels.
-        height: of the picture, in pixels.
+        width: picture width, in pixels.
+        height: picture height, in pixels.
         rate: 0..252.
         stride: pixels per latent along each axis.
         symbols: every coded symbol in coding order, int32 tensors, equal on all machines.
@@ -155,8 +155,8 @@ class Codec(ABC):
 
         Args:
             payload: the image part.
-            width: of the picture.
-            height: of the picture.
+            width: picture width.
+            height: picture height.
             rate: 0..252.
 
         Returns:
@@ -173,8 +173,8 @@ class Codec(ABC):
 
         Args:
             symbols: as parse() returns them.
-            width: of the picture.
-            height: of the picture.
+            width: picture width.
+            height: picture height.
             rate: 0..252.
         """
 
@@ -273,8 +273,8 @@ class Progressive(Protocol):
         Args:
             payload: the image part, or its first bytes.
             missing: bytes that it lacks at its end.
-            width: of the picture.
-            height: of the picture.
+            width: picture width.
+            height: picture height.
             rate: 0..252.
             parts: how many, from 1 on.
 

@@ -50,7 +50,7 @@ class WeightsFile:
     """A weights file that was read; its hashes are not yet checked.
 
     Attributes:
-        path: of the file.
+        path: path to the file.
         layout: names the meaning of its arrays.
         arrays: by name.
         metadata: texts by name.
@@ -134,7 +134,7 @@ def write_weights(
     """Write a weights file, whole or not at all.
 
     Args:
-        path: of the file.
+        path: path to the file.
         layout: names the meaning of the arrays.
         floats: float16 arrays by name; names start with "net.".
         integers: everything that decides how bits are read, by name.
@@ -162,7 +162,7 @@ def read_weights(path: Path, layouts: Sequence[str]) -> WeightsFile:
     """Read a weights file.
 
     Args:
-        path: of the file.
+        path: path to the file.
         layouts: those that are accepted.
 
     Raises:

@@ -138,7 +138,7 @@ def read(
     """Return the picture in a .qtl file.
 
     Args:
-        path: of the file.
+        path: path to the file.
         device: see decompress().
         codec: see decompress().
         max_parts: see decompress().
@@ -165,7 +165,7 @@ def write(
     The file appears whole or not at all, and replaces an existing one.
 
     Args:
-        path: of the file.
+        path: path to the file.
         image: the picture; see compress(), also for the other arguments.
 
     Returns:

@@ -90,7 +90,7 @@ class _Run:
 
     Args:
         recipe: what to train, and how.
-        path: of the checkpoint.
+        path: path to the checkpoint.
         log: called with each entry of the log.
         team: the processes of the run.
     """

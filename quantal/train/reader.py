@@ -21,7 +21,7 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe from a YAML file.
 
     Args:
-        path: of the file.
+        path: path to the file.
         overrides: `key=value` with values in YAML; dots in a key reach into sections.
 
     Raises:

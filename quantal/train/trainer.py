@@ -114,7 +114,7 @@ class Trainer(ABC):
 
         Args:
             net: the network.
-            path: of the weights.
+            path: path to the weights.
             crops: [B, 3, H, W] in 0..1.
 
         Raises:

@@ -86,7 +86,7 @@ class FileName:
     """What the name of a file says if it follows the zoo's convention.
 
     Attributes:
-        architecture: of the network.
+        architecture: name of the network architecture.
         metric: that it was trained for.
         quality: 1..8; None if it serves several.
     """
@@ -124,7 +124,7 @@ def read(path: Path, architecture: str = "") -> Trained:
     """Return the network of a weights file.
 
     Args:
-        path: of the file.
+        path: path to the file.
         architecture: the expected one; "" for any.
 
     Raises:

@@ -63,7 +63,7 @@ def write_pyramid_weights(path: Path, net: PyramidNet, frozen: SideModel, card: 
     """Write a weights file.
 
     Args:
-        path: of the file.
+        path: path to the file.
         net: the networks.
         frozen: what the entropy model of `net` froze to.
         card: the model's summary.
@@ -85,7 +85,7 @@ def read_pyramid_weights(path: Path, *kinds: type[PyramidNet]) -> PyramidWeights
     """Read and check a weights file.
 
     Args:
-        path: of the file.
+        path: path to the file.
         kinds: the kinds of networks that are accepted.
 
     Raises:

@@ -58,7 +58,7 @@ class ConcealConfig(Sizes):
 
     Attributes:
         code_channels: of the codebooks' vectors.
-        width: of the transformer.
+        width: transformer width, in channels.
         blocks: of the transformer.
         heads: of the transformer.
     """
@@ -205,7 +205,7 @@ def write_conceal_weights(path: Path, net: ConcealNet, of: bytes, card: Card) ->
     """Write a weights file.
 
     Args:
-        path: of the file.
+        path: path to the file.
         net: the network.
         of: hash of the weights of `vq` whose cells it makes up.
         card: the model's summary.
@@ -225,7 +225,7 @@ def read_conceal_weights(path: Path, of: bytes) -> ConcealNet:
     """Read and check a weights file.
 
     Args:
-        path: of the file.
+        path: path to the file.
         of: hash of the weights of `vq`.
 
     Raises:

@@ -111,8 +111,8 @@ def pack_banded(priors: Priors, maps: Maps, width: int, height: int) -> bytes:
     Args:
         priors: of the maps.
         maps: of the picture.
-        width: of the picture, in pixels.
-        height: of the picture, in pixels.
+        width: picture width, in pixels.
+        height: picture height, in pixels.
     """
     streams = [_stream(priors, _band(maps, row)) for row in range(len(maps.depth))]
     table = b"".join(len(data).to_bytes(_LENGTH_BYTES, "little") for data in streams)
@@ -201,8 +201,8 @@ def unpack(priors: Priors, payload: bytes, width: int, height: int) -> Maps:
     Args:
         priors: of the maps.
         payload: the image part.
-        width: of the picture, in pixels.
-        height: of the picture, in pixels.
+        width: picture width, in pixels.
+        height: picture height, in pixels.
 
     Raises:
         BitstreamError: If it is damaged.
@@ -274,8 +274,8 @@ def unpack_damaged(
     Args:
         priors: of the maps.
         payload: the image part.
-        width: of the picture, in pixels.
-        height: of the picture, in pixels.
+        width: picture width, in pixels.
+        height: picture height, in pixels.
 
     Returns:
         The maps, in which a lost row has depth 0 and ABSENT indices, and the numbers of lost rows.

@@ -6,6 +6,7 @@ bounded for planes of any size. docs/codecs/hyperprior.md specifies it.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import TypeVar
@@ -79,9 +80,9 @@ class SideModel(FrozenModel):
             **self.exact_arrays(),
         }
 
+    @abstractmethod
     def exact_arrays(self) -> dict[str, Array]:
         """Return the integers of the scale networks by name."""
-        raise NotImplementedError
 
 
 class _Values(Values):
