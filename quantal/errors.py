@@ -11,6 +11,7 @@
     ├── OutputError                   a result can't be written
     ├── ArgumentError                 an option is impossible (also a ValueError)
     ├── TargetError                   a rate target can't be reached
+    ├── OutOfMemoryError              a work needs more memory than there is (also a MemoryError)
     └── EvaluationError               a measurement or a comparison can't be made
 
 A message says what was found, what was expected and what to do about it.
@@ -26,6 +27,7 @@ __all__ = [
     "EvaluationError",
     "MediaError",
     "ModelError",
+    "OutOfMemoryError",
     "OutputError",
     "QuantalError",
     "QuantalWarning",
@@ -96,6 +98,10 @@ class ArgumentError(QuantalError, ValueError):
 
 class TargetError(QuantalError):
     """A rate target, such as a number of bytes, can't be reached for this picture."""
+
+
+class OutOfMemoryError(QuantalError, MemoryError):
+    """A work needs more memory than the machine, or its GPU, has."""
 
 
 class EvaluationError(QuantalError):
