@@ -7,9 +7,10 @@ not needed.
 from __future__ import annotations
 
 from quantal.media._alpha import decode_alpha, encode_alpha
-from quantal.media._convert import from_image, to_image
+from quantal.media._convert import to_image
+from quantal.media._image import from_image
 from quantal.media._picture import PIXEL_LIMIT, SIDE_LIMIT, Picture, from_array
-from quantal.media._read import PICTURE_SUFFIXES, read
+from quantal.media._read import PICTURE_SUFFIXES, Readable, read
 from quantal.media._write import write
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "PIXEL_LIMIT",
     "SIDE_LIMIT",
     "Picture",
+    "Readable",
     "decode_alpha",
     "encode_alpha",
     "from_array",

@@ -1,4 +1,4 @@
-"""Conversion between images of Pillow, in all modes, and pictures.
+"""From decoded images of all modes to pictures, and from pictures to images.
 
 Pixels are copied once, in strips, to their final position and orientation, to limit memory.
 """
@@ -10,14 +10,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from quantal.errors import MediaError, QuantalError
-from quantal.media._metadata import EXIF_PREFIX, icc_fits, metadata_of
+from quantal.media._decoded import Decoded
+from quantal.media._exif import EXIF_PREFIX
+from quantal.media._metadata import icc_fits, metadata_of
 from quantal.media._picture import Bytes, Picture, check_size
+from quantal.media._samples import reduce_samples
 
-__all__ = ["from_image", "pillow_errors", "to_image"]
+__all__ = ["from_decoded", "pillow_errors", "to_image"]
 
 _STRIP_PIXELS = 1 << 20
 _GREY = frozenset({"1", "L", "LA", "La"})
@@ -46,40 +48,39 @@ def pillow_errors(what: str) -> Iterator[None]:
         raise MediaError(f"{what} is cut, broken or of an unknown kind: {error}") from error
 
 
-def from_image(image: Image.Image, metadata: Mapping[str, object] | None = None) -> Picture:
-    """Convert an image of Pillow to a picture.
-
-    >>> picture = from_image(Image.new("LA", (4, 3), (200, 128)))
-    >>> picture.grey, picture.pixels[0, 0].tolist(), picture.alpha[0, 0].item()
-    (True, [200, 200, 200], 128)
+def from_decoded(
+    decoded: Decoded, given: Mapping[str, object], what: str = "the picture"
+) -> Picture:
+    """Convert a decoded file to a picture.
 
     Args:
-        image: An image of any mode; the current frame of an animation is used.
-        metadata: "icc_profile", "exif" and "xmp" to use in place of those in `image.info`; empty
-            or None drops them.
-
-    Raises:
-        MediaError: The image is too large or can't be decoded.
+        decoded: The image and what lies beside it.
+        given: "icc_profile", "exif" and "xmp" to use in place of those of the file; empty or None
+            drops them.
+        what: The picture's name, for errors.
     """
+    image = decoded.image
     check_size(*image.size)
-    with pillow_errors("the picture"):
-        warnings = []
+    with pillow_errors(what):
+        warnings = list(decoded.warnings)
         frames = getattr(image, "n_frames", 1)
         if frames > 1:
             warnings.append(f"only frame {image.tell() + 1} of {frames} was taken")
         bits = _sample_bits(image)  # known only until the image is loaded
-        _load(image)
-        meta = metadata_of(image, metadata or {})
+        image.load()
+        alpha = decoded.alpha
+        grey = image.mode in _GREY or image.mode in _DEEP
+        meta = metadata_of(decoded.beside, image.size, given, grey)
         warnings += meta.warnings
+        bits = max(bits, decoded.beside.bits)
         if image.mode in _DEEP:
-            colour, alpha, grey = *_reduce(image, bits, warnings), True
+            colour, opacity = _reduce(image, bits, warnings)
+            alpha = opacity if alpha is None else alpha
             image = Image.fromarray(colour)
-        else:
-            grey, alpha = image.mode in _GREY, None
-            if bits > 8:
-                warnings.append(f"{bits}-bit samples were reduced to 8 bits")
-                if isinstance(image.info.get("transparency"), tuple):  # Pillow finds no pixel of it
-                    warnings.append("its transparent colour of 16 bits was lost")
+        elif bits > 8:
+            warnings.append(f"{bits}-bit samples were reduced to 8 bits")
+            if isinstance(image.info.get("transparency"), tuple):  # Pillow finds no pixel of it
+                warnings.append("its transparent colour of 16 bits was lost")
         foreign = _FOREIGN.get(image.mode)
         pixels, alpha = _arrays(image, grey, alpha, meta.orientation)
 
@@ -93,7 +94,7 @@ def from_image(image: Image.Image, metadata: Mapping[str, object] | None = None)
         )
     elif foreign:
         warnings.append(f"{foreign} was converted to RGB")
-    return Picture(pixels, alpha, grey, icc, meta.exif, meta.xmp, tuple(warnings))
+    return Picture(pixels, alpha, grey, icc, meta.exif, meta.xmp, tuple(dict.fromkeys(warnings)))
 
 
 def to_image(picture: Picture) -> Image.Image:
@@ -109,14 +110,6 @@ def to_image(picture: Picture) -> Image.Image:
     if picture.xmp:
         image.info["xmp"] = picture.xmp
     return image
-
-
-def _load(image: Image.Image) -> None:
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile:
-        # With memory allocated here, Pillow does not apply its global limit to a TIFF.
-        stored = (image.tag_v2[256], image.tag_v2[257])
-        image.im = Image.new(image.mode, stored).im
-    image.load()
 
 
 def _arrays(
@@ -185,31 +178,8 @@ def _reduce(image: Image.Image, bits: int, warnings: list[str]) -> tuple[Bytes, 
     key = image.info.get("transparency")
     alpha = np.where(samples == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
     if image.mode.startswith("I;16"):
-        bits = bits if 8 < bits < 16 else 16
-        warnings.append(f"{bits}-bit samples were reduced to 8 bits")
-        return _scaled(samples, 0, (1 << bits) - 1), alpha
-    finite = samples[np.isfinite(samples)] if image.mode == "F" else samples
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    if image.mode == "I" and bits != 16 and 0 <= low <= high <= 255:
-        return samples.astype(np.uint8), alpha  # fits 8 bits
-    tops = (1, 255) if image.mode == "F" else (65535,)
-    top = next((top for top in tops if 0 <= low <= high <= top), None)
-    if top is None:
-        kind = "floating-point" if image.mode == "F" else "32-bit"
-        warnings.append(
-            f"{kind} samples from {low:g} to {high:g} were stretched over 0..255, 8 bits each"
-        )
-        return _scaled(samples, low, high), alpha
-    kind = "floating-point" if image.mode == "F" else "16-bit"
-    warnings.append(f"{kind} samples were reduced to 8 bits")
-    return _scaled(samples, 0, top), alpha
-
-
-def _scaled(samples: npt.NDArray[np.generic], low: float, high: float) -> Bytes:
-    """Scale samples from low..high to 0..255 and round them; NaN becomes 0."""
-    scaled = samples.astype(np.float32) if samples.dtype.itemsize < 4 else samples.astype(float)
-    np.nan_to_num(scaled, copy=False, nan=low, posinf=high, neginf=low)
-    scaled -= low
-    scaled *= 255 / ((high - low) or 1)
-    rounded: Bytes = np.rint(scaled).clip(0, 255).astype(np.uint8)
-    return rounded
+        samples = samples.astype(np.uint16, copy=False)
+        return reduce_samples(samples, bits if 8 < bits < 16 else 16, warnings), alpha
+    if image.mode == "I" and bits == 16:  # as older versions of Pillow open a PNG
+        return reduce_samples(samples.astype(np.uint16), 16, warnings), alpha
+    return reduce_samples(samples, 32, warnings), alpha

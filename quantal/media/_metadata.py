@@ -1,33 +1,24 @@
-"""Metadata of pictures: ICC profile, EXIF, XMP, and the orientation in them.
-
-The orientation in EXIF is patched in place, so that maker notes and thumbnails are kept.
-"""
+"""Metadata of pictures: ICC profile, EXIF and XMP with all that is carried inside them."""
 
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from PIL import Image, TiffImagePlugin
+from quantal.media._beside import Beside, Density
+from quantal.media._colour import Colour, profile
+from quantal.media._exif import density_of, upright, with_density
+from quantal.media._info import as_bytes, exif_bytes
+from quantal.media._xmp import with_texts, without_motion
 
-__all__ = ["EXIF_PREFIX", "Metadata", "icc_fits", "metadata_of"]
+__all__ = ["Metadata", "icc_fits", "metadata_of"]
 
-EXIF_PREFIX = b"Exif\0\0"
-_ORIENTATION = 0x0112
 _XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>\s*))([1-8])""")
-
-# Tags of a TIFF that describe how its pixels are stored. They do not apply to the decoded picture,
-# or are kept as ICC profile and XMP.
-_TIFF_LAYOUT = frozenset(
-    {*range(254, 260), *range(262, 267), 273, 274, *range(277, 282), 284, *range(290, 294), 297}
-    | {301, *range(317, 327), 330, *range(332, 335), 336, *range(338, 348), *range(512, 522)}
-    | {529, 530, 531, 532, 700, 34675}
-)
-_PHOTOSHOP = frozenset({34377, 37724})
-_DIRECTORIES = frozenset({34665, 34853})  # EXIF and GPS: tags that hold further tags
+_XMP_SIZES = {
+    0: re.compile(rb"""((?:tiff:ImageWidth|exif:PixelXDimension)(?:\s*=\s*["']|>\s*))\d+"""),
+    1: re.compile(rb"""((?:tiff:ImageLength|exif:PixelYDimension)(?:\s*=\s*["']|>\s*))\d+"""),
+}
 
 
 @dataclass(frozen=True)
@@ -49,23 +40,40 @@ class Metadata:
     warnings: tuple[str, ...] = ()
 
 
-def metadata_of(image: Image.Image, given: Mapping[str, object]) -> Metadata:
-    """Return the metadata of a loaded image; the caller applies the orientation to the pixels.
+def metadata_of(
+    beside: Beside, stored: tuple[int, int], given: Mapping[str, object], grey: bool
+) -> Metadata:
+    """Return the metadata of a picture; the caller applies the orientation to the pixels.
 
     Args:
-        image: The image.
-        given: "icc_profile", "exif" or "xmp" to use in place of the image's.
+        beside: What the file holds.
+        stored: Width and height of the stored pixels.
+        given: "icc_profile", "exif" or "xmp" to use in place of the file's.
+        grey: Whether the picture is grey.
     """
     warnings: list[str] = []
-    info: dict[Any, object] = dict(image.info)
-    info.update(given)
-    exif = _exif_bytes(given["exif"]) if "exif" in given else _exif_of(image, warnings)
-    xmp = _bytes(info.get("xmp") or ("xmp" not in given and info.get("XML:com.adobe.xmp")))
-    orientation, exif = _upright_exif(exif)
+    exif = exif_bytes(given["exif"]) if "exif" in given else beside.exif or b""
+    xmp = as_bytes(given["xmp"]) if "xmp" in given else beside.xmp or b""
+    icc = beside.icc
+    orientation, exif = upright(exif, {False: stored, True: stored[::-1]})
     found = _XMP_ORIENTATION.search(xmp)
     orientation = orientation or (int(found[2]) if found else 1)
+    if orientation > 1:
+        for axis, pattern in _XMP_SIZES.items():
+            side = stored[axis if orientation < 5 else 1 - axis]
+            xmp = pattern.sub(rb"\g<1>" + str(side).encode(), xmp)
     xmp = _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
-    icc = _bytes(info.get("icc_profile"))
+    if beside.motion:
+        xmp = without_motion(xmp)
+    if "exif" not in given:
+        exif = _dense(exif, beside.density, orientation, warnings)
+    if "xmp" not in given:
+        xmp = _described(xmp, beside, warnings)
+    if "icc_profile" in given:
+        icc = as_bytes(given["icc_profile"])
+    elif beside.colour is not None and (beside.overrides_icc or not icc):
+        icc = _stated(beside.colour, grey, warnings)
+    warnings += beside.warnings()
     return Metadata(icc or None, exif or None, xmp or None, orientation, tuple(warnings))
 
 
@@ -79,61 +87,50 @@ def icc_fits(icc: bytes, grey: bool) -> bool:
     return icc[16:20] == b"RGB " or (grey and icc[16:20] == b"GRAY")
 
 
-def _bytes(value: object) -> bytes:
-    """Convert a value of `info`, which may have any type, to bytes."""
-    if isinstance(value, str):
-        return value.encode("utf-8")
-    return bytes(value) if isinstance(value, (bytes, bytearray)) else b""
+def _dense(exif: bytes, density: Density | None, orientation: int, warnings: list[str]) -> bytes:
+    """Return EXIF that states the density of the file, unless it states one already."""
+    if density is None or not density.says_something:
+        return exif
+    if orientation >= 5:
+        density = Density(density.y, density.x, density.inch)
+    known = density_of(exif) if exif else None
+    if known is not None:
+        if density.differs(known):
+            warnings.append(
+                f"its EXIF says {known.x:g}x{known.y:g} pixels per inch, the file "
+                f"{density.x:g}x{density.y:g}, which was kept"
+            )
+        elif known.inch or not density.inch:
+            return exif
+    added = with_density(exif or None, density)
+    if added is None:
+        warnings.append(
+            f"its density of {density.x:g}x{density.y:g} per inch was dropped: its EXIF is broken"
+        )
+    return exif if added is None else added
 
 
-def _exif_bytes(exif: object) -> bytes:
-    exif = exif.tobytes() if isinstance(exif, Image.Exif) else exif
-    return _bytes(exif).removeprefix(EXIF_PREFIX)
+def _described(xmp: bytes, beside: Beside, warnings: list[str]) -> bytes:
+    """Return XMP with the texts and properties of the file."""
+    if not beside.properties and not beside.texts:
+        return xmp
+    added = with_texts(xmp or None, beside.properties, beside.texts)
+    if added is None:
+        names = [name for name, _ in (*beside.properties, *beside.texts)]
+        warnings.append(
+            f"its texts were dropped, for its XMP has no place for them: {', '.join(names)}"
+        )
+    return xmp if added is None else added
 
 
-def _exif_of(image: Image.Image, warnings: list[str]) -> bytes:
-    exif = _exif_bytes(image.info.get("exif"))
-    if not exif and "Raw profile type exif" in image.info:  # as ImageMagick writes it to PNG
-        lines = str(image.info["Raw profile type exif"]).split("\n")
-        try:
-            exif = _exif_bytes(bytes.fromhex("".join(lines[3:])))
-        except ValueError:
-            warnings.append("its EXIF data is broken and was dropped")
-    if not exif and isinstance(image, TiffImagePlugin.TiffImageFile):
-        exif = _exif_bytes(_exif_of_tiff(image, warnings))
-    return exif
-
-
-def _exif_of_tiff(image: TiffImagePlugin.TiffImageFile, warnings: list[str]) -> bytes:
-    tags = image.getexif()
-    if _PHOTOSHOP & set(tags):
-        warnings.append("the Photoshop data inside the TIFF was dropped")
-    kept = Image.Exif()
-    for tag in set(tags) - _TIFF_LAYOUT - _PHOTOSHOP:
-        kept[tag] = dict(tags.get_ifd(tag)) if tag in _DIRECTORIES else tags[tag]
-    try:
-        return kept.tobytes() if len(kept) else b""
-    except Exception as error:  # tags can have any content
-        warnings.append(f"its TIFF tags could not be carried and were dropped ({error})")
-        return b""
-
-
-def _upright_exif(exif: bytes) -> tuple[int, bytes]:
-    """Return the orientation in EXIF, 0 if there is none, and EXIF with orientation 1."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
-    if order is None:
-        return 0, exif
-    try:
-        (directory,) = struct.unpack_from(order + "I", exif, 4)
-        (count,) = struct.unpack_from(order + "H", exif, directory)
-        for entry in range(directory + 2, directory + 2 + 12 * count, 12):
-            tag, kind, _ = struct.unpack_from(order + "HHI", exif, entry)
-            form = {3: "H", 4: "I"}.get(kind)
-            if tag == _ORIENTATION and form:
-                (value,) = struct.unpack_from(order + form, exif, entry + 8)
-                patched = bytearray(exif)
-                struct.pack_into(order + form, patched, entry + 8, 1)
-                return (value if 1 <= value <= 8 else 0), bytes(patched)
-    except struct.error:  # broken EXIF is kept; its orientation is ignored
-        pass
-    return 0, exif
+def _stated(colour: Colour, grey: bool, warnings: list[str]) -> bytes | None:
+    """Return the ICC profile of a colour space; None for sRGB, which needs none."""
+    if not colour.is_possible:
+        warnings.append("its chromaticities and gamma are impossible and were dropped")
+        return None
+    if colour.is_bright:
+        warnings.append(
+            "its high dynamic range is kept as 8-bit samples with an ICC profile; viewers that "
+            "don't know the profile's tag cicp show what is brighter than white as white"
+        )
+    return None if colour.is_srgb else profile(colour, grey)

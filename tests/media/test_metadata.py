@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from quantal import media
-from quantal.media._metadata import EXIF_PREFIX
+from quantal.media._exif import EXIF_PREFIX
 
 from .conftest import encoded
 

@@ -1,0 +1,62 @@
+"""Images of Pillow, opened or made in memory, as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PIL import Image
+
+from quantal.media._convert import from_decoded, pillow_errors
+from quantal.media._decoded import Decoded
+from quantal.media._decoders import DECODERS
+from quantal.media._info import info_of
+from quantal.media._picture import Picture, check_size
+
+__all__ = ["from_image"]
+
+
+def from_image(image: Image.Image, metadata: Mapping[str, object] | None = None) -> Picture:
+    """Convert an image of Pillow to a picture.
+
+    >>> picture = from_image(Image.new("LA", (4, 3), (200, 128)))
+    >>> picture.grey, picture.pixels[0, 0].tolist(), picture.alpha[0, 0].item()
+    (True, [200, 200, 200], 128)
+
+    Args:
+        image: An image of any mode; the current frame of an animation is used.
+        metadata: "icc_profile", "exif" and "xmp" to use in place of those in `image.info`; empty
+            or None drops them.
+
+    Raises:
+        MediaError: The image is too large or can't be decoded.
+    """
+    check_size(*image.size)
+    with pillow_errors("the picture"):
+        decoded = _of_file(image) or Decoded(image, info_of(image))
+    return from_decoded(decoded, metadata or {})
+
+
+def _of_file(image: Image.Image) -> Decoded | None:
+    """Decode the file behind an image that is opened but not loaded; None for other images.
+
+    Pillow alone would lose pixels of some files, and keeps no list of what it leaves out. The
+    metadata is that of `image.info`, which the caller may have changed.
+    """
+    file = getattr(image, "fp", None)
+    decode = DECODERS.get({"MPO": "JPEG"}.get(str(image.format), str(image.format)))
+    if decode is None or file is None or not getattr(image, "tile", None):
+        return None
+    if getattr(file, "closed", False) or image.tell() != 0:
+        return None
+    place = file.tell()
+    try:
+        file.seek(0)
+        decoded = decode(file)
+    finally:
+        file.seek(place)
+    if decoded.image.size != image.size:  # a draft, which the caller made smaller
+        return None
+    dropped = decoded.beside.dropped
+    decoded.beside = info_of(image)
+    decoded.beside.dropped = [*dropped, *decoded.beside.dropped]
+    return decoded

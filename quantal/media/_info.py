@@ -1,0 +1,109 @@
+"""What Pillow knows about an image: its `info`, of which everything is carried or named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image, TiffImagePlugin
+
+from quantal.media._beside import Beside, Density
+from quantal.media._colour import SRGB_PRIMARIES, Colour, from_code_points
+from quantal.media._exif import EXIF_PREFIX
+from quantal.media._survey.photoshop import survey_resources
+from quantal.media._survey.tiff import exif_of_tags
+
+__all__ = ["as_bytes", "exif_bytes", "info_of"]
+
+#: Entries of Pillow's `info` that are carried, describe the pixels or belong to other frames.
+_INFO = frozenset(
+    {"icc_profile", "exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif", "dpi", "gamma"}
+    | {"chromaticity", "srgb", "transparency", "comment", "photoshop", "resolution", "aspect"}
+    | {"jfif", "jfif_version", "jfif_unit", "jfif_density", "adobe", "adobe_transform", "mp"}
+    | {"mpoffset", "progressive", "progression", "compression", "interlace", "version"}
+    | {"background", "duration", "loop", "timestamp", "extension", "blend", "disposal", "bbox"}
+    | {"default_image", "encoding", "codec", "quality", "mode", "primary", "bit_depth", "chroma"}
+    | {"nclx_profile", "original_orientation"}
+)
+
+
+def info_of(image: Image.Image) -> Beside:
+    """List what Pillow knows about an image, whose file may be gone."""
+    info = image.info
+    beside = Beside(
+        icc=as_bytes(info.get("icc_profile")),
+        xmp=as_bytes(info.get("xmp") or info.get("XML:com.adobe.xmp")),
+    )
+    beside.exif = _exif_of(image, beside)
+    dpi = info.get("dpi")
+    if isinstance(dpi, tuple) and len(dpi) == 2:
+        beside.density = Density(_number(dpi[0]), _number(dpi[1]))
+    gamma, points = info.get("gamma"), info.get("chromaticity")
+    if "srgb" not in info and (isinstance(gamma, (int, float)) or isinstance(points, tuple)):
+        exponent = 1 / gamma if isinstance(gamma, (int, float)) and gamma > 0 else 2.2
+        primaries = SRGB_PRIMARIES
+        if isinstance(points, tuple) and len(points) == 8:
+            primaries = (*points[2:], *points[:2])
+        beside.colour = Colour(primaries, float(exponent))
+    nclx = info.get("nclx_profile")  # of pillow-heif
+    if isinstance(nclx, dict):
+        points = (nclx.get("color_primaries", 2), nclx.get("transfer_characteristics", 2))
+        beside.colour = from_code_points(*map(int, points))
+    photoshop = info.get("photoshop")
+    if isinstance(photoshop, dict):
+        _photoshop(photoshop, beside)
+    comment = info.get("comment")
+    if isinstance(comment, (bytes, str)) and comment:
+        text = comment if isinstance(comment, str) else comment.decode("utf-8", "replace")
+        beside.properties.append(("exif:UserComment", text))
+    for key, value in info.items():
+        if key in _INFO or not value:
+            continue
+        if isinstance(key, str) and isinstance(value, str):
+            beside.texts.append((key, value))
+        else:
+            beside.drop(f"info {key!r:.40}")
+    return beside
+
+
+def _photoshop(resources: Mapping[Any, Any], beside: Beside) -> None:
+    """List image resources as Pillow keeps them; it parses that of the density."""
+    raw = b""
+    for kind, content in resources.items():
+        if isinstance(kind, int) and isinstance(content, bytes):
+            size = len(content).to_bytes(4, "big")
+            raw += b"8BIM" + kind.to_bytes(2, "big") + bytes(2) + size
+            raw += content + bytes(len(content) % 2)
+    survey_resources(raw, beside)
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, ZeroDivisionError):
+        return 0.0
+
+
+def as_bytes(value: object) -> bytes:
+    """Convert a value of `info`, which may have any type, to bytes."""
+    if isinstance(value, str):
+        return value.encode("utf-8")
+    return bytes(value) if isinstance(value, (bytes, bytearray)) else b""
+
+
+def exif_bytes(exif: object) -> bytes:
+    exif = exif.tobytes() if isinstance(exif, Image.Exif) else exif
+    return as_bytes(exif).removeprefix(EXIF_PREFIX)
+
+
+def _exif_of(image: Image.Image, beside: Beside) -> bytes:
+    exif = exif_bytes(image.info.get("exif"))
+    if not exif and "Raw profile type exif" in image.info:  # as ImageMagick writes it to PNG
+        lines = str(image.info["Raw profile type exif"]).split("\n")
+        try:
+            exif = exif_bytes(bytes.fromhex("".join(lines[3:])))
+        except ValueError:
+            beside.drop("its EXIF, which is broken")
+    if not exif and isinstance(image, TiffImagePlugin.TiffImageFile):
+        return exif_of_tags(image.getexif(), beside)
+    return exif

@@ -1,0 +1,218 @@
+"""Pixels of TIFF files: by Pillow where it is known to be right, else by tifffile.
+
+Pillow's modes have no place for planes of 16 bits, signed bytes, or deep WhiteIsZero; it opens such
+files nevertheless, and shows other samples than they hold.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import BinaryIO
+
+import numpy as np
+import tifffile
+from PIL import Image, TiffImagePlugin
+
+from quantal.errors import MediaError
+from quantal.media._decoded import Decoded
+from quantal.media._picture import check_size
+from quantal.media._samples import Samples, reduce_samples
+from quantal.media._survey.tiff import Layout, survey
+
+__all__ = ["decode_tiff"]
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # errors are raised as well
+
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
+_NAMES = {
+    4: "a transparency mask",
+    9: "ICC L*a*b*",
+    10: "ITU L*a*b*",
+    32803: "a colour filter array (camera raw)",
+    34892: "linear camera raw",
+    32844: "LogL",
+    32845: "LogLuv",
+}
+#: Samples of a pixel that make its colour.
+_CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
+_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+_ASSOCIATED, _UNASSOCIATED = 1, 2
+#: Transpositions that set a picture upright, by its orientation.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+#: Bytes that a byte of a compressed strip can become at most; other methods don't compress.
+_RATIOS = {1: 1, 5: 1500, 8: 1032, 32946: 1032, 32773: 64, 34925: 20000, 50000: 20000}
+_OTHER_RATIO = 1500
+
+
+def decode_tiff(file: BinaryIO) -> Decoded:
+    """Decode the first page of a TIFF file.
+
+    Args:
+        file: The file, seekable.
+
+    Raises:
+        MediaError: Neither Pillow nor tifffile gives the right pixels.
+    """
+    layout, beside = survey(file)
+    check_size(layout.width, layout.height)
+    if layout.photometric in _NAMES:
+        raise MediaError(
+            f"the TIFF holds {_NAMES[layout.photometric]}, expected grey, RGB, palette or CMYK "
+            "samples; convert it first"
+        )
+    _check_bytes(file, layout)
+    decoded = Decoded(Image.new("1", (1, 1)), beside)
+    if layout.pages > 1:
+        decoded.warnings.append(f"only frame 1 of {layout.pages} was taken")
+    if _is_right_in_pillow(layout):
+        with suppress(SyntaxError):  # a layout that Pillow has no mode for
+            return _by_pillow(file, layout, decoded)
+    try:
+        samples, page = _by_tifffile(file, layout)
+    except MediaError:
+        if not _is_near_in_pillow(layout):
+            raise
+        return _by_pillow(file, layout, decoded)
+    decoded.image = _image(samples, page, layout, decoded)
+    return decoded
+
+
+def _is_right_in_pillow(layout: Layout) -> bool:
+    """Whether Pillow shows exactly the samples of a file."""
+    if set(layout.formats) != {_UNSIGNED} or max(layout.bits) > 8:
+        return False
+    if layout.photometric == _YCBCR:
+        return layout.compressed or layout.subsampling == (1, 1)
+    if layout.samples == 1:
+        return True
+    extra = layout.samples - _CHANNELS.get(layout.photometric, 3)
+    if layout.planar:
+        return layout.photometric == _RGB and extra <= 0
+    return set(layout.bits) == {8} and extra <= (1 if layout.photometric != _CMYK else 0)
+
+
+def _is_near_in_pillow(layout: Layout) -> bool:
+    """Whether Pillow shows the samples of a file, perhaps cut to 8 bits."""
+    if layout.planar and layout.samples > 1:
+        return False
+    if set(layout.bits) == {16} and set(layout.formats) == {_UNSIGNED}:
+        return layout.photometric in (_BLACK_IS_ZERO, _RGB) and layout.samples in (1, 3, 4)
+    single = layout.samples == 1 and layout.photometric == _BLACK_IS_ZERO
+    return single and layout.bits == (32,) and layout.formats[0] in (_SIGNED, _FLOAT)
+
+
+def _check_bytes(file: BinaryIO, layout: Layout) -> None:
+    """Check that a file has bytes enough for its size, before memory is allocated."""
+    file.seek(0, 2)
+    end = file.tell()
+    there = sum(
+        max(0, min(size, end - offset))
+        for offset, size in zip(layout.offsets, layout.sizes, strict=False)
+    )
+    ratio = _RATIOS.get(layout.compression, _OTHER_RATIO)
+    bits = sum(layout.bits) if len(layout.bits) == layout.samples else layout.bits[0]
+    needed = layout.width * layout.height * bits // 8
+    if layout.photometric == _YCBCR:
+        needed //= 3  # subsampled
+    if needed > ratio * there:
+        raise MediaError(
+            f"the TIFF is cut or broken: {there} bytes of pixels found, too few for "
+            f"{layout.width}x{layout.height} pixels of {bits} bits"
+        )
+
+
+def _by_pillow(file: BinaryIO, layout: Layout, decoded: Decoded) -> Decoded:
+    file.seek(0)
+    image = TiffImagePlugin.TiffImageFile(file)
+    if image.tile:
+        # With memory allocated here, Pillow does not apply its global limit to a TIFF.
+        stored = (image.tag_v2[256], image.tag_v2[257])
+        image.im = Image.new(image.mode, stored).im
+    image.load()
+    _name_bands(layout, decoded, Image.getmodebands(image.mode))
+    decoded.image = image
+    return decoded
+
+
+def _by_tifffile(file: BinaryIO, layout: Layout) -> tuple[Samples, tifffile.TiffPage]:
+    """Return samples [H, W, C] of a file and its page."""
+    file.seek(0)
+    with tifffile.TiffFile(file) as tiff:
+        page = tiff.pages.first
+        try:
+            samples = page.asarray(maxworkers=1)
+        except Exception as error:  # of any kind, for broken files and for missing decoders
+            advice = "; pip install imagecodecs" if "imagecodecs" in str(error) else ""
+            raise MediaError(
+                f"a TIFF of {layout.describe()} can't be read: {error}{advice}, or convert it"
+            ) from error
+    if layout.planar and layout.samples > 1:
+        samples = np.moveaxis(samples, 0, -1)
+    shape = (layout.height, layout.width, layout.samples)
+    if samples.size != layout.height * layout.width * layout.samples:
+        raise MediaError(f"a TIFF of {layout.describe()} has samples of shape {samples.shape}")
+    return samples.reshape(shape), page
+
+
+def _image(
+    samples: Samples, page: tifffile.TiffPage, layout: Layout, decoded: Decoded
+) -> Image.Image:
+    """Return samples as an upright image of 8 bits per sample."""
+    photometric, bits = layout.photometric, max(layout.bits)
+    if photometric not in _CHANNELS or samples.dtype.kind not in "uif":
+        raise MediaError(
+            f"a TIFF of {layout.describe()} can't be read; convert it to RGB of 8 or 16 bits"
+        )
+    channels = _CHANNELS[photometric]
+    extras = layout.extras
+    if channels == 1 and layout.samples >= 3 and not {_ASSOCIATED, _UNASSOCIATED} & set(extras):
+        channels = 3  # bands of a satellite or a microscope
+    has_alpha = layout.samples > channels and extras[:1] in ((_ASSOCIATED,), (_UNASSOCIATED,))
+    _name_bands(layout, decoded, channels + has_alpha)
+
+    colour = samples[:, :, :channels]
+    if photometric == _PALETTE:
+        table = np.asarray(page.colormap)
+        if samples.dtype.kind != "u" or table.ndim != 2 or int(colour.max()) >= table.shape[1]:
+            raise MediaError("the TIFF has samples that its palette has no colour for")
+        eight = (table >> 8).astype(np.uint8).T[colour[:, :, 0]]
+    else:
+        eight = reduce_samples(colour, bits, decoded.warnings)
+    if photometric == _WHITE_IS_ZERO:
+        eight = 255 - eight
+    if has_alpha:
+        opacity = reduce_samples(samples[:, :, channels], bits, [])
+        eight = np.dstack([eight, opacity])
+    image = _of_channels(eight, photometric, premultiplied=extras[:1] == (_ASSOCIATED,))
+    turn = _UPRIGHT.get(layout.orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _of_channels(eight: Samples, photometric: int, premultiplied: bool) -> Image.Image:
+    height, width, channels = eight.shape
+    if photometric == _CMYK:
+        mode, eight = "CMYK", eight[:, :, :4]
+    else:
+        mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
+        if premultiplied and channels in (2, 4):
+            mode = mode[:-1] + "a"
+    data = np.ascontiguousarray(eight)
+    return Image.frombytes(mode, (width, height), data.tobytes())
+
+
+def _name_bands(layout: Layout, decoded: Decoded, taken: int) -> None:
+    """Name the bands of a file beyond those that are shown."""
+    further = layout.samples - taken
+    if layout.photometric == _YCBCR or further <= 0:
+        return
+    bands = "a further band" if further == 1 else f"{further} further bands"
+    decoded.beside.drop(f"{bands} (of {layout.samples})")
