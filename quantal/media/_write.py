@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import suppress
 from typing import Any
 
 from PIL import Image, PngImagePlugin
 
 from quantal.errors import ArgumentError, OutputError, QuantalWarning
 from quantal.media._convert import to_image
+from quantal.media._exif import density_of
+from quantal.media._metadata import icc_fits
 from quantal.media._picture import Picture
+from quantal.media._xmp import texts_of
 
 __all__ = ["write"]
 
@@ -37,10 +41,13 @@ def write(picture: Picture, format: str) -> bytes:
     """
     if format not in _PILLOW_NAMES:
         raise ArgumentError(f"format {format!r} found, expected {', '.join(_PILLOW_NAMES)}")
-    image = to_image(picture)
-    options: dict[str, Any] = {
-        key: image.info[key] for key in ("icc_profile", "exif", "xmp") if key in image.info
-    }
+    image, icc = _in_space_of_profile(to_image(picture), picture, format)
+    options: dict[str, Any] = {key: image.info[key] for key in ("exif", "xmp") if key in image.info}
+    if icc:
+        options["icc_profile"] = icc
+    density = density_of(picture.exif or b"")
+    if density is not None and density.inch:
+        options["dpi"] = density.x, density.y
     if format == "png":
         options["pnginfo"] = _png_texts(options.pop("xmp", None))
     elif format == "jpg":
@@ -61,6 +68,28 @@ def write(picture: Picture, format: str) -> bytes:
     return file.getvalue()
 
 
+def _in_space_of_profile(
+    image: Image.Image, picture: Picture, format: str
+) -> tuple[Image.Image, bytes | None]:
+    """Return an image and an ICC profile that agree on grey or RGB, as readers demand.
+
+    A grey picture with an RGB profile is written as RGB. WebP has no grey.
+    """
+    icc = picture.icc
+    if icc is None:
+        return image, None
+    if not icc_fits(icc, picture.grey):
+        _warn("the ICC profile is broken or not one for these colours and was dropped")
+        return image, None
+    if format == "webp" and icc[16:20] == b"GRAY":
+        _warn("webp has no grey samples, to which the ICC profile applies; it was dropped")
+        return image, None
+    if picture.grey and icc[16:20] == b"RGB ":
+        info, image = image.info, image.convert("RGBA" if image.mode == "LA" else "RGB")
+        image.info.update(info)
+    return image, icc
+
+
 def _on_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image
@@ -78,8 +107,12 @@ def _drop_what_no_segment_holds(options: dict[str, Any]) -> None:
 
 
 def _png_texts(xmp: bytes | None) -> PngImagePlugin.PngInfo:
+    """Return chunks with XMP, and with the texts in it that have keywords of PNG."""
     texts = PngImagePlugin.PngInfo()
     if xmp:
+        for keyword, text in texts_of(xmp):
+            with suppress(ValueError, UnicodeError):  # a keyword that PNG does not allow
+                texts.add_itxt(keyword.encode("latin-1"), text)
         try:
             texts.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8"))
         except UnicodeDecodeError:

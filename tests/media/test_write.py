@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import struct
+import warnings
 from contextlib import suppress
 
 import numpy as np
@@ -17,6 +20,7 @@ from quantal import media
 from quantal.errors import ArgumentError, CorruptError, MediaError, OutputError, QuantalWarning
 
 from .conftest import encoded, photo
+from .pngs import chunk, png
 
 shapes = st.tuples(st.integers(1, 24), st.integers(1, 24))
 alphas = hnp.arrays(np.uint8, shapes, elements=st.integers(0, 255))
@@ -139,3 +143,38 @@ def test_damaged_alpha_is_corrupt_or_of_the_same_size(where: int, change: int) -
     data[where] ^= change
     with suppress(CorruptError):
         assert media.decode_alpha(bytes(data), 8, 8).shape == (8, 8)
+
+
+def profile_of(space: bytes) -> bytes:
+    return media.read(photo_with_gamma(grey=space == b"GRAY")).icc or b""
+
+
+def photo_with_gamma(grey: bool) -> bytes:
+    samples = np.full((2, 2, 1 if grey else 3), 9)
+    return png(samples, 0 if grey else 2, 8, chunk(b"gAMA", struct.pack(">I", 100000)))
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("format", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("space", [b"GRAY", b"RGB "])
+def test_a_profile_fits_the_samples_of_its_file(space: bytes, format: str, alpha: bool) -> None:
+    icc = profile_of(space)
+    assert icc[16:20] == space
+    array = np.full((4, 4, 2 if alpha else 1), 77, np.uint8)
+    picture = dataclasses.replace(media.from_array(array), icc=icc)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", QuantalWarning)
+        file = media.write(picture, format)
+    with Image.open(io.BytesIO(file)) as image:
+        written = image.info.get("icc_profile")
+        assert (written is None) == (space == b"GRAY" and format == "webp")
+        if written:
+            assert (written[16:20] == b"GRAY") == (image.mode in ("L", "LA"))
+    assert media.read(file).grey == (format != "webp" and space == b"GRAY")
+
+
+@pytest.mark.parametrize("icc", [b"profile", b"\0" * 200, profile_of(b"GRAY")])
+def test_a_profile_that_does_not_fit_is_dropped_on_writing(icc: bytes) -> None:
+    picture = dataclasses.replace(media.from_array(np.zeros((2, 2, 3), np.uint8)), icc=icc)
+    with pytest.warns(QuantalWarning, match="ICC profile"):
+        assert media.read(media.write(picture, "png")).icc is None
