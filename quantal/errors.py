@@ -1,7 +1,7 @@
 """Every error that Quantal raises on purpose, as one tree.
 
     QuantalError
-    ├── BitstreamError                a .qtl file can't be read
+    ├── BitstreamError                a .qtl file can't be read (also an OSError)
     │   ├── TruncatedError            it ends too early
     │   ├── CorruptError              it contradicts itself or a checksum
     │   ├── DivergenceError           it is whole, but this machine reads other symbols
@@ -57,8 +57,12 @@ class QuantalError(Exception):
         self.facts = facts
 
 
-class BitstreamError(QuantalError):
-    """A .qtl file can't be read."""
+class BitstreamError(QuantalError, OSError):
+    """A .qtl file can't be read.
+
+    It is an OSError too, as Pillow's errors of files are, so that programs which open pictures with
+    Pillow catch it.
+    """
 
 
 class TruncatedError(BitstreamError):

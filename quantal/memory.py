@@ -13,8 +13,8 @@ __all__ = ["is_out_of_memory", "memory_errors"]
 #: What torch's allocators say. That of the processor raises a bare RuntimeError.
 _TORCH = re.compile(r"can't allocate memory|out of memory|not enough memory", re.IGNORECASE)
 _NEEDED = (
-    re.compile(r"tried to allocate ([\d.]+ ?[KMGT]?i?B?\w*)", re.IGNORECASE),
-    re.compile(r"Unable to allocate ([\d.]+ [KMGT]?i?B)"),
+    re.compile(r"tried to allocate ([\d.]+ ?[KMGTPE]?i?B?\w*)", re.IGNORECASE),
+    re.compile(r"Unable to allocate ([\d.]+ [KMGTPE]?i?B)"),
 )
 
 

@@ -4,7 +4,7 @@
     Image.open("photo.jpg").save("photo.qtl", quality=60)
     Image.open("photo.qtl").show()
 
-Opening reads the header alone; torch is not loaded before a picture is decoded or saved.
+Opening reads header and metadata; torch is not loaded before a picture is decoded or saved.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import Image, ImageFile
 
 from quantal import container, media
-from quantal.errors import QuantalWarning
+from quantal.errors import ArgumentError, QuantalWarning
+from quantal.media import EXIF_PREFIX
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
@@ -26,12 +27,13 @@ __all__ = ["QtlImageFile"]
 
 _TARGETS = ("quality", "bpp", "psnr", "max_bytes")
 _METADATA = ("icc_profile", "exif", "xmp")
+_OTHERS = ("codec", "device", "weights", "effort", "resilient", "strip")
 
 
 class QtlImageFile(ImageFile.ImageFile):
     """A .qtl file as a Pillow image of mode L, LA, RGB or RGBA.
 
-    `info` has the codec and the quality from the start, ICC profile, EXIF and XMP after loading.
+    `info` has the codec, the quality, ICC profile, EXIF and XMP from the start.
     """
 
     format = "QTL"
@@ -45,6 +47,10 @@ class QtlImageFile(ImageFile.ImageFile):
         self._mode = ("L" if info.header.grey else "RGB") + ("A" if has_alpha else "")
         self._size = info.header.width, info.header.height
         self.info.update(codec=info.header.codec, quality=info.quality)
+        for kind, key in (("icc", "icc_profile"), ("exif", "exif"), ("xmp", "xmp")):
+            content = container.read_part(file, info, kind)
+            if content:
+                self.info[key] = (EXIF_PREFIX if kind == "exif" else b"") + content
         self.tile = []  # there is nothing for Pillow to decode
 
     def load(self) -> PixelAccess | None:
@@ -90,19 +96,27 @@ def _accept(prefix: bytes) -> bool:
 def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     """Save an image as a .qtl file.
 
-    Options of `Image.save`: `quality`, `bpp`, `psnr` or `max_bytes`, and `codec`, `device`,
-    `icc_profile`, `exif`, `xmp`; metadata that is not given is taken from `im.info`.
+    Options of `Image.save` are those of `quantal.compress`, `weights` for a codec given by name,
+    and `icc_profile`, `exif`, `xmp`; metadata that is not given is taken from `im.info`.
     """
     from quantal import codecs
     from quantal.files import Target, encode_picture
 
     options: dict[str, Any] = im.encoderinfo
+    known = (*_TARGETS, *_METADATA, *_OTHERS)
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise ArgumentError(
+            f"a .qtl file has no option {unknown[0]!r}; its options are {', '.join(known)}"
+        )
+    target = Target(**{key: options[key] for key in _TARGETS if key in options})
     codec = options.get("codec", codecs.DEFAULT_CODEC)
     if isinstance(codec, str):
-        codec = codecs.load(codec, options.get("device", "auto"))
+        codec = codecs.load(codec, options.get("device", "auto"), options.get("weights"))
     picture = media.from_image(im, {key: options[key] for key in _METADATA if key in options})
-    target = Target(**{key: options[key] for key in _TARGETS if key in options})
-    encoded = encode_picture(picture, codec, target)
+    picture = media.strip(picture, options.get("strip", ()))
+    effort, resilient = options.get("effort", 0), options.get("resilient", False)
+    encoded = encode_picture(picture, codec, target, effort, resilient=resilient)
     _warn((*picture.warnings, *encoded.warnings))
     fp.write(encoded.data)
 

@@ -16,6 +16,7 @@ import quantal.pillow
 from quantal import container
 from quantal.container import Header, Part
 from quantal.errors import (
+    ArgumentError,
     CorruptError,
     QuantalWarning,
     TruncatedError,
@@ -104,13 +105,15 @@ def test_a_saved_picture_comes_back(tmp_path: Path, mode: str) -> None:
             assert np.array_equal(pixels[..., -1], np.asarray(image)[..., -1])
 
 
-def test_metadata_travels_in_info() -> None:
+@pytest.mark.parametrize("loaded", [False, True], ids=["opened", "loaded"])
+def test_metadata_travels_in_info(loaded: bool) -> None:
     image = scene()
     exif = Image.Exif()
     exif[0x010F] = "Maker"
     image.info |= {"icc_profile": SRGB, "exif": exif.tobytes(), "xmp": b"<x/>"}
     with Image.open(io.BytesIO(saved(image))) as again:
-        again.load()
+        if loaded:
+            again.load()
         assert again.info["icc_profile"] == SRGB
         assert again.info["xmp"] == b"<x/>"
         assert again.getexif()[0x010F] == "Maker"
@@ -146,3 +149,50 @@ def test_a_loaded_picture_needs_its_file_no_more() -> None:
     image.load()
     file.close()
     assert image.convert("L").size == (72, 40)
+
+
+def test_exif_that_was_looked_at_before_loading_stays() -> None:
+    image = scene()
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    image.info |= {"exif": exif.tobytes()}
+    with Image.open(io.BytesIO(saved(image))) as again:
+        assert again.getexif()[0x010F] == "Maker"
+        again.load()
+        assert again.getexif()[0x010F] == "Maker"
+
+
+def test_damaged_metadata_is_found_on_opening() -> None:
+    data = bytearray(header_only("exif"))
+    data[-5] ^= 1  # the byte before the checksum
+    with pytest.raises(CorruptError, match="exif"):
+        Image.open(io.BytesIO(bytes(data)))
+
+
+@pytest.mark.parametrize("cut", [3, 10, -1, -30])
+def test_damage_is_an_error_of_the_operating_system_too(cut: int) -> None:
+    data = saved(scene())
+    with pytest.raises(OSError), Image.open(io.BytesIO(data[:cut])) as image:
+        image.load()
+    damaged = data[:60] + bytes([data[60] ^ 1]) + data[61:]
+    with pytest.raises(OSError), Image.open(io.BytesIO(damaged)) as image:
+        image.load()
+
+
+def test_every_option_is_passed_on() -> None:
+    plain = saved(scene(), codec="hyperprior", quality=30)
+    assert saved(scene(), codec="hyperprior", quality=30, effort=1) != plain
+    sturdy = saved(scene(), codec="vq", quality=30, resilient=True)
+    assert sturdy != saved(scene(), codec="vq", quality=30)
+    image = scene()
+    image.info |= {"xmp": b"<x/>"}
+    assert container.read(saved(image)).part("xmp") == b"<x/>"
+    assert container.read(saved(image, strip="xmp")).part("xmp") is None
+
+
+@pytest.mark.parametrize("options", [{"optimize": True}, {"qualty": 60}, {"dpi": (300, 300)}])
+def test_unknown_options_are_refused(options: dict[str, Any], tmp_path: Path) -> None:
+    (name,) = options
+    with pytest.raises(ArgumentError, match=f"no option '{name}'"):
+        scene().save(tmp_path / "a.qtl", **options)
+    assert not list(tmp_path.iterdir())

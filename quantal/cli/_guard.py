@@ -29,6 +29,7 @@ _ADVICE = {
     "no-concealment": ": leave --conceal out",
     "weights": ": --weights FILE",
     "quality": ": -q N",
+    "metadata": ": --strip all",
     "memory": ": fewer --jobs, --device cpu, or a smaller picture",
 }
 

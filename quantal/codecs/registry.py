@@ -7,26 +7,29 @@ Listing them loads no torch.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import os
 import pkgutil
 import sys
+import tempfile
 import threading
 import warnings
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from quantal.arguments import choice
 from quantal.codecs.family import CodecEntry, Family, resolve
 from quantal.codecs.info import Card, CodecInfo
+from quantal.codecs.loaded import LoadedCodecs
 from quantal.codecs.weights import find_weights, read_header
 from quantal.errors import ArgumentError, ModelError, QuantalWarning
+from quantal.sources import Source, read_source
 
 if TYPE_CHECKING:
     from quantal.codecs.contract import Codec
@@ -107,6 +110,10 @@ class _Catalogue:
         self._registered: dict[str, Family] = {}
         self._plugins: set[str] = set()
         self.instances: dict[str, Codec] = {}
+
+    def renew(self) -> None:
+        """Forget the lock, which a thread of the parent process may hold."""
+        self._lock = threading.RLock()
 
     def families(self) -> dict[str, Family]:
         """Return families by name; registered ones come last."""
@@ -307,63 +314,53 @@ def device_name(name: str) -> str:
     """
     import torch
 
-    if name not in ("auto", "cpu", "cuda"):
-        raise ArgumentError(f"device {name!r} is not one of auto, cpu, cuda")
-    here = torch.cuda.is_available()
+    name = choice("device", name, ("auto", "cpu", "cuda"))
+    # A forked process can't use the GPU that its parent uses.
+    forked = getattr(torch.cuda, "_is_in_bad_fork", bool)()
+    here = torch.cuda.is_available() and not forked
     if name == "cuda" and not here:
-        raise ArgumentError("device 'cuda' was asked for, and torch finds none; use 'cpu'")
+        why = "this process was forked: start it with the method spawn" if forked else "use 'cpu'"
+        raise ArgumentError(f"device 'cuda' was asked for, and torch finds none; {why}")
     return "cuda" if here and name != "cpu" else "cpu"
 
 
-class _Loaded:
-    """A cache of loaded codecs, least recently used out first.
+_LOADED = LoadedCodecs(_KEPT)
 
-    Each codec is built once, even if several threads ask at the same time.
+
+def _after_fork() -> None:
+    """Make a forked process usable, which has its parent's locks but not its threads.
+
+    OpenMP would wait forever for threads that are gone; with one thread it needs none.
     """
-
-    def __init__(self, most: int) -> None:
-        self._most, self._lock = most, threading.Lock()
-        self._kept: OrderedDict[Any, Future[Codec]] = OrderedDict()
-
-    def get(self, key: Any, build: Callable[[], Codec]) -> Codec:
-        with self._lock:
-            future = self._kept.get(key)
-            new = future is None
-            if future is None:
-                future = self._kept[key] = Future()
-                if len(self._kept) > self._most:
-                    self._kept.popitem(last=False)
-            else:
-                self._kept.move_to_end(key)
-        if new:
-            try:
-                future.set_result(build())
-            except BaseException as error:
-                with self._lock:
-                    if self._kept.get(key) is future:
-                        del self._kept[key]
-                future.set_exception(error)
-        return future.result()
+    _CATALOGUE.renew()
+    _LOADED.renew()
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
 
 
-_LOADED = _Loaded(_KEPT)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
-def load(
-    name: str = DEFAULT_CODEC, device: str = "auto", weights: str | Path | None = None
-) -> Codec:
+def load(name: str = DEFAULT_CODEC, device: str = "auto", weights: Source | None = None) -> Codec:
     """Return a codec with its weights loaded; the same object for the same arguments.
 
     Args:
         name: of the codec; see available().
         device: "auto" (a GPU if there is one), "cpu" or "cuda".
-        weights: a file in place of the one that ships. A model of CompressAI's zoo, which ships
-            none, needs a file; its name is `compressai/ARCHITECTURE`, or just `compressai`.
+        weights: a file in place of the one that ships: its path, its bytes in any buffer, or the
+            file open in binary mode. A model of CompressAI's zoo, which ships none, needs one; its
+            name is `compressai/ARCHITECTURE`, or just `compressai`.
 
     Raises:
         ModelError: If the codec is unknown, or its weights are missing or damaged.
-        ArgumentError: If the device is unknown.
+        ArgumentError: If the device is unknown, or an argument is of another type.
     """
+    if not isinstance(name, str):
+        raise ArgumentError(f"{type(name).__name__} is no name of a codec")
+    if weights is not None and not isinstance(weights, (str, os.PathLike)):
+        return _load_bytes(name, device, read_source(weights, "weights file"))
     if name in _CATALOGUE.instances:
         return _CATALOGUE.instances[name]
     entry, family = _find(name)
@@ -383,6 +380,22 @@ def load(
     # The modification time is part of the key: rewritten weights are loaded again.
     key = (name, device_name(device), path, path.stat().st_mtime_ns)
     return _LOADED.get(key, lambda: _build(name, family, path, key[1]))
+
+
+def _load_bytes(name: str, device: str, data: bytes) -> Codec:
+    """Return a codec with weights that are in memory."""
+    device = device_name(device)
+    _, family = _find(name)
+
+    def build() -> Codec:
+        # Families read files: what they leave unread needs no memory.
+        suffix = ".safetensors" if data[8:9] == b"{" else ".pth"
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"weights{suffix}")
+            path.write_bytes(data)
+            return _build(name, family, path, device)
+
+    return _LOADED.get((name, device, hashlib.sha256(data).digest()), build)
 
 
 def _build(name: str, family: Family, path: Path, device: str) -> Codec:

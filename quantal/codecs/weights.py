@@ -22,7 +22,8 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from quantal.errors import ModelError
+from quantal.errors import ArgumentError, ModelError
+from quantal.names import shown
 
 __all__ = [
     "Array",
@@ -210,13 +211,15 @@ def read_header(path: Path) -> dict[str, str]:
     return metadata if isinstance(metadata, dict) else {}
 
 
-def find_weights(path: str | Path) -> Path:
+def find_weights(path: str | os.PathLike[str]) -> Path:
     """Return the path of a weights file that a user named.
 
     Raises:
         ModelError: If there is no such file.
     """
+    if not os.fspath(path):
+        raise ArgumentError("an empty path names no file of weights")
     found = Path(path).expanduser()
     if not found.is_file():
-        raise ModelError(f"{found} is no file of weights; name a file that is there")
+        raise ModelError(f"{shown(found)} is no file of weights; name a file that is there")
     return found

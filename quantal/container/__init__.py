@@ -7,7 +7,7 @@ content of the image part is defined by quantal.codecs.
 from __future__ import annotations
 
 from quantal.container._fields import FIELDS, MAGIC, PART_KINDS, Field, FieldValue, describe
-from quantal.container._file import HEADER_LIMIT, probe, read, write
+from quantal.container._file import HEADER_LIMIT, probe, read, read_part, write
 from quantal.container._model import File, Header, Info, Part, PartInfo
 from quantal.container._rate import RATES, quality_to_rate, rate_to_quality
 
@@ -29,5 +29,6 @@ __all__ = [
     "quality_to_rate",
     "rate_to_quality",
     "read",
+    "read_part",
     "write",
 ]

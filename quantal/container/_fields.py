@@ -76,7 +76,7 @@ class Field:
     def allows(self, value: object) -> bool:
         """Whether a value is allowed."""
         if isinstance(self.allowed, range):
-            return isinstance(value, int) and value in self.allowed
+            return isinstance(value, int) and not isinstance(value, bool) and value in self.allowed
         return self.allowed is None or value in self.allowed
 
     def read(self, cursor: Cursor) -> object:

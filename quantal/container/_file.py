@@ -8,13 +8,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import IO, Any
 
 from quantal.container._fields import PART_KINDS, pack_header, unpack_header
 from quantal.container._model import File, Header, Info, Part, PartInfo
 from quantal.container._wire import NAME_LIMIT, VARINT_BYTES, Cursor, Sink, UInt, Varint
 from quantal.errors import ArgumentError, CorruptError, TruncatedError, UnsupportedVersionError
 
-__all__ = ["HEADER_LIMIT", "probe", "read", "write"]
+__all__ = ["HEADER_LIMIT", "probe", "read", "read_part", "write"]
 
 CHECKSUM_BYTES = 4
 _MORE = 0x80
@@ -89,6 +90,7 @@ def probe(data: bytes, size: int | None = None, cut: bool = False) -> Info:
         TruncatedError: The file is truncated.
         UnsupportedVersionError: The file needs a newer version of Quantal.
     """
+    data = _bytes(data)
     size = len(data) if size is None else size
     cursor = Cursor(data[:HEADER_LIMIT])
     header = unpack_header(cursor)
@@ -125,6 +127,7 @@ def read(data: bytes, cut: bool = False, damaged: bool = False) -> File:
         TruncatedError: The file is truncated.
         UnsupportedVersionError: The file needs a newer version of Quantal.
     """
+    data = _bytes(data)
     info = probe(data, cut=cut)
     head = data[: info.header_bytes]
     parts, missing, wrong = [], 0, []
@@ -148,6 +151,43 @@ def read(data: bytes, cut: bool = False, damaged: bool = False) -> File:
         parts.append(Part(part.name, content))
     short = end + CHECKSUM_BYTES > len(data)
     return File(info.header, tuple(parts), missing, short, tuple(wrong))
+
+
+def read_part(file: IO[bytes], info: Info, kind: str) -> bytes | None:
+    """Read one part of an open file and verify its checksum, without the others.
+
+    Args:
+        file: The file, seekable.
+        info: Its header and directory, from `probe`.
+        kind: One of `PART_KINDS`.
+
+    Returns:
+        The bytes of the part; None if the file has none of this kind.
+
+    Raises:
+        CorruptError: The part or the header is damaged.
+    """
+    part = next((part for part in info.parts if part.name == kind), None)
+    if part is None:
+        return None
+    file.seek(0)
+    head = file.read(info.header_bytes)
+    file.seek(part.offset)
+    content = file.read(part.bytes)
+    _check(part, content, head, file.read(CHECKSUM_BYTES))
+    return content
+
+
+def _bytes(data: Any) -> bytes:
+    """Return the bytes of a buffer."""
+    if isinstance(data, bytes):
+        return data
+    try:
+        return bytes(memoryview(data).cast("B"))
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"{type(data).__name__} is no .qtl file, expected its bytes; read the file first"
+        ) from error
 
 
 def _check(part: PartInfo, content: bytes, head: bytes, stored: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quantal.arguments import flag, whole
 from quantal.container._rate import rate_to_quality
 
 __all__ = ["File", "Header", "Info", "Part", "PartInfo"]
@@ -32,6 +33,11 @@ class Header:
     grey: bool = False
     media: str = "picture"
     version: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("width", "height", "rate", "version"):
+            object.__setattr__(self, name, whole(name, getattr(self, name)))
+        object.__setattr__(self, "grey", flag("grey", self.grey))
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ computations are in integers, so that results are the same on every machine.
 
 from __future__ import annotations
 
-from quantal.errors import ArgumentError
+from quantal.arguments import whole
 
 __all__ = ["RATES", "quality_to_rate", "rate_to_quality"]
 
 RATES = range(253)
-_QUALITIES = range(1, 101)
 
 
 def quality_to_rate(quality: int) -> int:
@@ -20,8 +19,7 @@ def quality_to_rate(quality: int) -> int:
     >>> quality_to_rate(1), quality_to_rate(60), quality_to_rate(100)
     (0, 150, 252)
     """
-    if not isinstance(quality, int) or quality not in _QUALITIES:
-        raise ArgumentError(f"quality {quality!r} found, expected a whole number from 1 to 100")
+    quality = whole("quality", quality, 1, 100)
     return ((quality - 1) * 56 + 11) // 22
 
 
@@ -31,6 +29,5 @@ def rate_to_quality(rate: int) -> int:
     >>> rate_to_quality(150)
     60
     """
-    if not isinstance(rate, int) or rate not in RATES:
-        raise ArgumentError(f"rate {rate!r} found, expected a whole number from 0 to 252")
+    rate = whole("rate", rate, 0, 252)
     return (rate * 11 + 14) // 28 + 1

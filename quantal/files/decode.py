@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from quantal import container, media
+from quantal.arguments import flag, whole
 from quantal.codecs.contract import Codec, Concealing, Latents, Pixels, Progressive
 from quantal.codecs.registry import codec_class
 from quantal.errors import ArgumentError, CorruptError, QuantalError, TruncatedError
-from quantal.files.matching import codec_for, coded_part, needs_own_weights
+from quantal.files.matching import codec_for, coded_part, describe_work, needs_own_weights
+from quantal.memory import memory_errors
 from quantal.planes import bands
 
 __all__ = ["decode_picture", "draw", "read_latents", "verify"]
@@ -62,10 +64,19 @@ def decode_picture(
         BitstreamError, ModelError: Before any pixel is drawn.
         ArgumentError: If the codec can't do what is asked for.
     """
+    conceal = flag("conceal", conceal)
+    max_parts = None if max_parts is None else whole("max_parts", max_parts, 1)
     if conceal and max_parts is not None:
         raise ArgumentError("a picture is drawn from its first parts or concealed, not both")
     file = _opened(data, conceal, max_parts is not None)
     codec = codec_for(file, device, codec)
+    with memory_errors(f"drawing {describe_work(file.header.width, file.header.height)}"):
+        return _draw_picture(file, codec, max_parts, conceal)
+
+
+def _draw_picture(
+    file: container.File, codec: Codec, max_parts: int | None, conceal: bool
+) -> media.Picture:
     warnings = [*codec.warnings, *_left_out(file)]
     # First, because only a size that the coded picture fills justifies any memory.
     if conceal and "image" in file.damaged:
@@ -142,7 +153,9 @@ def read_latents(data: bytes, device: str = "auto", codec: Codec | None = None) 
         codec: default: the one that the file names.
     """
     file = container.read(data)
-    return codec_for(file, device, codec).read(*coded_part(file))
+    codec = codec_for(file, device, codec)
+    with memory_errors(f"reading {describe_work(file.header.width, file.header.height)}"):
+        return codec.read(*coded_part(file))
 
 
 def verify(data: bytes | container.File, codec: Codec | None = None) -> str | None:
@@ -165,7 +178,9 @@ def verify(data: bytes | container.File, codec: Codec | None = None) -> str | No
         needed = needs_own_weights(file)
         if needed is not None:
             return needed
-    codec_for(file, "cpu", codec).parse(*coded_part(file))
+    codec = codec_for(file, "cpu", codec)
+    with memory_errors(f"reading {describe_work(file.header.width, file.header.height)}"):
+        codec.parse(*coded_part(file))
     alpha = file.part("alpha")
     if alpha is not None:
         media.decode_alpha(alpha, file.header.width, file.header.height)

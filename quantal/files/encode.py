@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from quantal.codecs.contract import (
     no_progress,
 )
 from quantal.files.decode import draw
-from quantal.files.matching import coded_part
+from quantal.files.matching import coded_part, describe_work
 from quantal.files.targets import (
     Target,
     check_effort,
@@ -25,7 +26,9 @@ from quantal.files.targets import (
     check_target,
     choose_rate,
     choose_searched,
+    metadata_warning,
 )
+from quantal.memory import memory_errors
 from quantal.planes import bands
 
 __all__ = ["Encoded", "encode_picture"]
@@ -69,6 +72,9 @@ class _Job:
     ) -> None:
         self.picture, self.codec = picture, codec
         self._encoding, self._extra = encoding, extra
+        self.metadata: Mapping[str, int] = {
+            part.kind: len(part.data) for part in extra if part.kind in media.METADATA_KINDS
+        }
         self._files: dict[int, bytes] = {}
 
     def file(self, rate: int) -> bytes:
@@ -91,8 +97,15 @@ class _Job:
         return len(self.file(rate))
 
     def bpp(self, rate: int) -> float:
+        """Return the bits per pixel of the file without its metadata."""
+        return self._per_pixel(self.size(rate) - sum(self.metadata.values()))
+
+    def whole_bpp(self, rate: int) -> float:
         """Return the bits per pixel of the whole file."""
-        return 8 * self.size(rate) / (self.picture.width * self.picture.height)
+        return self._per_pixel(self.size(rate))
+
+    def _per_pixel(self, count: int) -> float:
+        return 8 * count / (self.picture.width * self.picture.height)
 
     def psnr(self, rate: int) -> float:
         """Return the PSNR-RGB in dB of the decoded picture; infinite if it is the original."""
@@ -165,6 +178,18 @@ def encode_picture(
     check_resilient(resilient, effort, codec)
     target = target or Target()
     check_target(target, codec)
+    with memory_errors(f"coding {describe_work(picture.width, picture.height)}"):
+        return _encode(picture, codec, target, effort, progress, resilient)
+
+
+def _encode(
+    picture: media.Picture,
+    codec: Codec,
+    target: Target,
+    effort: int,
+    progress: Progress,
+    resilient: bool,
+) -> Encoded:
     extra = _carried(picture)
     if resilient and isinstance(codec, Resilient):
         encoding = codec.resilient_encoding(picture.pixels)
@@ -186,6 +211,6 @@ def encode_picture(
         width=picture.width,
         height=picture.height,
         quality=container.rate_to_quality(rate),
-        bpp=job.bpp(rate),
-        warnings=codec.warnings if warning is None else (*codec.warnings, warning),
+        bpp=job.whole_bpp(rate),
+        warnings=(*codec.warnings, *filter(None, (warning, metadata_warning(job, rate, target)))),
     )

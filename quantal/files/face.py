@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,16 +20,16 @@ from quantal.codecs.registry import DEFAULT_CODEC, load
 from quantal.errors import ArgumentError, OutputError, QuantalWarning
 from quantal.files.decode import decode_picture, read_latents
 from quantal.files.encode import encode_picture
-from quantal.files.source import Source, read_source
 from quantal.files.targets import Target
+from quantal.sources import Source, read_source
 
 if TYPE_CHECKING:
     from quantal.codecs.contract import Codec, Latents
 
 __all__ = ["Drawable", "compress", "decompress", "latents", "read", "write"]
 
-#: A picture in memory, or the path of one.
-Drawable = Union[Image.Image, NDArray[np.uint8], torch.Tensor, str, "os.PathLike[str]"]
+#: A picture in memory, or a file of one: its path, its bytes, or the file open in binary mode.
+Drawable = Image.Image | NDArray[np.uint8] | torch.Tensor | media.Readable
 
 
 def compress(
@@ -42,6 +42,7 @@ def compress(
     max_bytes: int | None = None,
     effort: int = 0,
     resilient: bool = False,
+    strip: str | Iterable[str] = (),
     device: str = "auto",
 ) -> bytes:
     """Compress a picture to the bytes of a .qtl file.
@@ -51,16 +52,18 @@ def compress(
 
     Args:
         image: a PIL image, whose alpha, ICC profile, EXIF and XMP are carried; a uint8 array
-            [H, W, C] or [H, W]; a uint8 tensor [C, H, W]; or the path of a picture. C is 1 (grey),
-            2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha).
+            [H, W, C] or [H, W]; a uint8 tensor [C, H, W]; or a picture file, as its path, its bytes
+            in any buffer, or the file open in binary mode. C is 1 (grey), 2 (grey and alpha), 3
+            (RGB) or 4 (RGB and alpha).
         codec: a name, or a codec from quantal.load().
         quality: 1..100; default 60.
-        bpp: bits per pixel to aim at.
+        bpp: bits per pixel to aim at, without metadata.
         psnr: PSNR over RGB to aim at, in dB.
         max_bytes: size that is never exceeded.
         effort: 0..3, how hard to search for symbols that code better; see docs/search.md.
         resilient: whether to write a somewhat larger file whose damage can be concealed (codec
             `vq`).
+        strip: metadata to leave out: "exif", "xmp", "icc", several of them, or "all".
         device: "auto", "cpu" or "cuda", for a codec given by name.
 
     Returns:
@@ -72,9 +75,9 @@ def compress(
         ModelError: If the codec is unknown or its weights are missing.
         MediaError: If the picture of a path can't be read.
     """
-    picture = _picture(image)
-    coder = load(codec, device) if isinstance(codec, str) else codec
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
+    picture = media.strip(_picture(image), strip)
+    coder = load(codec, device) if isinstance(codec, str) else codec
     encoded = encode_picture(picture, coder, target, effort, resilient=resilient)
     _warn((*picture.warnings, *encoded.warnings))
     return encoded.data
@@ -91,7 +94,7 @@ def decompress(
     """Return the picture in a .qtl file as a PIL image of mode L, LA, RGB or RGBA.
 
     Args:
-        data: the bytes of the file, its path, or the file open in binary mode.
+        data: the bytes of the file in any buffer, its path, or the file open in binary mode.
         device: "auto", "cpu" or "cuda".
         codec: default: the one that the file names, with the weights that ship.
         max_parts: draw a coarser picture from this many parts of the stream: 1 to 9 of a `context`
@@ -105,8 +108,6 @@ def decompress(
         ArgumentError: If `data` is no file, or an option is impossible.
         MediaError: If the file of a path can't be read.
     """
-    if max_parts is not None and max_parts < 1:
-        raise ArgumentError(f"max_parts has to be 1 or more, not {max_parts}")
     picture = decode_picture(read_source(data), device, codec, max_parts, conceal)
     _warn(picture.warnings)
     return media.to_image(picture)
@@ -116,7 +117,7 @@ def latents(data: Source, *, device: str = "auto", codec: Codec | None = None) -
     """Return the latents of a .qtl file as tensors; no synthesis is run.
 
     Args:
-        data: the bytes of the file, its path, or the file open in binary mode.
+        data: the bytes of the file in any buffer, its path, or the file open in binary mode.
         device: "auto", "cpu" or "cuda".
         codec: default: the one that the file names, with the weights that ship.
 
@@ -158,6 +159,7 @@ def write(
     max_bytes: int | None = None,
     effort: int = 0,
     resilient: bool = False,
+    strip: str | Iterable[str] = (),
     device: str = "auto",
 ) -> int:
     """Compress a picture to a .qtl file.
@@ -184,6 +186,7 @@ def write(
         max_bytes=max_bytes,
         effort=effort,
         resilient=resilient,
+        strip=strip,
         device=device,
     )
     temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
@@ -198,7 +201,7 @@ def write(
 
 
 def _path(path: object) -> Path:
-    if not isinstance(path, (str, os.PathLike)) or not str(path):
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
         raise ArgumentError(f"{path!r:.40} is no path of a file")
     return Path(path)
 
@@ -209,8 +212,6 @@ def _warn(messages: Iterable[str]) -> None:
 
 
 def _picture(image: object) -> media.Picture:
-    if isinstance(image, (str, os.PathLike)):
-        return media.read(_path(image))
     if isinstance(image, Image.Image):
         return media.from_image(image)
     if isinstance(image, torch.Tensor):
@@ -220,7 +221,12 @@ def _picture(image: object) -> media.Picture:
         image = image.detach().cpu().permute(1, 2, 0).numpy()
     if isinstance(image, np.ndarray):
         return media.from_array(image)
-    kind = type(image).__name__
-    raise ArgumentError(
-        f"{kind} is no picture: give a PIL image, a uint8 array, a uint8 tensor or a path"
-    )
+    try:
+        return media.read(image)  # type: ignore[arg-type]
+    except ArgumentError as error:
+        if isinstance(image, (str, os.PathLike)):
+            raise
+        raise ArgumentError(
+            f"{type(image).__name__} is no picture: give a PIL image, a uint8 array, a uint8 "
+            "tensor, a path, the bytes of a file, or a file open in binary mode"
+        ) from error

@@ -7,7 +7,17 @@ from quantal.codecs.contract import Codec, UserWeights
 from quantal.codecs.registry import codec_class, load_version
 from quantal.errors import BitstreamError, ModelError
 
-__all__ = ["coded_part", "codec_for", "needs_own_weights"]
+__all__ = ["coded_part", "codec_for", "describe_work", "needs_own_weights"]
+
+#: Memory of a process that codes, in GB: networks, and what grows with the pixels
+#: (benchmarks/memory.py).
+_BASE_GB, _GB_PER_MEGAPIXEL = 1.1, 0.018
+
+
+def describe_work(width: int, height: int) -> str:
+    """Return a picture's size and the memory that it takes, for errors."""
+    needed = _BASE_GB + _GB_PER_MEGAPIXEL * width * height / 1e6
+    return f"a picture of {width}x{height} pixels (about {needed:.1f} GB)"
 
 
 def codec_for(file: container.File, device: str, codec: Codec | None = None) -> Codec:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import operator
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from numbers import Real
 from typing import Protocol, TypeVar
 
+from quantal.arguments import flag, number, whole
 from quantal.codecs.contract import Codec, Resilient, Searching
 from quantal.errors import ArgumentError, TargetError
 
@@ -23,6 +22,8 @@ __all__ = [
     "check_target",
     "choose_rate",
     "choose_searched",
+    "describe_metadata",
+    "metadata_warning",
 ]
 
 #: With effort, at most this many rates are tried with the search; others are forecast from them.
@@ -30,6 +31,8 @@ _SEARCHES = 3
 #: A target of bits per pixel or PSNR counts as met within this fraction.
 _TOLERANCE = 0.02
 _BPP, _PSNR = "bits per pixel", "dB"
+#: Targets that are whole numbers.
+_WHOLE = ("quality", "max_bytes")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Target:
 
     Attributes:
         quality: 1..100.
-        bpp: bits per pixel of the whole file.
+        bpp: bits per pixel of the file without its metadata.
         psnr: PSNR-RGB in dB.
         max_bytes: bytes of the whole file, never exceeded.
     """
@@ -52,34 +55,23 @@ class Target:
         asked = {k: v for k, v in vars(self).items() if v is not None}
         if len(asked) > 1:
             raise ArgumentError(f"only one target can be aimed at, not {' and '.join(asked)}")
-        for name in ("quality", "max_bytes"):
-            if name in asked:
-                object.__setattr__(self, name, _whole(name, asked[name]))
         for name, value in asked.items():
-            if isinstance(value, bool) or not isinstance(value, Real):
-                raise ArgumentError(f"{name} must be a number, not {value!r:.40}")
-            if not (math.isfinite(value) and float(value) > 0):
-                raise ArgumentError(f"{name} must be positive, not {value}")
-
-
-def _whole(name: str, value: object) -> int:
-    """Return a whole number of any type as an int; ArgumentError for anything else."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise ArgumentError(f"{name} must be a whole number, not {value!r:.40}") from None
+            checked = whole(name, value, 1) if name in _WHOLE else number(name, value)
+            object.__setattr__(self, name, checked)
 
 
 class Trial(Protocol):
     """A picture that can be coded at any rate 0..252, to measure the result."""
 
+    @property
+    def metadata(self) -> Mapping[str, int]:
+        """Bytes of the file that code no picture, by their kind."""
+
     def size(self, rate: int) -> int:
         """Return the bytes of the whole file."""
 
     def bpp(self, rate: int) -> float:
-        """Return the bits per pixel of the whole file."""
+        """Return the bits per pixel of the file without its metadata."""
 
     def psnr(self, rate: int) -> float:
         """Return the PSNR-RGB in dB of the decoded picture."""
@@ -113,10 +105,44 @@ def _largest_within(rates: Sequence[int], trial: Trial, limit: int) -> int:
     for rate in reversed(within):
         if trial.size(rate) <= limit:
             return rate
+    least = trial.size(rates[0])
+    if trial.metadata:
+        raise TargetError(
+            f"this picture needs at least {least} bytes, {limit} were allowed; metadata takes "
+            f"{describe_metadata(trial.metadata)}: leave it out, allow more, or make the picture "
+            "smaller",
+            code="metadata",
+        )
     raise TargetError(
-        f"this picture needs at least {trial.size(rates[0])} bytes, {limit} were allowed; "
-        "allow more, or make the picture smaller"
+        f"this picture needs at least {least} bytes, {limit} were allowed; allow more, or make "
+        "the picture smaller"
     )
+
+
+def describe_metadata(sizes: Mapping[str, int]) -> str:
+    """Return the bytes of metadata as text.
+
+    >>> describe_metadata({"exif": 40_000, "icc": 3_144})
+    '43,144 bytes (EXIF 40,000, ICC 3,144)'
+    """
+    parts = ", ".join(f"{kind.upper()} {size:,}" for kind, size in sizes.items())
+    return f"{sum(sizes.values()):,} bytes ({parts})"
+
+
+def metadata_warning(trial: Trial, rate: int, target: Target) -> str | None:
+    """Return a warning if metadata takes what a target of bytes or bits was meant for."""
+    total, taken = trial.size(rate), sum(trial.metadata.values())
+    if target.max_bytes is not None and 2 * taken > total:
+        return (
+            f"metadata takes {describe_metadata(trial.metadata)} of the {total:,}; the quality is "
+            "higher without it, see strip"
+        )
+    if target.bpp is not None and taken > _TOLERANCE * (total - taken):
+        return (
+            f"metadata comes on top of {target.bpp:g} bits per pixel: "
+            f"{describe_metadata(trial.metadata)}; strip leaves it out"
+        )
+    return None
 
 
 def check_target(target: Target, codec: Codec) -> None:
@@ -164,7 +190,7 @@ def check_effort(effort: int, codec: Codec) -> int:
     Raises:
         ArgumentError: If the codec does not have it.
     """
-    effort = _whole("effort", effort)
+    effort = whole("effort", effort)
     efforts = codec.efforts if isinstance(codec, Searching) else (0,)
     if effort not in efforts:
         known = ", ".join(map(str, efforts))
@@ -178,6 +204,7 @@ def check_resilient(resilient: bool, effort: int, codec: Codec) -> None:
     Raises:
         ArgumentError: If it can't.
     """
+    resilient = flag("resilient", resilient)
     if resilient and not isinstance(codec, Resilient):
         raise ArgumentError(
             f"codec {codec.name!r} can't write damage-resilient files; choose one that can",
@@ -192,6 +219,10 @@ class _Forecast:
 
     def __init__(self, plain: Trial, searched: Trial, rate: int) -> None:
         self._plain, self._searched, self._rate = plain, searched, rate
+
+    @property
+    def metadata(self) -> Mapping[str, int]:
+        return self._plain.metadata
 
     def _growth(self) -> float:
         return self._searched.size(self._rate) / self._plain.size(self._rate)

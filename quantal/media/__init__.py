@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from quantal.media._alpha import decode_alpha, encode_alpha
 from quantal.media._convert import to_image
+from quantal.media._exif import EXIF_PREFIX
 from quantal.media._image import from_image
 from quantal.media._picture import PIXEL_LIMIT, SIDE_LIMIT, Picture, from_array
 from quantal.media._read import PICTURE_SUFFIXES, Readable, read
+from quantal.media._strip import METADATA_KINDS, strip
 from quantal.media._write import write
 
 __all__ = [
+    "EXIF_PREFIX",
+    "METADATA_KINDS",
     "PICTURE_SUFFIXES",
     "PIXEL_LIMIT",
     "SIDE_LIMIT",
@@ -24,6 +28,7 @@ __all__ = [
     "from_array",
     "from_image",
     "read",
+    "strip",
     "to_image",
     "write",
 ]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import Image
 
-from quantal.errors import MediaError, QuantalError
+from quantal.errors import MediaError, OutOfMemoryError, QuantalError
 from quantal.media._decoded import Decoded
 from quantal.media._exif import EXIF_PREFIX
 from quantal.media._metadata import icc_fits, metadata_of
@@ -38,7 +38,9 @@ def pillow_errors(what: str) -> Iterator[None]:
     except QuantalError:
         raise
     except MemoryError as error:
-        raise MediaError(f"{what} needs more memory than there is; resize it first") from error
+        raise OutOfMemoryError(
+            f"{what} needs more memory than there is; resize it first", code="memory"
+        ) from error
     except Image.DecompressionBombError as error:
         raise MediaError(
             f"{what} is too large for Pillow: {error} Raise PIL.Image.MAX_IMAGE_PIXELS if you "

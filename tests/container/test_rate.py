@@ -25,11 +25,11 @@ def test_every_rate_has_a_quality_in_ascending_order() -> None:
 
 @pytest.mark.parametrize("quality", [0, 101, -1, 50.0, "50", None])
 def test_a_quality_out_of_range_is_an_error(quality: int) -> None:
-    with pytest.raises(ArgumentError, match="from 1 to 100"):
+    with pytest.raises(ArgumentError, match=r"quality must be"):
         quality_to_rate(quality)
 
 
 @pytest.mark.parametrize("rate", [-1, 253, 2.5])
 def test_a_rate_out_of_range_is_an_error(rate: int) -> None:
-    with pytest.raises(ArgumentError, match="from 0 to 252"):
+    with pytest.raises(ArgumentError, match=r"rate must be"):
         rate_to_quality(rate)

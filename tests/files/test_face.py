@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import array
+import mmap
+import os
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import quantal
 from quantal import container
-from quantal.errors import ArgumentError, MediaError, OutputError
+from quantal.errors import (
+    ArgumentError,
+    MediaError,
+    ModelError,
+    OutOfMemoryError,
+    OutputError,
+    QuantalWarning,
+    TargetError,
+)
 from quantal.files import decode, verify
 
 
@@ -114,3 +129,142 @@ def test_an_image_of_another_type_is_named() -> None:
     with pytest.raises(ArgumentError, match="int is no picture"):
         quantal.compress(3)  # type: ignore[arg-type]
     assert isinstance(Image.new("RGB", (1, 1)), Image.Image)
+
+
+def test_buffers_of_any_kind_are_files(tmp_path: Path, small_photograph) -> None:
+    data = quantal.compress(small_photograph, "hyperprior")
+    expected = np.asarray(quantal.decompress(data))
+    path = tmp_path / "a.qtl"
+    path.write_bytes(data)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        for source in (mapped, np.frombuffer(data, np.uint8), array.array("B", data)):
+            assert np.array_equal(np.asarray(quantal.decompress(source)), expected)
+            assert quantal.latents(source).width == small_photograph.width
+    assert container.read(memoryview(data)) == container.read(data)  # type: ignore[arg-type]
+    for wrong in (np.zeros(4), np.zeros((4, 4), np.uint8)[:, 1]):
+        with pytest.raises(ArgumentError, match=r"ndarray is no \.qtl file"):
+            quantal.decompress(wrong)  # type: ignore[arg-type]
+
+
+def test_pictures_are_taken_as_buffers_and_open_files(photo: Path, small_photograph) -> None:
+    data = quantal.compress(small_photograph, "hyperprior")
+    content = photo.read_bytes()
+    with photo.open("rb") as file:
+        for source in (content, bytearray(content), memoryview(content), BytesIO(content), file):
+            assert quantal.compress(source, "hyperprior") == data
+    with photo.open(encoding="latin-1") as text, pytest.raises(ArgumentError):
+        quantal.compress(text, "hyperprior")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="empty path"):
+        quantal.compress("", "hyperprior")
+
+
+def test_weights_are_taken_as_buffers_and_open_files(small_photograph) -> None:
+    path = Path(quantal.__file__).parent / "weights" / "hyperprior.safetensors"
+    content = path.read_bytes()
+    data = quantal.compress(small_photograph, "hyperprior")
+    codec = quantal.load("hyperprior", "cpu", memoryview(content))
+    assert codec.compress(small_photograph) == data
+    with path.open("rb") as file:
+        assert quantal.load("hyperprior", "cpu", file) is codec
+    with pytest.raises(ModelError):
+        quantal.load("hyperprior", "cpu", content[:1000])
+    for wrong in (3, object()):
+        with pytest.raises(ArgumentError, match="weights file"):
+            quantal.load("hyperprior", "cpu", wrong)  # type: ignore[arg-type]
+    for options in ({"name": 3}, {"device": "gpu"}, {"device": 0}, {"weights": ""}):
+        with pytest.raises(ArgumentError):
+            quantal.load(**{"name": "hyperprior", **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_parts": "2"}, {"max_parts": True}, {"max_parts": 0}, {"conceal": 1}]
+)
+def test_options_of_decompress_are_checked(options: dict[str, Any], small_photograph) -> None:
+    data = quantal.compress(small_photograph, "hyperprior")
+    with pytest.raises(ArgumentError, match=next(iter(options))):
+        quantal.decompress(data, **options)
+
+
+# -- metadata and targets --------------------------------------------------------------------
+
+
+@pytest.fixture
+def laden(small_photograph) -> Image.Image:
+    """A picture with much more metadata than pixels need."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x927C] = bytes(range(256)) * 150
+    image = small_photograph.copy()
+    image.info |= {"exif": exif.tobytes(), "xmp": b"<x/>" * 300}
+    return image
+
+
+def test_a_limit_of_bytes_names_the_metadata(laden: Image.Image) -> None:
+    with pytest.raises(TargetError, match=r"metadata takes 39,.*EXIF 38,.*XMP 1,200") as caught:
+        quantal.compress(laden, "hyperprior", max_bytes=8000)
+    assert caught.value.code == "metadata"
+    with pytest.warns(QuantalWarning, match="the quality is higher without it"):
+        assert len(quantal.compress(laden, "hyperprior", max_bytes=44_000)) <= 44_000
+    stripped = quantal.compress(laden, "hyperprior", max_bytes=8000, strip="all")
+    assert len(stripped) <= 8000
+
+
+def test_bits_per_pixel_are_those_of_the_picture(laden: Image.Image, small_photograph) -> None:
+    plain = container.probe(quantal.compress(small_photograph, "hyperprior", bpp=1.0))
+    with pytest.warns(QuantalWarning, match="metadata comes on top of 1 bits per pixel"):
+        data = quantal.compress(laden, "hyperprior", bpp=1.0)
+    assert abs(container.probe(data).header.rate - plain.header.rate) <= 1
+
+
+def test_strip_leaves_out_what_it_names(laden: Image.Image) -> None:
+    kinds = lambda data: [part.name for part in container.probe(data).parts]  # noqa: E731
+    assert kinds(quantal.compress(laden, "hyperprior")) == ["image", "exif", "xmp"]
+    assert kinds(quantal.compress(laden, "hyperprior", strip="exif")) == ["image", "xmp"]
+    assert kinds(quantal.compress(laden, "hyperprior", strip=["exif", "xmp"])) == ["image"]
+    for wrong in ("gps", 3, ["exif", None]):
+        with pytest.raises(ArgumentError, match="strip must be"):
+            quantal.compress(laden, "hyperprior", strip=wrong)  # type: ignore[arg-type]
+
+
+# -- processes -------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_forked_process_can_code() -> None:
+    code = """
+import multiprocessing, sys
+import numpy as np, torch
+import quantal
+torch.set_num_threads(2)
+pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
+def work(_):
+    data = quantal.compress(pixels, "hyperprior")
+    return quantal.decompress(data).size
+work(0)
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    print(pool.map(work, range(2)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.strip() == "[(300, 200), (300, 200)]", done.stderr
+
+
+def test_out_of_memory_says_what_was_needed(monkeypatch, small_photograph) -> None:
+    codec = quantal.load("hyperprior", "cpu")
+    data = quantal.compress(small_photograph, codec)
+
+    def fail(*_: object) -> object:
+        return torch.empty(10**15)
+
+    for name in ("encoding", "synthesise", "parse", "read"):
+        monkeypatch.setattr(codec, name, fail, raising=False)
+    size = f"{small_photograph.width}x{small_photograph.height}"
+    for call in (
+        lambda: quantal.compress(small_photograph, codec),
+        lambda: quantal.decompress(data, codec=codec),
+        lambda: quantal.latents(data, codec=codec),
+        lambda: verify(data, codec=codec),
+    ):
+        with pytest.raises(OutOfMemoryError, match=rf"{size} pixels \(about \d\.\d GB\)"):
+            call()

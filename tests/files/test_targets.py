@@ -17,6 +17,7 @@ class Made:
     """A trial of files whose sizes follow a formula; remembers at which rates it was looked at."""
 
     formula: Callable[[int], int]
+    metadata: dict[str, int] = field(default_factory=dict)
     looked_at: set[int] = field(default_factory=set)
 
     def size(self, rate: int) -> int:

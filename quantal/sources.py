@@ -1,0 +1,71 @@
+"""The bytes of a file from any buffer, a path, or an open binary file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import IO, Any, Union
+
+from quantal.errors import ArgumentError, MediaError
+from quantal.names import shown
+
+__all__ = ["Source", "read_source"]
+
+#: The bytes of a file in any buffer, its path, or a binary file open for reading.
+Source = Union[bytes, bytearray, memoryview, str, "os.PathLike[str]", IO[bytes]]
+
+
+def read_source(source: Source, what: str = ".qtl file") -> bytes:
+    """Return the bytes of a file.
+
+    Args:
+        source: The bytes in any contiguous buffer, such as bytes, mmap or a uint8 array; a path;
+            or a file open in binary mode, which is read from where it is.
+        what: The kind of file, for errors.
+
+    Raises:
+        ArgumentError: The source is of another type.
+        MediaError: A file can't be read.
+    """
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, (str, os.PathLike)):
+        if not os.fspath(source):
+            raise ArgumentError(f"an empty path names no {what}")
+        try:
+            return Path(source).read_bytes()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise MediaError(f"{shown(source)} can't be read: {reason}") from error
+    found: Any = source
+    if not _is_buffer(found) and callable(getattr(found, "read", None)):
+        found = _read_from(found, what)
+    if _is_buffer(found):
+        return bytes(memoryview(found).cast("B"))
+    raise ArgumentError(
+        f"{type(source).__name__} is no {what}: give its bytes, its path, or the file open in "
+        "binary mode"
+    )
+
+
+def _read_from(file: IO[Any], what: str) -> object:
+    try:
+        data = file.read()
+    except UnicodeDecodeError:
+        data = ""
+    except (OSError, ValueError) as error:  # a closed file raises ValueError
+        raise MediaError(f"the {what} can't be read: {error}") from error
+    if isinstance(data, str):
+        raise ArgumentError(
+            f"a text file ({type(file).__name__}) is no {what}: open it in binary mode"
+        )
+    return data
+
+
+def _is_buffer(source: Any) -> bool:
+    """Whether an object is a contiguous buffer of bytes."""
+    try:
+        view = memoryview(source)
+    except (TypeError, ValueError, BufferError):
+        return False
+    return view.contiguous and view.format in ("B", "b", "c")
