@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from PIL import Image
 
@@ -54,8 +55,13 @@ def _of_file(image: Image.Image) -> Decoded | None:
         decoded = decode(file)
     finally:
         file.seek(place)
-    if decoded.image.size != image.size:  # a draft, which the caller made smaller
-        return None
+    if getattr(decoded.image, "tile", None):
+        decoded.image = image  # not decoded yet: Pillow does it once, for the caller too
+    else:
+        with suppress(Exception):  # what Pillow can't decode is decoded already
+            image.load()  # as callers expect: a file that Pillow opened is closed then
+        if decoded.image.size != image.size:
+            return None  # a draft, which the caller made smaller
     dropped = decoded.beside.dropped
     decoded.beside = info_of(image)
     decoded.beside.dropped = [*dropped, *decoded.beside.dropped]

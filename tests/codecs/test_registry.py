@@ -116,7 +116,7 @@ def test_opening_a_file_of_earlier_weights_builds_one_network(
     coded = quantal.load("context-s@1").compress(data.astronaut()[:70, :90])
     built = []
     build = registry._build
-    monkeypatch.setattr(registry, "_LOADED", registry._Loaded(4))
+    monkeypatch.setattr(registry, "_LOADED", registry.LoadedCodecs(4))
     monkeypatch.setattr(registry, "_build", lambda *args: built.append(args[0]) or build(*args))
     quantal.decompress(coded)
     assert built == ["context-s@1"]
@@ -127,7 +127,7 @@ def test_opening_a_file_of_earlier_weights_builds_one_network(
 
 def test_loading_neither_uses_nor_moves_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even for a moment: another thread would see the same numbers twice."""
-    monkeypatch.setattr(registry, "_LOADED", registry._Loaded(4))
+    monkeypatch.setattr(registry, "_LOADED", registry.LoadedCodecs(4))
     before = torch.get_rng_state()
     moved = []
     for name in ("manual_seed", "set_rng_state", "seed"):
@@ -147,7 +147,7 @@ def test_loading_does_not_import_sympy() -> None:
 
 
 def test_loads_in_parallel_make_no_number_a_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_LOADED", registry._Loaded(16))
+    monkeypatch.setattr(registry, "_LOADED", registry.LoadedCodecs(16))
     done = threading.Event()
     drawn: list[float] = []
 
@@ -166,7 +166,7 @@ def test_loads_in_parallel_make_no_number_a_repeat(monkeypatch: pytest.MonkeyPat
 
 
 def test_first_loads_at_once_build_one_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_LOADED", registry._Loaded(4))
+    monkeypatch.setattr(registry, "_LOADED", registry.LoadedCodecs(4))
     built = []
     build = registry._build
 
@@ -191,7 +191,7 @@ def test_a_load_that_fails_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_more_codecs_than_are_kept_do_not_thrash_those_in_use() -> None:
-    kept = registry._Loaded(3)
+    kept = registry.LoadedCodecs(3)
     built: list[int] = []
 
     def get(key: int) -> None:
