@@ -24,7 +24,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 fuzz: $(VENV)/.stamp-dev
-	$(BIN)/python tests/robustness/fuzz.py --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.robustness.fuzz --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
 
 KODAK ?= ../shared/data/kodak
 CID22 ?= $(wildcard ../shared/data/test/cid22)

@@ -101,6 +101,7 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     """
     from quantal import codecs
     from quantal.files import Target, encode_picture
+    from quantal.files.matching import named_codec
 
     options: dict[str, Any] = im.encoderinfo
     known = (*_TARGETS, *_METADATA, *_OTHERS)
@@ -110,9 +111,11 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
             f"a .qtl file has no option {unknown[0]!r}; its options are {', '.join(known)}"
         )
     target = Target(**{key: options[key] for key in _TARGETS if key in options})
-    codec = options.get("codec", codecs.DEFAULT_CODEC)
-    if isinstance(codec, str):
-        codec = codecs.load(codec, options.get("device", "auto"), options.get("weights"))
+    codec = named_codec(
+        options.get("codec", codecs.DEFAULT_CODEC),
+        options.get("device", "auto"),
+        options.get("weights"),
+    )
     picture = media.from_image(im, {key: options[key] for key in _METADATA if key in options})
     picture = media.strip(picture, options.get("strip", ()))
     effort, resilient = options.get("effort", 0), options.get("resilient", False)

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from quantal import media
-from quantal.codecs.registry import DEFAULT_CODEC, load
+from quantal.codecs.registry import DEFAULT_CODEC
 from quantal.errors import ArgumentError, OutputError, QuantalWarning
 from quantal.files.decode import decode_picture, read_latents
 from quantal.files.encode import encode_picture
+from quantal.files.matching import named_codec
 from quantal.files.targets import Target
 from quantal.sources import Source, read_source
 
@@ -77,7 +78,7 @@ def compress(
     """
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
     picture = media.strip(_picture(image), strip)
-    coder = load(codec, device) if isinstance(codec, str) else codec
+    coder = named_codec(codec, device)
     encoded = encode_picture(picture, coder, target, effort, resilient=resilient)
     _warn((*picture.warnings, *encoded.warnings))
     return encoded.data

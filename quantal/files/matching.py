@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from quantal import container, media
 from quantal.codecs.contract import Codec, UserWeights
-from quantal.codecs.registry import codec_class, load_version
-from quantal.errors import BitstreamError, ModelError
+from quantal.codecs.registry import codec_class, load, load_version
+from quantal.errors import ArgumentError, BitstreamError, ModelError
+from quantal.sources import Source
 
-__all__ = ["coded_part", "codec_for", "describe_work", "needs_own_weights"]
+__all__ = ["coded_part", "codec_for", "describe_work", "named_codec", "needs_own_weights"]
 
 #: Memory of a process that codes, in GB: networks, and what grows with the pixels
 #: (benchmarks/memory.py).
@@ -18,6 +19,29 @@ def describe_work(width: int, height: int) -> str:
     """Return a picture's size and the memory that it takes, for errors."""
     needed = _BASE_GB + _GB_PER_MEGAPIXEL * width * height / 1e6
     return f"a picture of {width}x{height} pixels (about {needed:.1f} GB)"
+
+
+def named_codec(codec: str | Codec, device: str, weights: Source | None = None) -> Codec:
+    """Return a codec by name, or the codec that was given.
+
+    Args:
+        codec: a name, or a codec from quantal.load().
+        device: where networks run, for a name.
+        weights: see quantal.load(), for a name.
+
+    Raises:
+        ArgumentError: If it is neither.
+        ModelError: If it is unknown, or its weights are missing.
+    """
+    return load(codec, device, weights) if isinstance(codec, str) else _checked(codec)
+
+
+def _checked(codec: Codec) -> Codec:
+    if not isinstance(codec, Codec):
+        raise ArgumentError(
+            f"{type(codec).__name__} is no codec: give one from quantal.load()"  # type: ignore[unreachable]
+        )
+    return codec
 
 
 def codec_for(file: container.File, device: str, codec: Codec | None = None) -> Codec:
@@ -37,6 +61,7 @@ def codec_for(file: container.File, device: str, codec: Codec | None = None) -> 
         if own is not None:
             raise ModelError(own, code="weights")
         codec = load_version(header.codec, header.model_hash, device)
+    codec = _checked(codec)
     if codec.name != header.codec:
         raise ModelError(f"the file was made by codec {header.codec!r}, this is {codec.name!r}")
     if codec.model_hash != header.model_hash:

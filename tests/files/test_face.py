@@ -171,6 +171,11 @@ def test_weights_are_taken_as_buffers_and_open_files(small_photograph) -> None:
     for wrong in (3, object()):
         with pytest.raises(ArgumentError, match="weights file"):
             quantal.load("hyperprior", "cpu", wrong)  # type: ignore[arg-type]
+    for wrong in (3, None, object()):
+        with pytest.raises(ArgumentError, match="is no codec"):
+            quantal.compress(small_photograph, wrong)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="str is no codec"):
+        quantal.decompress(data, codec="hyperprior")  # type: ignore[arg-type]
     for options in ({"name": 3}, {"device": "gpu"}, {"device": 0}, {"weights": ""}):
         with pytest.raises(ArgumentError):
             quantal.load(**{"name": "hyperprior", **options})  # type: ignore[arg-type]

@@ -1,56 +1,29 @@
-"""Damages .qtl files in many ways; whatever it does, a picture or an error of ours must come of it.
-
-    python tests/robustness/fuzz.py [--seconds 60] [--seed 1]
-
-Prints how often each outcome came. Exit status 1, and the file that did it kept, if another
-exception, a picture of a wrong size, more than 2 s of processor time or more than 1 GiB came.
-"""
+"""Damaged .qtl files: a picture of the header's size or an error of ours must come of each."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import random
-import signal
-import sys
 import time
-import traceback
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 
 from quantal import container, media
 from quantal.codecs import available, load
 from quantal.errors import QuantalError
 from quantal.files import Target, decode_picture, encode_picture
 
-#: Seconds of processor time that a small file may take, and wall seconds after which it hangs.
-SECONDS, HANG = 2.0, 60
-#: Bytes that a small file may take beyond what the process holds already.
-MEMORY = 1 << 30
-#: A header that says more megapixels may take longer: a second for each.
-_MEGAPIXEL = 1e6
+from .limits import HANG, MEGAPIXEL, SECONDS, Fault
+from .mutations import GENERAL, Mutation, Random
+
+__all__ = ["MUTATIONS", "cases", "forged", "outcome", "repaired", "sample_files", "scene"]
 
 #: Codecs of ours whose weights ship; the streams of some are made of parts.
 CODECS = [info.name for info in available() if info.weights]
 PARTS = {name: 9 for name in CODECS if name.startswith("context")} | {"tokens": 128}
 #: Those whose damaged files can be concealed.
 CONCEALING = [name for name in CODECS if name == "vq"]
-
-Random = random.Random
-Mutation = Callable[[Random, bytes, Sequence[bytes]], bytes]
-
-
-class Fault(Exception):
-    """A file was answered by neither a picture of its size nor an error of ours."""
-
-
-# -- files to start from ---------------------------------------------------------------------
 
 
 def scene(width: int, height: int, channels: int = 3) -> np.ndarray:
@@ -85,9 +58,6 @@ def sample_files() -> list[bytes]:
     ]
 
 
-# -- ways to damage them ---------------------------------------------------------------------
-
-
 def repaired(data: bytes) -> bytes:
     """The same file with right checksums, if its header and directory can be read at all."""
     try:
@@ -110,35 +80,6 @@ def forged(data: bytes, image: bytes | None = None, **fields: object) -> bytes:
         for part in file.parts
     ]
     return container.write(dataclasses.replace(file.header, **fields), parts)  # type: ignore[arg-type]
-
-
-def flip_bits(rng: Random, data: bytes, _: Sequence[bytes] = ()) -> bytes:
-    damaged = bytearray(data)
-    for bit in rng.sample(range(8 * len(data)), min(rng.choice((1, 1, 1, 2, 8)), 8 * len(data))):
-        damaged[bit // 8] ^= 1 << bit % 8
-    return bytes(damaged)
-
-
-def cut(rng: Random, data: bytes, _: Sequence[bytes] = ()) -> bytes:
-    return data[: rng.randrange(len(data))]
-
-
-def extend(rng: Random, data: bytes, _: Sequence[bytes] = ()) -> bytes:
-    return data + rng.randbytes(rng.randrange(1, 40))
-
-
-def overwrite(rng: Random, data: bytes, _: Sequence[bytes] = ()) -> bytes:
-    """A run of zeros, ones or anything over a run of the file."""
-    start = rng.randrange(len(data))
-    length = min(rng.choice((1, 2, 4, 64, 4096)), len(data) - start)
-    run = rng.choice((bytes(length), b"\xff" * length, rng.randbytes(length)))
-    return data[:start] + run + data[start + length :]
-
-
-def splice(rng: Random, data: bytes, others: Sequence[bytes] = ()) -> bytes:
-    """The beginning of one file and the end of another."""
-    other = rng.choice(others or [data])
-    return data[: rng.randrange(len(data))] + other[rng.randrange(len(other)) :]
 
 
 def edit_header(rng: Random, data: bytes, _: Sequence[bytes] = ()) -> bytes:
@@ -166,18 +107,7 @@ def exchange_payload(rng: Random, data: bytes, others: Sequence[bytes] = ()) -> 
     return forged(data, image=payload)
 
 
-MUTATIONS: tuple[Mutation, ...] = (
-    flip_bits,
-    cut,
-    extend,
-    overwrite,
-    splice,
-    edit_header,
-    exchange_payload,
-)
-
-
-# -- what comes of it ------------------------------------------------------------------------
+MUTATIONS: tuple[Mutation, ...] = (*GENERAL, edit_header, exchange_payload)
 
 
 def outcome(data: bytes, partial: bool = False) -> str:
@@ -222,24 +152,7 @@ def _allowance(data: bytes) -> float:
         header = container.probe(data, cut=True).header
     except QuantalError:
         return SECONDS
-    return SECONDS + min(header.width * header.height / _MEGAPIXEL, HANG)
-
-
-@contextmanager
-def limited_memory(extra: int = MEMORY) -> Iterator[None]:
-    """Let the process take at most so many bytes more; works on Linux alone."""
-    if sys.platform != "linux":
-        yield
-        return
-    import resource
-
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + extra, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    return SECONDS + min(header.width * header.height / MEGAPIXEL, HANG)
 
 
 def cases(seed: int, files: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
@@ -257,45 +170,3 @@ def cases(seed: int, files: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
             data = repaired(data)
             done.append("repaired")
         yield " + ".join(done), data
-
-
-def _hang(*_: object) -> None:
-    raise Fault(f"no answer within {HANG} s")
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, default=Path(), help="folder for files that fail")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    files = sample_files()
-    for data in files:
-        outcome(data)  # weights and thread pools count as held already
-    signal.signal(signal.SIGALRM, _hang)
-    counts: Counter[tuple[str, bool]] = Counter()
-    end = time.monotonic() + options.seconds
-    with limited_memory():
-        for number, (done, data) in enumerate(cases(options.seed, files)):
-            if time.monotonic() > end:
-                break
-            try:
-                signal.alarm(HANG)
-                counts[outcome(data, partial=True), done.endswith("repaired")] += 1
-                signal.alarm(0)
-            except Fault as fault:
-                path = options.keep / f"fuzz-{options.seed}-{number}.qtl"
-                path.write_bytes(data)
-                traceback.print_exc()
-                print(f"{fault}\nafter {done}; the file is kept as {path}")
-                return 1
-    print(f"{sum(counts.values())} files, seed {options.seed}; nothing but pictures and our errors")
-    print(f"{'outcome':26}{'as damaged':>12}{'repaired':>12}")
-    for name in sorted({name for name, _ in counts}):
-        print(f"{name:26}{counts[name, False]:12}{counts[name, True]:12}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
