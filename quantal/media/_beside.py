@@ -54,7 +54,7 @@ class Beside:
         properties: Values with a name in XMP, such as ("dc:title", "Cup"); repeated for lists.
         texts: Other texts with their keywords.
         bits: Bits per sample where the decoder reports fewer.
-        motion: Whether a video that XMP announces was dropped.
+        companions_lost: Whether a video or pictures that XMP announces were dropped.
         dropped: What is not carried, a noun phrase each.
     """
 
@@ -67,7 +67,7 @@ class Beside:
     properties: list[tuple[str, str]] = field(default_factory=list)
     texts: list[tuple[str, str]] = field(default_factory=list)
     bits: int = 8
-    motion: bool = False
+    companions_lost: bool = False
     dropped: list[str] = field(default_factory=list)
 
     def drop(self, phrase: str) -> None:
@@ -75,14 +75,13 @@ class Beside:
         self.dropped.append(phrase)
 
     def drop_bytes_behind(self, trailing: bytes | memoryview) -> None:
-        """Name bytes behind the picture, which hold the video of a motion photo."""
-        if not bytes(trailing[:4096]).strip(b"\0\r\n") and len(trailing) <= 4096:  # padding
+        """Name bytes behind the picture, such as the video of a motion photo; padding is none."""
+        beginning = bytes(trailing[:4096])
+        if len(trailing) <= len(beginning) and not beginning.strip(b"\0\r\n"):
             return
-        if bytes(trailing[4:8]) == b"ftyp" or b"ftyp" in bytes(trailing[:64]):
-            self.motion = True
-            self.drop(f"the video of {len(trailing):,} bytes behind the picture")
-        else:
-            self.drop(f"{len(trailing):,} bytes behind the picture")
+        self.companions_lost = True
+        what = "the video of " if b"ftyp" in beginning[:64] else ""
+        self.drop(f"{what}{len(trailing):,} bytes behind the picture")
 
     def warnings(self) -> list[str]:
         """Return a sentence that names what was dropped; none if nothing was."""

@@ -10,7 +10,7 @@ from quantal.media._beside import Beside, Density
 from quantal.media._colour import Colour, profile
 from quantal.media._exif import density_of, upright, with_density
 from quantal.media._info import as_bytes, exif_bytes
-from quantal.media._xmp import with_texts, without_motion
+from quantal.media._xmp import with_texts, without_companions
 
 __all__ = ["Metadata", "icc_fits", "metadata_of"]
 
@@ -63,8 +63,8 @@ def metadata_of(
             side = stored[axis if orientation < 5 else 1 - axis]
             xmp = pattern.sub(rb"\g<1>" + str(side).encode(), xmp)
     xmp = _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
-    if beside.motion:
-        xmp = without_motion(xmp)
+    if beside.companions_lost:
+        xmp = without_companions(xmp)
     if "exif" not in given:
         exif = _dense(exif, beside.density, orientation, warnings)
     if "xmp" not in given:

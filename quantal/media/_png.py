@@ -7,6 +7,7 @@ import io
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from quantal.errors import MediaError
 from quantal.media._decoded import Decoded
 from quantal.media._picture import Bytes, check_size
 from quantal.media._samples import Samples, reduce_samples
@@ -17,6 +18,7 @@ __all__ = ["decode_png"]
 #: Raw modes of 16 bits per sample, most significant byte first, and those with the bytes exchanged.
 #: Pillow takes one byte of each sample; by both, all bits are known.
 _EXCHANGED = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
+_DEFLATE_RATIO = 1032  # maximum of zlib: 258 bytes from two bits
 _GREY_ALPHA_16 = "LA;16B"  # which Pillow turns into RGBA
 
 
@@ -29,6 +31,7 @@ def decode_png(data: bytes) -> Decoded:
     png = survey(data)
     image = PngImagePlugin.PngImageFile(io.BytesIO(png.pixels))
     check_size(*image.size)
+    _check_bytes(png, *image.size)
     decoded = Decoded(image, png.beside)
     if png.frames > 1:
         decoded.warnings.append(f"only frame 1 of {png.frames} was taken")
@@ -50,6 +53,15 @@ def decode_png(data: bytes) -> Decoded:
         samples = np.asarray(image.convert("L") if image.mode == "1" else image)
         decoded.alpha = _opacity(samples, tuple(value * scale for value in png.transparent))
     return decoded
+
+
+def _check_bytes(png: Png, width: int, height: int) -> None:
+    """Check that a file has bytes enough for its size, before memory is allocated."""
+    if height * (width * png.bits_per_pixel // 8 + 1) > _DEFLATE_RATIO * png.packed:
+        raise MediaError(
+            f"the PNG is cut or broken: {png.packed} bytes of pixels found, too few for "
+            f"{width}x{height} pixels"
+        )
 
 
 def _depth(raw_mode: object) -> int:

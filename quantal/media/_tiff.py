@@ -92,17 +92,17 @@ def _is_right_in_pillow(layout: Layout) -> bool:
         return False
     if layout.photometric == _YCBCR:
         return layout.compressed or layout.subsampling == (1, 1)
+    if layout.planar:  # where Pillow heeds neither WhiteIsZero nor the order of bits
+        return layout.photometric == _RGB and layout.samples == 3 and not layout.bits_reversed
     if layout.samples == 1:
         return True
     extra = layout.samples - _CHANNELS.get(layout.photometric, 3)
-    if layout.planar:
-        return layout.photometric == _RGB and extra <= 0
     return set(layout.bits) == {8} and extra <= (1 if layout.photometric != _CMYK else 0)
 
 
 def _is_near_in_pillow(layout: Layout) -> bool:
     """Whether Pillow shows the samples of a file, perhaps cut to 8 bits."""
-    if layout.planar and layout.samples > 1:
+    if layout.planar or layout.bits_reversed:
         return False
     if set(layout.bits) == {16} and set(layout.formats) == {_UNSIGNED}:
         return layout.photometric in (_BLACK_IS_ZERO, _RGB) and layout.samples in (1, 3, 4)

@@ -10,7 +10,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["texts_of", "with_texts", "without_motion"]
+__all__ = ["texts_of", "with_texts", "without_companions"]
 
 _NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
@@ -37,6 +37,7 @@ _ITEM = '<rdf:li rdf:parseType="Resource"><quantal:keyword>{}</quantal:keyword>{
 _VALUE = "<rdf:value>{}</rdf:value>"
 _TEXT = re.compile(_ITEM.format("([^<]*)", _VALUE.format("([^<]*)")))
 _MOTION = re.compile(rb"""((?:\w*Camera:)(?:MotionPhoto|MicroVideo)(?:\s*=\s*["']|>))1""")
+_GAIN_MAP = re.compile(rb"""\s+hdrgm:Version\s*=\s*(?:"[^"]*"|'[^']*')""")
 _CONTAINER = re.compile(rb"<(\w*Container:Directory)\b.*?</\1>", re.DOTALL)
 
 
@@ -89,9 +90,9 @@ def texts_of(xmp: bytes) -> list[tuple[str, str]]:
     return [(html.unescape(keyword), html.unescape(text)) for keyword, text in found]
 
 
-def without_motion(xmp: bytes) -> bytes:
-    """Return an XMP packet that announces no video behind the picture."""
-    return _CONTAINER.sub(b"", _MOTION.sub(rb"\g<1>0", xmp))
+def without_companions(xmp: bytes) -> bytes:
+    """Return an XMP packet that announces neither a video nor a gain map in the file."""
+    return _GAIN_MAP.sub(b"", _CONTAINER.sub(b"", _MOTION.sub(rb"\g<1>0", xmp)))
 
 
 def _property(name: str, values: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from quantal import media
+from quantal.errors import MediaError
 
 from .pngs import CHANNELS, chunk, png, text
 
@@ -68,6 +69,13 @@ def test_an_image_that_pillow_opened_stays_as_it_is() -> None:
     image = Image.open(io.BytesIO(png(samples, 2, 16, text("Title", "x"))))
     media.from_image(image)
     assert np.array_equal(np.asarray(image), samples >> 8)
+
+
+def test_a_size_that_the_bytes_can_not_fill_allocates_nothing() -> None:
+    data = bytearray(png(np.zeros((2, 2, 3), int), 2, 8))
+    data[16:33] = chunk(b"IHDR", struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0))[8:]
+    with pytest.raises(MediaError, match="too few for 30000x30000"):
+        media.read(bytes(data))
 
 
 @pytest.mark.parametrize("name", [b"zTXt", b"iTXt"])

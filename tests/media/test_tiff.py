@@ -12,6 +12,9 @@ import tifffile
 from PIL import Image
 
 from quantal import media
+from quantal.errors import MediaError
+
+from .tiffs import tiff_of
 
 HEIGHT, WIDTH = 12, 17
 
@@ -97,3 +100,90 @@ def _both_ways(data: bytes) -> list[media.Picture]:
     except Exception:
         return pictures
     return [*pictures, media.from_image(image)]
+
+
+# -- layouts that libraries seldom write: right, or refused ----------------------------------
+
+PHOTOMETRIC = {"white": 0, "black": 1, "rgb": 2, "palette": 3, "cmyk": 5}
+CHANNELS = {"white": 1, "black": 1, "rgb": 3, "palette": 1, "cmyk": 4}
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["", "FillOrder 2"])
+@pytest.mark.parametrize("planar", [False, True], ids=["chunky", "planar"])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("bits", [1, 2, 4, 6, 8, 10, 12, 14, 16, 24, 32, 64])
+@pytest.mark.parametrize("kind", PHOTOMETRIC)
+def test_odd_layouts_are_right_or_refused(
+    kind: str, bits: int, order: str, planar: bool, reverse: bool
+) -> None:
+    if kind == "palette" and bits > 16:
+        return
+    generator = np.random.default_rng(bits)
+    top = (1 << min(bits, 32)) - 1
+    stored = generator.integers(0, top + 1, (HEIGHT, WIDTH, CHANNELS[kind]))
+    stored[0, 0], stored[-1, -1] = 0, top
+    colours = generator.integers(0, 256, (3, top + 1)) * 257 if kind == "palette" else None
+    data = tiff_of(
+        stored,
+        bits,
+        PHOTOMETRIC[kind],
+        planar=planar,
+        order=order,
+        reverse=reverse,
+        colours=colours,
+    )
+    try:
+        picture = media.read(data)
+    except MediaError:
+        assert bits not in (8, 16, 32) or kind == "palette" or reverse or kind == "cmyk"
+        assert not (bits == 8 and not reverse and not planar)
+        return
+    eight = stored * (255 / top)
+    if colours is not None:
+        eight = np.moveaxis(colours[:, stored[:, :, 0]], 0, -1) / 257
+    elif kind == "white":
+        eight = 255 - eight
+    elif kind == "cmyk":
+        eight = (255 - eight[:, :, :3]) * (255 - eight[:, :, 3:]) / 255
+    assert np.abs(picture.pixels - eight).max() <= (2 if kind == "cmyk" else 1)
+
+
+@pytest.mark.parametrize("photometric", [4, 9, 10, 32803, 34892, 32844, 32845, 77])
+def test_unknown_photometrics_are_refused(photometric: int) -> None:
+    channels = 3 if photometric in (9, 10, 34892) else 1
+    with pytest.raises(MediaError):
+        media.read(tiff_of(samples(channels), 8, photometric))
+
+
+@pytest.mark.parametrize("subsampling", [(1, 1), (2, 1), (2, 2)])
+def test_raw_ycbcr_is_right_or_refused(subsampling: tuple[int, int]) -> None:
+    grey = np.full((HEIGHT, WIDTH, 3), 128)
+    grey[..., 0] = samples(1)[..., 0]
+    data = tiff_of(grey, 8, 6, t530=subsampling)
+    if subsampling != (1, 1):
+        with pytest.raises(MediaError):
+            media.read(data)
+        return
+    assert np.abs(media.read(data).pixels - grey[..., :1]).max() <= 1
+
+
+@pytest.mark.parametrize("cut", [9, 100, 200, -1, -300])
+def test_cut_files_are_refused(cut: int) -> None:
+    for bits in (8, 16):
+        with pytest.raises(MediaError):
+            media.read(tiff_of(samples(3), bits, 2)[:cut])
+
+
+def test_a_size_that_the_bytes_can_not_fill_allocates_nothing() -> None:
+    data = bytearray(tiff_of(samples(1), 16, 1))
+    for tag in (256, 257):
+        place = data.index(tag.to_bytes(2, "little") + b"\4\0\1\0\0\0")
+        data[place + 8 : place + 12] = (30000).to_bytes(4, "little")
+    with pytest.raises(MediaError, match="too few for 30000x30000"):
+        media.read(bytes(data))
+
+
+def test_the_preview_of_a_camera_raw_file_is_not_the_picture() -> None:
+    data = tiff_of(samples(3), 8, 2, t254=(1,), t330=(0,))
+    with pytest.raises(MediaError, match="camera raw"):
+        media.read(data)

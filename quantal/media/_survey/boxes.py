@@ -47,7 +47,7 @@ def survey(data: bytes) -> Beside:
             if name == "meta":
                 _meta(content[4:], items, found)
             elif name not in _TOP:
-                found.motion |= name == "mpvd"
+                found.companions_lost |= name == "mpvd"
                 what = "the video" if name == "mpvd" else f"the box {name!r}"
                 found.drop(f"{what} of {len(content):,} bytes")
     except (struct.error, IndexError):  # the decoder complains if it matters
@@ -148,6 +148,7 @@ def _describe(items: _Items, found: Beside) -> None:
             label = auxiliary[0].split(b"\0")[0].decode("latin-1")
             found.drop(f"the auxiliary picture {label[-60:]}")
         elif kind == "tmap":
+            found.companions_lost = True
             found.drop("a gain map (high dynamic range)")
         else:
             found.drop(f"a further item of type {kind!r:.40}")

@@ -54,10 +54,10 @@ def survey(data: bytes) -> Beside:
             found.drop(f"the segment {kind:#x}")
     survey_resources(resources, found)
     behind = memoryview(data)[at + 2 :] if data[at : at + 2] == b"\xff\xd9" else b""
-    if behind and not several:  # Pillow counts further pictures as frames
+    found.companions_lost = several  # Pillow counts further pictures as frames
+    if behind and not several:
         found.drop_bytes_behind(behind)
     elif _VIDEO.search(behind):
-        found.motion = True
         found.drop("the video behind the picture")
     return found
 

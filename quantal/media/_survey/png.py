@@ -17,6 +17,8 @@ __all__ = ["Png", "survey"]
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: Bytes that a compressed text may have once it is unpacked.
 _TEXT_LIMIT = 1 << 24
+#: Samples of a pixel, by colour type.
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _XMP = "XML:com.adobe.xmp"
 #: Keywords of the specification that XMP has a property for.
 _PROPERTIES = {
@@ -37,7 +39,9 @@ class Png:
     Attributes:
         pixels: A file with the chunks that decoding takes.
         beside: Everything else.
-        bits: Bits per sample.
+        bits: Bits per sample, at least 8.
+        bits_per_pixel: As stored.
+        packed: Bytes of compressed pixels.
         transparent: The transparent sample of a grey or RGB picture, one value per channel.
         frames: Frames of an animation.
     """
@@ -45,6 +49,8 @@ class Png:
     pixels: bytes
     beside: Beside
     bits: int = 8
+    bits_per_pixel: int = 8
+    packed: int = 0
     transparent: tuple[int, ...] = ()
     frames: int = 1
 
@@ -79,10 +85,13 @@ def survey(data: bytes) -> Png:
         if name == b"IHDR" and len(content) >= 13:
             depth, kind = content[8], content[9]
             png.bits = max(depth, 8)
+            png.bits_per_pixel = depth * _CHANNELS.get(kind, 1)
         if name == b"tRNS" and kind in (0, 2) and len(content) >= (2 if kind == 0 else 6):
             values = struct.unpack_from(">H" if kind == 0 else ">3H", content)
             png.transparent = tuple(value & ((1 << depth) - 1) for value in values)
             continue
+        if name == b"IDAT":
+            png.packed += len(content)
         if name == b"acTL" and len(content) >= 4:
             png.frames = int.from_bytes(content[:4], "big")
         elif name[0] & 0x20 and name not in (b"tRNS", b"fcTL", b"fdAT"):

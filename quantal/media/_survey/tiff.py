@@ -50,6 +50,7 @@ class Layout:
         samples: Samples per pixel.
         extras: Meaning of the samples beyond the colours.
         planar: Whether each sample has a plane of its own.
+        bits_reversed: Whether bytes begin with their least significant bit.
         compression: Tag 259.
         subsampling: Of YCbCr.
         orientation: 1..8.
@@ -66,6 +67,7 @@ class Layout:
     samples: int
     extras: tuple[int, ...]
     planar: bool
+    bits_reversed: bool
     compression: int
     subsampling: tuple[int, ...]
     orientation: int
@@ -163,6 +165,7 @@ def _layout(tags: Any, pages: int) -> Layout:
             samples=samples,
             extras=tuple(int(value) for value in _tuple(tags.get(338, ()))),
             planar=int(tags.get(284, 1)) == 2,
+            bits_reversed=int(tags.get(266, 1)) == 2,
             compression=int(tags.get(259, 1)),
             subsampling=tuple(int(value) for value in _tuple(tags.get(530, (2, 2)))),
             orientation=int(tags.get(274, 1)),
