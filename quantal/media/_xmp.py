@@ -36,9 +36,9 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _ITEM = '<rdf:li rdf:parseType="Resource"><quantal:keyword>{}</quantal:keyword>{}</rdf:li>'
 _VALUE = "<rdf:value>{}</rdf:value>"
 _TEXT = re.compile(_ITEM.format("([^<]*)", _VALUE.format("([^<]*)")))
-_MOTION = re.compile(rb"""((?:\w*Camera:)(?:MotionPhoto|MicroVideo)(?:\s*=\s*["']|>))1""")
-_GAIN_MAP = re.compile(rb"""\s+hdrgm:Version\s*=\s*(?:"[^"]*"|'[^']*')""")
-_CONTAINER = re.compile(rb"<(\w*Container:Directory)\b.*?</\1>", re.DOTALL)
+_MOTION = re.compile(rb"""(Camera:(?:MotionPhoto|MicroVideo)(?:\s*=\s*["']|>))1""")
+_GAIN_MAP = re.compile(rb"""\shdrgm:Version\s*=\s*(?:"[^"<]*"|'[^'<]*')""")
+_DIRECTORY, _DIRECTORY_END = b"<Container:Directory", b"</Container:Directory>"
 
 
 def with_texts(
@@ -92,7 +92,9 @@ def texts_of(xmp: bytes) -> list[tuple[str, str]]:
 
 def without_companions(xmp: bytes) -> bytes:
     """Return an XMP packet that announces neither a video nor a gain map in the file."""
-    return _GAIN_MAP.sub(b"", _CONTAINER.sub(b"", _MOTION.sub(rb"\g<1>0", xmp)))
+    packet = _GAIN_MAP.sub(b"", _MOTION.sub(rb"\g<1>0", xmp))
+    start, end = packet.find(_DIRECTORY), packet.rfind(_DIRECTORY_END)
+    return packet[:start] + packet[end + len(_DIRECTORY_END) :] if 0 <= start < end else packet
 
 
 def _property(name: str, values: Sequence[str]) -> str:

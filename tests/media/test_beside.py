@@ -298,15 +298,18 @@ def test_an_unknown_chunk_of_webp_is_named(scene: Image.Image) -> None:
     assert media.read(data).warnings == ("not carried: the chunk 'ABCD'",)
 
 
-def test_xmp_announces_no_motion_that_is_gone() -> None:
+def test_xmp_announces_no_companions_that_are_gone() -> None:
     packet = (
-        b'<x GCamera:MotionPhoto="1" GCamera:MicroVideo="1" Other:Motion="1" hdrgm:Version="1.0"/>'
+        b'<x GCamera:MotionPhoto="1" GCamera:MicroVideo="1" Other:Motion="1" hdrgm:Version="1.0">'
+        b"<Container:Directory><rdf:Seq/></Container:Directory></x>"
     )
     segment = (0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet)
     still = media.read(jpeg(segment))
     assert still.xmp == packet and still.warnings == ()
     moving = media.read(jpeg(segment, behind=b"\0\0\0\x18ftypmp42" + bytes(900)))
-    assert moving.xmp == (b'<x GCamera:MotionPhoto="0" GCamera:MicroVideo="0" Other:Motion="1"/>')
+    assert moving.xmp == (
+        b'<x GCamera:MotionPhoto="0" GCamera:MicroVideo="0" Other:Motion="1"></x>'
+    )
 
 
 def test_pages_and_inner_pictures_of_a_tiff_are_named() -> None:
@@ -362,3 +365,17 @@ def test_exif_follows_the_turned_pixels(scene: Image.Image, orientation: int) ->
     else:
         assert not thumbnail
         assert b"\xff\xd8" not in picture.exif  # nor are its bytes left
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"<Container:Directory", b" ", b"a", b"<rdf:RDF", b"<?xpacket begin", b" hdrgm:Version="],
+)
+def test_long_xmp_takes_no_quadratic_time(part: bytes) -> None:
+    long = (part * (4_000_000 // len(part) + 1))[:4_000_000]
+    chunks = (chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + long), text("Title", "x"))
+    picture = media.read(png(PIXELS, 2, 8, *chunks) + bytes([1]) * 9)
+    assert picture.xmp == long
+    gif = encoded(Image.fromarray(PIXELS.astype(np.uint8)), "GIF")
+    packet = b"!\xff\x0bXMP DataXMP" + long[:100_000] + bytes(range(255, -1, -1)) + b"\0"
+    assert media.read(gif[:-1] + packet + gif[-1:]).width == 8

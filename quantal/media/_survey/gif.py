@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from quantal.media._beside import Beside, Density
 
 __all__ = ["survey"]
@@ -62,9 +60,11 @@ def _extension(label: int, blocks: list[bytes], raw: bytes, found: Beside) -> No
     elif label == _APPLICATION and blocks:
         name, content = blocks[0], b"".join(blocks[1:])
         if name == _XMP:  # written without lengths; ends where its packet does
-            packet = re.search(rb"<\?xpacket begin.*<\?xpacket end=[^>]*>", raw, re.DOTALL)
-            found.xmp = packet[0] if packet else None
-            if packet is None:
+            start, end = raw.find(b"<?xpacket begin"), raw.rfind(b"<?xpacket end=")
+            close = raw.find(b">", end)
+            if 0 <= start < end < close:
+                found.xmp = raw[start : close + 1]
+            else:
                 found.drop("broken XMP")
         elif name == _ICC:
             found.icc = content
