@@ -30,7 +30,7 @@ _ADVICE = {
     "weights": ": --weights FILE",
     "quality": ": -q N",
     "metadata": ": --strip all",
-    "memory": ": fewer --jobs, --device cpu, or a smaller picture",
+    "memory": ": fewer --jobs, QUANTAL_WINDOW=512, --device cpu, or a smaller picture",
 }
 
 

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from quantal.arguments import whole
 from quantal.codecs.contract import Pixels, UnroundedPixels
 from quantal.transforms import apply_in_windows
 
-__all__ = ["draw", "draw_unrounded", "plane_of"]
+__all__ = ["WINDOW_VARIABLE", "draw", "draw_unrounded", "plane_of", "window_limit"]
+
+#: Names the largest side of windows, in pixels, for machines with little memory.
+WINDOW_VARIABLE = "QUANTAL_WINDOW"
+
+
+def window_limit() -> int:
+    """Return the largest side of a window in pixels, without its surroundings.
+
+    Raises:
+        ArgumentError: The environment variable QUANTAL_WINDOW is no whole number of 64 or more.
+    """
+    text = os.environ.get(WINDOW_VARIABLE)
+    if not text:
+        return sys.maxsize
+    return whole(WINDOW_VARIABLE, int(text) if text.isdecimal() else text, 64)
 
 
 def plane_of(pixels: Pixels, multiple: int) -> Tensor:

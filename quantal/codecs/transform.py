@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from quantal.codecs.contract import Codec, Latents, Pixels, UnroundedPixels
-from quantal.codecs.drawing import draw, draw_unrounded, plane_of
+from quantal.codecs.drawing import draw, draw_unrounded, plane_of, window_limit
 from quantal.codecs.weights import digest
 from quantal.entropy.coder import IntArray
 from quantal.entropy.frozen import Decoded, FrozenModel
@@ -91,7 +91,8 @@ class TransformCodec(Codec):
         if reach is None:
             return round_up(_WHOLE, self.stride), 0
         unit = int(getattr(transform, "alignment", self.stride))
-        return round_up(self.core * self.stride, unit), round_up(int(reach), unit)
+        core = min(self.core * self.stride, window_limit())
+        return round_up(core, unit), round_up(int(reach), unit)
 
     def analyse(self, pixels: Pixels) -> FloatArray:
         """Return the latents of a picture.

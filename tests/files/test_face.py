@@ -273,3 +273,18 @@ def test_out_of_memory_says_what_was_needed(monkeypatch, small_photograph) -> No
     ):
         with pytest.raises(OutOfMemoryError, match=rf"{size} pixels \(about \d\.\d GB\)"):
             call()
+
+
+@pytest.mark.parametrize("codec", ["hyperprior", "context-s"])
+def test_smaller_windows_code_the_same_picture(monkeypatch, codec: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8)
+    whole = quantal.compress(pixels, codec, quality=30)
+    monkeypatch.setenv("QUANTAL_WINDOW", "128")
+    parts = quantal.compress(pixels, codec, quality=30)
+    assert abs(len(parts) - len(whole)) < 0.01 * len(whole)
+    drawn = np.asarray(quantal.decompress(whole)).astype(int)
+    assert np.abs(drawn - np.asarray(quantal.decompress(parts))).mean() < 1
+    for wrong in ("63", "small", "-1"):
+        monkeypatch.setenv("QUANTAL_WINDOW", wrong)
+        with pytest.raises(ArgumentError, match="QUANTAL_WINDOW must be"):
+            quantal.compress(pixels, codec)
