@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from quantal import media
-from quantal.errors import ArgumentError, EvaluationError, OutputError
+from quantal.errors import ArgumentError, EvaluationError, MediaError, OutputError
 from quantal.eval import measure
 from quantal.eval._optional import require
 from quantal.eval.bdrate import BD, Method, compare
@@ -210,11 +208,11 @@ def _alpha(pictures: Sequence[Path]) -> Iterator[str]:
     clear = []
     for path in pictures:
         try:
-            with Image.open(path) as image:
-                if image.has_transparency_data:
-                    clear.append(path.name)
-        except Exception:  # not a picture: the rows of all codecs report it
+            alpha = media.read(path).alpha
+        except MediaError:  # the rows of all codecs report it
             continue
+        if alpha is not None and (alpha < 255).any():
+            clear.append(path.name)
     if clear:
         yield f"alpha is not measured, only the colours below it: {_some(clear)}"
 

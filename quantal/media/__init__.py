@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from quantal.media._alpha import decode_alpha, encode_alpha
 from quantal.media._convert import from_image, to_image
+from quantal.media._indices import read_indices
 from quantal.media._picture import PIXEL_LIMIT, SIDE_LIMIT, Picture, from_array
 from quantal.media._read import PICTURE_SUFFIXES, read
 from quantal.media._write import write
@@ -22,6 +23,7 @@ __all__ = [
     "from_array",
     "from_image",
     "read",
+    "read_indices",
     "to_image",
     "write",
 ]

@@ -1,7 +1,7 @@
 """Segmentation: one class per pixel; mean intersection over union.
 
-Data: images/ with pictures and masks/ with PNG files of the same stems, whose samples (grey or
-palette) are class indices, as in Pascal VOC and CamVid. 255 is ignored.
+Data: images/ with pictures and masks/ with PNG files of the same stems, whose stored samples (grey
+or palette, 1 to 16 bits) are class indices, as in Pascal VOC and CamVid. 255 is ignored.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from quantal import media
 from quantal.codecs.contract import Pixels
-from quantal.errors import EvaluationError
+from quantal.errors import EvaluationError, MediaError
 from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, folder, pictures_in
 
 __all__ = ["Segment"]
@@ -98,10 +98,7 @@ class Segment(Task):
 
 def _read_mask(path: Path) -> NDArray[np.int64]:
     """Read the class indices [H, W] of a mask."""
-    with Image.open(path) as image:
-        if image.mode not in ("L", "P"):
-            raise EvaluationError(
-                f"{path} is a mask of mode {image.mode}; expected class indices as grey or "
-                "palette samples of 8 bits"
-            )
-        return np.asarray(image).astype(np.int64)
+    try:
+        return media.read_indices(path)
+    except MediaError as error:
+        raise EvaluationError(str(error)) from error
