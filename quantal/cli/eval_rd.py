@@ -25,6 +25,8 @@ from quantal.cli._eval_options import (
 )
 from quantal.cli._options import JsonFlag, Plugin
 from quantal.cli._report import Bar, print_json
+from quantal.names import printable
+from quantal.outputs import write_whole
 
 if TYPE_CHECKING:
     from quantal.eval.bdrate import BD
@@ -109,7 +111,7 @@ def rd(
     write_tables([row.flat() for row in result.rows], out / "rows")
     summary = document(result, deltas)
     text = json.dumps(summary, indent=2) + "\n"
-    (out / "results.json").write_text(text, encoding="utf-8")
+    write_whole(out / "results.json", text)
     if report:
         from quantal.eval.report import write_report
 
@@ -119,7 +121,7 @@ def rd(
     else:
         _print(result, deltas, report)
     for note in result.notes:
-        typer.echo(f"{data}: {note}", err=True)
+        typer.echo(printable(f"{data}: {note}"), err=True)
     for line in _failures(result.failures):
         typer.echo(line, err=True)
     return 1 if result.failures else 0
@@ -132,7 +134,9 @@ def _failures(rows: Sequence[Row]) -> list[str]:
         codecs = found.setdefault((row.picture, row.error or ""), {})
         codecs.setdefault(row.codec, []).append(f"{row.quality:g}")
     return [
-        f"{picture}: {reason} ({'; '.join(f'{c} at {_listed(q)}' for c, q in codecs.items())})"
+        printable(
+            f"{picture}: {reason} ({'; '.join(f'{c} at {_listed(q)}' for c, q in codecs.items())})"
+        )
         for (picture, reason), codecs in found.items()
     ]
 
@@ -165,12 +169,15 @@ class _Watch:
 def _print(result: RDResult, deltas: dict[str, dict[str, BD | str]], report: bool) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from quantal.eval.metrics import about
 
     metrics = result.plan.metrics
-    data = result.plan.data.resolve().name
-    table = Table(title=f"{data}, {len(result.pictures)} pictures; BD-rate in percent")
+    data = printable(result.plan.data.resolve().name)
+    title = f"{data}, {len(result.pictures)} pictures; BD-rate in percent"
+    # Texts instead of markup, because names may hold brackets.
+    table = Table(title=Text(title, style="table.title"))
     table.add_column("codec", overflow="fold")
     heads = [about(metric).title for metric in metrics]
     for head in [heads[0], "95 %", *heads[1:], "encode s", "decode s"]:
@@ -189,12 +196,12 @@ def _print(result: RDResult, deltas: dict[str, dict[str, BD | str]], report: boo
         for cost in ("encode_s", "decode_s"):
             seconds = costs.get(cost)
             cells.append(f"{sum(seconds) / len(seconds):.3f}" if seconds else "")
-        table.add_row(*cells)
+        table.add_row(*map(Text, cells))
     Console().print(table)
     for reason, whom in _reasons(deltas).items():
-        typer.echo(f"no BD-rate for {', '.join(whom)}: {reason}", err=True)
+        typer.echo(printable(f"no BD-rate for {', '.join(whom)}: {reason}"), err=True)
     written = ["rows.csv", "rows.parquet", "results.json", *(["report.html"] if report else [])]
-    typer.echo(f"{result.plan.out}: {', '.join(written)}")
+    typer.echo(f"{printable(result.plan.out)}: {', '.join(written)}")
 
 
 def _percent(found: BD | str | None, otherwise: str) -> str:

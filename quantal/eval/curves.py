@@ -20,6 +20,7 @@ from quantal.errors import EvaluationError
 from quantal.eval.metrics import about
 from quantal.eval.metrics import mean as mean_over
 from quantal.eval.rows import column, missing
+from quantal.eval.texts import as_text
 
 __all__ = ["COSTS", "Curve", "Sheet", "published", "sheets"]
 
@@ -225,8 +226,8 @@ def published(where: Sequence[str | Path]) -> dict[str, Curve]:
             curve = _read_published(file)
             if curve.name in curves:
                 raise EvaluationError(
-                    f"two published curves are called {file.stem!r}, the second in {file.parent}; "
-                    "name one of them alone, or rename it"
+                    f"two published curves are called {as_text(file.stem)!r}, the second in "
+                    f"{as_text(file.parent)}; name one of them alone, or rename it"
                 )
             curves[curve.name] = curve
     return curves
@@ -253,10 +254,10 @@ def _read_published(file: Path) -> Curve:
         ) from error
     order = np.argsort(bpp, kind="stable")
     return Curve(
-        name=f"published/{file.stem}",
+        name=as_text(f"published/{file.stem}"),
         quality=(math.nan,) * len(bpp),
         bpp=tuple(float(b) for b in bpp[order]),
         values={m: tuple(float(x) for x in v[order]) for m, v in values.items()},
         pictures=0,
-        source=str(document.get("description") or document.get("name") or file.stem),
+        source=as_text(document.get("description") or document.get("name") or file.stem),
     )

@@ -23,6 +23,7 @@ from quantal.errors import EvaluationError
 from quantal.eval.codecs import ImageCodec, codec
 from quantal.eval.metrics import metric
 from quantal.eval.rows import Row
+from quantal.eval.texts import as_text
 from quantal.eval.work import explain
 
 __all__ = ["Task", "read_pixels", "run"]
@@ -93,7 +94,15 @@ def run(task: Task) -> list[Row]:
 def failed(task: Task, version: str, quality: float, reason: str) -> Row:
     """Return the row of a failed measurement."""
     return Row(
-        task.codec, version, task.name, task.digest, 0, 0, quality, error=reason, run=task.run
+        as_text(task.codec),
+        version,
+        task.name,
+        task.digest,
+        0,
+        0,
+        quality,
+        error=reason,
+        run=task.run,
     )
 
 
@@ -118,7 +127,7 @@ def _measure(task: Task, coder: ImageCodec, pixels: Pixels, quality: float, memo
         except EvaluationError:  # undefined for this picture, which may be too small
             values[name] = None
     return Row(
-        codec=task.codec,
+        codec=as_text(task.codec),
         version=coder.version,
         picture=task.name,
         digest=task.digest,

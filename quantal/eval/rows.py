@@ -7,6 +7,7 @@ underscores.
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -15,6 +16,7 @@ from typing import Any
 
 from quantal.errors import EvaluationError
 from quantal.eval._optional import require
+from quantal.outputs import write_whole
 
 __all__ = ["Row", "column", "read_table", "write_tables"]
 
@@ -82,16 +84,22 @@ def write_tables(rows: Sequence[Mapping[str, Any]], stem: Path) -> tuple[Path, P
 
     Returns:
         The two paths.
+
+    Raises:
+        OutputError: A file can't be written.
     """
     polars = require("polars", "Parquet tables")
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text, binary = stem.with_suffix(".csv"), stem.with_suffix(".parquet")
-    with text.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    lines = io.StringIO(newline="")
+    writer = csv.DictWriter(lines, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(text, lines.getvalue())
     table = {name: [row.get(name) for row in rows] for name in columns}
-    polars.DataFrame(table, strict=False).write_parquet(binary)
+    content = io.BytesIO()
+    polars.DataFrame(table, strict=False).write_parquet(content)
+    write_whole(binary, content.getvalue())
     return text, binary
 
 

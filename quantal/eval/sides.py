@@ -16,6 +16,7 @@ from quantal.eval._optional import unknown
 from quantal.eval.curves import Curve, Sheet, published, sheets
 from quantal.eval.metrics import about
 from quantal.eval.rows import column, missing, read_table
+from quantal.eval.texts import as_text
 
 __all__ = ["read_side"]
 
@@ -86,12 +87,12 @@ def _points(rows: list[dict[str, Any]], path: Path, metric: str) -> Curve:
     except (TypeError, ValueError) as error:
         raise EvaluationError(f"{path}: bpp or {key} holds something else than numbers") from error
     return Curve(
-        name=path.stem,
+        name=as_text(path.stem),
         quality=(math.nan,) * len(bpp),
         bpp=tuple(bpp),
         values={metric: tuple(values)},
         pictures=0,
-        source=path.name,
+        source=as_text(path.name),
     )
 
 

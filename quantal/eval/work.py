@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from quantal.errors import EvaluationError, QuantalError
 from quantal.eval._optional import require
+from quantal.eval.texts import as_text
 from quantal.threads import blas_threads
 
 __all__ = ["Failure", "cores", "spread"]
@@ -47,7 +48,7 @@ def cores() -> int:
 
 def explain(error: BaseException) -> str:
     """Format an error in one line, with the name of its class if it is not Quantal's."""
-    text = " ".join(str(error).split())
+    text = " ".join(as_text(error).split())
     return text if isinstance(error, QuantalError) else f"{type(error).__name__}: {text}"
 
 

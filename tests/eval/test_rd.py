@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -329,3 +330,26 @@ def test_memory_is_that_of_the_call(folder: Path, photograph: Image.Image) -> No
     if megabytes["large.png"] is None:
         pytest.skip("this system does not report peak memory")
     assert megabytes["large.png"] > 3.2
+
+
+def test_what_cannot_be_opened_is_named_and_the_rest_is_measured(folder: Path) -> None:
+    (folder / "gone.png").symlink_to("nowhere.png")
+    os.mkfifo(folder / "pipe.png")
+    for name in ("a.txt", "b.TXT", "clip.mov", ".DS_Store", "README"):
+        (folder / name).write_text("no picture")
+    result = measure_rd(plan(folder, codecs=("jpeg",)))
+    reasons = {row.picture: row.error for row in result.failures}
+    assert set(reasons) == {"gone.png", "pipe.png"}
+    assert reasons["gone.png"] == ("can't be opened: No such file or directory (a link to nothing)")
+    assert reasons["pipe.png"] == "is no file"
+    assert result.curves["jpeg"].pictures == 3
+    assert result.notes[0] == "left 4 files that are no pictures: 2 .txt, 1 README, 1 .mov"
+
+
+def test_data_that_are_no_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(EvaluationError, match="holds no pictures, only other files"):
+        find_pictures(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(EvaluationError, match="there is no .*link"):
+        find_pictures(tmp_path / "link")

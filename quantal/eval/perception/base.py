@@ -7,8 +7,8 @@ module of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -17,9 +17,20 @@ from numpy.typing import NDArray
 
 from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, EvaluationError
-from quantal.media import PICTURE_SUFFIXES
+from quantal.eval.pictures import is_picture
+from quantal.eval.texts import as_text, distinct
 
-__all__ = ["Dataset", "Floats", "Sample", "Score", "Tally", "Task", "folder", "pictures_in"]
+__all__ = [
+    "Dataset",
+    "Floats",
+    "Sample",
+    "Score",
+    "Tally",
+    "Task",
+    "folder",
+    "labelled",
+    "pictures_in",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -49,11 +60,19 @@ class Score:
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture and its label; the type of `truth` depends on the task."""
+    """A picture and its label; the type of `truth` depends on the task.
+
+    Attributes:
+        name: Name of the picture.
+        path: Its file.
+        truth: Its label.
+        size: Width and height in pixels that the label is for; None if it doesn't say.
+    """
 
     name: str
     path: Path
     truth: Any
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,11 +83,13 @@ class Dataset:
         root: Folder of the data set.
         classes: Names of classes by index; () for text.
         samples: The pictures.
+        unreadable: Folder or file that can't be read and is no sample -> reason.
     """
 
     root: Path
     classes: tuple[str, ...]
     samples: tuple[Sample, ...]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     def limited(self, limit: int | None) -> Dataset:
         """Return the data set with at most `limit` pictures, evenly spaced over all classes."""
@@ -78,6 +99,23 @@ class Dataset:
             raise ArgumentError(f"the limit is {limit} pictures, expected at least 1")
         chosen = np.linspace(0, len(self.samples) - 1, limit).round().astype(int)
         return replace(self, samples=tuple(self.samples[i] for i in chosen))
+
+
+def labelled(
+    root: Path,
+    classes: Iterable[str],
+    samples: Iterable[Sample],
+    unreadable: Mapping[str, str] | None = None,
+) -> Dataset:
+    """Return a data set whose names of classes and pictures are distinct texts."""
+    given = tuple(samples)
+    names = distinct(sample.name for sample in given)
+    return Dataset(
+        root,
+        tuple(distinct(classes)),
+        tuple(replace(one, name=name) for one, name in zip(given, names, strict=True)),
+        unreadable or {},
+    )
 
 
 class Task(ABC):
@@ -102,6 +140,9 @@ class Task(ABC):
             sample: The original picture and its label.
         """
 
+    def check_data(self, dataset: Dataset) -> None:  # noqa: B027
+        """Raise EvaluationError if labels do not fit their pictures; by default never."""
+
     def check(self, dataset: Dataset, model: Any) -> None:  # noqa: B027
         """Raise EvaluationError if no prediction of the model could be scored; by default never."""
 
@@ -121,18 +162,21 @@ class Task(ABC):
 def folder(data: Path, what: str) -> Path:
     """Return the folder of a data set; raise an error with `what` is expected if it is none."""
     if not data.exists():
-        raise ArgumentError(f"there is no {data}; expected {what}")
+        raise ArgumentError(f"there is no {as_text(data)}; expected {what}")
     if not data.is_dir():
-        raise EvaluationError(f"{data} is a file; expected {what}")
+        raise EvaluationError(f"{as_text(data)} is a file; expected {what}")
     return data
 
 
 def pictures_in(where: Path, expected: str) -> list[Path]:
     """Return the pictures in a folder, sorted by name; EvaluationError if there are none."""
-    found = [p for p in sorted(where.iterdir()) if p.suffix.lower() in PICTURE_SUFFIXES]
+    try:
+        entries = sorted(where.iterdir())
+    except OSError as error:
+        raise EvaluationError(f"{as_text(where)} can't be listed: {error.strerror}") from error
+    found = [path for path in entries if is_picture(path) and not path.is_dir()]
     if not found:
-        count = sum(1 for _ in where.iterdir())
         raise EvaluationError(
-            f"{where} holds no picture among {count} entries; expected {expected}"
+            f"{as_text(where)} holds no picture among {len(entries)} entries; expected {expected}"
         )
     return found

@@ -24,6 +24,7 @@ from quantal.eval.perception.base import Sample
 from quantal.eval.perception.models import load
 from quantal.eval.perception.recipe import Recipe
 from quantal.eval.perception.tasks import task
+from quantal.eval.texts import as_text
 from quantal.eval.work import explain
 
 __all__ = ["ORIGINAL", "Work", "digest", "look", "to_bytes"]
@@ -107,7 +108,7 @@ def digest(sample: Sample) -> str:
         known = truth.read_bytes() if isinstance(truth, Path) else repr(truth).encode()
         return hashlib.sha256(sample.path.read_bytes() + known).hexdigest()[:8]
     except OSError as error:
-        raise EvaluationError(f"{sample.path} can't be opened: {error.strerror}") from error
+        raise EvaluationError(f"{as_text(sample.path)} can't be read: {error.strerror}") from error
 
 
 @lru_cache(maxsize=16)

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from quantal import media
 from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError, MediaError
-from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, folder, pictures_in
+from quantal.eval.perception.base import (
+    Dataset,
+    Sample,
+    Score,
+    Tally,
+    Task,
+    folder,
+    labelled,
+    pictures_in,
+)
 
 __all__ = ["Segment"]
 
@@ -45,7 +54,7 @@ class Segment(Task):
             values = _read_mask(mask)
             highest = max(highest, int(values[values != _IGNORED].max(initial=0)))
             samples.append(Sample(path.name, path, mask))
-        return Dataset(root, tuple(str(i) for i in range(highest + 1)), tuple(samples))
+        return labelled(root, map(str, range(highest + 1)), samples)
 
     def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[list[int]]:
         """Return counts per class of the data set: correct, annotated and predicted pixels."""

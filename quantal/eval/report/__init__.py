@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantal.eval._optional import require
+from quantal.outputs import create_folder, write_whole
 
 if TYPE_CHECKING:
     from quantal.eval.bdrate import BD
@@ -43,6 +44,7 @@ def write_report(
 
     Raises:
         ArgumentError: A package for reports is missing.
+        OutputError: A file can't be written.
     """
     from quantal.eval.report.digest import digest
     from quantal.eval.report.figure import draw
@@ -51,9 +53,9 @@ def write_report(
     from quantal.eval.report.views import views
 
     ready()
-    out.mkdir(parents=True, exist_ok=True)
+    create_folder(out)
     summed = digest(result, deltas)
     html, text = out / "report.html", out / "report.md"
-    html.write_text(page(summed, views(result, summed)), encoding="utf-8")
-    text.write_text(markdown(summed), encoding="utf-8")
+    write_whole(html, page(summed, views(result, summed)))
+    write_whole(text, markdown(summed))
     return html, text, *draw(summed, out / "rd")
