@@ -120,6 +120,8 @@ def rd(
         print_json(summary)
     else:
         _print(result, deltas, report)
+    for note, whom in _doubts(deltas).items():
+        typer.echo(printable(f"warning: BD-rate of {', '.join(whom)}: {note}"), err=True)
     for note in result.notes:
         typer.echo(printable(f"{data}: {note}"), err=True)
     for line in _failures(result.failures):
@@ -212,6 +214,16 @@ def _interval(found: BD | str | None) -> str:
     if found is None or isinstance(found, str) or found.interval is None:
         return ""
     return f"{found.interval[0]:+.1f}..{found.interval[1]:+.1f}"
+
+
+def _doubts(deltas: dict[str, dict[str, BD | str]]) -> dict[str, list[str]]:
+    """Return what makes BD-rates doubtful, for which codecs by which metrics."""
+    found: dict[str, list[str]] = {}
+    for metric, by_name in deltas.items():
+        for name, delta in by_name.items():
+            if not isinstance(delta, str) and delta.note:
+                found.setdefault(delta.note, []).append(f"{name} ({metric})")
+    return found
 
 
 def _reasons(deltas: dict[str, dict[str, BD | str]]) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval._optional import require, unknown
 from quantal.eval.curves import Curve, Sheet
+from quantal.eval.infinite import why_infinite
 from quantal.eval.metrics import MEANS, about, scale_for_bd
 
 __all__ = ["BD", "METHODS", "Method", "bd", "compare"]
@@ -49,6 +50,7 @@ class BD:
         interval: 95 % bootstrap interval of `percent` over pictures; None with a published curve
             or fewer than five pictures.
         pictures: Number of pictures that both codecs were measured on; 0 with a published curve.
+        note: What makes the figure doubtful, such as rates that don't overlap; "" if nothing does.
     """
 
     percent: float
@@ -58,6 +60,7 @@ class BD:
     overlap: float
     interval: tuple[float, float] | None = None
     pictures: int = 0
+    note: str = ""
 
 
 def bd(
@@ -106,7 +109,18 @@ def bd(
             "measure both over a common range"
         )
     percent, quality = _deltas(anchor, test, method, min_overlap)
-    return BD(percent, quality, float(low), float(high), float(overlap))
+    note = _note_on_rates(anchor[0], test[0])
+    return BD(percent, quality, float(low), float(high), float(overlap), note=note)
+
+
+def _note_on_rates(anchor: Array, test: Array) -> str:
+    """Return a note if no rate of one curve is within the other's; a better codec may cause it."""
+    if max(anchor[0], test[0]) <= min(anchor[-1], test[-1]):
+        return ""
+    return (
+        f"the rates of the two curves don't overlap: {test[0]:.4g} to {test[-1]:.4g} against "
+        f"{anchor[0]:.4g} to {anchor[-1]:.4g} of the anchor; are they in the same unit?"
+    )
 
 
 def _deltas(
@@ -202,18 +216,11 @@ def compare(
         pictures = len(test.pictures)
 
     def once(index: npt.NDArray[np.intp] | None) -> BD:
-        sides = []
-        for side in (anchor, test):
-            if isinstance(side, Sheet):
-                side = (side if index is None else side.at(index)).curve(mean)
-            if metric not in side.values:
-                raise EvaluationError(f"{side.name} was not measured by {metric!r}")
-            if np.isnan(side.values[metric]).all():
-                raise EvaluationError(
-                    f"{about(metric).title} is not defined for the pictures of {side.name}; it "
-                    f"needs {about(metric).smallest} pixels a side"
-                )
-            sides += [np.array(side.bpp), scale_for_bd(metric, np.array(side.values[metric]))]
+        sides: list[Array] = []
+        for role, side in (("anchor", anchor), ("test", test)):
+            if isinstance(side, Sheet) and index is not None:
+                side = side.at(index)
+            sides += _points(role, side, metric, mean)
         return bd(*sides, method=method, min_overlap=min_overlap, pareto=pareto)
 
     whole = replace(once(None), pictures=pictures)
@@ -231,6 +238,30 @@ def compare(
         return whole
     low, high = np.percentile(percents, (2.5, 97.5))
     return replace(whole, interval=(float(low), float(high)))
+
+
+def _points(role: str, side: Sheet | Curve, metric: str, mean: str) -> tuple[Array, Array]:
+    """Return rates and qualities [N] of a curve, or of the means of a sheet; the latter scaled."""
+    curve = side.curve(mean) if isinstance(side, Sheet) else side
+    if metric not in curve.values:
+        raise EvaluationError(f"{curve.name} was not measured by {metric!r}")
+    title = about(metric).title
+    if np.isnan(curve.values[metric]).all():
+        raise EvaluationError(
+            f"{title} is not defined for the pictures of {curve.name}; it needs "
+            f"{about(metric).smallest} pixels a side"
+        )
+    values = scale_for_bd(metric, np.array(curve.values[metric]))
+    if np.isinf(values).any():
+        at = int(np.flatnonzero(np.isinf(values))[0])
+        exact: list[str] = []
+        if isinstance(side, Sheet):
+            place = side.quality.index(curve.quality[at])
+            own = np.isinf(scale_for_bd(metric, side.values[metric][:, place]))
+            exact = [side.pictures[i] for i in np.flatnonzero(own)]
+        what = f"the {role}'s curve has an infinite {title} at {curve.bpp[at]:.4g} bpp"
+        raise EvaluationError(why_infinite(what, exact, curve.pictures))
+    return np.array(curve.bpp), values
 
 
 def _on_common_pictures(test: Sheet, anchor: Sheet) -> tuple[Sheet, Sheet]:

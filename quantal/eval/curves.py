@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.errors import EvaluationError
+from quantal.eval.infinite import to_leave_out
 from quantal.eval.metrics import about
 from quantal.eval.metrics import mean as mean_over
 from quantal.eval.rows import column, missing
@@ -66,8 +67,8 @@ class Sheet:
         bpp: Bits per pixel.
         values: Metric -> values.
         costs: Column of COSTS -> values; NaN if unknown.
-        left_out: Excluded picture -> reason: it failed at some quality, or lacks a metric that
-            other pictures have.
+        left_out: Excluded picture -> reason: it failed at some quality, lacks a metric that other
+            pictures have, or has an infinite value of one.
     """
 
     codec: str
@@ -133,7 +134,9 @@ def _means(metric: str, values: Array, kind: str) -> Array:
     )
 
 
-def sheets(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[str, Sheet]:
+def sheets(
+    rows: Sequence[Mapping[str, Any]], metrics: Sequence[str], mean: str = "picture"
+) -> dict[str, Sheet]:
     """Make a sheet for every codec.
 
     A codec that failed on every picture has a sheet without pictures.
@@ -141,6 +144,7 @@ def sheets(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[st
     Args:
         rows: Rows of a table, see `quantal.eval.rows`.
         metrics: Names of the metrics to read.
+        mean: How values will be averaged over pictures, one of `quantal.eval.metrics.MEANS`.
 
     Returns:
         Label of the codec -> sheet.
@@ -148,10 +152,18 @@ def sheets(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[st
     by_codec: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_codec.setdefault(row["codec"], []).append(row)
-    return {codec: _sheet(codec, own, metrics) for codec, own in by_codec.items()}
+    infinite: dict[str, str] = {}
+    for own in by_codec.values():
+        infinite |= to_leave_out(own, metrics, mean)
+    return {codec: _sheet(codec, own, metrics, infinite) for codec, own in by_codec.items()}
 
 
-def _sheet(codec: str, rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Sheet:
+def _sheet(
+    codec: str,
+    rows: Sequence[Mapping[str, Any]],
+    metrics: Sequence[str],
+    infinite: Mapping[str, str],
+) -> Sheet:
     qualities = sorted({float(row["quality"]) for row in rows})
     at: dict[str, dict[float, Mapping[str, Any]]] = {}
     left_out: dict[str, str] = {}
@@ -169,6 +181,9 @@ def _sheet(codec: str, rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]
         lacking = [p for p in whole if any(_lacks(at[p][q], name) for q in qualities)]
         if len(lacking) < len(whole):
             left_out |= {p: f"has no {about(name).title}, as others have" for p in lacking}
+    for picture, reason in infinite.items():
+        if picture in at:
+            left_out.setdefault(picture, reason)
     whole = [p for p in whole if p not in left_out]
 
     def grid(name: str) -> Array:

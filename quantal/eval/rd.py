@@ -20,6 +20,7 @@ from quantal.eval._optional import require
 from quantal.eval.bdrate import BD, Method, compare
 from quantal.eval.codecs import ImageCodec, codecs, grids, normalised
 from quantal.eval.curves import Curve, Sheet, published, sheets
+from quantal.eval.infinite import is_infinite, remedy
 from quantal.eval.journal import Journal
 from quantal.eval.measure import Task
 from quantal.eval.metrics import MEANS, metric
@@ -161,7 +162,7 @@ def measure_rd(plan: Plan, progress: Progress | None = None) -> RDResult:
     create_folder(plan.out)
     names = by_name(there.pictures)
     rows = _measure_all(plan, coders, qualities, names, progress)
-    own = sheets([row.flat() for row in rows], plan.metrics)
+    own = sheets([row.flat() for row in rows], plan.metrics, plan.mean)
     curves = {name: sheet.curve(plan.mean) for name, sheet in own.items() if sheet.pictures}
     return RDResult(
         plan=plan,
@@ -211,12 +212,12 @@ def _uncounted(own: Mapping[str, Sheet], anchor: str) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for sheet in own.values():
         for picture, reason in sheet.left_out.items():
-            if reason.startswith("has no "):
+            if reason.startswith("has no ") or is_infinite(reason):
                 names = reasons.setdefault(reason, [])
                 if picture not in names:
                     names.append(picture)
     for reason, names in reasons.items():
-        yield f"a picture that {reason} is left out of all means: {some(names)}"
+        yield f"a picture that {reason} is left out of all means{remedy(reason)}: {some(names)}"
     if anchor in own and not own[anchor].pictures:
         yield f"there is no BD-rate, for the anchor {anchor} failed on every picture"
 

@@ -16,13 +16,11 @@ from typing import Any
 
 from quantal.errors import EvaluationError
 from quantal.eval._optional import require
+from quantal.eval.delimited import read_delimited
+from quantal.eval.texts import as_text
 from quantal.outputs import write_whole
 
 __all__ = ["Row", "column", "read_table", "write_tables"]
-
-
-#: Columns that are never numbers.
-_TEXTS = frozenset({"codec", "version", "picture", "digest", "error", "run"})
 
 
 @dataclass(frozen=True)
@@ -109,32 +107,22 @@ def read_table(path: Path) -> list[dict[str, Any]]:
     Raises:
         EvaluationError: There is no such file, or it is not a table.
     """
-    if not path.is_file():
-        raise EvaluationError(f"there is no table {path}; expected a .csv or .parquet file")
-    if path.suffix == ".parquet":
+    if not path.exists() or path.is_dir():  # a pipe of the shell is a table too
+        raise EvaluationError(
+            f"there is no table {as_text(path)}; expected a .csv or .parquet file"
+        )
+    if path.suffix.lower() == ".parquet":
         polars = require("polars", "Parquet tables")
         try:
-            rows: list[dict[str, Any]] = polars.read_parquet(path).to_dicts()
+            content = io.BytesIO(path.read_bytes())
+        except OSError as error:
+            raise EvaluationError(f"{as_text(path)} can't be opened: {error.strerror}") from error
+        try:
+            rows: list[dict[str, Any]] = polars.read_parquet(content).to_dicts()
         except (OSError, polars.exceptions.PolarsError) as error:
-            raise EvaluationError(f"{path} is no Parquet table: {error}") from error
+            raise EvaluationError(f"{as_text(path)} is no Parquet table: {error}") from error
         return rows
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            return [{k: _value(k, v) for k, v in row.items() if k is not None} for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise EvaluationError(f"{path} is no CSV table: {error}") from error
-
-
-def _value(name: str, text: str | None) -> float | str | None:
-    if not text:
-        return None
-    if name in _TEXTS:  # a picture may have the name 01, a file the digest 12e45678
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return read_delimited(path)
 
 
 def missing(values: Iterable[float | None]) -> list[float]:

@@ -87,6 +87,7 @@ def _codec(result: RDResult, name: str, deltas: dict[str, dict[str, BD | str]]) 
             entry[f"bd_rate_{key}_range"] = [found.low, found.high]
             entry[f"bd_rate_{key}_overlap"] = found.overlap
             entry[f"bd_rate_{key}_images"] = found.pictures
+            entry[f"bd_rate_{key}_note"] = found.note or None
         elif found is not None:
             entry[f"bd_rate_{key}_reason"] = found
     return entry

@@ -15,8 +15,10 @@ from PIL import Image
 
 from quantal.errors import ArgumentError, EvaluationError, OutputError
 from quantal.eval import rd
+from quantal.eval.bdrate import compare
 from quantal.eval.classical.still import Jpeg
 from quantal.eval.codecs import codec
+from quantal.eval.curves import sheets
 from quantal.eval.metrics import metric
 from quantal.eval.rd import Plan, find_pictures, measure_rd
 from quantal.eval.rows import Row, read_table, write_tables
@@ -351,5 +353,55 @@ def test_data_that_are_no_folder(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="holds no pictures, only other files"):
         find_pictures(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("nowhere")
-    with pytest.raises(EvaluationError, match="there is no .*link"):
+    with pytest.raises(EvaluationError, match=r"there is no .*link"):
         find_pictures(tmp_path / "link")
+
+
+@pytest.fixture
+def with_blank(folder: Path) -> Path:
+    Image.new("RGB", (90, 80), "white").save(folder / "blank.png")
+    return folder
+
+
+def test_a_blank_picture_is_left_out_and_named(with_blank: Path) -> None:
+    result = measure_rd(plan(with_blank, codecs=("jpeg", "hyperprior")))
+    for name in ("jpeg", "hyperprior"):  # the same pictures in all means, also where it is finite
+        assert result.sheets[name].left_out == {
+            "blank.png": "has an infinite PSNR-RGB (blank, or decoded without an error)"
+        }
+        assert result.curves[name].pictures == 3
+        assert all(map(math.isfinite, result.curves[name].values["psnr"]))
+    assert [note for note in result.notes if "blank.png" in note] == [
+        "a picture that has an infinite PSNR-RGB (blank, or decoded without an error) is left out "
+        "of all means; the mean `mse` counts it: blank.png"
+    ]
+    assert isinstance(document(result)["codecs"]["hyperprior"]["bd_rate_psnr"], float)
+
+
+def test_the_mean_of_squared_errors_counts_a_blank_picture(with_blank: Path) -> None:
+    result = measure_rd(plan(with_blank, mean="mse"))
+    assert result.curves["jpeg"].pictures == 4 and not result.sheets["jpeg"].left_out
+    assert isinstance(document(result)["codecs"]["webp"]["bd_rate_psnr"], float)
+
+
+@pytest.mark.parametrize("mean", ["picture", "mse"])
+def test_a_blank_picture_alone_is_the_reason(tmp_path: Path, mean: str) -> None:
+    data = tmp_path / "pictures"
+    data.mkdir()
+    Image.new("RGB", (180, 170), "white").save(data / "blank.png")
+    result = measure_rd(plan(data, metrics=("psnr", "ms-ssim", "ssim"), mean=mean))
+    found = document(result)["codecs"]["webp"]
+    for name in ("psnr", "ms_ssim", "ssim"):
+        assert "where blank.png is decoded without an error" in found[f"bd_rate_{name}_reason"]
+
+
+def test_a_lossless_quality_leaves_no_picture_out(folder: Path) -> None:
+    rows = measure_rd(plan(folder, codecs=("jpeg",))).rows
+    flat = [row.flat() for row in rows]
+    for row in flat:
+        if row["quality"] == 80:
+            row["psnr"] = math.inf
+    (sheet,) = sheets(flat, ["psnr"]).values()
+    assert len(sheet.pictures) == 3 and not sheet.left_out
+    with pytest.raises(EvaluationError, match=r"where every picture is decoded without an error"):
+        compare(sheet, sheet)
