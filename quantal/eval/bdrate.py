@@ -16,11 +16,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from quantal.arguments import flag, whole
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval._optional import require, unknown
 from quantal.eval.curves import Curve, Sheet
 from quantal.eval.infinite import why_infinite
 from quantal.eval.metrics import MEANS, about, scale_for_bd
+from quantal.eval.plans import fraction
 
 __all__ = ["BD", "METHODS", "Method", "bd", "compare"]
 
@@ -93,8 +95,7 @@ def bd(
     """
     if method not in METHODS:
         raise unknown("method of interpolation", method, METHODS)
-    if not 0 < min_overlap <= 1:
-        raise ArgumentError(f"the least overlap is {min_overlap:g}, expected 0 to 1")
+    min_overlap, pareto = fraction("min_overlap", min_overlap), flag("pareto", pareto)
     least = _LEAST_POINTS[method]
     anchor = _checked("anchor", anchor_bpp, anchor_quality, least, pareto)
     test = _checked("test", test_bpp, test_quality, least, pareto)
@@ -138,6 +139,16 @@ def _deltas(
     return percent, quality
 
 
+def _numbers(what: str, given: Sequence[float] | Array) -> Array:
+    try:
+        found = np.asarray(given)
+    except (TypeError, ValueError, RuntimeError):  # of torch, on a GPU or with a gradient
+        found = np.asarray("")
+    if found.size and found.dtype.kind not in "iuf":
+        raise ArgumentError(f"the {what} must be numbers, not {given!r:.60}")
+    return found.astype(np.float64)
+
+
 def _checked(
     role: str,
     bpp: Sequence[float] | Array,
@@ -146,7 +157,7 @@ def _checked(
     pareto: bool,
 ) -> tuple[Array, Array]:
     """Return the distinct points by rate; EvaluationError if they are not a valid curve."""
-    rates, values = np.asarray(bpp, np.float64), np.asarray(quality, np.float64)
+    rates, values = _numbers(f"{role}'s rates", bpp), _numbers(f"{role}'s qualities", quality)
     if rates.shape != values.shape or rates.ndim != 1:
         raise EvaluationError(
             f"the {role}'s curve has {rates.size} rates and {values.size} qualities, expected as "
@@ -209,6 +220,7 @@ def compare(
             the curves can't be compared.
     """
     pictures = 0
+    resamples = whole("resamples", resamples, 0)
     if mean not in MEANS:
         raise unknown("mean", mean, MEANS)
     if isinstance(test, Sheet) and isinstance(anchor, Sheet):
@@ -223,10 +235,10 @@ def compare(
             sides += _points(role, side, metric, mean)
         return bd(*sides, method=method, min_overlap=min_overlap, pareto=pareto)
 
-    whole = replace(once(None), pictures=pictures)
+    estimate = replace(once(None), pictures=pictures)
     # A published mean can't be resampled: its pictures are not known.
     if resamples == 0 or pictures < _LEAST_PICTURES:
-        return whole
+        return estimate
     random = np.random.default_rng(0)  # a fixed seed makes results reproducible
     percents = []
     for _ in range(resamples):
@@ -235,9 +247,9 @@ def compare(
         except EvaluationError:  # the mean curve of this resample does not rise
             continue
     if len(percents) < resamples / 2:
-        return whole
+        return estimate
     low, high = np.percentile(percents, (2.5, 97.5))
-    return replace(whole, interval=(float(low), float(high)))
+    return replace(estimate, interval=(float(low), float(high)))
 
 
 def _points(role: str, side: Sheet | Curve, metric: str, mean: str) -> tuple[Array, Array]:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.errors import EvaluationError
+from quantal.eval import plans
 from quantal.eval.infinite import to_leave_out
 from quantal.eval.metrics import about
 from quantal.eval.metrics import mean as mean_over
@@ -215,7 +216,7 @@ _PUBLISHED_NAMES = {
 }
 
 
-def published(where: Sequence[str | Path]) -> dict[str, Curve]:
+def published(where: str | Path | Sequence[str | Path]) -> dict[str, Curve]:
     """Read published curves from result files in CompressAI's JSON layout.
 
     Args:
@@ -228,7 +229,8 @@ def published(where: Sequence[str | Path]) -> dict[str, Curve]:
         EvaluationError: A place holds no such file, a file is invalid, or two have one name.
     """
     curves: dict[str, Curve] = {}
-    for place in map(Path, where):
+    given = [where] if isinstance(where, (str, Path)) else where
+    for place in (plans.place("a reference", one) for one in given):
         if place.is_dir():
             files = sorted(place.glob("*.json"))
         else:

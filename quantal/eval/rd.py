@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from quantal import media
+from quantal.arguments import flag, number
 from quantal.errors import ArgumentError, EvaluationError, MediaError
-from quantal.eval import measure
+from quantal.eval import measure, plans
 from quantal.eval._optional import require
 from quantal.eval.bdrate import BD, Method, compare
 from quantal.eval.codecs import ImageCodec, codecs, grids, normalised
@@ -78,6 +79,24 @@ class Plan:
     jobs: int | None = None
     threads: int = 1
     timeout: float | None = 600.0
+
+    def __post_init__(self) -> None:
+        jobs, threads = plans.processes(self.jobs, self.threads)
+        plans.replaced(
+            self,
+            codecs=plans.texts("codecs", self.codecs),
+            data=plans.place("data", self.data),
+            out=plans.place("out", self.out),
+            metrics=plans.texts("metrics", self.metrics),
+            qualities=plans.qualities_of(self.qualities),
+            references=tuple(plans.place("a reference", one) for one in self.references),
+            min_overlap=plans.fraction("min_overlap", self.min_overlap),
+            pareto=flag("pareto", self.pareto),
+            weights=None if self.weights is None else plans.place("weights", self.weights),
+            jobs=jobs,
+            threads=threads,
+            timeout=None if self.timeout is None else number("timeout", self.timeout),
+        )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval._optional import unknown
 from quantal.eval.curves import Curve, Sheet, published, sheets
 from quantal.eval.metrics import about
+from quantal.eval.plans import place
 from quantal.eval.rows import column, missing, read_table
 from quantal.eval.texts import as_text
 
@@ -22,7 +23,7 @@ __all__ = ["read_side"]
 
 
 def read_side(
-    path: Path, metric: str = "psnr", codec: str | None = None, mean: str = "picture"
+    path: str | Path, metric: str = "psnr", codec: str | None = None, mean: str = "picture"
 ) -> Sheet | Curve:
     """Read a codec's curve from a file.
 
@@ -40,6 +41,7 @@ def read_side(
         EvaluationError: The file holds no curve.
     """
     about(metric)  # ArgumentError if there is no such metric
+    path = place("path", path)
     if path.suffix.lower() == ".json":
         (curve,) = published([path]).values()
         return curve

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from quantal.arguments import whole
 from quantal.errors import ArgumentError, ModelError
 from quantal.train.data import Picture, as_pictures, read_pictures
 from quantal.train.reader import make_recipe
@@ -60,6 +61,8 @@ def export(
         ArgumentError: If there are no pictures and the family needs some, or one is too small.
     """
     trainer = trainer_for(net)
+    steps, crop = whole("steps", steps, 0), whole("crop", crop, 1)
+    batches = whole("batches", batches, 1)
     given = as_pictures(pictures, crop)
     return trainer.export(
         _ready(net),

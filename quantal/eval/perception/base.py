@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from quantal.arguments import whole
 from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval.pictures import is_picture
@@ -93,10 +94,13 @@ class Dataset:
 
     def limited(self, limit: int | None) -> Dataset:
         """Return the data set with at most `limit` pictures, evenly spaced over all classes."""
-        if limit is None or limit >= len(self.samples):
+        if limit is None:
             return self
+        limit = whole("limit", limit)
         if limit < 1:
             raise ArgumentError(f"the limit is {limit} pictures, expected at least 1")
+        if limit >= len(self.samples):
+            return self
         chosen = np.linspace(0, len(self.samples) - 1, limit).round().astype(int)
         return replace(self, samples=tuple(self.samples[i] for i in chosen))
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from quantal.arguments import whole
 from quantal.errors import ArgumentError, EvaluationError
+from quantal.eval import plans
 from quantal.eval.codecs import codecs, grids
 from quantal.eval.journal import Journal
 from quantal.eval.metrics import metric
@@ -71,6 +73,25 @@ class Plan:
     metrics: Sequence[str] = ("psnr", "ms-ssim")
     metric_weights: Path | None = None
     precisions: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        jobs, threads = plans.processes(self.jobs, self.threads)
+        files = ("weights", "preprocess", "labels", "metric_weights")
+        given = {name: getattr(self, name) for name in files}
+        plans.replaced(
+            self,
+            codecs=plans.texts("codecs", self.codecs),
+            data=plans.place("data", self.data),
+            model=str(plans.place("model", self.model)),
+            out=plans.place("out", self.out),
+            qualities=plans.qualities_of(self.qualities),
+            limit=None if self.limit is None else whole("limit", self.limit, 1),
+            jobs=jobs,
+            threads=threads,
+            metrics=plans.texts("metrics", self.metrics),
+            precisions=plans.texts("precisions", self.precisions),
+            **{name: None if v is None else plans.place(name, v) for name, v in given.items()},
+        )
 
 
 @dataclass(frozen=True)

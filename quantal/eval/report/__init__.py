@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantal.eval._optional import require
+from quantal.eval.plans import place
 from quantal.outputs import create_folder, write_whole
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def ready() -> None:
 
 
 def write_report(
-    result: RDResult, deltas: Mapping[str, Mapping[str, BD | str]], out: Path
+    result: RDResult, deltas: Mapping[str, Mapping[str, BD | str]], out: str | Path
 ) -> tuple[Path, ...]:
     """Write a report. Up to three pictures are coded again, to equal bytes.
 
@@ -53,6 +54,7 @@ def write_report(
     from quantal.eval.report.views import views
 
     ready()
+    out = place("out", out)
     create_folder(out)
     summed = digest(result, deltas)
     html, text = out / "report.html", out / "report.md"
