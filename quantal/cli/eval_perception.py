@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,7 +96,8 @@ def perception(
             bar.start()
         bar.advance()
         if not as_json and not sys.stderr.isatty() and (done % 100 == 0 or done == of):
-            bar.say(f"{done} of {of} done", err=True)
+            with suppress(OSError):  # nobody reads it any more; the measurement goes on
+                bar.say(f"{done} of {of} done", err=True)
 
     try:
         found = evaluate(plan, watch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -163,7 +164,8 @@ class _Watch:
         self._bar.advance()
         step = max(total // 10, 1)
         if not self._shown and not self._quiet and done % step == 0:
-            typer.echo(f"measured {done} of {total}", err=True)
+            with suppress(OSError):  # nobody reads it any more; the measurement goes on
+                typer.echo(f"measured {done} of {total}", err=True)
         if done == total:
             self._bar.stop()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from quantal.errors import ModelError
+from quantal.outputs import write_whole
 
 __all__ = [
     "Array",
@@ -152,9 +152,7 @@ def write_weights(
     }
     arrays = {name: np.ascontiguousarray(value) for name, value in {**floats, **integers}.items()}
     data = save(arrays, metadata)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(data)  # save_file()'s can be read by their owner alone
-    os.replace(partial, path)
+    write_whole(path, data)  # save_file()'s can be read by their owner alone
     return found
 
 

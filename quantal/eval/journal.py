@@ -26,7 +26,7 @@ class Journal:
         self.path = Path(path)
         self.entries: list[dict[str, Any]] = []
         try:
-            data = self.path.read_bytes() if self.path.exists() else b""
+            data = self.path.read_bytes() if self.path.is_file() else b""
         except OSError as error:
             raise EvaluationError(
                 f"{shown(self.path)} can't be read: {error.strerror}; name another output folder"

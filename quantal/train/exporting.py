@@ -59,6 +59,7 @@ def export(
     Raises:
         ModelError: If no family has such networks, or the network can't be exported.
         ArgumentError: If there are no pictures and the family needs some, or one is too small.
+        OutputError: If the file can't be written.
     """
     trainer = trainer_for(net)
     steps, crop = whole("steps", steps, 0), whole("crop", crop, 1)
@@ -93,6 +94,7 @@ def export_checkpoint(
 
     Raises:
         ModelError: If the checkpoint can't be read or exported.
+        OutputError: If the file can't be written.
     """
     with restored():
         net, recipe, steps = _load(Path(checkpoint))

@@ -18,8 +18,7 @@ from PIL import Image
 from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
 from quantal.eval.codecs import ImageCodec, codec, codecs
-from quantal.eval.measure import read_pixels
-from quantal.eval.metrics import metric
+from quantal.eval.measure import metric_values, read_pixels
 from quantal.eval.rd import RDResult
 from quantal.eval.report.digest import Digest
 from quantal.eval.texts import as_text
@@ -250,12 +249,7 @@ def _show(task: _Task) -> Shown:
     coder, pixels = codec(task.codec), read_pixels(task.picture)
     quality, data = largest_within(coder, pixels, task.target, task.low, task.high)
     decoded = coder.decode(data)
-    values: dict[str, float | None] = {}
-    for name in task.metrics:
-        try:
-            values[name] = metric(name, task.weights)(pixels, decoded)
-        except EvaluationError:  # undefined for this picture
-            values[name] = None
+    values = metric_values(task.metrics, task.weights, pixels, decoded)
     rounded = np.clip(np.round(decoded), 0, 255).astype(np.uint8)
     return Shown(as_text(task.codec), quality, len(data), values, _uri(_middle(rounded)))
 
