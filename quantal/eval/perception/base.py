@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -15,10 +16,11 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from quantal import media
 from quantal.arguments import whole
 from quantal.codecs.contract import Pixels
-from quantal.errors import ArgumentError, EvaluationError
-from quantal.eval.pictures import is_picture
+from quantal.errors import ArgumentError, EvaluationError, MediaError
+from quantal.eval.pictures import is_picture, reason_unreadable
 from quantal.eval.texts import as_text, distinct
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "folder",
     "labelled",
     "pictures_in",
+    "remedy_for_size",
 ]
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -127,6 +130,8 @@ class Task(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    #: Whether labels are about places in a picture, so that they depend on its size.
+    located: ClassVar[bool] = True
     #: The first is the main score, which losses and rates refer to.
     scores: ClassVar[tuple[Score, ...]]
 
@@ -144,8 +149,17 @@ class Task(ABC):
             sample: The original picture and its label.
         """
 
-    def check_data(self, dataset: Dataset) -> None:  # noqa: B027
-        """Raise EvaluationError if labels do not fit their pictures; by default never."""
+    def check_data(self, dataset: Dataset) -> None:
+        """Raise EvaluationError for the first label that does not fit its picture."""
+        for sample in dataset.samples if self.located else ():
+            if reason_unreadable(sample.path) is None:
+                with suppress(MediaError):  # it is reported when the picture is measured
+                    picture = media.read(sample.path)
+                    _check_size(sample, picture.width, picture.height)
+                    self.check_label(sample, picture.width, picture.height)
+
+    def check_label(self, sample: Sample, width: int, height: int) -> None:  # noqa: B027
+        """Raise EvaluationError if a label has places outside of its picture."""
 
     def check(self, dataset: Dataset, model: Any) -> None:  # noqa: B027
         """Raise EvaluationError if no prediction of the model could be scored; by default never."""
@@ -161,6 +175,26 @@ class Task(ABC):
             samples: Some of its samples.
             predictions: The prediction for each of them.
         """
+
+
+def _check_size(sample: Sample, width: int, height: int) -> None:
+    """Raise EvaluationError if the label of a picture is for another size."""
+    size = sample.size or (width, height)
+    if size != (width, height):
+        raise EvaluationError(
+            f"{sample.name}: the label is for {size[0]}x{size[1]} pixels, the picture has "
+            f"{width}x{height}; {remedy_for_size(size, (width, height))}"
+        )
+
+
+def remedy_for_size(label: tuple[int, int], picture: tuple[int, int]) -> str:
+    """Return what helps if a label and its picture have other sizes, width and height."""
+    if label == picture[::-1]:
+        return (
+            "pictures are turned upright by their EXIF orientation, and the label seems to be for "
+            "the picture as stored: turn the label, or drop the orientation from the file"
+        )
+    return "scale the label, or take the picture that it was made for"
 
 
 def folder(data: Path, what: str) -> Path:

@@ -44,6 +44,7 @@ class Classify(Task):
 
     name = "classify"
     title = "Classification"
+    located = False
     scores = (Score("top1", "top-1 accuracy"), Score("top5", "top-5 accuracy"))
 
     def load(self, data: Path) -> Dataset:

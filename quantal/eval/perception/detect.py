@@ -10,18 +10,15 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from quantal import media
 from quantal.codecs.contract import Pixels
-from quantal.errors import ArgumentError, EvaluationError, MediaError
+from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval.perception.average import Box, tally_boxes
 from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, labelled
-from quantal.eval.pictures import reason_unreadable
 from quantal.eval.texts import as_text
 
 __all__ = ["Detect"]
@@ -80,13 +77,16 @@ class Detect(Task):
         ]
         return labelled(path.parent, classes, samples)
 
-    def check_data(self, dataset: Dataset) -> None:
-        """Compare sizes and boxes with the pictures, which a codec does not change."""
-        for sample in dataset.samples:
-            if reason_unreadable(sample.path) is None:
-                with suppress(MediaError):  # it is reported when the picture is measured
-                    picture = media.read(sample.path)
-                    _check_fit(sample, picture.width, picture.height)
+    def check_label(self, sample: Sample, width: int, height: int) -> None:
+        for box in sample.truth:
+            left, top, across, down = box.place
+            outside = min(left, top) < -_SLACK or left + across > width + _SLACK
+            if outside or top + down > height + _SLACK or min(across, down) < 0:
+                raise EvaluationError(
+                    f"{sample.name}: the box {_shown(list(box.place))} [left, top, width, height] "
+                    f"is not inside the picture of {width}x{height} pixels; correct it, or take "
+                    "the picture that it was drawn on"
+                )
 
     def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[list[float]]:
         """Return at most 100 boxes: class, score, left, top, width, height in pixels.
@@ -192,31 +192,6 @@ def _size(path: Path, image: dict[str, Any]) -> tuple[int, int] | None:
             f"{_shown(height)}, expected pixels: {_shown(image)}"
         )
     return int(width), int(height)
-
-
-def _check_fit(sample: Sample, width: int, height: int) -> None:
-    """Raise EvaluationError if the annotations of a picture are for another size."""
-    wide, high = sample.size or (width, height)
-    if (wide, high) != (width, height):
-        turned = (
-            "; pictures are turned upright by their EXIF orientation, and the annotations seem to "
-            "be for the picture as stored: turn the boxes, or drop the orientation from the file"
-            if (high, wide) == (width, height)
-            else "; scale the boxes, or take the pictures that they were drawn on"
-        )
-        raise EvaluationError(
-            f"{sample.name}: the annotations are for {wide}x{high} pixels, the picture has "
-            f"{width}x{height}{turned}"
-        )
-    for box in sample.truth:
-        left, top, across, down = box.place
-        outside = min(left, top) < -_SLACK or left + across > width + _SLACK
-        if outside or top + down > height + _SLACK or min(across, down) < 0:
-            raise EvaluationError(
-                f"{sample.name}: the box {_shown(list(box.place))} [left, top, width, height] is "
-                f"not inside the picture of {width}x{height} pixels; correct it, or take the "
-                "pictures that the boxes were drawn on"
-            )
 
 
 def _is_number(value: Any) -> bool:

@@ -25,6 +25,7 @@ from quantal.eval.perception.base import (
     folder,
     labelled,
     pictures_in,
+    remedy_for_size,
 )
 
 __all__ = ["Segment"]
@@ -38,6 +39,7 @@ class Segment(Task):
 
     name = "segment"
     title = "Segmentation"
+    located = False  # a mask of another size is a failure of its picture alone
     scores = (Score("miou", "mIoU"), Score("pixels", "pixel accuracy"))
 
     def load(self, data: Path) -> Dataset:
@@ -62,9 +64,10 @@ class Segment(Task):
         predicted = mapping[model(pixels)]
         truth = _read_mask(sample.truth)
         if truth.shape != predicted.shape:
+            (height, width), (tall, wide) = truth.shape, predicted.shape
             raise EvaluationError(
-                f"the mask is {truth.shape[1]}x{truth.shape[0]}, "
-                f"its picture {predicted.shape[1]}x{predicted.shape[0]}; expected equal sizes"
+                f"the mask is {width}x{height}, its picture {wide}x{tall}; expected equal sizes: "
+                f"{remedy_for_size((width, height), (wide, tall))}"
             )
         known = sorted({int(i) for i in mapping if i >= 0})
         counted = np.isin(truth, known)

@@ -78,6 +78,16 @@ class Read(Task):
             samples.append(Sample(path.name, path, _read_lines(lines)))
         return labelled(root, (), samples)
 
+    def check_label(self, sample: Sample, width: int, height: int) -> None:
+        for line in sample.truth:
+            x, y = line.corners[::2], line.corners[1::2]
+            if max(x) <= 0 or max(y) <= 0 or min(x) >= width or min(y) >= height:
+                raise EvaluationError(
+                    f"{sample.name}: the line {as_text(line.text)[:40]!r} with the corners "
+                    f"{','.join(f'{c:g}' for c in line.corners)} is outside of the picture of "
+                    f"{width}x{height} pixels; correct it, or take the picture that it is on"
+                )
+
     def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[str]:
         """Return the text that the model recognises in each line."""
         return [model(cut(pixels, line.corners)) for line in sample.truth]

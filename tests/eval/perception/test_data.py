@@ -12,10 +12,12 @@ from PIL import Image
 
 from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, EvaluationError
+from quantal.eval.perception import measure
 from quantal.eval.perception.classes import match, read_pairs
 from quantal.eval.perception.tasks import task
 
 from .conftest import Kit
+from .test_run import plan
 
 
 def grey(path: Path) -> None:
@@ -255,3 +257,18 @@ def test_annotations_for_other_sizes_are_named(detect: Kit) -> None:
     (detect.data / "images" / "1.png").unlink()
     with pytest.raises(EvaluationError, match=r"names the picture 1\.png, .*\(1 such of 2\)"):
         check(20, 32, [0, 0, 5, 5])
+
+
+def test_masks_and_lines_for_other_sizes_are_named(segment: Kit, read: Kit) -> None:
+    task("read").check_data(task("read").load(read.data))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    picture = segment.data / "images" / "1.png"
+    Image.open(picture).save(picture, exif=turned)
+    failures = measure(plan(segment, "segment")).failures
+    assert {entry["picture"] for entry in failures} == {"1.png"}
+    assert "the mask is 24x16, its picture 16x24; expected equal" in failures[0]["error"]
+    assert "EXIF orientation" in failures[0]["error"]
+    (read.data / "text" / "1.csv").write_text("90,10,160,10,160,26,90,26,far away\n")
+    with pytest.raises(EvaluationError, match=r"1\.png: the line 'far away' .* outside .* 80x40"):
+        task("read").check_data(task("read").load(read.data))
