@@ -48,10 +48,11 @@ class Coder(NamedTuple):
 def picture(path: str | None, width: int, height: int) -> Any:
     """Return a picture of exactly that size, mirrored where it is smaller, to keep its detail."""
     import numpy as np
-    from PIL import Image
+
+    from quantal import media
 
     if path:
-        found = np.asarray(Image.open(path).convert("RGB"))
+        found = media.read(path).pixels
     else:
         from skimage import data
 

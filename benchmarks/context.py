@@ -17,12 +17,11 @@ import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 import quantal
-from quantal import container
+from quantal import container, media
 from quantal.codecs.context.codec import Context
 from quantal.codecs.contract import Latents
 from quantal.entropy.coder import IndexArray, IntArray, estimate_bits
@@ -140,7 +139,7 @@ def main() -> None:
     if not isinstance(codec, Context):
         raise SystemExit(f"{options.codec} is no context codec")
     files = sorted(options.folder.glob("*.png"))[: options.pictures]
-    pictures = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+    pictures = [media.read(file).pixels for file in files]
     qualities = [int(q) for q in options.qualities.split(",")]
     console = Console()
     console.print(prefixes(codec, pictures, qualities))

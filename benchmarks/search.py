@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -74,11 +73,11 @@ def main() -> None:
     codec = quantal.load(options.codec, options.device, options.weights)
     qualities = sorted(int(q) for q in options.qualities.split(","))
     efforts = [0, *(int(e) for e in options.efforts.split(","))]
-    paths = sorted(p for p in options.data.iterdir() if p.suffix in media.PICTURE_SUFFIXES)
+    paths = sorted(p for p in options.data.iterdir() if p.suffix.lower() in media.PICTURE_SUFFIXES)
     paths = paths[:: options.every]
     curves: dict[int, list[list[Point]]] = {effort: [] for effort in efforts}
     for path in track(paths, "coding", console=Console(stderr=True), transient=True):
-        pixels = np.asarray(Image.open(path).convert("RGB"))
+        pixels = media.read(path).pixels
         for effort in efforts:
             curves[effort].append([measured(pixels, codec, q, effort) for q in qualities])
     table = Table(title=f"{options.codec}: {len(paths)} pictures, qualities {qualities}")

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 import quantal
+from quantal import media
 from quantal.codecs.vq import stream
 from quantal.codecs.vq.codec import Vq, _symbols
 from quantal.codecs.vq.maps import CELL, RUNGS, Maps, Step
@@ -67,7 +67,7 @@ def load(weights: Path | None) -> Vq:
 
 def read(data: Path, count: int | None) -> list[Pixels]:
     """Return the first pictures of a folder."""
-    return [np.asarray(Image.open(file).convert("RGB")) for file in find_pictures(data)[:count]]
+    return [media.read(file).pixels for file in find_pictures(data)[:count]]
 
 
 # -- indices ---------------------------------------------------------------------------------

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from skimage import data
@@ -111,9 +110,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", QuantalWarning)
-    source = Image.open(options.picture) if options.picture else Image.fromarray(data.chelsea())
-    picture = media.from_image(source.convert("RGB"))
-    width, height = source.size
+    pixels = media.read(options.picture).pixels if options.picture else data.chelsea()
+    picture = media.from_array(pixels)
+    width, height = picture.width, picture.height
     table = Table(title=f"{width}x{height}, quality {options.quality}, one thread")
     for heading in ("architecture", "bytes", "theirs", "encode", "theirs", "decode", "theirs"):
         table.add_column(heading, justify="left" if heading == "architecture" else "right")

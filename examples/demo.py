@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 import quantal
-from quantal import container
+from quantal import container, media
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def main() -> None:
 
         picture, name = Image.fromarray(data.coffee()), "coffee"
     else:
-        picture, name = Image.open(asked.picture).convert("RGB"), asked.picture.stem
+        picture, name = Image.fromarray(media.read(asked.picture).pixels), asked.picture.stem
 
     ours = with_quantal(picture, asked.quality)
     size = len(ours.data)

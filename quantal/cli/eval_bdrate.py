@@ -11,6 +11,7 @@ import typer
 from quantal.cli._eval_options import Interpolation, MinOverlap, Pareto
 from quantal.cli._options import JsonFlag
 from quantal.cli._report import print_json
+from quantal.names import printable
 
 __all__ = ["bdrate"]
 
@@ -48,18 +49,27 @@ def bdrate(
     columns bpp and psnr; JSON in CompressAI's layout is read too.
     """
     from quantal.eval.bdrate import compare
+    from quantal.eval.curves import Sheet
+    from quantal.eval.infinite import note_on
     from quantal.eval.metrics import about
     from quantal.eval.sides import read_side
 
+    sides = (
+        read_side(test, metric, test_codec, mean),
+        read_side(anchor, metric, anchor_codec, mean),
+    )
     found = compare(
-        read_side(test, metric, test_codec),
-        read_side(anchor, metric, anchor_codec),
+        *sides,
         metric,
         method=method.value,
         mean=mean,
         min_overlap=min_overlap,
         pareto=pareto,
     )
+    left_out = note_on(metric, (side.left_out for side in sides if isinstance(side, Sheet)))
+    notes = [note for note in (found.note, left_out) if note]
+    for note in notes:
+        typer.echo(printable(f"warning: {note}"), err=True)
     if as_json:
         quality = found.quality if math.isfinite(found.quality) else None
         print_json(
@@ -72,6 +82,7 @@ def bdrate(
                 "range": [found.low, found.high],
                 "overlap": found.overlap,
                 "images": found.pictures,
+                "note": "; ".join(notes) or None,
             }
         )
         return 0

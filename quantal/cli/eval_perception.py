@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +11,14 @@ import typer
 from quantal.cli._eval_options import Codecs, EvalJobs, Folder, Qualities, parse_qualities, split
 from quantal.cli._options import JsonFlag, Plugin
 from quantal.cli._report import Bar, print_json
+from quantal.names import printable
 
 if TYPE_CHECKING:
     from quantal.eval.perception import Result
 
 __all__ = ["perception"]
+
+_LINES = 20  # failures that are printed
 
 
 def perception(
@@ -92,24 +96,38 @@ def perception(
             bar.start()
         bar.advance()
         if not as_json and not sys.stderr.isatty() and (done % 100 == 0 or done == of):
-            bar.say(f"{done} of {of} done", err=True)
+            with suppress(OSError):  # nobody reads it any more; the measurement goes on
+                bar.say(f"{done} of {of} done", err=True)
 
     try:
         found = evaluate(plan, watch)
     finally:
         if bar is not None:
             bar.stop()
-    failures = found.study.failures
-    for entry in failures[:20]:
-        where = f"{entry['codec']} at quality {entry['quality']:g}, {entry['picture']}"
-        typer.echo(f"{where}: {entry['error']}", err=True)
-    if len(failures) > 20:
-        typer.echo(f"and {len(failures) - 20} more failures: see {out / 'report.md'}", err=True)
+    failed = _failures(found)
+    for line in failed[:_LINES]:
+        typer.echo(printable(line), err=True)
+    if len(failed) > _LINES:
+        more = f"and {len(failed) - _LINES} more failures: see {out / 'report.md'}"
+        typer.echo(printable(more), err=True)
     if as_json:
         print_json(document(found))
     else:
         _print(found)
-    return 1 if failures else 0
+    return 1 if failed else 0
+
+
+def _failures(found: Result) -> list[str]:
+    """Return a line for each picture and reason, whatever the number of codecs and qualities."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for entry in found.study.failures:
+        where = f"{entry['codec']} at quality {entry['quality']:g}"
+        places.setdefault((entry["picture"], entry["error"]), []).append(where)
+    lines = [f"{place}: {reason}" for place, reason in found.study.dataset.unreadable.items()]
+    for (picture, reason), at in places.items():
+        more = f" and {len(at) - 3} more" if len(at) > 3 else ""
+        lines.append(f"{picture}: {reason} ({', '.join(at[:3])}{more})")
+    return lines
 
 
 def _print(found: Result) -> None:
@@ -122,4 +140,4 @@ def _print(found: Result) -> None:
         for row in (table.head, *table.rows):
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             typer.echo(f"  {line.rstrip()}")
-    typer.echo(f"\nreport: {found.plan.out / 'report.html'}")
+    typer.echo(f"\nreport: {printable(found.plan.out / 'report.html')}")

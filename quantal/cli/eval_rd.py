@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,8 @@ from quantal.cli._eval_options import (
 )
 from quantal.cli._options import JsonFlag, Plugin
 from quantal.cli._report import Bar, print_json
+from quantal.names import printable
+from quantal.outputs import write_whole
 
 if TYPE_CHECKING:
     from quantal.eval.bdrate import BD
@@ -109,7 +112,7 @@ def rd(
     write_tables([row.flat() for row in result.rows], out / "rows")
     summary = document(result, deltas)
     text = json.dumps(summary, indent=2) + "\n"
-    (out / "results.json").write_text(text, encoding="utf-8")
+    write_whole(out / "results.json", text)
     if report:
         from quantal.eval.report import write_report
 
@@ -118,8 +121,10 @@ def rd(
         print_json(summary)
     else:
         _print(result, deltas, report)
+    for note, whom in _doubts(deltas).items():
+        typer.echo(printable(f"warning: BD-rate of {', '.join(whom)}: {note}"), err=True)
     for note in result.notes:
-        typer.echo(f"{data}: {note}", err=True)
+        typer.echo(printable(f"{data}: {note}"), err=True)
     for line in _failures(result.failures):
         typer.echo(line, err=True)
     return 1 if result.failures else 0
@@ -132,7 +137,9 @@ def _failures(rows: Sequence[Row]) -> list[str]:
         codecs = found.setdefault((row.picture, row.error or ""), {})
         codecs.setdefault(row.codec, []).append(f"{row.quality:g}")
     return [
-        f"{picture}: {reason} ({'; '.join(f'{c} at {_listed(q)}' for c, q in codecs.items())})"
+        printable(
+            f"{picture}: {reason} ({'; '.join(f'{c} at {_listed(q)}' for c, q in codecs.items())})"
+        )
         for (picture, reason), codecs in found.items()
     ]
 
@@ -157,7 +164,8 @@ class _Watch:
         self._bar.advance()
         step = max(total // 10, 1)
         if not self._shown and not self._quiet and done % step == 0:
-            typer.echo(f"measured {done} of {total}", err=True)
+            with suppress(OSError):  # nobody reads it any more; the measurement goes on
+                typer.echo(f"measured {done} of {total}", err=True)
         if done == total:
             self._bar.stop()
 
@@ -165,12 +173,15 @@ class _Watch:
 def _print(result: RDResult, deltas: dict[str, dict[str, BD | str]], report: bool) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from quantal.eval.metrics import about
 
     metrics = result.plan.metrics
-    data = result.plan.data.resolve().name
-    table = Table(title=f"{data}, {len(result.pictures)} pictures; BD-rate in percent")
+    data = printable(result.plan.data.resolve().name)
+    title = f"{data}, {len(result.pictures)} pictures; BD-rate in percent"
+    # Texts instead of markup, because names may hold brackets.
+    table = Table(title=Text(title, style="table.title"))
     table.add_column("codec", overflow="fold")
     heads = [about(metric).title for metric in metrics]
     for head in [heads[0], "95 %", *heads[1:], "encode s", "decode s"]:
@@ -189,12 +200,12 @@ def _print(result: RDResult, deltas: dict[str, dict[str, BD | str]], report: boo
         for cost in ("encode_s", "decode_s"):
             seconds = costs.get(cost)
             cells.append(f"{sum(seconds) / len(seconds):.3f}" if seconds else "")
-        table.add_row(*cells)
+        table.add_row(*map(Text, cells))
     Console().print(table)
     for reason, whom in _reasons(deltas).items():
-        typer.echo(f"no BD-rate for {', '.join(whom)}: {reason}", err=True)
+        typer.echo(printable(f"no BD-rate for {', '.join(whom)}: {reason}"), err=True)
     written = ["rows.csv", "rows.parquet", "results.json", *(["report.html"] if report else [])]
-    typer.echo(f"{result.plan.out}: {', '.join(written)}")
+    typer.echo(f"{printable(result.plan.out)}: {', '.join(written)}")
 
 
 def _percent(found: BD | str | None, otherwise: str) -> str:
@@ -205,6 +216,16 @@ def _interval(found: BD | str | None) -> str:
     if found is None or isinstance(found, str) or found.interval is None:
         return ""
     return f"{found.interval[0]:+.1f}..{found.interval[1]:+.1f}"
+
+
+def _doubts(deltas: dict[str, dict[str, BD | str]]) -> dict[str, list[str]]:
+    """Return what makes BD-rates doubtful, for which codecs by which metrics."""
+    found: dict[str, list[str]] = {}
+    for metric, by_name in deltas.items():
+        for name, delta in by_name.items():
+            if not isinstance(delta, str) and delta.note:
+                found.setdefault(delta.note, []).append(f"{name} ({metric})")
+    return found
 
 
 def _reasons(deltas: dict[str, dict[str, BD | str]]) -> dict[str, list[str]]:

@@ -39,9 +39,23 @@ def train(
         if error.name != "yaml":
             raise
         raise ArgumentError("training needs PyYAML: pip install 'quantal[train]'") from error
-    path = run(recipe, changes, resume, log=_print)
+    path = run(recipe, changes, resume, log=_Printer())
     typer.echo(f"weights: {path}")
     return 0
+
+
+class _Printer:
+    """Prints a run's log until the output is closed; the run goes on, its log.jsonl has it all."""
+
+    def __init__(self) -> None:
+        self._closed = False
+
+    def __call__(self, entry: Mapping[str, Any]) -> None:
+        if not self._closed:
+            try:
+                _print(entry)
+            except OSError:
+                self._closed = True
 
 
 def _print(entry: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ from safetensors.numpy import save
 
 from quantal.errors import ArgumentError, ModelError
 from quantal.names import shown
+from quantal.outputs import write_whole
 
 __all__ = [
     "Array",
@@ -153,9 +154,7 @@ def write_weights(
     }
     arrays = {name: np.ascontiguousarray(value) for name, value in {**floats, **integers}.items()}
     data = save(arrays, metadata)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(data)  # save_file()'s can be read by their owner alone
-    os.replace(partial, path)
+    write_whole(path, data)  # save_file()'s can be read by their owner alone
     return found
 
 

@@ -16,10 +16,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from quantal.arguments import flag, whole
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval._optional import require, unknown
 from quantal.eval.curves import Curve, Sheet
+from quantal.eval.infinite import why_infinite
 from quantal.eval.metrics import MEANS, about, scale_for_bd
+from quantal.eval.plans import fraction
 
 __all__ = ["BD", "METHODS", "Method", "bd", "compare"]
 
@@ -49,6 +52,7 @@ class BD:
         interval: 95 % bootstrap interval of `percent` over pictures; None with a published curve
             or fewer than five pictures.
         pictures: Number of pictures that both codecs were measured on; 0 with a published curve.
+        note: What makes the figure doubtful, such as rates that don't overlap; "" if nothing does.
     """
 
     percent: float
@@ -58,6 +62,7 @@ class BD:
     overlap: float
     interval: tuple[float, float] | None = None
     pictures: int = 0
+    note: str = ""
 
 
 def bd(
@@ -90,8 +95,7 @@ def bd(
     """
     if method not in METHODS:
         raise unknown("method of interpolation", method, METHODS)
-    if not 0 < min_overlap <= 1:
-        raise ArgumentError(f"the least overlap is {min_overlap:g}, expected 0 to 1")
+    min_overlap, pareto = fraction("min_overlap", min_overlap), flag("pareto", pareto)
     least = _LEAST_POINTS[method]
     anchor = _checked("anchor", anchor_bpp, anchor_quality, least, pareto)
     test = _checked("test", test_bpp, test_quality, least, pareto)
@@ -106,7 +110,18 @@ def bd(
             "measure both over a common range"
         )
     percent, quality = _deltas(anchor, test, method, min_overlap)
-    return BD(percent, quality, float(low), float(high), float(overlap))
+    note = _note_on_rates(anchor[0], test[0])
+    return BD(percent, quality, float(low), float(high), float(overlap), note=note)
+
+
+def _note_on_rates(anchor: Array, test: Array) -> str:
+    """Return a note if no rate of one curve is within the other's; a better codec may cause it."""
+    if max(anchor[0], test[0]) <= min(anchor[-1], test[-1]):
+        return ""
+    return (
+        f"the rates of the two curves don't overlap: {test[0]:.4g} to {test[-1]:.4g} against "
+        f"{anchor[0]:.4g} to {anchor[-1]:.4g} of the anchor; are they in the same unit?"
+    )
 
 
 def _deltas(
@@ -124,6 +139,16 @@ def _deltas(
     return percent, quality
 
 
+def _numbers(what: str, given: Sequence[float] | Array) -> Array:
+    try:
+        found = np.asarray(given)
+    except (TypeError, ValueError, RuntimeError):  # of torch, on a GPU or with a gradient
+        found = np.asarray("")
+    if found.size and found.dtype.kind not in "iuf":
+        raise ArgumentError(f"the {what} must be numbers, not {given!r:.60}")
+    return found.astype(np.float64)
+
+
 def _checked(
     role: str,
     bpp: Sequence[float] | Array,
@@ -132,7 +157,7 @@ def _checked(
     pareto: bool,
 ) -> tuple[Array, Array]:
     """Return the distinct points by rate; EvaluationError if they are not a valid curve."""
-    rates, values = np.asarray(bpp, np.float64), np.asarray(quality, np.float64)
+    rates, values = _numbers(f"{role}'s rates", bpp), _numbers(f"{role}'s qualities", quality)
     if rates.shape != values.shape or rates.ndim != 1:
         raise EvaluationError(
             f"the {role}'s curve has {rates.size} rates and {values.size} qualities, expected as "
@@ -195,6 +220,7 @@ def compare(
             the curves can't be compared.
     """
     pictures = 0
+    resamples = whole("resamples", resamples, 0)
     if mean not in MEANS:
         raise unknown("mean", mean, MEANS)
     if isinstance(test, Sheet) and isinstance(anchor, Sheet):
@@ -202,24 +228,17 @@ def compare(
         pictures = len(test.pictures)
 
     def once(index: npt.NDArray[np.intp] | None) -> BD:
-        sides = []
-        for side in (anchor, test):
-            if isinstance(side, Sheet):
-                side = (side if index is None else side.at(index)).curve(mean)
-            if metric not in side.values:
-                raise EvaluationError(f"{side.name} was not measured by {metric!r}")
-            if np.isnan(side.values[metric]).all():
-                raise EvaluationError(
-                    f"{about(metric).title} is not defined for the pictures of {side.name}; it "
-                    f"needs {about(metric).smallest} pixels a side"
-                )
-            sides += [np.array(side.bpp), scale_for_bd(metric, np.array(side.values[metric]))]
+        sides: list[Array] = []
+        for role, side in (("anchor", anchor), ("test", test)):
+            if isinstance(side, Sheet) and index is not None:
+                side = side.at(index)
+            sides += _points(role, side, metric, mean)
         return bd(*sides, method=method, min_overlap=min_overlap, pareto=pareto)
 
-    whole = replace(once(None), pictures=pictures)
+    estimate = replace(once(None), pictures=pictures)
     # A published mean can't be resampled: its pictures are not known.
     if resamples == 0 or pictures < _LEAST_PICTURES:
-        return whole
+        return estimate
     random = np.random.default_rng(0)  # a fixed seed makes results reproducible
     percents = []
     for _ in range(resamples):
@@ -228,9 +247,33 @@ def compare(
         except EvaluationError:  # the mean curve of this resample does not rise
             continue
     if len(percents) < resamples / 2:
-        return whole
+        return estimate
     low, high = np.percentile(percents, (2.5, 97.5))
-    return replace(whole, interval=(float(low), float(high)))
+    return replace(estimate, interval=(float(low), float(high)))
+
+
+def _points(role: str, side: Sheet | Curve, metric: str, mean: str) -> tuple[Array, Array]:
+    """Return rates and qualities [N] of a curve, or of the means of a sheet; the latter scaled."""
+    curve = side.curve(mean) if isinstance(side, Sheet) else side
+    if metric not in curve.values:
+        raise EvaluationError(f"{curve.name} was not measured by {metric!r}")
+    title = about(metric).title
+    if np.isnan(curve.values[metric]).all():
+        raise EvaluationError(
+            f"{title} is not defined for the pictures of {curve.name}; it needs "
+            f"{about(metric).smallest} pixels a side"
+        )
+    values = scale_for_bd(metric, np.array(curve.values[metric]))
+    if np.isinf(values).any():
+        at = int(np.flatnonzero(np.isinf(values))[0])
+        exact: list[str] = []
+        if isinstance(side, Sheet):
+            place = side.quality.index(curve.quality[at])
+            own = np.isinf(scale_for_bd(metric, side.values[metric][:, place]))
+            exact = [side.pictures[i] for i in np.flatnonzero(own)]
+        what = f"the {role}'s curve has an infinite {title} at {curve.bpp[at]:.4g} bpp"
+        raise EvaluationError(why_infinite(what, exact, curve.pictures))
+    return np.array(curve.bpp), values
 
 
 def _on_common_pictures(test: Sheet, anchor: Sheet) -> tuple[Sheet, Sheet]:

@@ -173,6 +173,8 @@ def codec(spec: str) -> ImageCodec:
     Raises:
         ArgumentError: The name, an option or a value is unknown, or a package is missing.
     """
+    if not isinstance(spec, str):
+        raise ArgumentError(f"a codec must be a text, its name and options, not {spec!r:.40}")
     name, _, rest = spec.strip().partition(":")
     kind = _class_of(name)
     values = {key: option.default for key, option in kind.options.items()}

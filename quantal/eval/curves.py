@@ -17,9 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.errors import EvaluationError
+from quantal.eval import plans
+from quantal.eval.infinite import to_leave_out
 from quantal.eval.metrics import about
 from quantal.eval.metrics import mean as mean_over
 from quantal.eval.rows import column, missing
+from quantal.eval.texts import as_text
 
 __all__ = ["COSTS", "Curve", "Sheet", "published", "sheets"]
 
@@ -65,8 +68,8 @@ class Sheet:
         bpp: Bits per pixel.
         values: Metric -> values.
         costs: Column of COSTS -> values; NaN if unknown.
-        left_out: Excluded picture -> reason: it failed at some quality, or lacks a metric that
-            other pictures have.
+        left_out: Excluded picture -> reason: it failed at some quality, lacks a metric that other
+            pictures have, or has an infinite value of one.
     """
 
     codec: str
@@ -132,7 +135,9 @@ def _means(metric: str, values: Array, kind: str) -> Array:
     )
 
 
-def sheets(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[str, Sheet]:
+def sheets(
+    rows: Sequence[Mapping[str, Any]], metrics: Sequence[str], mean: str = "picture"
+) -> dict[str, Sheet]:
     """Make a sheet for every codec.
 
     A codec that failed on every picture has a sheet without pictures.
@@ -140,6 +145,7 @@ def sheets(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[st
     Args:
         rows: Rows of a table, see `quantal.eval.rows`.
         metrics: Names of the metrics to read.
+        mean: How values will be averaged over pictures, one of `quantal.eval.metrics.MEANS`.
 
     Returns:
         Label of the codec -> sheet.
@@ -147,10 +153,18 @@ def sheets(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[st
     by_codec: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_codec.setdefault(row["codec"], []).append(row)
-    return {codec: _sheet(codec, own, metrics) for codec, own in by_codec.items()}
+    infinite: dict[str, str] = {}
+    for own in by_codec.values():
+        infinite |= to_leave_out(own, metrics, mean)
+    return {codec: _sheet(codec, own, metrics, infinite) for codec, own in by_codec.items()}
 
 
-def _sheet(codec: str, rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Sheet:
+def _sheet(
+    codec: str,
+    rows: Sequence[Mapping[str, Any]],
+    metrics: Sequence[str],
+    infinite: Mapping[str, str],
+) -> Sheet:
     qualities = sorted({float(row["quality"]) for row in rows})
     at: dict[str, dict[float, Mapping[str, Any]]] = {}
     left_out: dict[str, str] = {}
@@ -168,6 +182,9 @@ def _sheet(codec: str, rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]
         lacking = [p for p in whole if any(_lacks(at[p][q], name) for q in qualities)]
         if len(lacking) < len(whole):
             left_out |= {p: f"has no {about(name).title}, as others have" for p in lacking}
+    for picture, reason in infinite.items():
+        if picture in at:
+            left_out.setdefault(picture, reason)
     whole = [p for p in whole if p not in left_out]
 
     def grid(name: str) -> Array:
@@ -199,7 +216,7 @@ _PUBLISHED_NAMES = {
 }
 
 
-def published(where: Sequence[str | Path]) -> dict[str, Curve]:
+def published(where: str | Path | Sequence[str | Path]) -> dict[str, Curve]:
     """Read published curves from result files in CompressAI's JSON layout.
 
     Args:
@@ -212,7 +229,8 @@ def published(where: Sequence[str | Path]) -> dict[str, Curve]:
         EvaluationError: A place holds no such file, a file is invalid, or two have one name.
     """
     curves: dict[str, Curve] = {}
-    for place in map(Path, where):
+    given = [where] if isinstance(where, (str, Path)) else where
+    for place in (plans.place("a reference", one) for one in given):
         if place.is_dir():
             files = sorted(place.glob("*.json"))
         else:
@@ -225,8 +243,8 @@ def published(where: Sequence[str | Path]) -> dict[str, Curve]:
             curve = _read_published(file)
             if curve.name in curves:
                 raise EvaluationError(
-                    f"two published curves are called {file.stem!r}, the second in {file.parent}; "
-                    "name one of them alone, or rename it"
+                    f"two published curves are called {as_text(file.stem)!r}, the second in "
+                    f"{as_text(file.parent)}; name one of them alone, or rename it"
                 )
             curves[curve.name] = curve
     return curves
@@ -253,10 +271,10 @@ def _read_published(file: Path) -> Curve:
         ) from error
     order = np.argsort(bpp, kind="stable")
     return Curve(
-        name=f"published/{file.stem}",
+        name=as_text(f"published/{file.stem}"),
         quality=(math.nan,) * len(bpp),
         bpp=tuple(float(b) for b in bpp[order]),
         values={m: tuple(float(x) for x in v[order]) for m, v in values.items()},
         pictures=0,
-        source=str(document.get("description") or document.get("name") or file.stem),
+        source=as_text(document.get("description") or document.get("name") or file.stem),
     )

@@ -9,7 +9,7 @@ import ctypes
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -20,12 +20,14 @@ import numpy as np
 from quantal import media
 from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
-from quantal.eval.codecs import ImageCodec, codec
+from quantal.eval.codecs import Decoded, ImageCodec, codec
 from quantal.eval.metrics import metric
 from quantal.eval.rows import Row
+from quantal.eval.texts import as_text
 from quantal.eval.work import explain
+from quantal.memory import memory_errors
 
-__all__ = ["Task", "read_pixels", "run"]
+__all__ = ["Task", "failed", "metric_values", "read_pixels", "run"]
 
 R = TypeVar("R")
 #: Peak memory of encoding and of decoding, in MB; None if the system does not report it.
@@ -93,32 +95,36 @@ def run(task: Task) -> list[Row]:
 def failed(task: Task, version: str, quality: float, reason: str) -> Row:
     """Return the row of a failed measurement."""
     return Row(
-        task.codec, version, task.name, task.digest, 0, 0, quality, error=reason, run=task.run
+        as_text(task.codec),
+        version,
+        task.name,
+        task.digest,
+        0,
+        0,
+        quality,
+        error=reason,
+        run=task.run,
     )
 
 
 def _measure(task: Task, coder: ImageCodec, pixels: Pixels, quality: float, memory: Memory) -> Row:
     height, width = pixels.shape[:2]
     try:
-        coder.prepare(quality)
-        start = time.perf_counter()
-        data = coder.encode(pixels, quality)
-        between = time.perf_counter()
-        decoded = coder.decode(data)
-        end = time.perf_counter()
+        with memory_errors(f"coding {width}x{height} pixels"):
+            coder.prepare(quality)
+            start = time.perf_counter()
+            data = coder.encode(pixels, quality)
+            between = time.perf_counter()
+            decoded = coder.decode(data)
+            end = time.perf_counter()
         if decoded.shape != pixels.shape:
             found = f"{decoded.shape[1]}x{decoded.shape[0]}"
             raise EvaluationError(f"decoded to {found}, expected {width}x{height}")
+        values = metric_values(task.metrics, task.weights, pixels, decoded)
     except Exception as error:  # a codec under test may raise anything
         return failed(task, coder.version, quality, explain(error))
-    values: dict[str, float | None] = {}
-    for name in task.metrics:
-        try:
-            values[name] = metric(name, task.weights)(pixels, decoded)
-        except EvaluationError:  # undefined for this picture, which may be too small
-            values[name] = None
     return Row(
-        codec=task.codec,
+        codec=as_text(task.codec),
         version=coder.version,
         picture=task.name,
         digest=task.digest,
@@ -134,6 +140,25 @@ def _measure(task: Task, coder: ImageCodec, pixels: Pixels, quality: float, memo
         metrics=values,
         run=task.run,
     )
+
+
+def metric_values(
+    metrics: Iterable[str], weights: Path | None, original: Pixels, decoded: Decoded
+) -> dict[str, float | None]:
+    """Return metrics by name; None where one is undefined for the picture, which may be too small.
+
+    Raises:
+        OutOfMemoryError: A metric needs more memory than there is.
+    """
+    height, width = original.shape[:2]
+    values: dict[str, float | None] = {}
+    for name in metrics:
+        try:
+            with memory_errors(f"measuring {name} of {width}x{height} pixels"):
+                values[name] = metric(name, weights)(original, decoded)
+        except EvaluationError:
+            values[name] = None
+    return values
 
 
 def _memory(coder: ImageCodec, pixels: Pixels, quality: float) -> Memory:

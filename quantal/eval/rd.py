@@ -13,21 +13,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from quantal import media
-from quantal.errors import ArgumentError, EvaluationError, OutputError
-from quantal.eval import measure
+from quantal.arguments import flag, number
+from quantal.errors import ArgumentError, EvaluationError, MediaError
+from quantal.eval import measure, plans
 from quantal.eval._optional import require
 from quantal.eval.bdrate import BD, Method, compare
 from quantal.eval.codecs import ImageCodec, codecs, grids, normalised
 from quantal.eval.curves import Curve, Sheet, published, sheets
+from quantal.eval.infinite import is_infinite, remedy
 from quantal.eval.journal import Journal
 from quantal.eval.measure import Task
 from quantal.eval.metrics import MEANS, metric
+from quantal.eval.pictures import find_pictures, look_over, reason_unreadable, some
 from quantal.eval.provenance import Provenance, provenance, run_line
 from quantal.eval.rows import Row
+from quantal.eval.texts import as_text, by_name
 from quantal.eval.work import Failure, cores, spread
+from quantal.outputs import create_folder
 
 __all__ = ["Plan", "Progress", "RDResult", "find_pictures", "measure_rd"]
 
@@ -77,6 +80,24 @@ class Plan:
     threads: int = 1
     timeout: float | None = 600.0
 
+    def __post_init__(self) -> None:
+        jobs, threads = plans.processes(self.jobs, self.threads)
+        plans.replaced(
+            self,
+            codecs=plans.texts("codecs", self.codecs),
+            data=plans.place("data", self.data),
+            out=plans.place("out", self.out),
+            metrics=plans.texts("metrics", self.metrics),
+            qualities=plans.qualities_of(self.qualities),
+            references=tuple(plans.place("a reference", one) for one in self.references),
+            min_overlap=plans.fraction("min_overlap", self.min_overlap),
+            pareto=flag("pareto", self.pareto),
+            weights=None if self.weights is None else plans.place("weights", self.weights),
+            jobs=jobs,
+            threads=threads,
+            timeout=None if self.timeout is None else number("timeout", self.timeout),
+        )
+
 
 @dataclass(frozen=True)
 class RDResult:
@@ -104,6 +125,11 @@ class RDResult:
     notes: tuple[str, ...]
     provenance: Provenance
 
+    @property
+    def names(self) -> Mapping[str, Path]:
+        """The pictures by their names in rows, in the same order."""
+        return by_name(self.pictures)
+
     def side(self, name: str) -> Sheet | Curve:
         """Return the sheet of a codec, or a published curve, for comparisons."""
         return self.sheets[name] if name in self.sheets else self.curves[name]
@@ -130,23 +156,6 @@ class RDResult:
             return str(error)
 
 
-def find_pictures(data: Path) -> tuple[Path, ...]:
-    """Return the pictures of a folder, sorted by name; EvaluationError if there are none."""
-    if not data.exists():
-        raise EvaluationError(f"there is no {data}; expected a folder of pictures")
-    files = [data] if data.is_file() else sorted(p for p in data.iterdir() if p.is_file())
-    found = tuple(p for p in files if p.suffix.lower() in media.PICTURE_SUFFIXES)
-    if not found:
-        others = sorted({p.suffix or p.name for p in files})
-        what = f"only other files ({', '.join(others[:5])})" if files else "and no other files"
-        folders = [] if data.is_file() else sorted(p.name for p in data.iterdir() if p.is_dir())
-        below = f"; its folders are {', '.join(folders[:5])}: name one of them" if folders else ""
-        raise EvaluationError(
-            f"{data} holds no pictures, {what}; expected .png, .jpg, .webp or similar{below}"
-        )
-    return found
-
-
 def measure_rd(plan: Plan, progress: Progress | None = None) -> RDResult:
     """Measure everything that is not yet in the journal of the plan's folder.
 
@@ -167,24 +176,22 @@ def measure_rd(plan: Plan, progress: Progress | None = None) -> RDResult:
     coders = codecs(plan.codecs)
     references = published(plan.references)
     qualities = grids(coders, plan.qualities)
-    anchor = _anchor(plan.anchor, [c.label for c in coders], list(references))
-    pictures = find_pictures(plan.data)
-    try:
-        plan.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{plan.out} can't be created as a folder: {error.strerror}") from error
-    rows = _measure_all(plan, coders, qualities, pictures, progress)
-    own = sheets([row.flat() for row in rows], plan.metrics)
+    anchor = _anchor(plan.anchor, [as_text(c.label) for c in coders], list(references))
+    there = look_over(plan.data)
+    create_folder(plan.out)
+    names = by_name(there.pictures)
+    rows = _measure_all(plan, coders, qualities, names, progress)
+    own = sheets([row.flat() for row in rows], plan.metrics, plan.mean)
     curves = {name: sheet.curve(plan.mean) for name, sheet in own.items() if sheet.pictures}
     return RDResult(
         plan=plan,
-        pictures=pictures,
+        pictures=there.pictures,
         rows=tuple(rows),
         sheets=own,
         curves=curves | references,
         anchor=anchor if anchor in curves or anchor in references else None,
         failures=tuple(row for row in rows if row.error),
-        notes=(*_alpha(pictures), *_uncounted(own, anchor), *_runs(rows)),
+        notes=(*there.notes(), *_alpha(names), *_uncounted(own, anchor), *_runs(rows)),
         provenance=provenance(),
     )
 
@@ -206,17 +213,17 @@ def _check(plan: Plan) -> None:
         )
 
 
-def _alpha(pictures: Sequence[Path]) -> Iterator[str]:
+def _alpha(names: Mapping[str, Path]) -> Iterator[str]:
     clear = []
-    for path in pictures:
+    for name, path in names.items():
         try:
-            with Image.open(path) as image:
-                if image.has_transparency_data:
-                    clear.append(path.name)
-        except Exception:  # not a picture: the rows of all codecs report it
+            alpha = None if reason_unreadable(path) else media.read(path).alpha
+        except MediaError:  # the rows of all codecs report it
             continue
+        if alpha is not None and (alpha < 255).any():
+            clear.append(name)
     if clear:
-        yield f"alpha is not measured, only the colours below it: {_some(clear)}"
+        yield f"alpha is not measured, only the colours below it: {some(clear)}"
 
 
 def _uncounted(own: Mapping[str, Sheet], anchor: str) -> Iterator[str]:
@@ -224,12 +231,12 @@ def _uncounted(own: Mapping[str, Sheet], anchor: str) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for sheet in own.values():
         for picture, reason in sheet.left_out.items():
-            if reason.startswith("has no "):
+            if reason.startswith("has no ") or is_infinite(reason):
                 names = reasons.setdefault(reason, [])
                 if picture not in names:
                     names.append(picture)
     for reason, names in reasons.items():
-        yield f"a picture that {reason} is left out of all means: {_some(names)}"
+        yield f"a picture that {reason} is left out of all means{remedy(reason)}: {some(names)}"
     if anchor in own and not own[anchor].pictures:
         yield f"there is no BD-rate, for the anchor {anchor} failed on every picture"
 
@@ -240,15 +247,11 @@ def _runs(rows: Sequence[Row]) -> Iterator[str]:
         yield f"measured in {len(runs)} runs, whose seconds may not compare: {'; '.join(runs)}"
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
 def _anchor(asked: str | None, labels: Sequence[str], references: Sequence[str]) -> str:
     if asked is None:
         return labels[0]
     candidates = [*labels, *references]
-    for name in (normalised(asked), f"published/{asked}"):
+    for name in (as_text(normalised(asked)), as_text(f"published/{asked}")):
         if name in candidates:
             return name
     raise ArgumentError(
@@ -268,7 +271,7 @@ def _measure_all(
     plan: Plan,
     coders: Sequence[ImageCodec],
     qualities: Mapping[str, tuple[float, ...]],
-    pictures: Sequence[Path],
+    names: Mapping[str, Path],
     progress: Progress | None,
 ) -> list[Row]:
     """Return every row of the plan, from the journal or measured now."""
@@ -284,22 +287,28 @@ def _measure_all(
                 "name another output folder"
             ) from error
     versions = {coder.label: coder.version for coder in coders}
-    digests = {p: f"{zlib.crc32(p.read_bytes()):08x}" for p in pictures}
     run = run_line(cores() if plan.jobs is None else plan.jobs, plan.threads)
     wanted: list[Key] = []
     tasks: list[Task] = []
-    for path in pictures:
+    for name, path in names.items():
+        unreadable = reason_unreadable(path)
+        digest = "" if unreadable else f"{zlib.crc32(path.read_bytes()):08x}"
         for label, grid in qualities.items():
-            keys = [(label, versions[label], path.name, digests[path], q) for q in grid]
+            keys = [(as_text(label), versions[label], name, digest, q) for q in grid]
             wanted += keys
+            if unreadable:
+                task = Task(label, path, name, digest, grid, plan.metrics, run=run)
+                failed = _fallen(task, Failure(unreadable), versions)
+                known.update(zip(keys, failed, strict=True))
+                continue
             missing = tuple(k[-1] for k in keys if not _complete(known.get(k), plan.metrics))
             if missing:
                 tasks.append(
                     Task(
                         codec=label,
                         picture=path,
-                        name=path.name,
-                        digest=digests[path],
+                        name=name,
+                        digest=digest,
                         qualities=missing,
                         metrics=plan.metrics,
                         weights=plan.weights,

@@ -7,6 +7,7 @@ underscores.
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -15,12 +16,11 @@ from typing import Any
 
 from quantal.errors import EvaluationError
 from quantal.eval._optional import require
+from quantal.eval.delimited import read_delimited
+from quantal.eval.texts import as_text
+from quantal.outputs import write_whole
 
 __all__ = ["Row", "column", "read_table", "write_tables"]
-
-
-#: Columns that are never numbers.
-_TEXTS = frozenset({"codec", "version", "picture", "digest", "error", "run"})
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,22 @@ def write_tables(rows: Sequence[Mapping[str, Any]], stem: Path) -> tuple[Path, P
 
     Returns:
         The two paths.
+
+    Raises:
+        OutputError: A file can't be written.
     """
     polars = require("polars", "Parquet tables")
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text, binary = stem.with_suffix(".csv"), stem.with_suffix(".parquet")
-    with text.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    lines = io.StringIO(newline="")
+    writer = csv.DictWriter(lines, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(text, lines.getvalue())
     table = {name: [row.get(name) for row in rows] for name in columns}
-    polars.DataFrame(table, strict=False).write_parquet(binary)
+    content = io.BytesIO()
+    polars.DataFrame(table, strict=False).write_parquet(content)
+    write_whole(binary, content.getvalue())
     return text, binary
 
 
@@ -101,32 +107,22 @@ def read_table(path: Path) -> list[dict[str, Any]]:
     Raises:
         EvaluationError: There is no such file, or it is not a table.
     """
-    if not path.is_file():
-        raise EvaluationError(f"there is no table {path}; expected a .csv or .parquet file")
-    if path.suffix == ".parquet":
+    if not path.exists() or path.is_dir():  # a pipe of the shell is a table too
+        raise EvaluationError(
+            f"there is no table {as_text(path)}; expected a .csv or .parquet file"
+        )
+    if path.suffix.lower() == ".parquet":
         polars = require("polars", "Parquet tables")
         try:
-            rows: list[dict[str, Any]] = polars.read_parquet(path).to_dicts()
+            content = io.BytesIO(path.read_bytes())
+        except OSError as error:
+            raise EvaluationError(f"{as_text(path)} can't be opened: {error.strerror}") from error
+        try:
+            rows: list[dict[str, Any]] = polars.read_parquet(content).to_dicts()
         except (OSError, polars.exceptions.PolarsError) as error:
-            raise EvaluationError(f"{path} is no Parquet table: {error}") from error
+            raise EvaluationError(f"{as_text(path)} is no Parquet table: {error}") from error
         return rows
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            return [{k: _value(k, v) for k, v in row.items() if k is not None} for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise EvaluationError(f"{path} is no CSV table: {error}") from error
-
-
-def _value(name: str, text: str | None) -> float | str | None:
-    if not text:
-        return None
-    if name in _TEXTS:  # a picture may have the name 01, a file the digest 12e45678
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return read_delimited(path)
 
 
 def missing(values: Iterable[float | None]) -> list[float]:

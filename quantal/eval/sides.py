@@ -15,18 +15,23 @@ from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval._optional import unknown
 from quantal.eval.curves import Curve, Sheet, published, sheets
 from quantal.eval.metrics import about
+from quantal.eval.plans import place
 from quantal.eval.rows import column, missing, read_table
+from quantal.eval.texts import as_text
 
 __all__ = ["read_side"]
 
 
-def read_side(path: Path, metric: str = "psnr", codec: str | None = None) -> Sheet | Curve:
+def read_side(
+    path: str | Path, metric: str = "psnr", codec: str | None = None, mean: str = "picture"
+) -> Sheet | Curve:
     """Read a codec's curve from a file.
 
     Args:
         path: A .csv or .parquet table, or a .json file in CompressAI's layout.
         metric: Name of the metric.
         codec: Label of the codec, if the table holds several.
+        mean: How values will be averaged over pictures, one of `quantal.eval.metrics.MEANS`.
 
     Returns:
         A sheet if the file has values of every picture, else a curve.
@@ -36,6 +41,7 @@ def read_side(path: Path, metric: str = "psnr", codec: str | None = None) -> She
         EvaluationError: The file holds no curve.
     """
     about(metric)  # ArgumentError if there is no such metric
+    path = place("path", path)
     if path.suffix.lower() == ".json":
         (curve,) = published([path]).values()
         return curve
@@ -45,7 +51,7 @@ def read_side(path: Path, metric: str = "psnr", codec: str | None = None) -> She
     if "codec" in rows[0]:
         rows = _of_codec(rows, path, codec)
     if "picture" in rows[0] and "codec" in rows[0]:
-        return _sheet(rows, path, metric)
+        return _sheet(rows, path, metric, mean)
     return _points(rows, path, metric)
 
 
@@ -64,11 +70,11 @@ def _of_codec(
     return [dict(row) for row in rows if str(row["codec"]) == chosen]
 
 
-def _sheet(rows: list[dict[str, Any]], path: Path, metric: str) -> Sheet:
+def _sheet(rows: list[dict[str, Any]], path: Path, metric: str, mean: str) -> Sheet:
     if all(row.get(column(metric)) is None for row in rows):
         raise _no_column(rows, path, metric)
     try:
-        (sheet,) = sheets(rows, [metric]).values()
+        (sheet,) = sheets(rows, [metric], mean).values()
     except (KeyError, TypeError, ValueError) as error:
         raise EvaluationError(f"{path} is not a table of measurements: {error!r}") from error
     if not sheet.pictures:
@@ -80,18 +86,21 @@ def _points(rows: list[dict[str, Any]], path: Path, metric: str) -> Curve:
     key = next((k for k in (column(metric), metric) if k in rows[0]), None)
     if key is None or "bpp" not in rows[0]:
         raise _no_column(rows, path, metric)
-    try:
-        points = sorted(zip(*(missing(row[k] for row in rows) for k in ("bpp", key)), strict=True))
-        bpp, values = zip(*((float(b), float(v)) for b, v in points), strict=True)
-    except (TypeError, ValueError) as error:
-        raise EvaluationError(f"{path}: bpp or {key} holds something else than numbers") from error
+    for row in rows:
+        for name in ("bpp", key):
+            if not isinstance(row[name], float | int | None) or isinstance(row[name], bool):
+                raise EvaluationError(
+                    f"{as_text(path)}: {name} holds something else than numbers: {row[name]!r:.60}"
+                )
+    points = sorted(zip(*(missing(row[k] for row in rows) for k in ("bpp", key)), strict=True))
+    bpp, values = zip(*points, strict=True)
     return Curve(
-        name=path.stem,
+        name=as_text(path.stem),
         quality=(math.nan,) * len(bpp),
         bpp=tuple(bpp),
         values={metric: tuple(values)},
         pictures=0,
-        source=path.name,
+        source=as_text(path.name),
     )
 
 

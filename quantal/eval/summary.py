@@ -11,6 +11,7 @@ from quantal.eval.curves import Curve
 from quantal.eval.metrics import about
 from quantal.eval.rd import RDResult
 from quantal.eval.rows import column
+from quantal.eval.texts import as_text
 
 __all__ = ["comparisons", "document"]
 
@@ -49,7 +50,7 @@ def document(
     plan = result.plan
     names = [*result.sheets, *(name for name in result.curves if name not in result.sheets)]
     return {
-        "data": plan.data.resolve().name,
+        "data": as_text(plan.data.resolve().name),
         "images": len(result.pictures),
         "anchor": result.anchor,
         "codecs": {name: _codec(result, name, deltas) for name in names},
@@ -86,6 +87,7 @@ def _codec(result: RDResult, name: str, deltas: dict[str, dict[str, BD | str]]) 
             entry[f"bd_rate_{key}_range"] = [found.low, found.high]
             entry[f"bd_rate_{key}_overlap"] = found.overlap
             entry[f"bd_rate_{key}_images"] = found.pictures
+            entry[f"bd_rate_{key}_note"] = found.note or None
         elif found is not None:
             entry[f"bd_rate_{key}_reason"] = found
     return entry

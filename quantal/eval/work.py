@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TypeVar
 
 from quantal.errors import EvaluationError, QuantalError
 from quantal.eval._optional import require
+from quantal.eval.texts import as_text
 from quantal.threads import blas_threads
 
 __all__ = ["Failure", "cores", "spread"]
@@ -25,6 +27,7 @@ R = TypeVar("R")
 
 #: Pools that may break in succession before a task is given up.
 _TRIES = 3
+_MEMORY = ", most likely because memory ran out: use fewer jobs, or smaller pictures"
 #: Seconds that the first process may take to start.
 _START_SECONDS = 120.0
 
@@ -47,14 +50,20 @@ def cores() -> int:
 
 def explain(error: BaseException) -> str:
     """Format an error in one line, with the name of its class if it is not Quantal's."""
-    text = " ".join(str(error).split())
+    text = " ".join(as_text(error).split())
     return text if isinstance(error, QuantalError) else f"{type(error).__name__}: {text}"
+
+
+def _death(status: int) -> str:
+    """Say how a process ended. The system's own killer for want of memory sends signal 9."""
+    if status >= 0:
+        return f"its process died (exit status {status})"
+    name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
+    return f"its process was killed ({name}){_MEMORY if name == 'SIGKILL' else ''}"
 
 
 def _start(threads: int) -> None:
     """Initialise a worker: set the number of threads, leave Ctrl-C to the parent process."""
-    import signal
-
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -120,7 +129,7 @@ def _in_processes(
         stuck = stuck + 1 if len(left) == before else 0
         if stuck == _TRIES:
             stuck = 0
-            yield left.pop(next(iter(left))), Failure("its process died at once")
+            yield left.pop(next(iter(left))), Failure(f"its process died at once{_MEMORY}")
 
 
 def _ready(_: None) -> bool:
@@ -164,7 +173,7 @@ def _in_pool(
                 except FutureTimeout:
                     yield number, Failure(f"gave no answer within {timeout:g} s and was stopped")
                 except pebble.ProcessExpired as error:
-                    yield number, Failure(f"its process died (exit status {error.exitcode})")
+                    yield number, Failure(_death(error.exitcode))
                 except BrokenExecutor:
                     return
                 except Exception as error:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import secrets
 import warnings
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +15,12 @@ from PIL import Image
 
 from quantal import media
 from quantal.codecs.registry import DEFAULT_CODEC
-from quantal.errors import ArgumentError, OutputError, QuantalWarning
+from quantal.errors import ArgumentError, QuantalWarning
 from quantal.files.decode import decode_picture, read_latents
 from quantal.files.encode import encode_picture
 from quantal.files.matching import named_codec
 from quantal.files.targets import Target
+from quantal.outputs import write_whole
 from quantal.sources import Source, read_source
 
 if TYPE_CHECKING:
@@ -190,14 +189,7 @@ def write(
         strip=strip,
         device=device,
     )
-    temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, target)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise OutputError(f"{target} can't be written: {error.strerror or error}") from error
+    write_whole(target, data)
     return len(data)
 
 

@@ -10,6 +10,7 @@ from quantal.media._alpha import decode_alpha, encode_alpha
 from quantal.media._convert import to_image
 from quantal.media._exif import EXIF_PREFIX
 from quantal.media._image import from_image
+from quantal.media._indices import read_indices
 from quantal.media._picture import PIXEL_LIMIT, SIDE_LIMIT, Picture, from_array
 from quantal.media._read import PICTURE_SUFFIXES, Readable, read
 from quantal.media._strip import METADATA_KINDS, strip
@@ -28,6 +29,7 @@ __all__ = [
     "from_array",
     "from_image",
     "read",
+    "read_indices",
     "strip",
     "to_image",
     "write",

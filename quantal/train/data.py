@@ -1,4 +1,4 @@
-"""Training pictures: read from folders and tar shards, kept in memory as bytes, cut into crops.
+"""Training pictures: kept in memory with 8 bits per sample, and cut into crops.
 
 Everything is decoded once at the start, so that a step costs no decoding; on a GPU the pictures
 live in its memory and crops are cut there.
@@ -6,45 +6,26 @@ live in its memory and crops are cut there.
 
 from __future__ import annotations
 
-import io
-import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from quantal.errors import ArgumentError
+from quantal import media
+from quantal.errors import ArgumentError, MediaError
+from quantal.memory import memory_errors
+from quantal.names import shown
+from quantal.train.files import pictures_under
 
 __all__ = ["CropSampler", "Picture", "as_pictures", "read_pictures"]
 
-#: uint8 [3, H, W], uint8 [H, W, 3], a picture of Pillow, or a path as read_pictures() takes it.
+#: uint8 [3, H, W], uint8 [H, W, 3] or [H, W], a picture of Pillow, or a path as read_pictures()
+#: takes it.
 Picture = Tensor | npt.NDArray[np.uint8] | Image.Image | str | Path
-
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff"})
-
-
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and bytes of every picture below a folder, in a tar shard, or of one file."""
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.suffix.lower() in _SUFFIXES:
-                yield str(file), file.read_bytes()
-            elif file.suffix == ".tar":
-                yield from _members(file)
-    elif path.suffix == ".tar":
-        with tarfile.open(path) as shard:
-            for member in shard:
-                stream = shard.extractfile(member)
-                if stream is not None and Path(member.name).suffix.lower() in _SUFFIXES:
-                    yield member.name, stream.read()
-    elif path.is_file():
-        yield str(path), path.read_bytes()
-    else:
-        raise ArgumentError(f"training data {path} does not exist; name a folder, shard or picture")
 
 
 def read_pictures(paths: Sequence[str | Path], smallest: int = 1) -> list[Tensor]:
@@ -58,20 +39,22 @@ def read_pictures(paths: Sequence[str | Path], smallest: int = 1) -> list[Tensor
         Pictures uint8 [3, H, W].
 
     Raises:
-        ArgumentError: If there is no picture, or one can't be read.
+        ArgumentError: If a path does not exist, or there is no picture.
+        MediaError: If a picture, a shard or a folder can't be read.
+        OutOfMemoryError: If the pictures need more memory than there is.
     """
-    pictures = []
+    pictures: list[Tensor] = []
     for path in paths:
-        for name, data in _members(Path(path)):
-            try:
-                with Image.open(io.BytesIO(data)) as image:
-                    picture = _planes(np.array(image.convert("RGB")))
-            except (UnidentifiedImageError, OSError) as error:
-                raise ArgumentError(f"training picture {name} can't be read: {error}") from error
+        for name, data in pictures_under(path):
+            with memory_errors(f"holding {len(pictures) + 1} training pictures, the last {name},"):
+                try:
+                    picture = _planes(media.read(data).pixels)
+                except MediaError as error:
+                    raise MediaError(f"training picture {name}: {error}") from error
             if min(picture.shape[1:]) >= smallest:
                 pictures.append(picture)
     if not pictures:
-        where = ", ".join(map(str, paths))
+        where = ", ".join(map(shown, paths))
         raise ArgumentError(f"no picture of {smallest} pixels or more under {where}")
     return pictures
 
@@ -84,28 +67,15 @@ def as_pictures(pictures: Iterable[Picture], smallest: int = 1) -> list[Tensor]:
         smallest: the least that a side must have.
 
     Raises:
-        ArgumentError: If one is something else or too small, or a path can't be read.
+        ArgumentError: If one is something else or too small, or a path does not exist.
+        MediaError: If a file can't be read.
     """
     found: list[Tensor] = []
-    for picture in pictures:
+    for number, picture in enumerate(pictures, 1):
         if isinstance(picture, str | Path):
             found += read_pictures([picture], smallest)
             continue
-        if isinstance(picture, Image.Image):
-            picture = np.array(picture.convert("RGB"))
-        planes = picture
-        if isinstance(picture, np.ndarray) and picture.ndim == 3 and picture.shape[2] == 3:
-            planes = _planes(picture)
-        if (
-            not isinstance(planes, Tensor)
-            or planes.dtype != torch.uint8
-            or planes.ndim != 3
-            or len(planes) != 3
-        ):
-            raise ArgumentError(
-                f"a picture is a {type(picture).__name__}, expected uint8 [3, H, W], an array "
-                "uint8 [H, W, 3], a picture of Pillow or a path"
-            )
+        planes = _converted(picture, number)
         if min(planes.shape[1:]) < smallest:
             height, width = planes.shape[1:]
             raise ArgumentError(
@@ -114,6 +84,28 @@ def as_pictures(pictures: Iterable[Picture], smallest: int = 1) -> list[Tensor]:
             )
         found.append(planes)
     return found
+
+
+def _converted(picture: object, number: int) -> Tensor:
+    """Return a picture given from Python as uint8 [3, H, W]."""
+    try:
+        if isinstance(picture, Image.Image):
+            return _planes(media.from_image(picture).pixels)
+        if isinstance(picture, np.ndarray):
+            return _planes(media.from_array(picture).pixels)
+    except MediaError as error:
+        raise ArgumentError(f"picture {number} of those given: {error}") from error
+    if (
+        isinstance(picture, Tensor)
+        and picture.dtype == torch.uint8
+        and picture.ndim == 3
+        and len(picture) == 3
+    ):
+        return picture
+    raise ArgumentError(
+        f"a picture is a {type(picture).__name__}, expected uint8 [3, H, W], an array "
+        "uint8 [H, W, 3], a picture of Pillow or a path"
+    )
 
 
 def _planes(pixels: npt.NDArray[np.uint8]) -> Tensor:

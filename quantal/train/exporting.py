@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from quantal.arguments import whole
 from quantal.errors import ArgumentError, ModelError
 from quantal.train.data import Picture, as_pictures, read_pictures
 from quantal.train.reader import make_recipe
@@ -58,8 +59,11 @@ def export(
     Raises:
         ModelError: If no family has such networks, or the network can't be exported.
         ArgumentError: If there are no pictures and the family needs some, or one is too small.
+        OutputError: If the file can't be written.
     """
     trainer = trainer_for(net)
+    steps, crop = whole("steps", steps, 0), whole("crop", crop, 1)
+    batches = whole("batches", batches, 1)
     given = as_pictures(pictures, crop)
     return trainer.export(
         _ready(net),
@@ -90,6 +94,7 @@ def export_checkpoint(
 
     Raises:
         ModelError: If the checkpoint can't be read or exported.
+        OutputError: If the file can't be written.
     """
     with restored():
         net, recipe, steps = _load(Path(checkpoint))

@@ -9,8 +9,10 @@ import difflib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,10 @@ from torch import nn
 
 from quantal.codecs.registry import device_name
 from quantal.codecs.weights import find_weights
-from quantal.errors import ArgumentError
+from quantal.errors import ArgumentError, OutOfMemoryError
 from quantal.layers import half_pays
+from quantal.memory import memory_errors
+from quantal.outputs import create_folder, output_errors
 from quantal.train.data import CropSampler, read_pictures
 from quantal.train.objectives.base import Objective
 from quantal.train.optimisers import make_optimisers
@@ -57,27 +61,46 @@ def train(recipe: Recipe, resume: bool = False, log: Log | None = None) -> Path:
 
     Raises:
         ArgumentError: If the recipe can't be trained, or there is a checkpoint already.
+        MediaError: If a training picture can't be read.
         ModelError: If weights or a checkpoint don't fit.
+        OutOfMemoryError: If a step needs more memory than there is.
+        OutputError: If the log or a checkpoint can't be written; the last checkpoint stays.
     """
     out = Path(recipe.out)
-    out.mkdir(parents=True, exist_ok=True)
+    create_folder(out)
     path = out / "checkpoint.pt"
     if path.exists() and not resume:
         raise ArgumentError(f"{path} exists; go on with --resume, or choose another `out`")
     with (
         restored(),
-        (out / "log.jsonl").open("a", encoding="utf-8") as file,
+        _opened(out / "log.jsonl") as file,
         team_of(recipe.processes, _help, recipe, path) as team,
     ):
 
         def write(entry: Mapping[str, Any]) -> None:
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
+            with output_errors(file.name):
+                file.write((json.dumps(entry) + "\n").encode())
             if log is not None:
                 log(entry)
 
         _Run(recipe, path, write, team).go()
     return path
+
+
+def _opened(path: Path) -> FileIO:
+    with output_errors(path):
+        return path.open("ab", buffering=0)
+
+
+@contextmanager
+def _memory_of_a_run(what: str, remedy: str) -> Iterator[None]:
+    """Convert allocators' errors; the last checkpoint stays."""
+    try:
+        with memory_errors(what):
+            yield
+    except OutOfMemoryError as error:
+        said = str(error).partition("; do less")[0]
+        raise OutOfMemoryError(f"{said}; {remedy}, and go on from the last checkpoint") from error
 
 
 def _help(team: Team, recipe: Recipe, path: Path) -> None:
@@ -113,8 +136,10 @@ class _Run:
             find_weights(recipe.start_from)
         pictures = read_pictures(recipe.data, max(recipe.crops))
         self.held_out = read_pictures(recipe.evaluation) if recipe.evaluation else []
-        self.sampler = CropSampler(pictures, self.device, recipe.seed)
-        self.state = self._start(net, ema, self.objective)
+        what = f"the start with {len(pictures)} pictures on {self.device}"
+        with _memory_of_a_run(what, "train on fewer pictures, or a smaller `model`"):
+            self.sampler = CropSampler(pictures, self.device, recipe.seed)
+            self.state = self._start(net, ema, self.objective)
         self.net: Any = torch.compile(self.state.net) if recipe.compile else self.state.net
         self.held: tuple[str, ...] = ()
         self.moving_since = 0
@@ -192,11 +217,13 @@ class _Run:
         for optimiser in state.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = rate * group["pace"]
-        pixels = self.sampler.batch(self.team.share(phase.batch), phase.crop)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            losses = self.objective.losses(self.net, pixels)
-        norm = state.follow(losses["loss"], recipe, self.team)
-        self.objective.learn()
+        what = f"a step on {phase.batch} crops of {phase.crop}x{phase.crop} pixels"
+        with _memory_of_a_run(what, "set a smaller `batch` or `crop`, or a smaller `model`"):
+            pixels = self.sampler.batch(self.team.share(phase.batch), phase.crop)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+                losses = self.objective.losses(self.net, pixels)
+            norm = state.follow(losses["loss"], recipe, self.team)
+            self.objective.learn()
         if state.step % _LOG_EVERY == 0:
             left = state.seconds / done * (1 - done) / 60 if done else 0.0
             self.log(
@@ -217,7 +244,9 @@ class _Run:
 
     def _evaluate(self) -> None:
         if self.held_out and self.team.leads:
-            points = self.objective.evaluate(self.held_out)
+            what = f"evaluating {len(self.held_out)} pictures"
+            with _memory_of_a_run(what, "name smaller pictures as `evaluation`"):
+                points = self.objective.evaluate(self.held_out)
             self.log({"event": "evaluation", "step": self.state.step, "points": points})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from quantal.arguments import number, whole
 from quantal.errors import ArgumentError
 
 __all__ = ["Phase", "Recipe"]
@@ -28,6 +29,11 @@ class Phase:
     batch: int
     hold: tuple[str, ...] = ()
     rounded: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "until", number("until", self.until))
+        for name in ("crop", "batch"):
+            object.__setattr__(self, name, whole(name, getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,10 @@ class Recipe:
     export_batches: int = 100
 
     def __post_init__(self) -> None:
+        for name in ("steps", "warmup_steps", "threads", "processes", "seed", "export_batches"):
+            object.__setattr__(self, name, whole(name, getattr(self, name)))
+        if not self.out:
+            raise ArgumentError("`out` is empty; name a folder")
         if self.steps < 1 or not self.phases or self.phases[-1].until < 1.0:
             raise ArgumentError("a recipe needs steps >= 1 and phases whose last is `until: 1.0`")
         if not all(0 <= beta < 1 for beta in self.betas):

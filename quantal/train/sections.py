@@ -7,9 +7,12 @@ expected, and for an unknown key the nearest known one.
 from __future__ import annotations
 
 import difflib
+import math
+import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
+from numbers import Real
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from quantal.errors import ArgumentError
@@ -17,6 +20,8 @@ from quantal.errors import ArgumentError
 __all__ = ["read_section"]
 
 Section = TypeVar("Section")
+
+_EXPONENT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
 
 #: Types of single values: what one is called, and several.
 _NAMES: dict[object, tuple[str, str]] = {
@@ -133,7 +138,7 @@ def _converted(value: Any, hint: Any, name: str, where: str) -> Any:
     elif hint in (int, float):
         number = _number(value)
         if number is not None and (hint is float or number.is_integer()):
-            return hint(number) if isinstance(value, str | float) else hint(value)
+            return hint(value) if isinstance(value, int) else hint(number)
     else:
         return value
     raise _Unexpected(name, value, _expected(hint))
@@ -156,13 +161,15 @@ def _sequence(value: Any, hint: Any, name: str, where: str) -> tuple[Any, ...]:
 
 
 def _number(value: Any) -> float | None:
-    # YAML takes 1e-3 for a text; people do not.
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    """Return a finite number of any type, also numpy's; None for anything else."""
+    # YAML takes 1e-3 for a text; people do not. Other texts are none.
+    if isinstance(value, str):
+        return float(value) if _EXPONENT.fullmatch(value) else None
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         return None
-    try:
-        return float(value)
-    except ValueError:
-        return None
+    return float(value)
 
 
 def _expected(hint: Any) -> str:

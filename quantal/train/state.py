@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,7 +13,8 @@ from pickle import UnpicklingError
 import torch
 from torch import Tensor, nn
 
-from quantal.errors import ModelError
+from quantal.errors import ModelError, OutputError
+from quantal.names import shown
 from quantal.train.objectives.base import Objective
 from quantal.train.recipe import Recipe
 from quantal.train.team import Team
@@ -95,23 +97,29 @@ class State:
             own.copy_(trained)
 
     def save(self, path: Path, recipe: Recipe) -> None:
-        """Write a checkpoint, whole or not at all."""
+        """Write a checkpoint, whole or not at all; OutputError if it can't be written."""
         partial = path.with_suffix(".partial")
-        torch.save(
-            {
-                "net": self.net.state_dict(),
-                "ema": self.ema.state_dict(),
-                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-                "step": self.step,
-                "seconds": self.seconds,
-                "skipped": self.skipped,
-                "norm": self.norm,
-                "objective": self.objective.state(),
-                "recipe": json.dumps(recipe.to_dict()),
-            },
-            partial,
-        )
-        os.replace(partial, path)
+        content = {
+            "net": self.net.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "step": self.step,
+            "seconds": self.seconds,
+            "skipped": self.skipped,
+            "norm": self.norm,
+            "objective": self.objective.state(),
+            "recipe": json.dumps(recipe.to_dict()),
+        }
+        try:
+            torch.save(content, partial)
+            os.replace(partial, path)
+        except (OSError, RuntimeError) as error:  # torch has its own error for a full disk
+            with suppress(OSError):
+                partial.unlink()
+            raise OutputError(
+                f"checkpoint {shown(path)} can't be written: {error}; make room, or choose another "
+                "`out`. An earlier checkpoint is as it was"
+            ) from error
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint; raises ModelError if it is of another network."""

@@ -7,6 +7,7 @@ after each of many small layers. What they agree on goes through torch.distribut
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from quantal.errors import ArgumentError, QuantalError
+from quantal.errors import ArgumentError, OutOfMemoryError, QuantalError
 
 __all__ = ["Team", "team_of"]
 
@@ -105,8 +106,9 @@ def _together() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise QuantalError(
-            f"another process of this training run has stopped ({error}); its message, if it had "
-            "one, is above. Go on from the last checkpoint with --resume"
+            f"another process of this training run has stopped ({error}); its message is above. "
+            "If it has none, it was killed, most likely because memory ran out: set fewer "
+            "`processes` or a smaller `batch`. Go on from the last checkpoint with --resume"
         ) from error
 
 
@@ -146,6 +148,8 @@ def _join(
     _meet(meeting, place + 1, size)
     try:
         work(Team(place + 1, size), *args)
+    except OutOfMemoryError as error:
+        print(f"process {place + 2} of {size}: {error}", file=sys.stderr)
     except QuantalError:
         pass  # the first process reports errors of a recipe or its data
     except Exception:

@@ -178,3 +178,48 @@ def test_bdrate_of_missing_files(quantal: Callable[..., Any], tmp_path: Path) ->
     (tmp_path / "x.json").write_text("{}")
     call = quantal("eval", "bdrate", tmp_path / "x.json", anchor)
     assert call.status == 1 and "expected an object with `results`" in call.err
+
+
+def test_bdrate_doubts_rates_of_another_unit(quantal: Callable[..., Any], tmp_path: Path) -> None:
+    anchor = table(tmp_path / "anchor.csv", ANCHOR)
+    test = table(tmp_path / "test.csv", [(b * 1000, q) for b, q in ANCHOR])
+    call = quantal("eval", "bdrate", test, anchor)
+    assert call.status == 0 and "+99900.00 %" in call.out
+    assert "warning: the rates of the two curves don't overlap: 100 to 800 against" in call.err
+    document = quantal("eval", "bdrate", test, anchor, "--json").document
+    assert document["note"].endswith("are they in the same unit?")
+    assert quantal("eval", "bdrate", anchor, anchor, "--json").document["note"] is None
+
+
+def test_rd_doubts_a_published_curve_of_another_unit(
+    quantal: Callable[..., Any], pictures: Path, tmp_path: Path
+) -> None:
+    curve = tmp_path / "vtm.json"
+    results = {"bpp": [90, 200, 500, 2000], "psnr-rgb": [26, 30, 35, 40]}
+    curve.write_text(json.dumps({"name": "VTM", "results": results}))
+    out = tmp_path / "o"
+    words = ("--codecs", "jpeg", "--data", pictures, "--out", out, "--reference", curve)
+    call = quantal("eval", "rd", *words, "--metrics", "psnr", *QUALITIES[:4])
+    assert call.status == 0
+    assert "warning: BD-rate of published/vtm (psnr): the rates of the two curves" in call.err
+    found = json.loads((out / "results.json").read_text())["codecs"]["published/vtm"]
+    assert "same unit" in found["bd_rate_psnr_note"]
+    assert "Doubtful:" in (out / "report.md").read_text()
+
+
+def test_bdrate_of_a_table_with_a_blank_picture(
+    quantal: Callable[..., Any], pictures: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (90, 80), "white").save(pictures / "blank.png")
+    rows = tmp_path / "out" / "rows.csv"
+    made = quantal(
+        "eval", "rd", "--codecs", "jpeg,webp", "--data", pictures, "--out", rows.parent,
+        "--metrics", "psnr", *QUALITIES,
+    )  # fmt: skip
+    assert made.status == 0 and "blank.png" in made.err
+    words = ("eval", "bdrate", rows, rows, "--test-codec", "jpeg", "--anchor-codec", "webp")
+    call = quantal(*words, "--json")
+    assert call.document["images"] == 2 and "blank.png" in call.document["note"]
+    assert "warning: a picture that has an infinite PSNR-RGB" in quantal(*words).err
+    other = quantal(*words, "--mean", "mse", "--json")
+    assert other.document["images"] == 3 and other.document["note"] is None

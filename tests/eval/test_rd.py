@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from PIL import Image
 
 from quantal.errors import ArgumentError, EvaluationError, OutputError
 from quantal.eval import rd
+from quantal.eval.bdrate import compare
 from quantal.eval.classical.still import Jpeg
 from quantal.eval.codecs import codec
+from quantal.eval.curves import sheets
 from quantal.eval.metrics import metric
 from quantal.eval.rd import Plan, find_pictures, measure_rd
 from quantal.eval.rows import Row, read_table, write_tables
@@ -329,3 +332,76 @@ def test_memory_is_that_of_the_call(folder: Path, photograph: Image.Image) -> No
     if megabytes["large.png"] is None:
         pytest.skip("this system does not report peak memory")
     assert megabytes["large.png"] > 3.2
+
+
+def test_what_cannot_be_opened_is_named_and_the_rest_is_measured(folder: Path) -> None:
+    (folder / "gone.png").symlink_to("nowhere.png")
+    os.mkfifo(folder / "pipe.png")
+    for name in ("a.txt", "b.TXT", "clip.mov", ".DS_Store", "README"):
+        (folder / name).write_text("no picture")
+    result = measure_rd(plan(folder, codecs=("jpeg",)))
+    reasons = {row.picture: row.error for row in result.failures}
+    assert set(reasons) == {"gone.png", "pipe.png"}
+    assert reasons["gone.png"] == ("can't be opened: No such file or directory (a link to nothing)")
+    assert reasons["pipe.png"] == "is no file"
+    assert result.curves["jpeg"].pictures == 3
+    assert result.notes[0] == "left 4 files that are no pictures: 2 .txt, 1 README, 1 .mov"
+
+
+def test_data_that_are_no_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(EvaluationError, match="holds no pictures, only other files"):
+        find_pictures(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(EvaluationError, match=r"there is no .*link"):
+        find_pictures(tmp_path / "link")
+
+
+@pytest.fixture
+def with_blank(folder: Path) -> Path:
+    Image.new("RGB", (90, 80), "white").save(folder / "blank.png")
+    return folder
+
+
+def test_a_blank_picture_is_left_out_and_named(with_blank: Path) -> None:
+    result = measure_rd(plan(with_blank, codecs=("jpeg", "hyperprior")))
+    for name in ("jpeg", "hyperprior"):  # the same pictures in all means, also where it is finite
+        assert result.sheets[name].left_out == {
+            "blank.png": "has an infinite PSNR-RGB (blank, or decoded without an error)"
+        }
+        assert result.curves[name].pictures == 3
+        assert all(map(math.isfinite, result.curves[name].values["psnr"]))
+    assert [note for note in result.notes if "blank.png" in note] == [
+        "a picture that has an infinite PSNR-RGB (blank, or decoded without an error) is left out "
+        "of all means; the mean `mse` counts it: blank.png"
+    ]
+    assert isinstance(document(result)["codecs"]["hyperprior"]["bd_rate_psnr"], float)
+
+
+def test_the_mean_of_squared_errors_counts_a_blank_picture(with_blank: Path) -> None:
+    result = measure_rd(plan(with_blank, mean="mse"))
+    assert result.curves["jpeg"].pictures == 4 and not result.sheets["jpeg"].left_out
+    assert isinstance(document(result)["codecs"]["webp"]["bd_rate_psnr"], float)
+
+
+@pytest.mark.parametrize("mean", ["picture", "mse"])
+def test_a_blank_picture_alone_is_the_reason(tmp_path: Path, mean: str) -> None:
+    data = tmp_path / "pictures"
+    data.mkdir()
+    Image.new("RGB", (180, 170), "white").save(data / "blank.png")
+    result = measure_rd(plan(data, metrics=("psnr", "ms-ssim", "ssim"), mean=mean))
+    found = document(result)["codecs"]["webp"]
+    for name in ("psnr", "ms_ssim", "ssim"):
+        assert "where blank.png is decoded without an error" in found[f"bd_rate_{name}_reason"]
+
+
+def test_a_lossless_quality_leaves_no_picture_out(folder: Path) -> None:
+    rows = measure_rd(plan(folder, codecs=("jpeg",))).rows
+    flat = [row.flat() for row in rows]
+    for row in flat:
+        if row["quality"] == 80:
+            row["psnr"] = math.inf
+    (sheet,) = sheets(flat, ["psnr"]).values()
+    assert len(sheet.pictures) == 3 and not sheet.left_out
+    with pytest.raises(EvaluationError, match=r"where every picture is decoded without an error"):
+        compare(sheet, sheet)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from quantal.codecs import Family
 from quantal.codecs.context.net import ContextConfig
 from quantal.errors import ArgumentError, ModelError
-from quantal.train import Phase, build, make_recipe, read_recipe
+from quantal.train import Phase, Recipe, build, make_recipe, read_recipe
 from quantal.train.objectives.rate_distortion import RateDistortionSettings
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -49,6 +51,16 @@ def test_numbers_may_be_texts_of_yaml():
         ({"betas": [0.9, 1.5]}, "below 1, not [0.9, 1.5]"),
         ({"steps": 2.5}, "`steps` is 2.5, expected a whole number"),
         ({"steps": True}, "`steps` is True, expected a whole number"),
+        ({"steps": "60"}, "`steps` is '60', expected a whole number"),
+        ({"learning_rate": "0.1"}, "`learning_rate` is '0.1', expected a number"),
+        ({"learning_rate": float("nan")}, "`learning_rate` is nan, expected a number"),
+        ({"minutes": float("inf")}, "`minutes` is inf, expected a number or null"),
+        ({"out": ""}, "`out` is empty"),
+        ({"steps": "60"}, "`steps` is '60', expected a whole number"),
+        ({"learning_rate": "0.1"}, "`learning_rate` is '0.1', expected a number"),
+        ({"learning_rate": float("nan")}, "`learning_rate` is nan, expected a number"),
+        ({"minutes": float("inf")}, "`minutes` is inf, expected a number or null"),
+        ({"out": ""}, "`out` is empty"),
         ({"minutes": "long"}, "`minutes` is 'long', expected a number or null"),
         ({"compile": "maybe"}, "`compile` is 'maybe', expected true or false"),
         ({"optimiser": "sgd"}, "`optimiser` is 'sgd', expected one of adamw, muon"),
@@ -127,3 +139,17 @@ def test_phases_follow_the_run():
     ]})  # fmt: skip
     assert recipe.phase(0.4) == Phase(0.5, 64, 8)
     assert recipe.phase(0.5) == recipe.phase(1.0) == Phase(1.0, 128, 2)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    phase = {"until": np.float32(1), "crop": np.int64(64), "batch": np.uint8(2)}
+    numbers = {"steps": np.int32(9), "minutes": np.float64(2)}
+    recipe = make_recipe({**PLAIN, **numbers, "phases": [phase]})
+    assert (recipe.steps, recipe.minutes, recipe.phases) == (9, 2.0, (Phase(1.0, 64, 2),))
+    assert json.loads(json.dumps(recipe.to_dict()))["steps"] == 9
+    assert type(Phase(1.0, np.int64(64), np.int64(2)).crop) is int
+    for wrong in ("64", True, 64.5, None):
+        with pytest.raises(ArgumentError, match="crop must be a whole number"):
+            Phase(1.0, wrong, 2)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="steps must be a whole number, not '60'"):
+        Recipe("hyperprior", ("a",), "run", steps="60")  # type: ignore[arg-type]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from skimage import data
 import quantal
 from quantal.codecs.hyperprior.net import HyperpriorNet
 from quantal.codecs.pyramid.weights import read_pyramid_weights
-from quantal.errors import ArgumentError, ModelError
+from quantal.errors import ArgumentError, ModelError, OutOfMemoryError, OutputError
 from quantal.train import export_checkpoint, read_recipe, run
 from quantal.train.data import CropSampler, read_pictures
 
@@ -226,3 +229,48 @@ def test_a_context_codec_goes_on_from_another_codec_s_transforms(recipe, tmp_pat
     torch.testing.assert_close(codec.analyse(pixels), other.analyse(pixels), rtol=0, atol=1e-3)
     drawn = np.asarray(codec.decompress(codec.compress(pixels, quality=90)))
     assert np.square(drawn.astype(float) - pixels).mean() < 2000
+
+
+def test_a_step_without_memory_says_what_helps(recipe, tmp_path, monkeypatch):
+    from quantal.train.objectives.rate_distortion import RateDistortion
+
+    run(recipe, ["steps=2"])
+    before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+    monkeypatch.setattr(RateDistortion, "losses", lambda *_: torch.empty(1 << 50))
+    with pytest.raises(OutOfMemoryError, match="a step on 4 crops of 64x64 pixels needs") as caught:
+        run(recipe, ["steps=9"], resume=True)
+    assert "set a smaller `batch` or `crop`" in str(caught.value)
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
+
+
+def test_what_cannot_be_written_is_named(recipe, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file/run can't be created as a folder"):
+        run(recipe, [f"out={tmp_path / 'file' / 'run'}"])
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "log.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"log\.jsonl can't be written: No space left"):
+        run(recipe, ["steps=1"])
+    (out / "log.jsonl").unlink()
+    (out / "checkpoint.partial").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"checkpoint .*checkpoint\.pt can't be written: "):
+        run(recipe, ["steps=1"])
+    assert sorted(path.name for path in out.iterdir()) == ["log.jsonl"]
+
+
+def test_a_closed_output_does_not_stop_a_run(recipe, tmp_path):
+
+    command = [sys.executable, "-m", "quantal", "train", str(recipe), "steps=120"]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()  # as `| head -1` does
+        process.wait(300)
+    assert (tmp_path / "run" / "hyperprior.safetensors").is_file()
+    assert log(tmp_path / "run")[-1]["step"] == 120

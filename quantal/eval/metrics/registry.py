@@ -124,7 +124,7 @@ def names() -> tuple[str, ...]:
 
 def about(name: str) -> About:
     """Return the description of a metric; ArgumentError for an unknown name."""
-    if name not in _BY_NAME:
+    if not isinstance(name, str) or name not in _BY_NAME:
         raise unknown("metric", name, _BY_NAME)
     return _BY_NAME[name][0]
 

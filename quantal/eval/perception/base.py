@@ -7,19 +7,34 @@ module of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quantal import media
+from quantal.arguments import whole
 from quantal.codecs.contract import Pixels
-from quantal.errors import ArgumentError, EvaluationError
-from quantal.media import PICTURE_SUFFIXES
+from quantal.errors import ArgumentError, EvaluationError, MediaError
+from quantal.eval.pictures import is_picture, reason_unreadable
+from quantal.eval.texts import as_text, distinct
 
-__all__ = ["Dataset", "Floats", "Sample", "Score", "Tally", "Task", "folder", "pictures_in"]
+__all__ = [
+    "Dataset",
+    "Floats",
+    "Sample",
+    "Score",
+    "Tally",
+    "Task",
+    "folder",
+    "labelled",
+    "pictures_in",
+    "remedy_for_size",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -49,11 +64,19 @@ class Score:
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture and its label; the type of `truth` depends on the task."""
+    """A picture and its label; the type of `truth` depends on the task.
+
+    Attributes:
+        name: Name of the picture.
+        path: Its file.
+        truth: Its label.
+        size: Width and height in pixels that the label is for; None if it doesn't say.
+    """
 
     name: str
     path: Path
     truth: Any
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,20 +87,42 @@ class Dataset:
         root: Folder of the data set.
         classes: Names of classes by index; () for text.
         samples: The pictures.
+        unreadable: Folder or file that can't be read and is no sample -> reason.
     """
 
     root: Path
     classes: tuple[str, ...]
     samples: tuple[Sample, ...]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     def limited(self, limit: int | None) -> Dataset:
         """Return the data set with at most `limit` pictures, evenly spaced over all classes."""
-        if limit is None or limit >= len(self.samples):
+        if limit is None:
             return self
+        limit = whole("limit", limit)
         if limit < 1:
             raise ArgumentError(f"the limit is {limit} pictures, expected at least 1")
+        if limit >= len(self.samples):
+            return self
         chosen = np.linspace(0, len(self.samples) - 1, limit).round().astype(int)
         return replace(self, samples=tuple(self.samples[i] for i in chosen))
+
+
+def labelled(
+    root: Path,
+    classes: Iterable[str],
+    samples: Iterable[Sample],
+    unreadable: Mapping[str, str] | None = None,
+) -> Dataset:
+    """Return a data set whose names of classes and pictures are distinct texts."""
+    given = tuple(samples)
+    names = distinct(sample.name for sample in given)
+    return Dataset(
+        root,
+        tuple(distinct(classes)),
+        tuple(replace(one, name=name) for one, name in zip(given, names, strict=True)),
+        unreadable or {},
+    )
 
 
 class Task(ABC):
@@ -85,6 +130,8 @@ class Task(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    #: Whether labels are about places in a picture, so that they depend on its size.
+    located: ClassVar[bool] = True
     #: The first is the main score, which losses and rates refer to.
     scores: ClassVar[tuple[Score, ...]]
 
@@ -102,6 +149,18 @@ class Task(ABC):
             sample: The original picture and its label.
         """
 
+    def check_data(self, dataset: Dataset) -> None:
+        """Raise EvaluationError for the first label that does not fit its picture."""
+        for sample in dataset.samples if self.located else ():
+            if reason_unreadable(sample.path) is None:
+                with suppress(MediaError):  # it is reported when the picture is measured
+                    picture = media.read(sample.path)
+                    _check_size(sample, picture.width, picture.height)
+                    self.check_label(sample, picture.width, picture.height)
+
+    def check_label(self, sample: Sample, width: int, height: int) -> None:  # noqa: B027
+        """Raise EvaluationError if a label has places outside of its picture."""
+
     def check(self, dataset: Dataset, model: Any) -> None:  # noqa: B027
         """Raise EvaluationError if no prediction of the model could be scored; by default never."""
 
@@ -118,21 +177,44 @@ class Task(ABC):
         """
 
 
+def _check_size(sample: Sample, width: int, height: int) -> None:
+    """Raise EvaluationError if the label of a picture is for another size."""
+    size = sample.size or (width, height)
+    if size != (width, height):
+        raise EvaluationError(
+            f"{sample.name}: the label is for {size[0]}x{size[1]} pixels, the picture has "
+            f"{width}x{height}; {remedy_for_size(size, (width, height))}"
+        )
+
+
+def remedy_for_size(label: tuple[int, int], picture: tuple[int, int]) -> str:
+    """Return what helps if a label and its picture have other sizes, width and height."""
+    if label == picture[::-1]:
+        return (
+            "pictures are turned upright by their EXIF orientation, and the label seems to be for "
+            "the picture as stored: turn the label, or drop the orientation from the file"
+        )
+    return "scale the label, or take the picture that it was made for"
+
+
 def folder(data: Path, what: str) -> Path:
     """Return the folder of a data set; raise an error with `what` is expected if it is none."""
     if not data.exists():
-        raise ArgumentError(f"there is no {data}; expected {what}")
+        raise ArgumentError(f"there is no {as_text(data)}; expected {what}")
     if not data.is_dir():
-        raise EvaluationError(f"{data} is a file; expected {what}")
+        raise EvaluationError(f"{as_text(data)} is a file; expected {what}")
     return data
 
 
 def pictures_in(where: Path, expected: str) -> list[Path]:
     """Return the pictures in a folder, sorted by name; EvaluationError if there are none."""
-    found = [p for p in sorted(where.iterdir()) if p.suffix.lower() in PICTURE_SUFFIXES]
+    try:
+        entries = sorted(where.iterdir())
+    except OSError as error:
+        raise EvaluationError(f"{as_text(where)} can't be listed: {error.strerror}") from error
+    found = [path for path in entries if is_picture(path) and not path.is_dir()]
     if not found:
-        count = sum(1 for _ in where.iterdir())
         raise EvaluationError(
-            f"{where} holds no picture among {count} entries; expected {expected}"
+            f"{as_text(where)} holds no picture among {len(entries)} entries; expected {expected}"
         )
     return found

@@ -6,6 +6,7 @@ their class (n01440764_tench.JPEG), as in ImageNet.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,18 @@ import numpy as np
 
 from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
-from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, folder, pictures_in
-from quantal.media import PICTURE_SUFFIXES
+from quantal.eval.perception.base import (
+    Dataset,
+    Sample,
+    Score,
+    Tally,
+    Task,
+    folder,
+    labelled,
+    pictures_in,
+)
+from quantal.eval.pictures import is_picture
+from quantal.eval.texts import as_text
 
 __all__ = ["Classify"]
 
@@ -33,18 +44,19 @@ class Classify(Task):
 
     name = "classify"
     title = "Classification"
+    located = False
     scores = (Score("top1", "top-1 accuracy"), Score("top5", "top-5 accuracy"))
 
     def load(self, data: Path) -> Dataset:
         root = folder(data, _EXPECTED)
-        labelled = _by_folder(root) or _by_name(root)
-        classes = tuple(sorted({label for label, _ in labelled}))
+        unreadable: dict[str, str] = {}
+        found = _by_folder(root, unreadable) or _by_name(root)
+        classes = sorted({label for label, _ in found})
         index = {label: i for i, label in enumerate(classes)}
         samples = (
-            Sample(path.relative_to(root).as_posix(), path, index[label])
-            for label, path in labelled
+            Sample(path.relative_to(root).as_posix(), path, index[label]) for label, path in found
         )
-        return Dataset(root, classes, tuple(samples))
+        return labelled(root, classes, samples, unreadable)
 
     def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[int]:
         """Return the indices of the five most likely classes, best first; -1 for unmapped ones."""
@@ -70,13 +82,28 @@ class Classify(Task):
         return scores
 
 
-def _by_folder(root: Path) -> list[tuple[str, Path]]:
+def _by_folder(root: Path, unreadable: dict[str, str]) -> list[tuple[str, Path]]:
+    """Return classes and pictures; folders that can't be listed are added to `unreadable`."""
+
+    def note(error: OSError) -> None:
+        place = Path(error.filename).relative_to(root).as_posix()
+        unreadable[as_text(place)] = f"can't be listed: {error.strerror}"
+
+    try:
+        entries = sorted(root.iterdir())
+    except OSError as error:
+        raise EvaluationError(f"{as_text(root)} can't be listed: {error.strerror}") from error
+    for entry in entries:
+        if not entry.exists() and not is_picture(entry):
+            unreadable[as_text(entry.name)] = "is a link to nothing"
+    folders = [entry for entry in entries if entry.is_dir()]
     found = [
         (inner.name, path)
-        for inner in sorted(root.iterdir())
-        if inner.is_dir()
-        for path in sorted(inner.rglob("*"))
-        if path.suffix.lower() in PICTURE_SUFFIXES
+        for inner in folders
+        for path in sorted(
+            Path(at, name) for at, _, names in os.walk(inner, onerror=note) for name in names
+        )
+        if is_picture(path)
     ]
     _refuse_splits(root, found)
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ import numpy as np
 from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval.perception.average import Box, tally_boxes
-from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task
+from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, labelled
+from quantal.eval.texts import as_text
 
 __all__ = ["Detect"]
 
+#: Pixels that a box may reach beyond its picture, by rounding.
+_SLACK = 2.0
 _EXPECTED = "a COCO JSON with images, annotations and categories, or a folder with one"
 _ID, _TEXT, _BOX = "a number or text", "text", "four numbers [left, top, width, height]"
 _FIELDS = {
@@ -65,12 +69,24 @@ class Detect(Task):
                 )
             )
         names = {image["id"]: image["file_name"] for image in content["images"]}
-        where = _pictures(path, next(iter(names.values())))
+        sizes = {image["id"]: _size(path, image) for image in content["images"]}
+        where = _pictures(path, list(names.values()))
         samples = [
-            Sample(name, where / name, tuple(boxes[key]))
+            Sample(name, where / name, tuple(boxes[key]), sizes[key])
             for key, name in sorted(names.items(), key=lambda item: item[1])
         ]
-        return Dataset(path.parent, classes, tuple(samples))
+        return labelled(path.parent, classes, samples)
+
+    def check_label(self, sample: Sample, width: int, height: int) -> None:
+        for box in sample.truth:
+            left, top, across, down = box.place
+            outside = min(left, top) < -_SLACK or left + across > width + _SLACK
+            if outside or top + down > height + _SLACK or min(across, down) < 0:
+                raise EvaluationError(
+                    f"{sample.name}: the box {_shown(list(box.place))} [left, top, width, height] "
+                    f"is not inside the picture of {width}x{height} pixels; correct it, or take "
+                    "the picture that it was drawn on"
+                )
 
     def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[list[float]]:
         """Return at most 100 boxes: class, score, left, top, width, height in pixels.
@@ -123,7 +139,9 @@ def _annotations(data: Path) -> Path:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise EvaluationError(f"{as_text(path)} can't be opened: {error.strerror}") from error
     except ValueError as error:
         raise EvaluationError(
             f"{path} is not valid JSON ({error}); expected {_EXPECTED}"
@@ -163,6 +181,19 @@ def _check(path: Path, key: str, entry: dict[str, Any], fields: dict[str, str]) 
         )
 
 
+def _size(path: Path, image: dict[str, Any]) -> tuple[int, int] | None:
+    """Return width and height of an entry of images; None if it has none."""
+    width, height = image.get("width"), image.get("height")
+    if width is None or height is None:
+        return None
+    if not all(_is_number(side) and side >= 1 for side in (width, height)):
+        raise EvaluationError(
+            f"{path}: an entry of images has the width {_shown(width)} and the height "
+            f"{_shown(height)}, expected pixels: {_shown(image)}"
+        )
+    return int(width), int(height)
+
+
 def _is_number(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and math.isfinite(value)
@@ -174,16 +205,32 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _pictures(path: Path, name: str) -> Path:
-    """Return the folder that the names of pictures are relative to."""
+def _pictures(path: Path, names: Sequence[str]) -> Path:
+    """Return the folder that the names of pictures are relative to; it holds all of them."""
     above = (path.parent, *list(path.parent.absolute().parents)[:2])
     for base in above:
-        inner = sorted(place for place in base.iterdir() if place.is_dir())
-        for place in (base, base / "images", *inner):
-            if (place / name).is_file():
+        for place in (base, base / "images", *_folders(base)):
+            if os.path.lexists(place / names[0]):
+                missing = [name for name in names if not os.path.lexists(place / name)]
+                if missing:
+                    raise EvaluationError(
+                        as_text(
+                            f"{path} names the picture {missing[0]}, which is not there "
+                            f"({len(missing)} such of {len(names)}); looked in {place}"
+                        )
+                    )
                 return place
     raise EvaluationError(
-        f"{path} names the picture {name}, which is not there; looked in "
-        + ", ".join(str(base) for base in above)
-        + ", and the folders in each"
+        as_text(
+            f"{path} names the picture {names[0]}, which is not there; looked in "
+            + ", ".join(str(base) for base in above)
+            + ", and the folders in each"
+        )
     )
+
+
+def _folders(base: Path) -> list[Path]:
+    try:
+        return sorted(place for place in base.iterdir() if place.is_dir())
+    except OSError:  # a folder above that may not be listed
+        return []

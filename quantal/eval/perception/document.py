@@ -9,6 +9,7 @@ from typing import Any
 from quantal.eval.perception.figures import Curve, Interval
 from quantal.eval.perception.result import Result
 from quantal.eval.rows import column
+from quantal.eval.texts import as_text
 
 __all__ = ["document", "rows"]
 
@@ -42,7 +43,7 @@ def document(found: Result) -> dict[str, Any]:
     study, plan = found.study, found.plan
     return {
         "task": study.task.name,
-        "data": str(plan.data),
+        "data": as_text(plan.data),
         "pictures": len(study.dataset.samples),
         "classes": len(study.dataset.classes),
         "model": study.models[found.precision].label,

@@ -193,7 +193,10 @@ def _curve(
     for seen in reached.values():
         kept &= seen.answered
     defined = {
-        name: kept & np.all([~np.isnan(seen.metric(name)) for seen in reached.values()], axis=0)
+        name: kept
+        & _defined(
+            np.reshape([seen.metric(name) for seen in reached.values()], (-1, len(kept))), kept
+        )
         for name in study.metrics
     }
     rows = []
@@ -227,6 +230,18 @@ def _curve(
         np.reshape([row[2] for row in rows], shape),
         np.reshape([row[3] for row in rows], shape),
     )
+
+
+def _defined(values: Floats, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which pictures [P] have values [Q, P] that a mean can be made of.
+
+    An infinite PSNR makes the mean infinite. Blank pictures have it, and are left out; where most
+    pictures have it, the quality is lossless.
+    """
+    infinite = np.isinf(values) & kept
+    few = infinite.sum(1, keepdims=True) <= kept.sum() / 2
+    lacking = np.isnan(values) | (infinite & few)
+    return ~lacking.any(0)
 
 
 def _mean(name: str, values: Floats) -> float:

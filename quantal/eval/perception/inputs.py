@@ -139,6 +139,8 @@ def read_preprocess(path: Path) -> Preprocess:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ArgumentError(f"preprocessing {path} can't be opened: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"preprocessing {path} is not in UTF-8: {error}") from error
     if path.suffix.lower() in (".yaml", ".yml"):
         yaml = require("yaml", "preprocessing in YAML", "pyyaml", extra="train")
         try:
@@ -222,6 +224,8 @@ def _names(found: Any, beside: Path) -> tuple[str, ...]:
             found = (beside / found).read_text(encoding="utf-8").splitlines()
         except OSError as error:
             raise ArgumentError(f"'names' {found} can't be opened: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ArgumentError(f"'names' {found} is not in UTF-8: {error}") from error
     if not isinstance(found, (list, tuple)) or not all(isinstance(n, (str, int)) for n in found):
         raise ArgumentError("'names' must be a list, a text file or a number")
     return tuple(str(name) for name in found)

@@ -7,7 +7,6 @@ entries, one per precision of the model.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,12 +18,14 @@ from quantal import media
 from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
 from quantal.eval.codecs import Decoded, ImageCodec, codec
-from quantal.eval.metrics import metric
+from quantal.eval.measure import metric_values
 from quantal.eval.perception.base import Sample
 from quantal.eval.perception.models import load
 from quantal.eval.perception.recipe import Recipe
 from quantal.eval.perception.tasks import task
+from quantal.eval.texts import as_text
 from quantal.eval.work import explain
+from quantal.memory import memory_errors
 
 __all__ = ["ORIGINAL", "Work", "digest", "look", "to_bytes"]
 
@@ -61,36 +62,27 @@ def look(work: Work) -> list[dict[str, Any]]:
     shown: Pixels = picture
     if work.spec != ORIGINAL:
         one = _codec(work.spec)
-        data = one.encode(picture, work.quality)
-        decoded = one.decode(data)
+        with memory_errors(f"coding {width}x{height} pixels"):
+            data = one.encode(picture, work.quality)
+            decoded = one.decode(data)
         if decoded.shape != picture.shape:
             raise EvaluationError(
                 f"{one.label} gave a picture {list(decoded.shape)} for one {list(picture.shape)}"
             )
         entry["bytes"] = len(data)
         entry["bpp"] = 8 * len(data) / (width * height)
-        entry["metrics"] = _measure(work, picture, decoded)
+        entry["metrics"] = metric_values(work.metrics, work.metric_weights, picture, decoded)
         shown = to_bytes(decoded)
     entries = []
     for recipe in work.recipes:
         model = load(recipe)
         try:
-            answer = {"prediction": task(recipe.task).predict(model, shown, work.sample)}
+            with memory_errors(f"a prediction for {width}x{height} pixels"):
+                answer = {"prediction": task(recipe.task).predict(model, shown, work.sample)}
         except Exception as error:
             answer = {"error": f"{model.label}: {explain(error)}"}
         entries.append({**entry, "precision": recipe.precision, **answer})
     return entries
-
-
-def _measure(work: Work, picture: Pixels, decoded: Decoded) -> Mapping[str, float | None]:
-    """Return metrics by name; None where one is undefined for the picture."""
-    values: dict[str, float | None] = {}
-    for name in work.metrics:
-        try:
-            values[name] = metric(name, work.metric_weights)(picture, decoded)
-        except EvaluationError:
-            values[name] = None
-    return values
 
 
 def to_bytes(decoded: Decoded) -> Pixels:
@@ -107,7 +99,7 @@ def digest(sample: Sample) -> str:
         known = truth.read_bytes() if isinstance(truth, Path) else repr(truth).encode()
         return hashlib.sha256(sample.path.read_bytes() + known).hexdigest()[:8]
     except OSError as error:
-        raise EvaluationError(f"{sample.path} can't be opened: {error.strerror}") from error
+        raise EvaluationError(f"{as_text(sample.path)} can't be read: {error.strerror}") from error
 
 
 @lru_cache(maxsize=16)

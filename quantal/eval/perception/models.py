@@ -13,6 +13,7 @@ from quantal.eval.perception import outputs
 from quantal.eval.perception.inputs import Preprocess, prepare, read_preprocess
 from quantal.eval.perception.precision import AS_EXPORTED, PRECISIONS
 from quantal.eval.perception.recipe import FILE_SUFFIXES, Model, Recipe, identify, mapping_of
+from quantal.eval.texts import as_text
 
 __all__ = ["default_precision", "load"]
 
@@ -65,7 +66,10 @@ def _from_file(recipe: Recipe) -> Model:
         )
     from quantal.eval.perception.runtimes import open_onnx, open_tflite
 
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"model {as_text(path)} can't be opened: {error.strerror}") from error
     runtime = (open_onnx if path.suffix.lower() == ".onnx" else open_tflite)(path)
     names = how.names
     mapping = mapping_of(recipe, names)
@@ -75,7 +79,8 @@ def _from_file(recipe: Recipe) -> Model:
         output = runtime.run(values)
         return _read(output, how, fit, runtime.characters)
 
-    return Model(path.name, f"{path.name}@{identify(recipe, content)}", mapping, answer)
+    name = as_text(path.name)
+    return Model(name, f"{name}@{identify(recipe, content)}", mapping, answer)
 
 
 def _read(output: Any, how: Preprocess, fit: Any, listed: str) -> Any:

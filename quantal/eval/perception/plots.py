@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from quantal.eval._optional import require
 from quantal.eval.metrics import about
 from quantal.eval.perception.result import Result
+from quantal.outputs import write_whole
 
 __all__ = ["COLOURS", "plot"]
 
@@ -22,7 +24,8 @@ def plot(found: Result, stem: Path) -> list[Path]:
     figure_module = require("matplotlib.figure", "plots")
     score = found.study.task.scores[0]
     metrics = found.study.metrics[:1]
-    with matplotlib.rc_context({"svg.hashsalt": "quantal", "svg.fonttype": "path"}):
+    settings = {"svg.hashsalt": "quantal", "svg.fonttype": "path", "text.parse_math": False}
+    with matplotlib.rc_context(settings):
         figure = figure_module.Figure(figsize=(5.2 * (1 + len(metrics)), 4), layout="constrained")
         axes = figure.subplots(1, 1 + len(metrics), squeeze=False)[0]
         _rates(axes[0], found)
@@ -43,7 +46,9 @@ def plot(found: Result, stem: Path) -> list[Path]:
         for path in paths:
             # Without a date, files are reproducible.
             hidden = {"Date": None} if path.suffix == ".svg" else {}
-            figure.savefig(path, dpi=150, metadata=hidden)
+            content = io.BytesIO()
+            figure.savefig(content, format=path.suffix[1:], dpi=150, metadata=hidden)
+            write_whole(path, content.getvalue())
     return paths
 
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from quantal.errors import ArgumentError, EvaluationError, OutputError
+from quantal.arguments import whole
+from quantal.errors import ArgumentError, EvaluationError
+from quantal.eval import plans
 from quantal.eval.codecs import codecs, grids
 from quantal.eval.journal import Journal
 from quantal.eval.metrics import metric
@@ -20,7 +22,10 @@ from quantal.eval.perception.look import ORIGINAL, Work, digest, look
 from quantal.eval.perception.models import default_precision, load
 from quantal.eval.perception.recipe import Model, Recipe
 from quantal.eval.perception.tasks import task
+from quantal.eval.pictures import reason_unreadable
+from quantal.eval.texts import as_text
 from quantal.eval.work import Failure, cores, spread
+from quantal.outputs import create_folder
 
 __all__ = ["JOURNAL", "Plan", "Study", "measure"]
 
@@ -68,6 +73,25 @@ class Plan:
     metrics: Sequence[str] = ("psnr", "ms-ssim")
     metric_weights: Path | None = None
     precisions: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        jobs, threads = plans.processes(self.jobs, self.threads)
+        files = ("weights", "preprocess", "labels", "metric_weights")
+        given = {name: getattr(self, name) for name in files}
+        plans.replaced(
+            self,
+            codecs=plans.texts("codecs", self.codecs),
+            data=plans.place("data", self.data),
+            model=str(plans.place("model", self.model)),
+            out=plans.place("out", self.out),
+            qualities=plans.qualities_of(self.qualities),
+            limit=None if self.limit is None else whole("limit", self.limit, 1),
+            jobs=jobs,
+            threads=threads,
+            metrics=plans.texts("metrics", self.metrics),
+            precisions=plans.texts("precisions", self.precisions),
+            **{name: None if v is None else plans.place(name, v) for name, v in given.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -124,6 +148,7 @@ def measure(plan: Plan, progress: Callable[[int, int], None] | None = None) -> S
     for name in plan.metrics:
         metric(name, plan.metric_weights)
     dataset = asked.load(plan.data).limited(plan.limit)
+    asked.check_data(dataset)
     recipes = [
         Recipe(
             plan.task,
@@ -142,19 +167,21 @@ def measure(plan: Plan, progress: Callable[[int, int], None] | None = None) -> S
         asked,
         dataset,
         models,
-        {ORIGINAL: "", **{one.label: one.version for one in found}},
-        {ORIGINAL: (0.0,), **qualities},
+        {ORIGINAL: "", **{as_text(one.label): one.version for one in found}},
+        {ORIGINAL: (0.0,), **{as_text(label): grid for label, grid in qualities.items()}},
         tuple(dict.fromkeys(plan.metrics)),
         {},
     )
     journal = _open(plan.out)
     record = _Record(study, journal)
+    specs = {ORIGINAL: ORIGINAL, **{as_text(one.label): one.label for one in found}}
     works = [
-        Work(codec, quality, sample, left, study.metrics, plan.metric_weights)
+        Work(specs[codec], quality, sample, left, study.metrics, plan.metric_weights)
         for codec, values in study.qualities.items()
         for quality in values
         for sample in dataset.samples
-        if (left := tuple(r for r in recipes if not record.has(codec, quality, sample, r)))
+        if sample.name not in record.unreadable
+        and (left := tuple(r for r in recipes if not record.has(codec, quality, sample, r)))
     ]
     jobs = cores() if plan.jobs is None else plan.jobs
     # Sorted by picture, so that all codecs advance together.
@@ -170,10 +197,7 @@ def measure(plan: Plan, progress: Callable[[int, int], None] | None = None) -> S
 
 
 def _open(out: Path) -> Journal:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} can't be created as a folder: {error.strerror}") from error
+    create_folder(out)
     return Journal(out / JOURNAL)
 
 
@@ -186,12 +210,19 @@ def _entries(work: Work, result: list[dict[str, Any]] | Failure) -> Iterator[dic
 
 
 class _Record:
-    """The journal's entries by key; a later entry replaces an earlier one of the same key."""
+    """The journal's entries by key; a later entry replaces an earlier one of the same key.
+
+    Attributes:
+        unreadable: Pictures whose files can't be read -> reason; they have no entries.
+    """
 
     def __init__(self, study: Study, journal: Journal) -> None:
         self._study = study
         self._journal = journal
-        self._digests = {s.name: digest(s) for s in study.dataset.samples}
+        samples = study.dataset.samples
+        reasons = {sample.name: reason_unreadable(sample.path) for sample in samples}
+        self.unreadable = {name: reason for name, reason in reasons.items() if reason}
+        self._digests = {s.name: digest(s) for s in samples if s.name not in self.unreadable}
         self._by_key: dict[_Key, Mapping[str, Any]] = {}
         for entry in journal.entries:
             try:
@@ -230,9 +261,9 @@ class _Record:
     def add(self, work: Work, entry: dict[str, Any]) -> None:
         """Append an entry to the journal."""
         precision = entry["precision"]
-        key = self._key(work.spec, work.quality, work.sample, precision)
+        key = self._key(as_text(work.spec), work.quality, work.sample, precision)
         whole = {
-            "codec": work.spec,
+            "codec": as_text(work.spec),
             "version": key[1],
             "quality": work.quality,
             "picture": work.sample.name,
@@ -243,11 +274,24 @@ class _Record:
         self._journal.append(whole)
         self._by_key[key] = whole
 
+    def _entry(
+        self, codec: str, quality: float, sample: Sample, precision: str
+    ) -> Mapping[str, Any]:
+        if sample.name not in self.unreadable:
+            return self._by_key[self._key(codec, quality, sample, precision)]
+        return {
+            "codec": codec,
+            "quality": quality,
+            "picture": sample.name,
+            "precision": precision,
+            "error": self.unreadable[sample.name],
+        }
+
     def chosen(self) -> dict[tuple[str, float, str], dict[str, Mapping[str, Any]]]:
         """Return the entries of the study."""
         return {
             (codec, quality, precision): {
-                sample.name: self._by_key[self._key(codec, quality, sample, precision)]
+                sample.name: self._entry(codec, quality, sample, precision)
                 for sample in self._study.dataset.samples
             }
             for codec, values in self._study.qualities.items()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from quantal.errors import ModelError
 from quantal.eval._optional import require
+from quantal.eval.texts import as_text
 
 __all__ = ["Runtime", "open_onnx", "open_tflite"]
 
@@ -55,7 +56,7 @@ def open_onnx(path: Path) -> Runtime:
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
+            _openable(path) or path.read_bytes(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:
         raise ModelError(f"{path} can't be loaded as ONNX: {_line(error)}") from error
@@ -90,7 +91,11 @@ def open_tflite(path: Path) -> Runtime:
     """Load a TFLite model on the CPU, with torch's number of threads."""
     litert = require("ai_edge_litert.interpreter", f"model {path.name}", "ai-edge-litert")
     try:
-        interpreter = litert.Interpreter(str(path), num_threads=torch.get_num_threads())
+        interpreter = litert.Interpreter(
+            _openable(path),
+            model_content=None if _openable(path) else path.read_bytes(),
+            num_threads=torch.get_num_threads(),
+        )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"{path} can't be loaded as TFLite: {_line(error)}") from error
@@ -98,6 +103,11 @@ def open_tflite(path: Path) -> Runtime:
     if len(inputs) != 1:
         raise ModelError(f"{path} takes {len(inputs)} inputs, expected one")
     return _Tflite(interpreter, inputs[0], results[0])
+
+
+def _openable(path: Path) -> str | None:
+    """Return a path as the runtimes take it; None if it is not UTF-8, which they can't open."""
+    return str(path) if as_text(path) == str(path) else None
 
 
 def _quantise(values: NDArray[np.float32], tensor: Any) -> NDArray[Any]:

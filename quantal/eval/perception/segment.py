@@ -1,7 +1,7 @@
 """Segmentation: one class per pixel; mean intersection over union.
 
-Data: images/ with pictures and masks/ with PNG files of the same stems, whose samples (grey or
-palette) are class indices, as in Pascal VOC and CamVid. 255 is ignored.
+Data: images/ with pictures and masks/ with PNG files of the same stems, whose stored samples (grey
+or palette, 1 to 16 bits) are class indices, as in Pascal VOC and CamVid. 255 is ignored.
 """
 
 from __future__ import annotations
@@ -12,11 +12,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from quantal import media
 from quantal.codecs.contract import Pixels
-from quantal.errors import EvaluationError
-from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, folder, pictures_in
+from quantal.errors import EvaluationError, MediaError
+from quantal.eval.perception.base import (
+    Dataset,
+    Sample,
+    Score,
+    Tally,
+    Task,
+    folder,
+    labelled,
+    pictures_in,
+    remedy_for_size,
+)
 
 __all__ = ["Segment"]
 
@@ -29,6 +39,7 @@ class Segment(Task):
 
     name = "segment"
     title = "Segmentation"
+    located = False  # a mask of another size is a failure of its picture alone
     scores = (Score("miou", "mIoU"), Score("pixels", "pixel accuracy"))
 
     def load(self, data: Path) -> Dataset:
@@ -45,7 +56,7 @@ class Segment(Task):
             values = _read_mask(mask)
             highest = max(highest, int(values[values != _IGNORED].max(initial=0)))
             samples.append(Sample(path.name, path, mask))
-        return Dataset(root, tuple(str(i) for i in range(highest + 1)), tuple(samples))
+        return labelled(root, map(str, range(highest + 1)), samples)
 
     def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[list[int]]:
         """Return counts per class of the data set: correct, annotated and predicted pixels."""
@@ -53,9 +64,10 @@ class Segment(Task):
         predicted = mapping[model(pixels)]
         truth = _read_mask(sample.truth)
         if truth.shape != predicted.shape:
+            (height, width), (tall, wide) = truth.shape, predicted.shape
             raise EvaluationError(
-                f"the mask is {truth.shape[1]}x{truth.shape[0]}, "
-                f"its picture {predicted.shape[1]}x{predicted.shape[0]}; expected equal sizes"
+                f"the mask is {width}x{height}, its picture {wide}x{tall}; expected equal sizes: "
+                f"{remedy_for_size((width, height), (wide, tall))}"
             )
         known = sorted({int(i) for i in mapping if i >= 0})
         counted = np.isin(truth, known)
@@ -98,10 +110,7 @@ class Segment(Task):
 
 def _read_mask(path: Path) -> NDArray[np.int64]:
     """Read the class indices [H, W] of a mask."""
-    with Image.open(path) as image:
-        if image.mode not in ("L", "P"):
-            raise EvaluationError(
-                f"{path} is a mask of mode {image.mode}; expected class indices as grey or "
-                "palette samples of 8 bits"
-            )
-        return np.asarray(image).astype(np.int64)
+    try:
+        return media.read_indices(path)
+    except MediaError as error:
+        raise EvaluationError(str(error)) from error

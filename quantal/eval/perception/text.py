@@ -20,7 +20,17 @@ from PIL import Image
 
 from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
-from quantal.eval.perception.base import Dataset, Sample, Score, Tally, Task, folder, pictures_in
+from quantal.eval.perception.base import (
+    Dataset,
+    Sample,
+    Score,
+    Tally,
+    Task,
+    folder,
+    labelled,
+    pictures_in,
+)
+from quantal.eval.texts import as_text
 
 __all__ = ["Line", "Read", "cut", "edits"]
 
@@ -66,7 +76,17 @@ class Read(Task):
             if not lines.is_file():
                 raise EvaluationError(f"{path} has no text {lines}; expected {_EXPECTED}")
             samples.append(Sample(path.name, path, _read_lines(lines)))
-        return Dataset(root, (), tuple(samples))
+        return labelled(root, (), samples)
+
+    def check_label(self, sample: Sample, width: int, height: int) -> None:
+        for line in sample.truth:
+            x, y = line.corners[::2], line.corners[1::2]
+            if max(x) <= 0 or max(y) <= 0 or min(x) >= width or min(y) >= height:
+                raise EvaluationError(
+                    f"{sample.name}: the line {as_text(line.text)[:40]!r} with the corners "
+                    f"{','.join(f'{c:g}' for c in line.corners)} is outside of the picture of "
+                    f"{width}x{height} pixels; correct it, or take the picture that it is on"
+                )
 
     def predict(self, model: Any, pixels: Pixels, sample: Sample) -> list[str]:
         """Return the text that the model recognises in each line."""
@@ -144,7 +164,10 @@ def edits(predicted: str, truth: str) -> int:
 def _read_lines(path: Path) -> tuple[Line, ...]:
     """Read the lines of a CSV file; texts are the last field and may contain commas."""
     lines = []
-    content = path.read_text(encoding="utf-8-sig", errors="replace")
+    try:
+        content = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise EvaluationError(f"{as_text(path)} can't be opened: {error.strerror}") from error
     for number, row in enumerate(content.splitlines(), 1):
         if not row.strip():
             continue

@@ -22,6 +22,7 @@ from quantal.eval.perception.inputs import Fit
 from quantal.eval.perception.outputs import Found, read_map
 from quantal.eval.perception.precision import to_precision
 from quantal.eval.perception.recipe import Model, Recipe, identify, mapping_of
+from quantal.eval.texts import as_text
 
 __all__ = ["load_vision"]
 
@@ -63,7 +64,7 @@ def load_vision(recipe: Recipe) -> Model:
     mapping = mapping_of(recipe, names)
     network.eval().requires_grad_(False)
     dtype = to_precision(network, recipe.precision)
-    source = recipe.weights.name if recipe.weights else weights.name
+    source = as_text(recipe.weights.name) if recipe.weights else weights.name
     digest = hashlib.sha256()
     for key, tensor in state.items():
         digest.update(key.encode() + tensor.contiguous().cpu().numpy().tobytes())

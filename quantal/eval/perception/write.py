@@ -11,6 +11,7 @@ from quantal.eval.perception.page import page
 from quantal.eval.perception.plots import plot
 from quantal.eval.perception.result import Result
 from quantal.eval.rows import write_tables
+from quantal.outputs import write_whole
 
 __all__ = ["write"]
 
@@ -25,7 +26,7 @@ def write(found: Result) -> list[Path]:
         "report.html": page(found),
     }
     for name, text in texts.items():
-        (out / name).write_text(text, encoding="utf-8")
+        write_whole(out / name, text)
         written.append(out / name)
     written += plot(found, out / "perception")
     return written

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantal.eval._optional import require
+from quantal.eval.plans import place
+from quantal.outputs import create_folder, write_whole
 
 if TYPE_CHECKING:
     from quantal.eval.bdrate import BD
@@ -29,7 +31,7 @@ def ready() -> None:
 
 
 def write_report(
-    result: RDResult, deltas: Mapping[str, Mapping[str, BD | str]], out: Path
+    result: RDResult, deltas: Mapping[str, Mapping[str, BD | str]], out: str | Path
 ) -> tuple[Path, ...]:
     """Write a report. Up to three pictures are coded again, to equal bytes.
 
@@ -43,6 +45,7 @@ def write_report(
 
     Raises:
         ArgumentError: A package for reports is missing.
+        OutputError: A file can't be written.
     """
     from quantal.eval.report.digest import digest
     from quantal.eval.report.figure import draw
@@ -51,9 +54,10 @@ def write_report(
     from quantal.eval.report.views import views
 
     ready()
-    out.mkdir(parents=True, exist_ok=True)
+    out = place("out", out)
+    create_folder(out)
     summed = digest(result, deltas)
     html, text = out / "report.html", out / "report.md"
-    html.write_text(page(summed, views(result, summed)), encoding="utf-8")
-    text.write_text(markdown(summed), encoding="utf-8")
+    write_whole(html, page(summed, views(result, summed)))
+    write_whole(text, markdown(summed))
     return html, text, *draw(summed, out / "rd")

@@ -18,6 +18,7 @@ from quantal.eval.metrics import About, about, scale_for_bd, scaled_title
 from quantal.eval.provenance import Provenance
 from quantal.eval.rd import RDResult
 from quantal.eval.rows import Row
+from quantal.eval.texts import as_text
 
 __all__ = ["COLOURS", "Axis", "Comparison", "Cost", "Digest", "Line", "digest"]
 
@@ -171,8 +172,8 @@ def digest(result: RDResult, deltas: Mapping[str, Mapping[str, BD | str]]) -> Di
     first = result.anchor if result.anchor in measured else next(iter(measured), None)
     sizes = {row.picture: row.width * row.height / 1e6 for row in result.rows if not row.error}
     return Digest(
-        data=plan.data.name or str(plan.data),
-        pictures=tuple(path.name for path in result.pictures),
+        data=as_text(plan.data.name or plan.data),
+        pictures=tuple(result.names),
         megapixels=sum(sizes.values()),
         axes=axes,
         lines=lines,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
 
 from quantal.eval._optional import require
 from quantal.eval.report.digest import COLOURS, Axis, Digest
+from quantal.outputs import write_whole
 
 __all__ = ["draw"]
 
@@ -28,6 +30,7 @@ def draw(summed: Digest, stem: Path) -> tuple[Path, Path]:
     settings = {
         "svg.hashsalt": "quantal",
         "svg.fonttype": "none",
+        "text.parse_math": False,  # a file's name may hold dollars
         "font.family": "sans-serif",
         "font.size": 10,
         "axes.spines.top": False,
@@ -56,8 +59,11 @@ def draw(summed: Digest, stem: Path) -> tuple[Path, Path]:
             fontsize="small",
         )
         paths = stem.with_suffix(".svg"), stem.with_suffix(".png")
-        figure.savefig(paths[0], metadata={"Date": None})
-        figure.savefig(paths[1], dpi=200)
+        kinds: tuple[dict[str, Any], ...] = ({"metadata": {"Date": None}}, {"dpi": 200})
+        for path, options in zip(paths, kinds, strict=True):
+            content = io.BytesIO()
+            figure.savefig(content, format=path.suffix[1:], **options)
+            write_whole(path, content.getvalue())
     return paths
 
 

@@ -70,8 +70,8 @@ def _delta(found: Comparison | None) -> str:
 
 
 def _rests_on(summed: Digest) -> Iterable[str]:
-    """Yield the overlaps of comparisons with the anchor, and reasons of missing ones."""
-    rows, reasons = [], []
+    """Yield the overlaps of comparisons with the anchor, doubts, and reasons of missing ones."""
+    rows, reasons, notes = [], [], []
     for axis in summed.axes:
         for line in summed.lines:
             found = summed.against_anchor(axis.about.name, line.name)
@@ -80,6 +80,8 @@ def _rests_on(summed: Digest) -> Iterable[str]:
             if found.bd is None:
                 reasons.append(f"- {line.label}, {axis.about.title}: {found.reason}")
                 continue
+            if found.bd.note:
+                notes.append(f"- {line.label}, {axis.about.title}: {found.bd.note}")
             ends = (found.bd.low, found.bd.high)
             if not axis.about.higher_is_better:
                 ends = (-ends[1], -ends[0])
@@ -89,6 +91,9 @@ def _rests_on(summed: Digest) -> Iterable[str]:
     if rows:
         yield "They rest on the quality that both curves reach; overlap: its part of the shorter."
         yield _table(("codec", "metric", "compared over", "overlap"), rows)
+    if notes:
+        yield "Doubtful:"
+        yield "\n".join(notes)
     if reasons:
         yield "Not compared:"
         yield "\n".join(reasons)

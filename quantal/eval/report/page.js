@@ -38,7 +38,7 @@
     const unit = metric.decibels ? "\u202fdB" : metric.unit ? "\u202f" + metric.unit : "";
     const share = `${Math.round(100 * found.overlap)}\u202f% of the shorter curve`;
     const spread = found.interval ? `, 95\u202f% between ${percent(found.interval[0])} and ${percent(found.interval[1])}` : "";
-    return `${percent(found.percent, 2)}${spread}; rests on ${metric.title} ${ends[0]} to ${ends[1]}${unit}, ${share}`;
+    return `${percent(found.percent, 2)}${spread}; rests on ${metric.title} ${ends[0]} to ${ends[1]}${unit}, ${share}${found.note ? "; " + found.note : ""}`;
   }
 
   function name(line) {

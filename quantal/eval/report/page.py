@@ -120,6 +120,7 @@ def _comparisons(tree: Any) -> Any:
         "high": tree.bd.high,
         "overlap": tree.bd.overlap,
         "interval": tree.bd.interval,
+        "note": tree.bd.note,
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from PIL import Image
 
 from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
-from quantal.eval.codecs import ImageCodec, codec
-from quantal.eval.measure import read_pixels
-from quantal.eval.metrics import metric
+from quantal.eval.codecs import ImageCodec, codec, codecs
+from quantal.eval.measure import metric_values, read_pixels
 from quantal.eval.rd import RDResult
 from quantal.eval.report.digest import Digest
+from quantal.eval.texts import as_text
 from quantal.eval.work import Failure, cores, spread
 
 __all__ = ["Shown", "View", "largest_within", "views"]
@@ -92,6 +92,7 @@ class _Task:
 
     codec: str
     picture: Path
+    name: str
     target: int
     low: int
     high: int
@@ -142,12 +143,13 @@ def views(result: RDResult, summed: Digest) -> tuple[View, ...]:
         result: The result of a measurement.
         summed: Its digest.
     """
-    names = _codecs(result, summed)
+    coders = {as_text(one.label): one for one in codecs(result.plan.codecs)}
+    names = _codecs(result, summed, coders)
     chosen = _pictures(result, summed)
     if not names or not chosen:
         return ()
     plan = result.plan
-    paths = {path.name: path for path in result.pictures}
+    paths = result.names
     sizes = _sizes(result)
     targets: dict[str, int] = {}
     tasks: list[_Task] = []
@@ -156,27 +158,34 @@ def views(result: RDResult, summed: Digest) -> tuple[View, ...]:
         targets[picture] = target = _target(paths[picture], [sizes[n, picture] for n in names])
         made[picture] = {}
         for name in names:
-            ends = _bracket(codec(name), sizes[name, picture], target)
+            ends = _bracket(coders[name], sizes[name, picture], target)
             if isinstance(ends, Failure):
                 made[picture][name] = ends
             else:
-                task = _Task(name, paths[picture], target, *ends, plan.metrics, plan.weights)
+                task = _Task(
+                    coders[name].label,
+                    paths[picture],
+                    picture,
+                    target,
+                    *ends,
+                    plan.metrics,
+                    plan.weights,
+                )
                 tasks.append(task)
     jobs = cores() if plan.jobs is None else plan.jobs
     for task, shown in spread(_show, tasks, jobs=jobs, threads=plan.threads, timeout=plan.timeout):
-        made[task.picture.name][task.codec] = shown
+        made[task.name][as_text(task.codec)] = shown
     whole = [
-        _view(paths[p], note, targets[p], [made[p][n] for n in names], names) for p, note in chosen
+        _view(paths[p], p, note, targets[p], [made[p][n] for n in names], names)
+        for p, note in chosen
     ]
     return tuple(_within_budget(whole))
 
 
-def _codecs(result: RDResult, summed: Digest) -> list[str]:
+def _codecs(result: RDResult, summed: Digest, coders: Mapping[str, ImageCodec]) -> list[str]:
     """Return the anchor and the first other codecs with several qualities."""
     names = [
-        name
-        for name, sheet in result.sheets.items()
-        if name in result.curves and len(codec(name).qualities) > 1
+        name for name in result.sheets if name in result.curves and len(coders[name].qualities) > 1
     ]
     names.sort(key=lambda name: name != summed.picture_anchor)
     return names[:CODECS]
@@ -207,7 +216,7 @@ def _pictures(result: RDResult, summed: Digest) -> list[tuple[str, str]]:
 def _sizes(result: RDResult) -> dict[tuple[str, str], dict[float, int]]:
     """Return (codec, picture) -> quality -> measured bytes."""
     sizes: dict[tuple[str, str], dict[float, int]] = {
-        (name, path.name): {} for name in result.sheets for path in result.pictures
+        (name, picture): {} for name in result.sheets for picture in result.names
     }
     for row in result.rows:
         if row.bytes is not None:
@@ -240,23 +249,23 @@ def _show(task: _Task) -> Shown:
     coder, pixels = codec(task.codec), read_pixels(task.picture)
     quality, data = largest_within(coder, pixels, task.target, task.low, task.high)
     decoded = coder.decode(data)
-    values: dict[str, float | None] = {}
-    for name in task.metrics:
-        try:
-            values[name] = metric(name, task.weights)(pixels, decoded)
-        except EvaluationError:  # undefined for this picture
-            values[name] = None
+    values = metric_values(task.metrics, task.weights, pixels, decoded)
     rounded = np.clip(np.round(decoded), 0, 255).astype(np.uint8)
-    return Shown(task.codec, quality, len(data), values, _uri(_middle(rounded)))
+    return Shown(as_text(task.codec), quality, len(data), values, _uri(_middle(rounded)))
 
 
 def _view(
-    path: Path, note: str, target: int, made: Sequence[Shown | Failure], names: Sequence[str]
+    path: Path,
+    picture: str,
+    note: str,
+    target: int,
+    made: Sequence[Shown | Failure],
+    names: Sequence[str],
 ) -> View:
     pixels = read_pixels(path)
     part = _middle(pixels)
     return View(
-        picture=path.name,
+        picture=picture,
         note=note,
         width=pixels.shape[1],
         height=pixels.shape[0],

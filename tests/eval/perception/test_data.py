@@ -12,10 +12,12 @@ from PIL import Image
 
 from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, EvaluationError
+from quantal.eval.perception import measure
 from quantal.eval.perception.classes import match, read_pairs
 from quantal.eval.perception.tasks import task
 
 from .conftest import Kit
+from .test_run import plan
 
 
 def grey(path: Path) -> None:
@@ -223,3 +225,50 @@ def test_a_mask_of_another_size_is_refused(segment: Kit) -> None:
 
     with pytest.raises(EvaluationError, match="the mask is 24x16, its picture 4x4"):
         asked.predict(FixedModel(), np.zeros((4, 4, 3), np.uint8), sample)
+
+
+def test_annotations_for_other_sizes_are_named(detect: Kit) -> None:
+    path = detect.data / "boxes.json"
+    whole = json.loads(path.read_text())
+
+    def check(width: object, height: object, box: list[float]) -> None:
+        changed = json.loads(json.dumps(whole))
+        changed["images"][1] |= {"width": width, "height": height}
+        changed["annotations"][1]["bbox"] = box
+        path.write_text(json.dumps(changed))
+        task("detect").check_data(task("detect").load(detect.data))
+
+    inside = [0.0, 20, 6, 6]
+    check(32, 32, inside)
+    check(None, None, [0, 0, 33.5, 32])  # by rounding
+    with pytest.raises(EvaluationError, match=r"1\.png: .* for 64x48 pixels, .* 32x32; scale"):
+        check(64, 48, inside)
+    with pytest.raises(EvaluationError, match=r"has the width 0 and the height 32, expected"):
+        check(0, 32, inside)
+    for box in ([20.0, 20, 40, 6], [-9.0, 0, 12, 12], [4.0, 4, -2, 3]):
+        with pytest.raises(EvaluationError, match=r"1\.png: the box .* not inside .* 32x32"):
+            check(None, None, box)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (32, 20)).save(detect.data / "images" / "1.png", exif=turned)
+    with pytest.raises(EvaluationError, match=r"for 32x20 .* 20x32; .* EXIF orientation"):
+        check(32, 20, [0, 0, 5, 5])
+    check(20, 32, [0, 0, 5, 5])
+    (detect.data / "images" / "1.png").unlink()
+    with pytest.raises(EvaluationError, match=r"names the picture 1\.png, .*\(1 such of 2\)"):
+        check(20, 32, [0, 0, 5, 5])
+
+
+def test_masks_and_lines_for_other_sizes_are_named(segment: Kit, read: Kit) -> None:
+    task("read").check_data(task("read").load(read.data))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    picture = segment.data / "images" / "1.png"
+    Image.open(picture).save(picture, exif=turned)
+    failures = measure(plan(segment, "segment")).failures
+    assert {entry["picture"] for entry in failures} == {"1.png"}
+    assert "the mask is 24x16, its picture 16x24; expected equal" in failures[0]["error"]
+    assert "EXIF orientation" in failures[0]["error"]
+    (read.data / "text" / "1.csv").write_text("90,10,160,10,160,26,90,26,far away\n")
+    with pytest.raises(EvaluationError, match=r"1\.png: the line 'far away' .* outside .* 80x40"):
+        task("read").check_data(task("read").load(read.data))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -375,3 +378,43 @@ def test_the_command_line(classify: Kit, tmp_path: Path) -> None:
     assert call.exit_code == 1 and "blue/9.png" in call.stderr
     call = command(*arguments, "--task=clasify")
     assert call.exit_code == 2 and "did you mean 'classify'" in call.stderr
+
+
+#: A measurement whose JPEG encoder gets its process killed by pictures that are mostly blue.
+DEADLY = """
+import json, os, signal, sys
+from quantal.eval.classical.still import Jpeg
+
+encode = Jpeg.encode
+
+def deadly(self, image, quality):
+    red, _, blue = image.reshape(-1, 3).mean(0)
+    if blue > red + 30:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return encode(self, image, quality)
+
+Jpeg.encode = deadly
+if __name__ == "__main__":
+    from quantal.eval.perception import Plan, measure
+    data, model, how, out = sys.argv[1:]
+    grid = {"": (60.0,)}
+    plan = Plan(("jpeg",), data, "classify", model, out, grid, preprocess=how, jobs=2)
+    print(json.dumps([[one["picture"], one["error"]] for one in measure(plan).failures]))
+"""
+
+
+def test_a_killed_worker_costs_its_own_answers(classify: Kit, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(DEADLY)
+    words = (script, classify.data, classify.model, classify.preprocess, tmp_path / "out")
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    failed = dict(json.loads(done.stdout))
+    assert set(failed) == {f"blue/{i}.png" for i in range(3)}
+    assert all("because memory ran out" in reason for reason in failed.values())

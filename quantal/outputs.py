@@ -1,0 +1,61 @@
+"""Files that are written whole or not at all, and errors of writing as one error of ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from quantal.errors import OutputError
+from quantal.names import shown
+
+__all__ = ["create_folder", "output_errors", "write_whole"]
+
+
+@contextmanager
+def output_errors(path: str | Path) -> Iterator[None]:
+    """Convert errors of the operating system to OutputError, which names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{shown(path)} can't be written: {error.strerror or error}; make room, or name "
+            "another place"
+        ) from error
+
+
+def create_folder(path: str | Path) -> None:
+    """Create a folder and those above it, unless it is there; OutputError if that fails."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{shown(path)} can't be created as a folder: {error.strerror or error}"
+        ) from error
+
+
+def write_whole(path: str | Path, content: bytes | str) -> None:
+    """Write a file, or leave what is there.
+
+    Args:
+        path: The file; if it is a link, what the link names.
+        content: Its bytes, or a text to encode as UTF-8.
+
+    Raises:
+        OutputError: It can't be written.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    target = Path(os.path.realpath(path))
+    with output_errors(path):
+        if target.exists() and not target.is_file():  # a device or a pipe can't be replaced
+            target.write_bytes(data)
+            return
+        partial = target.with_name(f".{target.name}.partial")
+        try:
+            partial.write_bytes(data)
+            os.replace(partial, target)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink()
+            raise
