@@ -47,7 +47,9 @@ def pillow_errors(what: str) -> Iterator[None]:
             "trust it"
         ) from error
     except Exception as error:
-        raise MediaError(f"{what} is cut, broken or of an unknown kind: {error}") from error
+        raise MediaError(
+            f"{what} is cut, broken or beyond what its decoder takes: {error}"
+        ) from error
 
 
 def from_decoded(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from PIL import Image
 
@@ -40,8 +42,8 @@ def from_image(image: Image.Image, metadata: Mapping[str, object] | None = None)
 def _of_file(image: Image.Image) -> Decoded | None:
     """Decode the file behind an image that is opened but not loaded; None for other images.
 
-    Pillow alone would lose pixels of some files, and keeps no list of what it leaves out. The
-    metadata is that of `image.info`, which the caller may have changed.
+    Pillow alone would lose pixels of some files, and keeps no list of what it leaves out. Where
+    the caller has changed `image.info`, that is the metadata, not the file's.
     """
     file = getattr(image, "fp", None)
     decode = DECODERS.get({"MPO": "JPEG"}.get(str(image.format), str(image.format)))
@@ -52,9 +54,11 @@ def _of_file(image: Image.Image) -> Decoded | None:
     place = file.tell()
     try:
         file.seek(0)
-        decoded = decode(file)
+        data = file.read()
     finally:
         file.seek(place)
+    unchanged = _is_as_opened(image, data)
+    decoded = decode(io.BytesIO(data))
     if getattr(decoded.image, "tile", None):
         decoded.image = image  # not decoded yet: Pillow does it once, for the caller too
     else:
@@ -62,7 +66,16 @@ def _of_file(image: Image.Image) -> Decoded | None:
             image.load()  # as callers expect: a file that Pillow opened is closed then
         if decoded.image.size != image.size:
             return None  # a draft, which the caller made smaller
-    dropped = decoded.beside.dropped
-    decoded.beside = info_of(image)
-    decoded.beside.dropped = [*dropped, *decoded.beside.dropped]
+    if not unchanged:
+        dropped = decoded.beside.dropped
+        decoded.beside = info_of(image)
+        decoded.beside.dropped = [*dropped, *decoded.beside.dropped]
     return decoded
+
+
+def _is_as_opened(image: Any, data: bytes) -> bool:
+    """Whether the `info` of an image is what Pillow reads from its file."""
+    try:
+        return bool(type(image)(io.BytesIO(data)).info == image.info)
+    except Exception:  # another library's class of images
+        return False

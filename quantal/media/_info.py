@@ -11,6 +11,7 @@ from quantal.media._beside import Beside, Density
 from quantal.media._colour import SRGB_PRIMARIES, Colour, from_code_points
 from quantal.media._exif import EXIF_PREFIX
 from quantal.media._survey.photoshop import survey_resources
+from quantal.media._survey.png import PROPERTIES
 from quantal.media._survey.tiff import exif_of_tags
 
 __all__ = ["as_bytes", "exif_bytes", "info_of"]
@@ -59,7 +60,9 @@ def info_of(image: Image.Image) -> Beside:
     for key, value in info.items():
         if key in _INFO or not value:
             continue
-        if isinstance(key, str) and isinstance(value, str):
+        if key in PROPERTIES and isinstance(value, str):
+            beside.properties.append((PROPERTIES[key], value))
+        elif isinstance(key, str) and isinstance(value, str):
             beside.texts.append((key, value))
         else:
             beside.drop(f"info {key!r:.40}")

@@ -379,3 +379,31 @@ def test_long_xmp_takes_no_quadratic_time(part: bytes) -> None:
     gif = encoded(Image.fromarray(PIXELS.astype(np.uint8)), "GIF")
     packet = b"!\xff\x0bXMP DataXMP" + long[:100_000] + bytes(range(255, -1, -1)) + b"\0"
     assert media.read(gif[:-1] + packet + gif[-1:]).width == 8
+
+
+def test_an_opened_image_is_surveyed_like_its_file() -> None:
+    data = png(
+        PIXELS,
+        2,
+        8,
+        chunk(b"cICP", bytes([12, 13, 0, 1])),
+        text("Title", "A cup"),
+        text("parameters", "steps: 20"),
+    )
+    picture = media.from_image(Image.open(io.BytesIO(data)))
+    assert (picture.icc, picture.xmp) == (media.read(data).icc, media.read(data).xmp)
+    changed = Image.open(io.BytesIO(data))
+    changed.info["Title"] = "Another"
+    picture = media.from_image(changed)
+    assert values(picture.xmp, "dc:title") == ["Another"]
+    assert texts_of(picture.xmp or b"") == [("parameters", "steps: 20")]
+
+
+def test_an_incomplete_profile_of_jpeg_is_named(scene: Image.Image) -> None:
+    icc = media.read(png(PIXELS, 2, 8, chunk(b"gAMA", struct.pack(">I", 100000)))).icc
+    assert icc is not None
+    data = encoded(scene, "JPEG", icc_profile=icc)
+    assert media.read(data).icc == icc
+    place = data.index(b"ICC_PROFILE") + 13
+    picture = media.read(data[:place] + b"\2" + data[place + 1 :])
+    assert "not carried: the ICC profile, of which a part is missing" in picture.warnings

@@ -34,6 +34,7 @@ def survey(data: bytes) -> Beside:
     found = Beside()
     resources = b""
     several = False
+    profile: list[bytes] = []
     at = 2
     while marker := _MARKER.search(data, at):
         at = marker.start()
@@ -49,10 +50,13 @@ def survey(data: bytes) -> Beside:
             if content.startswith(_PHOTOSHOP):
                 resources += content[len(_PHOTOSHOP) :]
             several |= content.startswith(_MULTIPLE)
+            if content.startswith(_ICC):
+                profile.append(content[len(_ICC) :])
             _application(kind - 0xE0, content, found)
         elif kind not in _PIXELS and kind != _SCAN:
             found.drop(f"the segment {kind:#x}")
     survey_resources(resources, found)
+    _name_broken_profile(profile, found)
     behind = memoryview(data)[at + 2 :] if data[at : at + 2] == b"\xff\xd9" else b""
     found.companions_lost = several  # Pillow counts further pictures as frames
     if behind and not several:
@@ -60,6 +64,13 @@ def survey(data: bytes) -> Beside:
     elif _VIDEO.search(behind):
         found.drop("the video behind the picture")
     return found
+
+
+def _name_broken_profile(segments: list[bytes], found: Beside) -> None:
+    """Name an ICC profile of which a segment is missing; each states its number and their count."""
+    numbers = sorted(tuple(segment[:2]) for segment in segments)
+    if numbers != [(i + 1, len(segments)) for i in range(len(segments))]:
+        found.drop("the ICC profile, of which a part is missing")
 
 
 def _application(number: int, content: bytes, found: Beside) -> None:

@@ -12,7 +12,7 @@ from quantal.media._colour import SRGB_PRIMARIES, Colour, from_code_points
 from quantal.media._exif import EXIF_PREFIX
 from quantal.media._survey.photoshop import survey_iptc, survey_resources
 
-__all__ = ["Png", "survey"]
+__all__ = ["PROPERTIES", "Png", "survey"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: Bytes that a compressed text may have once it is unpacked.
@@ -21,7 +21,7 @@ _TEXT_LIMIT = 1 << 24
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _XMP = "XML:com.adobe.xmp"
 #: Keywords of the specification that XMP has a property for.
-_PROPERTIES = {
+PROPERTIES = {
     "Title": "dc:title",
     "Author": "dc:creator",
     "Description": "dc:description",
@@ -210,8 +210,8 @@ def _text(name: str, content: bytes, beside: Beside) -> None:
     elif text:
         encoding = "utf-8" if name == "iTXt" else "latin-1"
         value = text.decode(encoding, "replace")
-        if label in _PROPERTIES:
-            beside.properties.append((_PROPERTIES[label], value))
+        if label in PROPERTIES:
+            beside.properties.append((PROPERTIES[label], value))
         else:
             beside.texts.append((label, value))
 
