@@ -8,13 +8,13 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from quantal.arguments import whole
 from quantal.codecs.contract import Codec, Latents, Pixels, UnroundedPixels
 from quantal.codecs.drawing import draw, draw_unrounded, plane_of, window_limit
 from quantal.codecs.weights import digest
 from quantal.entropy.coder import IntArray
 from quantal.entropy.frozen import Decoded, FrozenModel
 from quantal.entropy.walk import FloatArray, Rounding, round_nearest
-from quantal.errors import ArgumentError
 from quantal.planes import ceil_div, round_up
 from quantal.transforms import apply_in_windows
 
@@ -75,8 +75,7 @@ class TransformCodec(Codec):
         device: str | torch.device = "cpu",
         model_hash: bytes | None = None,
     ) -> None:
-        if stride < 1:
-            raise ArgumentError(f"a stride has to be 1 or more, not {stride}")
+        stride = whole("stride", stride, 1)
         if model_hash is None:
             model_hash = digest(f"{type(entropy).__name__} {stride}", entropy.integers())
         super().__init__(name, torch.device(device), model_hash)

@@ -10,6 +10,8 @@ __all__ = ["Beside", "Density"]
 
 #: Names of dropped things that one warning lists.
 _LISTED = 12
+#: Densities that can be written to every format.
+_LEAST_DENSITY, _GREATEST_DENSITY = 0.5, 65535
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class Density:
 
     @property
     def says_something(self) -> bool:
-        """Whether it is more than square pixels of unknown size."""
-        return self.x > 0 and self.y > 0 and (self.inch or self.x != self.y)
+        """Whether it is possible, and more than square pixels of unknown size."""
+        possible = all(_LEAST_DENSITY <= value <= _GREATEST_DENSITY for value in (self.x, self.y))
+        return possible and (self.inch or self.x != self.y)
 
     def differs(self, other: Density) -> bool:
         """Whether two densities in pixels per inch are more than a hundredth apart."""

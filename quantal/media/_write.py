@@ -9,7 +9,8 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
-from quantal.errors import ArgumentError, OutputError, QuantalWarning
+from quantal.arguments import choice
+from quantal.errors import OutputError, QuantalWarning
 from quantal.media._convert import to_image
 from quantal.media._exif import density_of
 from quantal.media._metadata import icc_fits
@@ -39,14 +40,13 @@ def write(picture: Picture, format: str) -> bytes:
         ArgumentError: The format is unknown.
         OutputError: The picture is too large for the format.
     """
-    if format not in _PILLOW_NAMES:
-        raise ArgumentError(f"format {format!r} found, expected {', '.join(_PILLOW_NAMES)}")
+    format = choice("format", format, _PILLOW_NAMES)
     image, icc = _in_space_of_profile(to_image(picture), picture, format)
     options: dict[str, Any] = {key: image.info[key] for key in ("exif", "xmp") if key in image.info}
     if icc:
         options["icc_profile"] = icc
     density = density_of(picture.exif or b"")
-    if density is not None and density.inch:
+    if density is not None and density.inch and density.says_something:
         options["dpi"] = density.x, density.y
     if format == "png":
         options["pnginfo"] = _png_texts(options.pop("xmp", None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import struct
 import zlib
@@ -14,7 +15,8 @@ import tifffile
 from PIL import Image
 
 from quantal import media
-from quantal.media._exif import density_of
+from quantal.media._beside import Density
+from quantal.media._exif import density_of, with_density
 from quantal.media._xmp import texts_of
 
 from .conftest import encoded
@@ -407,3 +409,13 @@ def test_an_incomplete_profile_of_jpeg_is_named(scene: Image.Image) -> None:
     place = data.index(b"ICC_PROFILE") + 13
     picture = media.read(data[:place] + b"\2" + data[place + 1 :])
     assert "not carried: the ICC profile, of which a part is missing" in picture.warnings
+
+
+@pytest.mark.parametrize("per_metre", [0, 1, 2**32 - 1])
+@pytest.mark.parametrize("target", ["png", "jpg"])
+def test_impossible_densities_are_not_written(per_metre: int, target: str) -> None:
+    data = png(PIXELS, 2, 8, chunk(b"pHYs", struct.pack(">IIB", per_metre, 11811, 1)))
+    picture = media.read(data)
+    assert density_of(picture.exif or b"") is None
+    exif = with_density(None, Density(400_000, 300))
+    assert media.write(dataclasses.replace(picture, exif=exif), target)

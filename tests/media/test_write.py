@@ -83,7 +83,7 @@ def test_a_picture_too_wide_for_a_format_is_an_output_error() -> None:
 
 
 def test_other_formats_are_refused() -> None:
-    with pytest.raises(ArgumentError, match="'bmp' found, expected png, jpg, webp"):
+    with pytest.raises(ArgumentError, match="format must be one of png, jpg, webp, not 'bmp'"):
         media.write(media.from_array(np.zeros((1, 1), np.uint8)), "bmp")
 
 

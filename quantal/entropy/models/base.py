@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from quantal.arguments import whole
 from quantal.entropy.fixed_point import quantise_layers
 from quantal.entropy.frozen.base import FrozenModel
 from quantal.entropy.rounding import add_noise, round_through
@@ -74,7 +75,7 @@ class EntropyModel(nn.Module, ABC):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels = whole("channels", channels, 1)
         self.rounded = False
 
     @abstractmethod

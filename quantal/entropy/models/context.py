@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from quantal.arguments import whole
 from quantal.entropy.frozen.context import ExactContext, FrozenContext
 from quantal.entropy.frozen.hyperprior import SideModel
 from quantal.entropy.models.base import Quantise, Residual, round_both
@@ -56,6 +57,9 @@ class ContextModel(SideInformationModel):
         adaptive: bool = True,
     ) -> None:
         super().__init__(channels, z_channels, hyper_width)
+        channels, z_channels = self.channels, self.side.channels
+        mean_width = whole("mean_width", mean_width, 1)
+        scale_width = whole("scale_width", scale_width, 1)
         self.cells = Cells(Order.named(order, channels))
         spans = self.cells.spans
         self.mean = ContextMean(z_channels, mean_width, spans)

@@ -32,6 +32,7 @@ class FactorizedModel(EntropyModel):
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
+        channels = self.channels
         self.prior = FactorizedPrior(channels)
         self.log_gain = RateCurve.ramp(channels, -0.5, 1.0)
 

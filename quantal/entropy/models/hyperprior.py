@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from quantal.arguments import whole
 from quantal.entropy.exact import ExactNet
 from quantal.entropy.frozen.hyperprior import FrozenHyperprior
 from quantal.entropy.models.base import Quantise, Residual, round_both
@@ -44,6 +45,9 @@ class HyperpriorModel(SideInformationModel):
         scale_width: int = 192,
     ) -> None:
         super().__init__(channels, z_channels, hyper_width)
+        channels, z_channels = self.channels, self.side.channels
+        mean_width = whole("mean_width", mean_width, 1)
+        scale_width = whole("scale_width", scale_width, 1)
         self.mean = MeanNet(z_channels, mean_width, channels)
         self.scale = ScaleNet(z_channels, scale_width, channels)
         self.quantise(True)

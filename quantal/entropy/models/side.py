@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from quantal.arguments import whole
 from quantal.entropy.curves import RateCurve, rate_lambda
 from quantal.entropy.exact import ExactNet
 from quantal.entropy.frozen.base import table_arrays
@@ -59,6 +60,9 @@ class SideInformationModel(EntropyModel):
 
     def __init__(self, channels: int, z_channels: int, hyper_width: int) -> None:
         super().__init__(channels)
+        channels = self.channels
+        z_channels = whole("z_channels", z_channels, 1)
+        hyper_width = whole("hyper_width", hyper_width, 1)
         self.hyper_analysis = HyperAnalysis(channels, hyper_width, z_channels)
         self.side = FactorizedModel(z_channels)
         places = torch.linspace(0, RATE_INDICES - 1, ANCHORS)

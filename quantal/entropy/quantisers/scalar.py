@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from quantal.arguments import number, whole
 from quantal.entropy.quantisers.base import Quantised, Quantiser, through
 from quantal.entropy.rounding import clamp_through, round_through
 from quantal.errors import ArgumentError
@@ -29,6 +30,7 @@ class FiniteScalarQuantiser(Quantiser):
 
     def __init__(self, levels: Sequence[int]) -> None:
         super().__init__()
+        levels = [whole("levels", level) for level in levels]
         if not levels or min(levels) < 2 or math.prod(levels) > 1 << 24:
             raise ArgumentError(f"levels {list(levels)}: each >= 2, 2^24 values at most in all")
         self.levels, self.channels = tuple(levels), len(levels)
@@ -76,13 +78,13 @@ class SignQuantiser(Quantiser):
 
     def __init__(self, channels: int, group: int, amplitude: float = 1.0) -> None:
         super().__init__()
+        channels, group = whole("channels", channels), whole("group", group)
         if not 1 <= group <= 16 or channels < 1 or channels % group:
             raise ArgumentError(
                 f"{channels} channels in groups of {group}: expected groups of 1 to 16 channels "
                 "that divide them without rest"
             )
-        if not 0 < amplitude < math.inf:
-            raise ArgumentError(f"an amplitude must be above 0 and finite, not {amplitude}")
+        amplitude = number("amplitude", amplitude)
         self.channels, self.group, self.amplitude = channels, group, amplitude
         self.sizes = (1 << group,) * (channels // group)
         self.place: Tensor

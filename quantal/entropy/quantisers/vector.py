@@ -8,6 +8,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
+from quantal.arguments import whole
 from quantal.entropy.quantisers.base import Quantised, Quantiser
 from quantal.entropy.quantisers.clustering import kmeans, nearest, shrink
 from quantal.errors import ArgumentError
@@ -37,6 +38,7 @@ class VectorQuantiser(Quantiser):
 
     def __init__(self, channels: int, entries: int, decay: float = 0.99) -> None:
         super().__init__()
+        channels, entries = whole("channels", channels), whole("entries", entries)
         if channels < 1 or entries < 2 or not 0 <= decay <= 1:
             raise ArgumentError(
                 "a codebook needs channels >= 1, entries >= 2 and a decay of 0..1, "
