@@ -291,8 +291,7 @@ def _measure_all(
     wanted: list[Key] = []
     tasks: list[Task] = []
     for name, path in names.items():
-        unreadable = reason_unreadable(path)
-        digest = "" if unreadable else f"{zlib.crc32(path.read_bytes()):08x}"
+        digest, unreadable = _digest(path)
         for label, grid in qualities.items():
             keys = [(as_text(label), versions[label], name, digest, q) for q in grid]
             wanted += keys
@@ -322,6 +321,15 @@ def _measure_all(
         if progress:
             progress(done, total, row)
     return [known[key] for key in wanted]
+
+
+def _digest(path: Path) -> tuple[str, str | None]:
+    """Return a digest of a file, or "" and why it can't be read."""
+    try:
+        reason = reason_unreadable(path)
+        return ("", reason) if reason else (f"{zlib.crc32(path.read_bytes()):08x}", None)
+    except OSError as error:
+        return "", f"can't be read: {error.strerror or error}"
 
 
 def _complete(row: Row | None, metrics: Iterable[str]) -> bool:
