@@ -13,19 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quantal import media
 from quantal.arguments import flag, number
-from quantal.errors import ArgumentError, EvaluationError, MediaError
+from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval import measure, plans
 from quantal.eval._optional import require
 from quantal.eval.bdrate import BD, Method, compare
 from quantal.eval.codecs import ImageCodec, codecs, grids, normalised
 from quantal.eval.curves import Curve, Sheet, published, sheets
-from quantal.eval.infinite import is_infinite, remedy
 from quantal.eval.journal import Journal
 from quantal.eval.measure import Task
 from quantal.eval.metrics import MEANS, metric
-from quantal.eval.pictures import find_pictures, look_over, reason_unreadable, some
+from quantal.eval.notes import notes
+from quantal.eval.pictures import find_pictures, look_over, reason_unreadable
 from quantal.eval.provenance import Provenance, provenance, run_line
 from quantal.eval.rows import Row
 from quantal.eval.texts import as_text, by_name
@@ -191,7 +190,7 @@ def measure_rd(plan: Plan, progress: Progress | None = None) -> RDResult:
         curves=curves | references,
         anchor=anchor if anchor in curves or anchor in references else None,
         failures=tuple(row for row in rows if row.error),
-        notes=(*there.notes(), *_alpha(names), *_uncounted(own, anchor), *_runs(rows)),
+        notes=(*there.notes(), *notes(names, own, anchor, rows)),
         provenance=provenance(),
     )
 
@@ -211,40 +210,6 @@ def _check(plan: Plan) -> None:
             f"{plan.out} holds the pictures; name another folder for the results, which would "
             "otherwise be measured as pictures"
         )
-
-
-def _alpha(names: Mapping[str, Path]) -> Iterator[str]:
-    clear = []
-    for name, path in names.items():
-        try:
-            alpha = None if reason_unreadable(path) else media.read(path).alpha
-        except MediaError:  # the rows of all codecs report it
-            continue
-        if alpha is not None and (alpha < 255).any():
-            clear.append(name)
-    if clear:
-        yield f"alpha is not measured, only the colours below it: {some(clear)}"
-
-
-def _uncounted(own: Mapping[str, Sheet], anchor: str) -> Iterator[str]:
-    """Yield notes about pictures without a metric that others have, and about a missing anchor."""
-    reasons: dict[str, list[str]] = {}
-    for sheet in own.values():
-        for picture, reason in sheet.left_out.items():
-            if reason.startswith("has no ") or is_infinite(reason):
-                names = reasons.setdefault(reason, [])
-                if picture not in names:
-                    names.append(picture)
-    for reason, names in reasons.items():
-        yield f"a picture that {reason} is left out of all means{remedy(reason)}: {some(names)}"
-    if anchor in own and not own[anchor].pictures:
-        yield f"there is no BD-rate, for the anchor {anchor} failed on every picture"
-
-
-def _runs(rows: Sequence[Row]) -> Iterator[str]:
-    runs = list(dict.fromkeys(row.run for row in rows if row.run))
-    if len(runs) > 1:
-        yield f"measured in {len(runs)} runs, whose seconds may not compare: {'; '.join(runs)}"
 
 
 def _anchor(asked: str | None, labels: Sequence[str], references: Sequence[str]) -> str:
@@ -291,8 +256,7 @@ def _measure_all(
     wanted: list[Key] = []
     tasks: list[Task] = []
     for name, path in names.items():
-        unreadable = reason_unreadable(path)
-        digest = "" if unreadable else f"{zlib.crc32(path.read_bytes()):08x}"
+        digest, unreadable = _digest(path)
         for label, grid in qualities.items():
             keys = [(as_text(label), versions[label], name, digest, q) for q in grid]
             wanted += keys
@@ -322,6 +286,15 @@ def _measure_all(
         if progress:
             progress(done, total, row)
     return [known[key] for key in wanted]
+
+
+def _digest(path: Path) -> tuple[str, str | None]:
+    """Return a digest of a file, or "" and why it can't be read."""
+    try:
+        reason = reason_unreadable(path)
+        return ("", reason) if reason else (f"{zlib.crc32(path.read_bytes()):08x}", None)
+    except OSError as error:
+        return "", f"can't be read: {error.strerror or error}"
 
 
 def _complete(row: Row | None, metrics: Iterable[str]) -> bool:

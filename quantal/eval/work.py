@@ -17,6 +17,7 @@ from typing import TypeVar
 from quantal.errors import EvaluationError, QuantalError
 from quantal.eval._optional import require
 from quantal.eval.texts import as_text
+from quantal.memory import is_out_of_memory, memory_errors
 from quantal.threads import blas_threads
 
 __all__ = ["Failure", "cores", "spread"]
@@ -50,6 +51,12 @@ def cores() -> int:
 
 def explain(error: BaseException) -> str:
     """Format an error in one line, with the name of its class if it is not Quantal's."""
+    if is_out_of_memory(error) and not isinstance(error, QuantalError):
+        try:
+            with memory_errors("this picture"):
+                raise error
+        except QuantalError as ours:
+            error = ours
     text = " ".join(as_text(error).split())
     return text if isinstance(error, QuantalError) else f"{type(error).__name__}: {text}"
 

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from quantal import media
+from quantal.arguments import whole
 from quantal.errors import ArgumentError, MediaError
 from quantal.memory import memory_errors
 from quantal.names import shown
@@ -43,6 +44,7 @@ def read_pictures(paths: Sequence[str | Path], smallest: int = 1) -> list[Tensor
         MediaError: If a picture, a shard or a folder can't be read.
         OutOfMemoryError: If the pictures need more memory than there is.
     """
+    smallest = whole("smallest", smallest, 1)
     pictures: list[Tensor] = []
     for path in paths:
         for name, data in pictures_under(path):
@@ -70,6 +72,7 @@ def as_pictures(pictures: Iterable[Picture], smallest: int = 1) -> list[Tensor]:
         ArgumentError: If one is something else or too small, or a path does not exist.
         MediaError: If a file can't be read.
     """
+    smallest = whole("smallest", smallest, 1)
     found: list[Tensor] = []
     for number, picture in enumerate(pictures, 1):
         if isinstance(picture, str | Path):
@@ -135,6 +138,7 @@ class CropSampler:
 
     def batch(self, count: int, size: int) -> Tensor:
         """Return crops [count, 3, size, size], float32 in 0..1, channels last."""
+        count, size = whole("count", count, 1), whole("size", size, 1)
         crops = []
         for pick in self.generator.choice(len(self.pictures), count, p=self.chances):
             picture = self.pictures[pick]

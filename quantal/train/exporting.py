@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from quantal.arguments import whole
 from quantal.errors import ArgumentError, ModelError
+from quantal.memory import memory_errors
 from quantal.train.data import Picture, as_pictures, read_pictures
 from quantal.train.reader import make_recipe
 from quantal.train.recipe import Recipe
@@ -24,6 +25,7 @@ __all__ = ["export", "export_checkpoint"]
 
 #: Symbols are counted on crops of this size, or of the largest that was trained on if less.
 _CROP = 256
+_WORK = "the export, which counts symbols on pictures,"
 
 
 def export(
@@ -65,18 +67,17 @@ def export(
     steps, crop = whole("steps", steps, 0), whole("crop", crop, 1)
     batches = whole("batches", batches, 1)
     given = as_pictures(pictures, crop)
-    return trainer.export(
-        _ready(net),
-        Export(
-            Path(out),
-            lambda: given or _none_given(),
-            crop,
-            batches,
-            steps,
-            training_data,
-            None if start_from is None else Path(start_from),
-        ),
+    what = Export(
+        Path(out),
+        lambda: given or _none_given(),
+        crop,
+        batches,
+        steps,
+        training_data,
+        None if start_from is None else Path(start_from),
     )
+    with memory_errors(_WORK):
+        return trainer.export(_ready(net), what)
 
 
 def export_checkpoint(
@@ -96,7 +97,7 @@ def export_checkpoint(
         ModelError: If the checkpoint can't be read or exported.
         OutputError: If the file can't be written.
     """
-    with restored():
+    with restored(), memory_errors(_WORK):
         net, recipe, steps = _load(Path(checkpoint))
         crop = min(_CROP, max(recipe.crops))
         given = as_pictures(pictures, crop)

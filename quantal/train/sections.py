@@ -135,6 +135,8 @@ def _converted(value: Any, hint: Any, name: str, where: str) -> Any:
     elif hint is bool or hint is str:
         if isinstance(value, hint):
             return value
+        if hint is bool and str(getattr(value, "dtype", "")) in ("bool", "torch.bool"):
+            return bool(value)
     elif hint in (int, float):
         number = _number(value)
         if number is not None and (hint is float or number.is_integer()):
@@ -148,6 +150,8 @@ def _sequence(value: Any, hint: Any, name: str, where: str) -> tuple[Any, ...]:
     parts = get_args(hint)
     if isinstance(value, str) and parts[0] is str:
         value = [value]  # one text stands for a list of one
+    if getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):
+        value = list(value)  # an array of numpy or torch
     if not isinstance(value, list | tuple):
         raise _Unexpected(name, value, _expected(hint))
     kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)

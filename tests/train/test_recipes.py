@@ -148,6 +148,8 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert (recipe.steps, recipe.minutes, recipe.phases) == (9, 2.0, (Phase(1.0, 64, 2),))
     assert json.loads(json.dumps(recipe.to_dict()))["steps"] == 9
     assert type(Phase(1.0, np.int64(64), np.int64(2)).crop) is int
+    sizes = {"channels": np.array([8, 12, 16]), "blocks": [np.int8(1)] * 3}
+    assert build("context-s", **sizes).config.channels == (8, 12, 16)
     for wrong in ("64", True, 64.5, None):
         with pytest.raises(ArgumentError, match="crop must be a whole number"):
             Phase(1.0, wrong, 2)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quantal.eval.pictures import some
 from quantal.eval.report.digest import Digest
 
 __all__ = [
@@ -59,7 +60,11 @@ def approach(summed: Digest) -> list[tuple[str, str]]:
             "95 % of bootstrap resamples over the pictures, both codecs on the same ones; none "
             "against a published curve",
         ),
-        ("left out", "a picture on which a codec failed at any quality is in none of its means"),
+        (
+            "left out",
+            "a picture on which a codec failed at any quality is in none of its means; one whose "
+            "PSNR is infinite, such as a blank one, is in no codec's",
+        ),
     ]
 
 
@@ -78,7 +83,9 @@ def codec_versions(summed: Digest) -> list[tuple[str, str]]:
     for line in summed.lines:
         text = line.version
         if line.left_out:
-            text += f"; {_count(len(line.left_out), 'picture')} left out"
+            text += (
+                f"; {_count(len(line.left_out), 'picture')} left out: {some(list(line.left_out))}"
+            )
         items.append((line.label, text))
     return items + [(name, "failed on every picture") for name in summed.without_curve]
 
