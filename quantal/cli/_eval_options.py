@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,7 @@ __all__ = [
     "Pareto",
     "Qualities",
     "Weights",
+    "on_terminal",
     "parse_qualities",
     "split",
 ]
@@ -69,6 +71,11 @@ Pareto = Annotated[
     bool,
     typer.Option(help="Leave out points that cost more and show less, instead of refusing."),
 ]
+
+
+def on_terminal() -> bool:
+    """Whether standard error is a terminal; a caller may have closed it."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def split(text: str) -> tuple[str, ...]:

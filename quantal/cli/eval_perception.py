@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantal.cli._eval_options import Codecs, EvalJobs, Folder, Qualities, parse_qualities, split
+from quantal.cli._eval_options import (
+    Codecs,
+    EvalJobs,
+    Folder,
+    Qualities,
+    on_terminal,
+    parse_qualities,
+    split,
+)
 from quantal.cli._options import JsonFlag, Plugin
 from quantal.cli._report import Bar, print_json
 from quantal.names import printable
@@ -65,8 +73,6 @@ def perception(
 
     Writes perception.csv, .parquet, .json, .svg, .png, report.md and report.html to OUT.
     """
-    import sys
-
     from quantal.eval.codecs import split_specs
     from quantal.eval.perception import Plan, document, evaluate
 
@@ -92,10 +98,10 @@ def perception(
     def watch(done: int, of: int) -> None:
         nonlocal bar
         if bar is None:
-            bar = Bar("looking at pictures", of, shown=not as_json and sys.stderr.isatty())
+            bar = Bar("looking at pictures", of, shown=not as_json and on_terminal())
             bar.start()
         bar.advance()
-        if not as_json and not sys.stderr.isatty() and (done % 100 == 0 or done == of):
+        if not as_json and not on_terminal() and (done % 100 == 0 or done == of):
             with suppress(OSError):  # nobody reads it any more; the measurement goes on
                 bar.say(f"{done} of {of} done", err=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from quantal.cli._eval_options import (
     Pareto,
     Qualities,
     Weights,
+    on_terminal,
     parse_qualities,
     split,
 )
@@ -153,7 +153,7 @@ class _Watch:
     """A bar over all measurements, shown once their number is known."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._shown = not quiet and sys.stderr.isatty()
+        self._shown = not quiet and on_terminal()
         self._quiet = quiet
         self._bar: Bar | None = None
 

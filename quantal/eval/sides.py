@@ -64,7 +64,7 @@ def _of_codec(
             f"{path} holds several codecs: {', '.join(there)}; choose one with --test-codec or "
             "--anchor-codec"
         )
-    chosen = codec or there[0]
+    chosen = as_text(codec or there[0])  # tables hold names as texts
     if chosen not in there:
         raise unknown(f"codec in {path}:", chosen, there)
     return [dict(row) for row in rows if str(row["codec"]) == chosen]

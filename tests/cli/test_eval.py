@@ -217,6 +217,11 @@ def test_bdrate_of_a_table_with_a_blank_picture(
         "--metrics", "psnr", *QUALITIES,
     )  # fmt: skip
     assert made.status == 0 and "blank.png" in made.err
+    alone = quantal(
+        "eval", "rd", "--codecs", "jpeg", "--data", pictures / "blank.png", "--out",
+        rows.parent / "alone", "--metrics", "psnr", *QUALITIES[:4],
+    )  # fmt: skip
+    assert alone.status == 0 and (rows.parent / "alone" / "report.html").is_file()
     words = ("eval", "bdrate", rows, rows, "--test-codec", "jpeg", "--anchor-codec", "webp")
     call = quantal(*words, "--json")
     assert call.document["images"] == 2 and "blank.png" in call.document["note"]

@@ -92,3 +92,18 @@ def test_a_codec_s_weights_and_published_curves(
     assert call.document["anchor"] == r"published/v\xf6tm $x"
     assert any(r"gewicht\xe9.safetensors" in name for name in call.document["codecs"])
     assert all("\\udc" not in text for text in texts_of(out))
+
+
+def test_a_table_of_codecs_is_asked_by_the_same_bytes(
+    tmp_path: Path, quantal: Callable[..., Any]
+) -> None:
+    rows = tmp_path / "rows.csv"
+    points = [(0.1, 28), (0.2, 31), (0.4, 34)]
+    lines = [b"codec;bpp;psnr"]
+    for name in (b"caf\xe9", b"tee"):
+        lines += [name + f";{bpp};{psnr}".encode() for bpp, psnr in points]
+    rows.write_bytes(b"\n".join(lines))
+    for name in (os.fsdecode(b"caf\xe9"), r"caf\xe9"):
+        words = ("eval", "bdrate", rows, rows, "--test-codec", name, "--anchor-codec", "tee")
+        assert quantal(*words, "--json").document["bd_rate"] == pytest.approx(0)
+    assert r"caf\xe9, tee" in quantal("eval", "bdrate", rows, rows).err

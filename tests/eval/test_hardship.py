@@ -159,3 +159,18 @@ def test_a_journal_on_a_full_device(tmp_path: Path) -> None:
     path.symlink_to("/dev/full")
     with pytest.raises(OutputError, match=r"rows\.jsonl can't be written: No space left"):
         Journal(path).append({"a": 1})
+
+
+def test_a_closed_standard_error(pictures: Path, tmp_path: Path) -> None:
+    words = (
+        "eval", "rd", "--codecs", "jpeg", "--data", pictures, "--out", tmp_path / "out",
+        "--metrics", "psnr", "--qualities", "20,60,80", "--jobs", "0", "--no-report",
+    )  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "quantal", *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        timeout=300,
+        env=os.environ | {"PYTHONPATH": str(HOME), "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: os.close(2),
+    )
+    assert done.returncode == 0 and (tmp_path / "out" / "results.json").is_file()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class Shown:
         codec: Label of the codec.
         quality: Its quality.
         bytes: Size of the file.
-        metrics: Metrics of the whole picture; None where undefined.
+        metrics: Metrics of the whole picture; None where undefined or infinite.
         uri: Data URI of the crop.
     """
 
@@ -249,7 +250,9 @@ def _show(task: _Task) -> Shown:
     coder, pixels = codec(task.codec), read_pixels(task.picture)
     quality, data = largest_within(coder, pixels, task.target, task.low, task.high)
     decoded = coder.decode(data)
-    values = metric_values(task.metrics, task.weights, pixels, decoded)
+    found = metric_values(task.metrics, task.weights, pixels, decoded)
+    # JSON holds no infinite numbers, as of a blank picture.
+    values = {name: v if v is not None and math.isfinite(v) else None for name, v in found.items()}
     rounded = np.clip(np.round(decoded), 0, 255).astype(np.uint8)
     return Shown(as_text(task.codec), quality, len(data), values, _uri(_middle(rounded)))
 
