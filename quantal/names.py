@@ -20,7 +20,10 @@ def shown(name: str | bytes | os.PathLike[str]) -> str:
     'caf\\xe9.png'
     """
     text = os.fspath(name)
-    data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+    try:
+        data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # surrogates that stand for no byte, as JSON may hold them
+        data = str(text).encode("utf-8", "backslashreplace")
     return data.decode("utf-8", "backslashreplace")
 
 

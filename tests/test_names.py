@@ -19,10 +19,11 @@ from quantal.names import printable, shown
         ("two\nlines", "two\nlines", "two\\nlines"),
         ("\x1b[2J", "\x1b[2J", "\\x1b[2J"),
         ("a\u202eb", "a\u202eb", "a\\u202eb"),
+        ("a\ud800b", "a\\ud800b", "a\\ud800b"),
     ],
 )
 def test_names(name: str | bytes, text: str, line: str) -> None:
     assert shown(name) == text
     assert printable(name) == line
-    assert shown(Path(os.fsdecode(name))) == text
+    assert shown(Path(name if isinstance(name, str) else os.fsdecode(name))) == text
     shown(name).encode("utf-8")

@@ -19,11 +19,7 @@ def as_text(name: object) -> str:
     >>> as_text("caf\udce9.png")
     'caf\\xe9.png'
     """
-    text = str(name)
-    try:
-        return shown(text)
-    except UnicodeEncodeError:  # a lone surrogate that is no byte of a file name, as in JSON
-        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return shown(str(name))
 
 
 def distinct(names: Iterable[str]) -> list[str]:
