@@ -18,6 +18,7 @@ EXIF_PREFIX = b"Exif\0\0"
 
 _ORIENTATION = 0x0112
 _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 0x011A, 0x011B, 0x0128
+_FOCAL_X_RESOLUTION, _FOCAL_Y_RESOLUTION = 0xA20E, 0xA20F
 _EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _THUMBNAIL, _THUMBNAIL_BYTES = 0x0201, 0x0202
 #: Tags of the width and the height in pixels, by directory.
@@ -73,6 +74,14 @@ class _Exif:
         if form is not None and value < 1 << (16 if form == "H" else 32):
             struct.pack_into(self.order + form, self.data, at + 8, value)
 
+    def exchange(self, directory: _Directory, one: int, other: int) -> None:
+        """Exchange the values of two tags where both are there."""
+        places = [directory.entries[tag] + 2 for tag in (one, other) if tag in directory.entries]
+        if len(places) == 2:
+            first, second = (self.data[at : at + 10] for at in places)
+            self.data[places[0] : places[0] + 10] = second
+            self.data[places[1] : places[1] + 10] = first
+
     def ratio(self, directory: _Directory, tag: int) -> float | None:
         at = directory.entries.get(tag)
         if at is None or self.number("H", at + 2) != 5:
@@ -102,8 +111,8 @@ def _opened(exif: bytes) -> _Exif | None:
 def upright(exif: bytes, sizes: Mapping[bool, tuple[int, int]]) -> tuple[int, bytes]:
     """Return the orientation in EXIF, 0 if there is none, and EXIF with orientation 1.
 
-    Sizes in pixels become those of the picture. The thumbnail of a picture that is turned goes,
-    since it would be shown unturned.
+    Sizes in pixels and densities become those of the picture. The thumbnail of a picture that is
+    turned goes, since it would be shown unturned.
 
     Args:
         exif: EXIF from its TIFF header on.
@@ -125,6 +134,11 @@ def upright(exif: bytes, sizes: Mapping[bool, tuple[int, int]]) -> tuple[int, by
                 for size_tag, value in zip(_SIZES[tag], sizes[orientation >= 5], strict=True):
                     if directory is not None:
                         opened.set_integer(directory, size_tag, value)
+            own = directories[_EXIF_DIRECTORY]
+            if orientation >= 5:
+                opened.exchange(opened.main, _X_RESOLUTION, _Y_RESOLUTION)
+            if orientation >= 5 and own is not None:
+                opened.exchange(own, _FOCAL_X_RESOLUTION, _FOCAL_Y_RESOLUTION)
             _remove_thumbnail(opened)
         return orientation, bytes(opened.data)
     except struct.error:

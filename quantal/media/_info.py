@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from PIL import Image, TiffImagePlugin
+from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 from quantal.media._beside import Beside, Density
 from quantal.media._colour import SRGB_PRIMARIES, Colour, from_code_points
 from quantal.media._exif import EXIF_PREFIX
+from quantal.media._survey.jpeg import survey_segments
 from quantal.media._survey.photoshop import survey_resources
 from quantal.media._survey.png import PROPERTIES
-from quantal.media._survey.tiff import exif_of_tags
+from quantal.media._survey.tiff import exif_of_tags, survey_tags
 
 __all__ = ["as_bytes", "exif_bytes", "info_of"]
 
@@ -26,6 +27,11 @@ _INFO = frozenset(
     | {"default_image", "encoding", "codec", "quality", "mode", "primary", "bit_depth", "chroma"}
     | {"nclx_profile", "original_orientation"}
 )
+#: Those that Pillow sets to a string itself; others that are strings come from texts of PNG.
+_TEXTS_OF_PILLOW = frozenset(
+    {"comment", "compression", "xmp", "XML:com.adobe.xmp", "Raw profile type exif", "exif"}
+    | {"icc_profile", "codec"}
+)
 
 
 def info_of(image: Image.Image) -> Beside:
@@ -34,11 +40,24 @@ def info_of(image: Image.Image) -> Beside:
     beside = Beside(
         icc=as_bytes(info.get("icc_profile")),
         xmp=as_bytes(info.get("xmp") or info.get("XML:com.adobe.xmp")),
+        companions_lost=True,  # no image in memory holds them
     )
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        segments = survey_segments(getattr(image, "applist", ()), info)
+        beside.properties, beside.dropped = segments.properties, segments.dropped
+        beside.density = segments.density
+    elif isinstance(image, TiffImagePlugin.TiffImageFile):
+        survey_tags(image.tag_v2, beside)
+    for name, *_ in getattr(image, "private_chunks", ()):  # of PNG
+        beside.drop(f"the chunk {name.decode('latin-1')}")
     beside.exif = _exif_of(image, beside)
-    dpi = info.get("dpi")
-    if isinstance(dpi, tuple) and len(dpi) == 2:
+    aspect, dpi = info.get("aspect"), info.get("dpi")
+    if isinstance(aspect, tuple) and len(aspect) == 2:
+        beside.density = Density(_number(aspect[0]), _number(aspect[1]), inch=False)
+    if isinstance(dpi, tuple) and len(dpi) == 2 and not _is_of_exif(image):
         beside.density = Density(_number(dpi[0]), _number(dpi[1]))
+        if _is_turned(image):
+            beside.density = Density(beside.density.y, beside.density.x)
     gamma, points = info.get("gamma"), info.get("chromaticity")
     if "srgb" not in info and (isinstance(gamma, (int, float)) or isinstance(points, tuple)):
         exponent = 1 / gamma if isinstance(gamma, (int, float)) and gamma > 0 else 2.2
@@ -58,7 +77,8 @@ def info_of(image: Image.Image) -> Beside:
         text = comment if isinstance(comment, str) else comment.decode("utf-8", "replace")
         beside.properties.append(("exif:UserComment", text))
     for key, value in info.items():
-        if key in _INFO or not value:
+        text_of_png = isinstance(value, str) and key not in _TEXTS_OF_PILLOW
+        if not value or (key in _INFO and not text_of_png):
             continue
         if key in PROPERTIES and isinstance(value, str):
             beside.properties.append((PROPERTIES[key], value))
@@ -78,6 +98,20 @@ def _photoshop(resources: Mapping[Any, Any], beside: Beside) -> None:
             raw += b"8BIM" + kind.to_bytes(2, "big") + bytes(2) + size
             raw += content + bytes(len(content) % 2)
     survey_resources(raw, beside)
+
+
+def _is_of_exif(image: Image.Image) -> bool:
+    """Whether the density in `info` is what Pillow makes of EXIF, where y is always x."""
+    is_jpeg = isinstance(image, JpegImagePlugin.JpegImageFile)
+    return is_jpeg and "exif" in image.info and image.info.get("jfif_unit") not in (1, 2)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether Pillow exchanged the axes of a TIFF; it then forgets its orientation."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    stored = (image.tag_v2.get(256), image.tag_v2.get(257))
+    return image.size == stored[::-1] != stored
 
 
 def _number(value: object) -> float:
@@ -108,5 +142,5 @@ def _exif_of(image: Image.Image, beside: Beside) -> bytes:
         except ValueError:
             beside.drop("its EXIF, which is broken")
     if not exif and isinstance(image, TiffImagePlugin.TiffImageFile):
-        return exif_of_tags(image.getexif(), beside)
+        return exif_of_tags(image.getexif(), _is_turned(image), beside)
     return exif

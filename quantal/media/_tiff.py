@@ -51,6 +51,7 @@ _UPRIGHT = {
 #: Bytes that a byte of a compressed strip can become at most; other methods don't compress.
 _RATIOS = {1: 1, 5: 1500, 8: 1032, 32946: 1032, 32773: 64, 34925: 20000, 50000: 20000}
 _OTHER_RATIO = 1500
+_FAX_4 = 4  # where a row like the one before it takes one bit
 
 
 def decode_tiff(file: BinaryIO) -> Decoded:
@@ -119,6 +120,8 @@ def _check_bytes(file: BinaryIO, layout: Layout) -> None:
         for offset, size in zip(layout.offsets, layout.sizes, strict=False)
     )
     ratio = _RATIOS.get(layout.compression, _OTHER_RATIO)
+    if layout.compression == _FAX_4:
+        ratio = max(layout.width, 8)
     bits = sum(layout.bits) if len(layout.bits) == layout.samples else layout.bits[0]
     needed = layout.width * layout.height * bits // 8
     if layout.photometric == _YCBCR:

@@ -61,14 +61,17 @@ def with_texts(
         return None
     grouped: dict[str, list[str]] = {}
     others = list(texts)
+    stated = {
+        name: _stated(name.encode(), packet) for name in dict.fromkeys(n for n, _ in properties)
+    }
     for name, value in properties:
-        if re.search(rb"[<\s]" + re.escape(name.encode()) + rb"[\s=>]", packet):
-            if _escaped(value).encode() not in packet:
-                others.append((name, value))
-        else:
+        there = stated[name]
+        if there is None:
             grouped.setdefault(name, []).append(value)
+        elif _escaped(value).strip().encode() not in there:
+            others.append((name, value))
     parts = [_property(name, values) for name, values in grouped.items()]
-    known = texts_of(packet)
+    known = set(texts_of(packet))
     items = [
         _ITEM.format(_escaped(keyword), _VALUE.format(_escaped(text)))
         for keyword, text in dict.fromkeys(others)
@@ -82,6 +85,18 @@ def with_texts(
     spaces = "".join(f' xmlns:{prefix}="{_NAMESPACES[prefix]}"' for prefix in used)
     block = f'<rdf:Description rdf:about=""{spaces}>{"".join(parts)}</rdf:Description>'
     return packet.replace(_END, block.encode() + _END)
+
+
+def _stated(name: bytes, packet: bytes) -> set[bytes] | None:
+    """Return the values of a property in a packet, as written there; None if it has none."""
+    if not re.search(rb"[<\s]" + name + rb"[\s=>]", packet):
+        return None
+    values = re.findall(rb"\s" + name + rb"""\s*=\s*(?:"([^"<]*)|'([^'<]*))""", packet)
+    found = {one or other for one, other in values}
+    for piece in packet.split(b"</" + name + b">")[:-1]:
+        inner = piece[piece.rfind(b"<" + name) :]
+        found.update(value.strip() for value in re.findall(rb">([^<>]*)", inner))
+    return found
 
 
 def texts_of(xmp: bytes) -> list[tuple[str, str]]:

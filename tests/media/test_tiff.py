@@ -187,3 +187,10 @@ def test_the_preview_of_a_camera_raw_file_is_not_the_picture() -> None:
     data = tiff_of(samples(3), 8, 2, t254=(1,), t330=(0,))
     with pytest.raises(MediaError, match="camera raw"):
         media.read(data)
+
+
+def test_blank_faxes_of_any_width_are_read() -> None:
+    for width in (1, 3, 9920):
+        file = io.BytesIO()
+        Image.new("1", (width, 900), 1).save(file, "TIFF", compression="group4")
+        assert (media.read(file.getvalue()).pixels == 255).all()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from quantal.media._beside import Beside, Density
 from quantal.media._survey.photoshop import survey_resources
 
-__all__ = ["survey"]
+__all__ = ["survey", "survey_segments"]
 
 #: The next marker inside coded data; restart markers and escaped bytes belong to it.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
@@ -32,7 +34,7 @@ def survey(data: bytes) -> Beside:
         data: The file.
     """
     found = Beside()
-    resources = b""
+    resources: list[bytes] = []
     several = False
     profile: list[bytes] = []
     at = 2
@@ -48,14 +50,14 @@ def survey(data: bytes) -> Beside:
             found.properties.append(("exif:UserComment", _text(content)))
         elif kind in _APPLICATIONS:
             if content.startswith(_PHOTOSHOP):
-                resources += content[len(_PHOTOSHOP) :]
+                resources.append(content[len(_PHOTOSHOP) :])
             several |= content.startswith(_MULTIPLE)
             if content.startswith(_ICC):
                 profile.append(content[len(_ICC) :])
             _application(kind - 0xE0, content, found)
         elif kind not in _PIXELS and kind != _SCAN:
             found.drop(f"the segment {kind:#x}")
-    survey_resources(resources, found)
+    survey_resources(b"".join(resources), found)
     _name_broken_profile(profile, found)
     behind = memoryview(data)[at + 2 :] if data[at : at + 2] == b"\xff\xd9" else b""
     found.companions_lost = several  # Pillow counts further pictures as frames
@@ -63,6 +65,25 @@ def survey(data: bytes) -> Beside:
         found.drop_bytes_behind(behind)
     elif _VIDEO.search(behind):
         found.drop("the video behind the picture")
+    return found
+
+
+def survey_segments(segments: Iterable[tuple[str, bytes]], info: Mapping[Any, Any]) -> Beside:
+    """List what Pillow keeps of the segments of a loaded JPEG, but not in `info`.
+
+    Args:
+        segments: Names, such as "APP1" or "COM", and contents.
+        info: Pillow's, which has the last comment.
+    """
+    found = Beside()
+    comments: list[bytes] = []
+    for name, content in segments:
+        if name == "COM":
+            comments.append(content)
+        elif name[3:].isdigit() and not content.startswith(_PHOTOSHOP):
+            _application(int(name[3:]), content, found)
+    if comments and comments.pop() == info.get("comment"):
+        found.properties += [("exif:UserComment", _text(content)) for content in comments]
     return found
 
 

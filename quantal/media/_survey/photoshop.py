@@ -89,7 +89,7 @@ def survey_resources(data: bytes, found: Beside) -> None:
 def survey_iptc(data: bytes, found: Beside) -> None:
     """List the datasets of an IPTC record; those with a property in XMP are carried."""
     encoding = "latin-1"
-    date = ""
+    date: int | None = None  # place of a date that waits for its time
     at = 0
     while at + 5 <= len(data) and data[at] == 0x1C:
         record, dataset, size = struct.unpack_from(">BBH", data, at + 1)
@@ -106,13 +106,14 @@ def survey_iptc(data: bytes, found: Beside) -> None:
         text = _decoded(content, encoding)
         if record == 2 and dataset in _PROPERTIES:
             if dataset == 55 and len(text) == 8 and text.isdigit():
-                date = text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+                text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+                date = len(found.properties)
             found.properties.append((_PROPERTIES[dataset], text))
-        elif (record, dataset) == (2, 60) and date and len(text) >= 6:
-            found.properties.remove(("photoshop:DateCreated", date))
+        elif (record, dataset) == (2, 60) and date is not None and len(text) >= 6:
+            name, day = found.properties[date]
             zone = f"{text[6:9]}:{text[9:11]}" if len(text) == 11 else ""
-            value = f"{date}T{text[:2]}:{text[2:4]}:{text[4:6]}{zone}"
-            found.properties.append(("photoshop:DateCreated", value))
+            found.properties[date] = name, f"{day}T{text[:2]}:{text[2:4]}:{text[4:6]}{zone}"
+            date = None
         elif (record, dataset) not in ((1, 0), (2, 0)):  # versions of the record
             found.texts.append((f"IPTC {record}:{dataset}", text))
     if at < len(data) and data[at:].strip(b"\0"):

@@ -13,7 +13,7 @@ from quantal.media._beside import Beside
 from quantal.media._colour import SRGB_PRIMARIES, Colour
 from quantal.media._survey.photoshop import survey_iptc, survey_resources
 
-__all__ = ["Layout", "exif_of_tags", "survey"]
+__all__ = ["Layout", "exif_of_tags", "survey", "survey_tags"]
 
 #: Tags that say how pixels are stored. They do not apply to the decoded picture.
 _STORAGE = frozenset(
@@ -22,6 +22,7 @@ _STORAGE = frozenset(
     | {529, 530, 531, 532, 559}
 )
 _SUB_PAGES, _XMP, _IPTC, _PHOTOSHOP, _ICC = 330, 700, 33723, 34377, 34675
+_ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION = 274, 282, 283
 _TRANSFER, _WHITE_POINT, _PRIMARIES = 301, 318, 319
 _SURVEYED = frozenset({_SUB_PAGES, _XMP, _IPTC, _PHOTOSHOP, _ICC, _WHITE_POINT, _PRIMARIES})
 #: Tags that describe the stored samples in a way that nothing carries.
@@ -107,19 +108,29 @@ def survey(file: BinaryIO) -> tuple[Layout, Beside]:
         raise MediaError(
             "the file is a camera raw file whose first picture is a preview; develop it first"
         )
+    found.icc = _bytes(tags.get(_ICC))
+    found.xmp = _bytes(tags.get(_XMP))
+    survey_tags(tags, found)
+    found.exif = _exif(tags, file, found) or found.exif
+    return layout, found
+
+
+def survey_tags(tags: Any, found: Beside) -> None:
+    """List what the tags of a page hold beside ICC profile, XMP and EXIF.
+
+    Args:
+        tags: Pillow's directory of the page, or another mapping of tags.
+        found: Receives what is carried and what is not.
+    """
     for tag, name in _NAMED.items():
         if tag in tags:
             found.drop(name)
     if _SUB_PAGES in tags:
         count = len(_tuple(tags[_SUB_PAGES]))
         found.drop("a picture inside the picture" if count == 1 else f"{count} inner pictures")
-    found.icc = _bytes(tags.get(_ICC))
-    found.xmp = _bytes(tags.get(_XMP))
     survey_resources(_bytes(tags.get(_PHOTOSHOP)), found)
-    survey_iptc(_iptc(tags, file), found)
+    survey_iptc(_iptc(tags), found)
     _colour(tags, found)
-    found.exif = _exif(tags, file, found) or found.exif
-    return layout, found
 
 
 def _directories(file: BinaryIO) -> tuple[TiffImagePlugin.ImageFileDirectory_v2, int]:
@@ -186,7 +197,7 @@ def _bytes(value: Any) -> bytes:
     return bytes(value) if isinstance(value, (bytes, bytearray)) else b""
 
 
-def _iptc(tags: Any, file: BinaryIO) -> bytes:
+def _iptc(tags: Any) -> bytes:
     """Return the IPTC record, which some writers declare as 32-bit integers."""
     value = tags.get(_IPTC)
     if isinstance(value, tuple) and value and all(isinstance(v, int) for v in value):
@@ -217,15 +228,23 @@ def _exif(tags: Any, file: BinaryIO, found: Beside) -> bytes:
     except Exception as error:  # tags can have any content
         found.drop(f"its TIFF tags, which can't be read as EXIF ({error})")
         return b""
-    return exif_of_tags(given, found)
+    return exif_of_tags(given, tags.get(_ORIENTATION) in range(5, 9), found)
 
 
-def exif_of_tags(tags: Image.Exif, found: Beside) -> bytes:
-    """Return the tags of a TIFF that describe the picture and its origin as EXIF."""
+def exif_of_tags(tags: Image.Exif, turned: bool, found: Beside) -> bytes:
+    """Return the tags of a TIFF that describe the picture and its origin as EXIF.
+
+    Args:
+        tags: The tags.
+        turned: Whether the axes of the picture are exchanged, to which the resolution belongs.
+        found: Receives what is not carried.
+    """
     kept = Image.Exif()
     try:
         for tag in set(tags) - _STORAGE - _SURVEYED - set(_NAMED):
             kept[tag] = dict(tags.get_ifd(tag)) if tag in _DIRECTORIES else tags[tag]
+        if turned and _X_RESOLUTION in kept and _Y_RESOLUTION in kept:
+            kept[_X_RESOLUTION], kept[_Y_RESOLUTION] = kept[_Y_RESOLUTION], kept[_X_RESOLUTION]
         return kept.tobytes().removeprefix(b"Exif\0\0") if len(kept) else b""
     except Exception as error:  # tags can have any content
         found.drop(f"its TIFF tags, which can't be written as EXIF ({error})")

@@ -1,0 +1,57 @@
+"""Additions to XMP packets of every shape."""
+
+from __future__ import annotations
+
+import pytest
+
+from quantal.media._xmp import texts_of, with_texts
+
+RDF = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
+DC = 'xmlns:dc="http://purl.org/dc/elements/1.1/"'
+
+
+def packet(inner: str, attributes: str = "") -> bytes:
+    return (
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF {RDF}>'
+        f'<rdf:Description rdf:about="" {DC}{attributes}>{inner}</rdf:Description>'
+        "</rdf:RDF></x:xmpmeta>"
+    ).encode()
+
+
+TITLE = "<dc:title><rdf:Alt><rdf:li xml:lang='x-default'>{}</rdf:li></rdf:Alt></dc:title>"
+
+
+@pytest.mark.parametrize(
+    "xmp",
+    [
+        packet(TITLE.format("Apple"), ' dc:format="App"'),
+        packet("<dc:source>App</dc:source>", ' dc:title="Apple"'),
+        packet(TITLE.format("an App") + "<dc:source>App</dc:source>"),
+    ],
+)
+def test_a_value_that_is_a_part_of_others_is_kept(xmp: bytes) -> None:
+    added = with_texts(xmp, [("dc:title", "App")], [])
+    assert added is not None
+    assert texts_of(added) == [("dc:title", "App")]
+
+
+@pytest.mark.parametrize(
+    "xmp",
+    [
+        packet(TITLE.format("\n a &amp; b\n")),
+        packet("", ' dc:title="a &amp; b"'),
+        packet("", " dc:title = 'a &amp; b'"),
+        packet("<dc:title>a &amp; b</dc:title>"),
+    ],
+)
+def test_a_value_that_is_there_is_not_repeated(xmp: bytes) -> None:
+    assert with_texts(xmp, [("dc:title", "a & b")], []) == xmp
+
+
+@pytest.mark.parametrize("end", ["</dc:title>", "", 'dc:title="'])
+def test_many_values_for_a_long_packet_take_no_quadratic_time(end: str) -> None:
+    xmp = packet("<dc:title>" * 100_000 + end * 100_000)
+    properties = [("dc:title", f"value {i}") for i in range(50_000)]
+    added = with_texts(xmp, properties, properties)
+    assert added is not None
+    assert len(texts_of(added)) == 50_000
