@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Iterable
 from numbers import Real
+from typing import TypeVar
 
 from quantal.errors import ArgumentError
 
-__all__ = ["choice", "flag", "number", "whole"]
+__all__ = ["choice", "flag", "number", "path", "typed", "whole"]
+
+Value = TypeVar("Value")
 
 
 def whole(name: str, value: object, low: int | None = None, high: int | None = None) -> int:
@@ -66,6 +70,36 @@ def choice(name: str, value: object, choices: Iterable[str]) -> str:
     if not isinstance(value, str) or value not in known:
         raise ArgumentError(f"{name} must be one of {', '.join(known)}, not {value!r:.40}")
     return value
+
+
+def typed(name: str, value: object, kind: type[Value]) -> Value:
+    """Return a value of a type; ArgumentError for anything else."""
+    if not isinstance(value, kind):
+        raise ArgumentError(
+            f"{name} must be of type {kind.__name__}, not {type(value).__name__}: {value!r:.40}"
+        )
+    return value
+
+
+def path(name: str, value: object) -> str:
+    """Return a path as text.
+
+    Args:
+        name: The kind of file, for messages.
+        value: What was given.
+
+    Raises:
+        ArgumentError: It is no path, or an empty one.
+    """
+    try:
+        if not isinstance(value, (str, os.PathLike)):
+            raise TypeError
+        text = os.fsdecode(value)
+    except TypeError:
+        raise ArgumentError(f"{value!r:.40} is no path of a {name}") from None
+    if not text:
+        raise ArgumentError(f"an empty path names no {name}")
+    return text
 
 
 def _is_bool(value: object) -> bool:

@@ -18,10 +18,10 @@ def output_errors(path: str | Path) -> Iterator[None]:
     """Convert errors of the operating system to OutputError, which names the file."""
     try:
         yield
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError for names that no file can have
+        reason = getattr(error, "strerror", None) or error
         raise OutputError(
-            f"{shown(path)} can't be written: {error.strerror or error}; make room, or name "
-            "another place"
+            f"{shown(path)} can't be written: {reason}; make room, or name another place"
         ) from error
 
 
@@ -29,10 +29,9 @@ def create_folder(path: str | Path) -> None:
     """Create a folder and those above it, unless it is there; OutputError if that fails."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{shown(path)} can't be created as a folder: {error.strerror or error}"
-        ) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{shown(path)} can't be created as a folder: {reason}") from error
 
 
 def write_whole(path: str | Path, content: bytes | str) -> None:
@@ -46,8 +45,8 @@ def write_whole(path: str | Path, content: bytes | str) -> None:
         OutputError: It can't be written.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
-    target = Path(os.path.realpath(path))
     with output_errors(path):
+        target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file():  # a device or a pipe can't be replaced
             target.write_bytes(data)
             return

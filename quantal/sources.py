@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import IO, Any, Union
 
+from quantal.arguments import path
 from quantal.errors import ArgumentError, MediaError
 from quantal.names import shown
 
@@ -30,18 +31,17 @@ def read_source(source: Source, what: str = ".qtl file") -> bytes:
     if isinstance(source, bytes):
         return source
     if isinstance(source, (str, os.PathLike)):
-        if not os.fspath(source):
-            raise ArgumentError(f"an empty path names no {what}")
+        name = path(what, source)
         try:
-            return Path(source).read_bytes()
+            return Path(name).read_bytes()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise MediaError(f"{shown(source)} can't be read: {reason}") from error
+            raise MediaError(f"{shown(name)} can't be read: {reason}") from error
     found: Any = source
     if not _is_buffer(found) and callable(getattr(found, "read", None)):
         found = _read_from(found, what)
     if _is_buffer(found):
-        return bytes(memoryview(found).cast("B"))
+        return memoryview(found).tobytes()
     raise ArgumentError(
         f"{type(source).__name__} is no {what}: give its bytes, its path, or the file open in "
         "binary mode"

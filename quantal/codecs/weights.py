@@ -22,7 +22,8 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from quantal.errors import ArgumentError, ModelError
+from quantal import arguments
+from quantal.errors import ModelError
 from quantal.names import shown
 from quantal.outputs import write_whole
 
@@ -216,9 +217,7 @@ def find_weights(path: str | os.PathLike[str]) -> Path:
     Raises:
         ModelError: If there is no such file.
     """
-    if not os.fspath(path):
-        raise ArgumentError("an empty path names no file of weights")
-    found = Path(path).expanduser()
+    found = Path(arguments.path("file of weights", path)).expanduser()
     if not found.is_file():
         raise ModelError(f"{shown(found)} is no file of weights; name a file that is there")
     return found

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import IO, Any
 
+from quantal.arguments import flag, typed, whole
 from quantal.container._fields import PART_KINDS, pack_header, unpack_header
 from quantal.container._model import File, Header, Info, Part, PartInfo
 from quantal.container._wire import NAME_LIMIT, VARINT_BYTES, Cursor, Sink, UInt, Varint
@@ -50,8 +51,9 @@ def write(header: Header, parts: Sequence[Part]) -> bytes:
     Raises:
         ArgumentError: The header or the parts are invalid.
     """
-    for part in parts:
-        if part.kind not in PART_KINDS:
+    typed("header", header, Header)
+    for part in typed("parts", parts, Sequence):  # type: ignore[type-abstract]
+        if typed("part", part, Part).kind not in PART_KINDS:
             raise ArgumentError(f"part {part.kind!r} found, expected {', '.join(PART_KINDS)}")
     ordered = sorted(parts, key=lambda part: PART_KINDS[part.kind])
     kinds = [part.kind for part in ordered]
@@ -91,7 +93,8 @@ def probe(data: bytes, size: int | None = None, cut: bool = False) -> Info:
         UnsupportedVersionError: The file needs a newer version of Quantal.
     """
     data = _bytes(data)
-    size = len(data) if size is None else size
+    size = len(data) if size is None else whole("size", size, 0)
+    cut = flag("cut", cut)
     cursor = Cursor(data[:HEADER_LIMIT])
     header = unpack_header(cursor)
     lengths = _read_directory(cursor)
@@ -127,7 +130,7 @@ def read(data: bytes, cut: bool = False, damaged: bool = False) -> File:
         TruncatedError: The file is truncated.
         UnsupportedVersionError: The file needs a newer version of Quantal.
     """
-    data = _bytes(data)
+    data, damaged = _bytes(data), flag("damaged", damaged)
     info = probe(data, cut=cut)
     head = data[: info.header_bytes]
     parts, missing, wrong = [], 0, []
@@ -167,15 +170,25 @@ def read_part(file: IO[bytes], info: Info, kind: str) -> bytes | None:
     Raises:
         CorruptError: The part or the header is damaged.
     """
-    part = next((part for part in info.parts if part.name == kind), None)
+    typed("kind", kind, str)
+    part = next((part for part in typed("info", info, Info).parts if part.name == kind), None)
     if part is None:
         return None
-    file.seek(0)
-    head = file.read(info.header_bytes)
-    file.seek(part.offset)
-    content = file.read(part.bytes)
-    _check(part, content, head, file.read(CHECKSUM_BYTES))
+    head = _read_at(file, 0, info.header_bytes)
+    content = _read_at(file, part.offset, part.bytes + CHECKSUM_BYTES)
+    content, stored = content[: part.bytes], content[part.bytes :]
+    _check(part, content, head, stored)
     return content
+
+
+def _read_at(file: IO[bytes], place: int, count: int) -> bytes:
+    try:
+        file.seek(place)
+        return typed("what a file returns", file.read(count), bytes)
+    except (AttributeError, TypeError, ValueError) as error:  # ValueError from a closed file
+        raise ArgumentError(
+            f"{type(file).__name__} is no file open for reading in binary mode: {error}"
+        ) from error
 
 
 def _bytes(data: Any) -> bytes:
@@ -183,8 +196,8 @@ def _bytes(data: Any) -> bytes:
     if isinstance(data, bytes):
         return data
     try:
-        return bytes(memoryview(data).cast("B"))
-    except (TypeError, ValueError) as error:
+        return memoryview(data).tobytes()
+    except (TypeError, ValueError, BufferError) as error:
         raise ArgumentError(
             f"{type(data).__name__} is no .qtl file, expected its bytes; read the file first"
         ) from error

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quantal.arguments import flag, whole
+from quantal.arguments import flag, typed, whole
 from quantal.container._rate import rate_to_quality
+from quantal.errors import ArgumentError
 
 __all__ = ["File", "Header", "Info", "Part", "PartInfo"]
 
@@ -38,6 +39,9 @@ class Header:
         for name in ("width", "height", "rate", "version"):
             object.__setattr__(self, name, whole(name, getattr(self, name)))
         object.__setattr__(self, "grey", flag("grey", self.grey))
+        for name in ("codec", "media"):
+            typed(name, getattr(self, name), str)
+        typed("model_hash", self.model_hash, bytes)
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,18 @@ class Part:
 
     kind: str
     data: bytes
+
+    def __post_init__(self) -> None:
+        typed("kind", self.kind, str)
+        data: object = self.data
+        if isinstance(data, bytes):
+            return
+        try:
+            object.__setattr__(self, "data", memoryview(data).tobytes())  # type: ignore[arg-type]
+        except TypeError:
+            raise ArgumentError(
+                f"data of a part must be bytes, not {type(data).__name__}"
+            ) from None
 
 
 @dataclass(frozen=True)

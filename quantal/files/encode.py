@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from quantal import container, media
+from quantal.arguments import typed
 from quantal.codecs.contract import (
     Codec,
     Encoding,
@@ -18,7 +19,7 @@ from quantal.codecs.contract import (
     no_progress,
 )
 from quantal.files.decode import draw
-from quantal.files.matching import coded_part, describe_work
+from quantal.files.matching import checked_codec, coded_part, describe_work
 from quantal.files.targets import (
     Target,
     check_effort,
@@ -174,9 +175,11 @@ def encode_picture(
         TargetError: If max_bytes can't be kept to.
         ArgumentError: If the codec can't do what is asked for.
     """
+    typed("picture", picture, media.Picture)
+    checked_codec(codec)
     effort = check_effort(effort, codec)
     check_resilient(resilient, effort, codec)
-    target = target or Target()
+    target = Target() if target is None else typed("target", target, Target)
     check_target(target, codec)
     with memory_errors(f"coding {describe_work(picture.width, picture.height)}"):
         return _encode(picture, codec, target, effort, progress, resilient)

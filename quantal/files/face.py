@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from quantal import media
+from quantal import arguments, media
 from quantal.codecs.registry import DEFAULT_CODEC
 from quantal.errors import ArgumentError, QuantalWarning
 from quantal.files.decode import decode_picture, read_latents
@@ -194,9 +194,7 @@ def write(
 
 
 def _path(path: object) -> Path:
-    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-        raise ArgumentError(f"{path!r:.40} is no path of a file")
-    return Path(path)
+    return Path(arguments.path("file", path))
 
 
 def _warn(messages: Iterable[str]) -> None:

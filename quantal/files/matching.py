@@ -8,7 +8,14 @@ from quantal.codecs.registry import codec_class, load, load_version
 from quantal.errors import ArgumentError, BitstreamError, ModelError
 from quantal.sources import Source
 
-__all__ = ["coded_part", "codec_for", "describe_work", "named_codec", "needs_own_weights"]
+__all__ = [
+    "checked_codec",
+    "coded_part",
+    "codec_for",
+    "describe_work",
+    "named_codec",
+    "needs_own_weights",
+]
 
 #: Memory of a process that codes, in GB: networks, and what grows with the pixels
 #: (benchmarks/memory.py).
@@ -33,10 +40,11 @@ def named_codec(codec: str | Codec, device: str, weights: Source | None = None) 
         ArgumentError: If it is neither.
         ModelError: If it is unknown, or its weights are missing.
     """
-    return load(codec, device, weights) if isinstance(codec, str) else _checked(codec)
+    return load(codec, device, weights) if isinstance(codec, str) else checked_codec(codec)
 
 
-def _checked(codec: Codec) -> Codec:
+def checked_codec(codec: Codec) -> Codec:
+    """Return a codec; ArgumentError for anything else."""
     if not isinstance(codec, Codec):
         raise ArgumentError(
             f"{type(codec).__name__} is no codec: give one from quantal.load()"  # type: ignore[unreachable]
@@ -61,7 +69,7 @@ def codec_for(file: container.File, device: str, codec: Codec | None = None) -> 
         if own is not None:
             raise ModelError(own, code="weights")
         codec = load_version(header.codec, header.model_hash, device)
-    codec = _checked(codec)
+    codec = checked_codec(codec)
     if codec.name != header.codec:
         raise ModelError(f"the file was made by codec {header.codec!r}, this is {codec.name!r}")
     if codec.model_hash != header.model_hash:

@@ -11,6 +11,7 @@ import struct
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from quantal.arguments import typed, whole
 from quantal.errors import CorruptError, MediaError
 from quantal.media._picture import Bytes, check_size
 from quantal.planes import ceil_div
@@ -33,6 +34,7 @@ def encode_alpha(alpha: Bytes) -> bytes:
     Raises:
         MediaError: The array has another type or shape, or is too large.
     """
+    typed("alpha", alpha, np.ndarray)
     if alpha.ndim != 2 or alpha.dtype != np.uint8:
         raise MediaError(f"alpha {alpha.dtype} {list(alpha.shape)} found, expected uint8 [H, W]")
     check_size(alpha.shape[1], alpha.shape[0])
@@ -58,6 +60,7 @@ def decode_alpha(data: bytes, width: int, height: int) -> Bytes:
     Raises:
         CorruptError: The bytes are damaged or of another size.
     """
+    data, width, height = typed("data", data, bytes), whole("width", width), whole("height", height)
     if len(data) < _IHDR.size or data[:8] != _SIGNATURE:
         raise CorruptError("the alpha part is not a PNG; the file was written wrongly")
     found_width, found_height, depth, colour, *_ = _IHDR.unpack_from(data)[3:]

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import Image
 
+from quantal.arguments import typed
 from quantal.errors import MediaError, OutOfMemoryError, QuantalError
 from quantal.media._decoded import Decoded
 from quantal.media._exif import EXIF_PREFIX
@@ -103,6 +104,7 @@ def from_decoded(
 
 def to_image(picture: Picture) -> Image.Image:
     """Convert a picture to an image of mode L, LA, RGB or RGBA, with metadata in its `info`."""
+    typed("picture", picture, Picture)
     samples = picture.pixels[:, :, 0] if picture.grey else picture.pixels
     image = Image.fromarray(np.ascontiguousarray(samples))
     if picture.alpha is not None:

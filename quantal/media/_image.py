@@ -9,6 +9,8 @@ from typing import Any
 
 from PIL import Image
 
+from quantal.arguments import choice, typed
+from quantal.errors import ArgumentError
 from quantal.media._convert import from_decoded, pillow_errors
 from quantal.media._decoded import Decoded
 from quantal.media._decoders import DECODERS
@@ -16,6 +18,8 @@ from quantal.media._info import info_of
 from quantal.media._picture import Picture, check_size
 
 __all__ = ["from_image"]
+
+_METADATA = ("icc_profile", "exif", "xmp")
 
 
 def from_image(image: Image.Image, metadata: Mapping[str, object] | None = None) -> Picture:
@@ -32,11 +36,18 @@ def from_image(image: Image.Image, metadata: Mapping[str, object] | None = None)
 
     Raises:
         MediaError: The image is too large or can't be decoded.
+        ArgumentError: It is no image, or its metadata no bytes.
     """
+    typed("image", image, Image.Image)
+    given = {} if metadata is None else typed("metadata", metadata, Mapping)  # type: ignore[type-abstract]
+    for name, value in given.items():
+        choice("metadata", name, _METADATA)
+        if not isinstance(value, (bytes, bytearray, str, Image.Exif, type(None))):
+            raise ArgumentError(f"{name} must be bytes, not {type(value).__name__}")
     check_size(*image.size)
     with pillow_errors("the picture"):
         decoded = _of_file(image) or Decoded(image, info_of(image))
-    return from_decoded(decoded, metadata or {})
+    return from_decoded(decoded, given)
 
 
 def _of_file(image: Image.Image) -> Decoded | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +11,8 @@ from PIL import PngImagePlugin
 from quantal.errors import MediaError
 from quantal.media._convert import pillow_errors
 from quantal.media._picture import check_size
-from quantal.media._read import Readable, _identify, _opened
+from quantal.media._read import Readable, _identify, _opened, name_of
 from quantal.media._survey.png import survey
-from quantal.names import shown
 
 __all__ = ["read_indices"]
 
@@ -37,7 +35,7 @@ def read_indices(source: Readable) -> npt.NDArray[np.int64]:
     Raises:
         MediaError: The source is no PNG, has colours or transparency, or is too large.
     """
-    name = shown(source) if isinstance(source, (str, os.PathLike)) else "the mask"
+    name = name_of(source, "the mask")
     with _opened(source) as file, pillow_errors(name):
         format_name = _identify(file, name)
         if format_name != "PNG":

@@ -8,7 +8,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from quantal.errors import MediaError
+from quantal.arguments import typed
+from quantal.errors import ArgumentError, MediaError
 
 __all__ = ["PIXEL_LIMIT", "SIDE_LIMIT", "Bytes", "Picture", "check_size", "from_array"]
 
@@ -50,6 +51,7 @@ class Picture:
 
     Raises:
         MediaError: An array has another type or shape, or is too large.
+        ArgumentError: Something is no array, or no bytes.
     """
 
     pixels: Bytes
@@ -61,12 +63,17 @@ class Picture:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        pixels, alpha = self.pixels, self.alpha
+        pixels, alpha = typed("pixels", self.pixels, np.ndarray), self.alpha
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
             raise MediaError(
                 f"pixels {pixels.dtype} {list(pixels.shape)} found, expected uint8 [H, W, 3]"
             )
         check_size(self.width, self.height)
+        if alpha is not None:
+            typed("alpha", alpha, np.ndarray)
+        for kind in ("icc", "exif", "xmp"):
+            if getattr(self, kind) is not None:
+                typed(kind, getattr(self, kind), bytes)
         if alpha is not None and (alpha.shape != pixels.shape[:2] or alpha.dtype != np.uint8):
             raise MediaError(
                 f"alpha {alpha.dtype} {list(alpha.shape)} found, "
@@ -98,7 +105,10 @@ def from_array(array: npt.NDArray[np.uint8]) -> Picture:
     Raises:
         MediaError: The array has another type or shape, or is too large.
     """
-    array = np.asarray(array)
+    try:
+        array = np.asarray(array)
+    except Exception as error:  # of other libraries' arrays, too
+        raise ArgumentError(f"{type(array).__name__} is no array: {error}") from error
     samples = array[:, :, None] if array.ndim == 2 else array
     if samples.ndim != 3 or samples.shape[2] not in (1, 2, 3, 4) or samples.dtype != np.uint8:
         raise MediaError(

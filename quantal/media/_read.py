@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Union, cast
 
+from quantal.arguments import path
 from quantal.errors import ArgumentError, MediaError
 from quantal.media._convert import from_decoded, pillow_errors
 from quantal.media._decoders import DECODERS
@@ -79,22 +80,26 @@ def read(source: Readable) -> Picture:
         MediaError: The source is no complete picture, or too large.
         ArgumentError: The source is none of these.
     """
-    name = shown(source) if isinstance(source, (str, os.PathLike)) else "the picture"
+    name = name_of(source, "the picture")
     with _opened(source) as file, pillow_errors(name):
         decoded = DECODERS[_identify(file, name)](file)
         return from_decoded(decoded, {}, name)
 
 
+def name_of(source: Readable, other: str) -> str:
+    """Return the name of a source for errors; `other` if it is no path."""
+    return shown(path("picture", source)) if isinstance(source, (str, os.PathLike)) else other
+
+
 @contextmanager
 def _opened(source: Readable) -> Iterator[BinaryIO]:
     if isinstance(source, (str, os.PathLike)):
-        if not os.fspath(source):
-            raise ArgumentError("an empty path names no picture")
+        name = path("picture", source)
         try:
-            file = open(source, "rb")  # noqa: SIM115 - errors while reading are not errors of open
+            file = open(name, "rb")  # noqa: SIM115 - errors while reading are not errors of open
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise MediaError(f"{shown(source)} can't be opened: {reason}") from error
+            raise MediaError(f"{shown(name)} can't be opened: {reason}") from error
         with file:
             yield _seekable(file)
     elif hasattr(source, "read"):
@@ -111,12 +116,17 @@ def _opened(source: Readable) -> Iterator[BinaryIO]:
 
 def _seekable(file: Any) -> BinaryIO:
     """Return an open file, at its start if it can be rewound, else all that it holds."""
-    if not getattr(file, "seekable", bool)():
-        return io.BytesIO(_all(file))
-    file.seek(0)
-    if isinstance(file.read(0), str):
-        raise ArgumentError("a file in text mode is no picture: open it in binary mode")
-    return cast(BinaryIO, file)
+    try:
+        if not getattr(file, "seekable", bool)():
+            return io.BytesIO(_all(file))
+        file.seek(0)
+        if isinstance(file.read(0), str):
+            raise ArgumentError("a file in text mode is no picture: open it in binary mode")
+        return cast(BinaryIO, file)
+    except (OSError, ValueError) as error:  # a closed file raises ValueError
+        if isinstance(error, ArgumentError):
+            raise
+        raise MediaError(f"the picture can't be read: {error}") from error
 
 
 def _all(file: Any) -> bytes:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from quantal.arguments import choice
+from quantal.arguments import choice, typed
 from quantal.errors import ArgumentError
 from quantal.media._picture import Picture
 
@@ -26,9 +26,10 @@ def strip(picture: Picture, kinds: str | Iterable[str]) -> Picture:
     Raises:
         ArgumentError: A kind is unknown.
     """
+    typed("picture", picture, Picture)
     try:
         named = [kinds] if isinstance(kinds, str) else list(kinds)
-    except TypeError:
+    except (TypeError, ValueError):
         raise ArgumentError(f"strip must be names of metadata, not {kinds!r:.40}") from None
     found = [choice("strip", kind, (*METADATA_KINDS, "all")) for kind in named]
     dropped = METADATA_KINDS if "all" in found else tuple(found)
