@@ -119,6 +119,7 @@ def _check_bytes(file: BinaryIO, layout: Layout) -> None:
         max(0, min(size, end - offset))
         for offset, size in zip(layout.offsets, layout.sizes, strict=False)
     )
+    there = min(there, end)  # strips that share their bytes justify no memory
     ratio = _RATIOS.get(layout.compression, _OTHER_RATIO)
     if layout.compression == _FAX_4:
         ratio = max(layout.width, 8)

@@ -31,6 +31,7 @@ _EMPTY = (
     b'</x:xmpmeta><?xpacket end="w"?>'
 )
 _END, _EMPTY_ROOT = b"</rdf:RDF>", re.compile(rb"<rdf:RDF([^<>]*)/>")
+_ABOUT = re.compile(rb"""rdf:about\s*=\s*(?:"[^"<]*"|'[^'<]*')""")
 #: Characters that XML 1.0 forbids.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ITEM = '<rdf:li rdf:parseType="Resource"><quantal:keyword>{}</quantal:keyword>{}</rdf:li>'
@@ -83,7 +84,9 @@ def with_texts(
         return xmp
     used = dict.fromkeys(part[1 : part.index(":")] for part in parts)
     spaces = "".join(f' xmlns:{prefix}="{_NAMESPACES[prefix]}"' for prefix in used)
-    block = f'<rdf:Description rdf:about=""{spaces}>{"".join(parts)}</rdf:Description>'
+    about = _ABOUT.search(packet)  # the same in all descriptions, else some readers refuse them
+    subject = about[0].decode("utf-8", "replace") if about else 'rdf:about=""'
+    block = f"<rdf:Description {subject}{spaces}>{''.join(parts)}</rdf:Description>"
     return packet.replace(_END, block.encode() + _END)
 
 

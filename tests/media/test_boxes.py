@@ -12,6 +12,7 @@ from PIL import Image
 from quantal import media
 from quantal.errors import MediaError
 from quantal.media import _read
+from quantal.media._survey import boxes
 
 from .conftest import encoded
 
@@ -86,3 +87,16 @@ def test_heic_is_named_without_pillow_heif(
 def test_other_files_are_named(beginning: bytes, name: str) -> None:
     with pytest.raises(MediaError, match=name):
         media.read(beginning + bytes(40))
+
+
+def test_many_references_take_no_quadratic_time() -> None:
+    def box(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I4s", 8 + len(content), name) + content
+
+    count = 30_000
+    references = box(b"auxl", struct.pack(">HHH", 2, 1, 1)) * count
+    owners = bytes(4) + struct.pack(">I", count) + b"\0\2\1\1" * count
+    properties = box(b"ipco", box(b"auxC", bytes(4) + b"depth\0")) + box(b"ipma", owners)
+    content = box(b"pitm", b"\0\0\0\0\0\1") + box(b"iref", bytes(4) + references)
+    found = boxes.survey(box(b"meta", bytes(4) + content + box(b"iprp", properties)))
+    assert found.dropped == []

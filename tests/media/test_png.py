@@ -99,3 +99,12 @@ def test_broken_chunks_beside_the_pixels_are_harmless(name: bytes, content: byte
 def test_a_checksum_of_a_text_does_not_matter_but_that_of_pixels_does() -> None:
     data = png(np.full((2, 3, 3), 9), 2, 8, text("Title", "x")[:-1] + b"?")
     assert (media.read(data).pixels == 9).all()
+
+
+@pytest.mark.parametrize("name", [b"zTXt", b"iCCP"])
+def test_many_compressed_texts_share_one_limit(name: bytes) -> None:
+    packed = b"\0\0" + zlib.compress(bytes(b"a" * (6 << 20)))
+    texts = [chunk(name, b"text%d" % i + packed) for i in range(5)]
+    picture = media.read(png(np.full((2, 2, 1), 7), 0, 8, *texts))
+    assert len(picture.xmp or b"") + len(picture.icc or b"") < 17 << 20
+    assert any("more than 16 MiB" in w for w in picture.warnings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import struct
 from typing import Any
 
 import numpy as np
@@ -194,3 +195,21 @@ def test_blank_faxes_of_any_width_are_read() -> None:
         file = io.BytesIO()
         Image.new("1", (width, 900), 1).save(file, "TIFF", compression="group4")
         assert (media.read(file.getvalue()).pixels == 255).all()
+
+
+def test_strips_that_share_their_bytes_justify_no_memory() -> None:
+    side, place = 20_000, 200
+    tags = [
+        (256, 4, 1, side),
+        (257, 4, 1, side),
+        (258, 3, 1, 8),
+        (262, 3, 1, 1),
+        (273, 4, side, place),
+        (278, 3, 1, 1),
+        (279, 4, side, place + 4 * side),
+    ]
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags))
+    head += b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    strips = struct.pack(f"<{2 * side}I", *[0] * side, *[side] * side)
+    with pytest.raises(MediaError, match="too few for 20000x20000"):
+        media.read(head.ljust(place, b"\0") + strips)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import pytest
 
 from quantal.media._xmp import texts_of, with_texts
@@ -55,3 +57,11 @@ def test_many_values_for_a_long_packet_take_no_quadratic_time(end: str) -> None:
     added = with_texts(xmp, properties, properties)
     assert added is not None
     assert len(texts_of(added)) == 50_000
+
+
+@pytest.mark.parametrize("subject", ["", "uuid:faf5bdd5-ba3d-11da-ad31-d33d75182f1b"])
+def test_additions_describe_the_same_subject(subject: str) -> None:
+    xmp = packet("").replace(b'rdf:about=""', f"rdf:about='{subject}'".encode())
+    added = ElementTree.fromstring(with_texts(xmp, [("dc:title", "a title")], []) or b"")
+    about = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}about"
+    assert [d.get(about) for d in added[0]] == [subject, subject]

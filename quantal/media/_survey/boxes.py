@@ -18,6 +18,8 @@ _PROPERTIES = frozenset(
     {"ispe", "pixi", "av1C", "hvcC", "colr", "irot", "imir", "auxC", "pasp", "a1op", "a1lx"}
     | {"lsel", "cdsc", "free", "lhvC", "oinf", "tols"}
 )
+#: Bytes of a property that says what an auxiliary picture is; the rest does not matter.
+_LABEL = 128
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
 
 
@@ -29,7 +31,12 @@ class _Items:
     kinds: dict[int, str] = field(default_factory=dict)
     references: list[tuple[str, int, list[int]]] = field(default_factory=list)
     properties: list[tuple[str, bytes]] = field(default_factory=list)
-    owned: dict[int, list[int]] = field(default_factory=dict)
+    owned: dict[int, dict[int, None]] = field(default_factory=dict)
+
+    def auxiliary(self, item: int) -> bytes | None:
+        """Return the beginning of what an auxiliary picture says it is; None for other items."""
+        kinds = (value[4:_LABEL] for name, value in self.of(item) if name == "auxC")
+        return next(kinds, None)
 
     def of(self, item: int) -> Iterator[tuple[str, bytes]]:
         """Yield the properties of an item."""
@@ -119,33 +126,33 @@ def _properties(inner: memoryview, items: _Items) -> None:
                 number = content[at + wide]
                 at += wide + 1
                 step = 2 if large else 1
-                owned = items.owned.setdefault(item, [])
+                owned = items.owned.setdefault(item, {})
                 for _ in range(number):
                     index = int.from_bytes(content[at : at + step], "big")
-                    owned.append(index & (0x7FFF if large else 0x7F))
+                    owned[index & (0x7FFF if large else 0x7F)] = None
                     at += step
 
 
 def _describe(items: _Items, found: Beside) -> None:
     """Name what decoding the primary item leaves out, and take its colour space."""
+    auxiliary = {item: items.auxiliary(item) for item in items.owned}
+    alpha = {item for item, what in auxiliary.items() if (what or b"").startswith(_ALPHA)}
     explained = {items.primary}
     for _ in range(4):  # tiles of grids, alpha of the picture and its tiles
         for kind, source, targets in items.references:
             if kind == "dimg" and source in explained:
                 explained.update(targets)
-            elif kind == "auxl" and explained & set(targets):
-                names = [value[4:] for name, value in items.of(source) if name == "auxC"]
-                if any(name.startswith(_ALPHA) for name in names):
-                    explained.add(source)
+            elif kind == "auxl" and explained & set(targets) and source in alpha:
+                explained.add(source)
     thumbnails = {source for kind, source, _ in items.references if kind == "thmb"}
     for number, kind in items.kinds.items():
         if number in explained or kind in ("Exif", "application/rdf+xml"):
             continue
-        auxiliary = [value[4:] for name, value in items.of(number) if name == "auxC"]
+        what = auxiliary.get(number)
         if number in thumbnails:
             found.drop("a thumbnail")
-        elif auxiliary:
-            label = auxiliary[0].split(b"\0")[0].decode("latin-1")
+        elif what is not None:
+            label = what.split(b"\0")[0].decode("latin-1")
             found.drop(f"the auxiliary picture {label[-60:]}")
         elif kind == "tmap":
             found.companions_lost = True

@@ -15,7 +15,7 @@ from quantal.media._survey.photoshop import survey_iptc, survey_resources
 __all__ = ["PROPERTIES", "Png", "survey"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-#: Bytes that a compressed text may have once it is unpacked.
+#: Bytes that all compressed texts may have once they are unpacked.
 _TEXT_LIMIT = 1 << 24
 #: Samples of a pixel, by colour type.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -56,6 +56,24 @@ class Png:
 
 
 @dataclass
+class _Unpacker:
+    """Unpacks compressed texts and profiles of one file, up to a limit for all of them."""
+
+    left: int = _TEXT_LIMIT
+
+    def __call__(self, packed: bytes) -> bytes | None:
+        """Return a zlib stream's content; None if it has more bytes than are left."""
+        stream = zlib.decompressobj()
+        content = stream.decompress(packed, self.left + 1)
+        if len(content) > self.left:
+            return None
+        if not stream.eof:
+            raise ValueError("the stream was cut")
+        self.left -= len(content)
+        return content
+
+
+@dataclass
 class _Colour:
     """What the chunks say about colour; the first that is there decides."""
 
@@ -75,7 +93,7 @@ def survey(data: bytes) -> Png:
         data: The file.
     """
     beside = Beside()
-    colour = _Colour()
+    colour, unpacked = _Colour(), _Unpacker()
     png = Png(b"", beside)
     kept = [data[: len(_SIGNATURE)]]
     depth = kind = 0
@@ -95,7 +113,7 @@ def survey(data: bytes) -> Png:
         if name == b"acTL" and len(content) >= 4:
             png.frames = int.from_bytes(content[:4], "big")
         elif name[0] & 0x20 and name not in (b"tRNS", b"fcTL", b"fdAT"):
-            _ancillary(name.decode("latin-1"), bytes(content), beside, colour)
+            _ancillary(name.decode("latin-1"), bytes(content), beside, colour, unpacked)
         if name == b"tRNS" or not name[0] & 0x20:
             kept.append(data[start:stop])
         if name == b"IEND":
@@ -120,15 +138,18 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         at += 12 + size
 
 
-def _ancillary(name: str, content: bytes, beside: Beside, colour: _Colour) -> None:
+def _ancillary(
+    name: str, content: bytes, beside: Beside, colour: _Colour, unpacked: _Unpacker
+) -> None:
     try:
         if name in ("tEXt", "zTXt", "iTXt"):
-            _text(name, content, beside)
+            _text(name, content, beside, unpacked)
         elif name == "iCCP":
-            profile = _unpacked(content.split(b"\0", 1)[1][1:])
+            profile = unpacked(content.split(b"\0", 1)[1][1:])
             if profile is None:
-                raise ValueError
-            beside.icc = profile
+                beside.drop(f"an ICC profile of more than {_TEXT_LIMIT >> 20} MiB")
+            else:
+                beside.icc = profile
         elif name == "eXIf":
             beside.exif = content.removeprefix(EXIF_PREFIX)
         elif name == "pHYs":
@@ -181,18 +202,7 @@ def _decide(colour: _Colour, beside: Beside) -> None:
         beside.colour = Colour(primaries, colour.gamma or 2.2)  # type: ignore[arg-type]
 
 
-def _unpacked(packed: bytes) -> bytes | None:
-    """Return a zlib stream's content; None if it has more bytes than the limit."""
-    stream = zlib.decompressobj()
-    content = stream.decompress(packed, _TEXT_LIMIT)
-    if stream.unconsumed_tail:
-        return None
-    if not stream.eof:
-        raise ValueError("the stream was cut")
-    return content
-
-
-def _text(name: str, content: bytes, beside: Beside) -> None:
+def _text(name: str, content: bytes, beside: Beside, unpacked: _Unpacker) -> None:
     keyword, rest = content.split(b"\0", 1)
     packed = name == "zTXt" or (name == "iTXt" and rest[0] == 1)
     if name == "zTXt":
@@ -200,9 +210,9 @@ def _text(name: str, content: bytes, beside: Beside) -> None:
     elif name == "iTXt":
         _, _, rest = rest[2:].split(b"\0", 2)
     label = keyword.decode("latin-1")
-    text = _unpacked(rest) if packed else rest
+    text = unpacked(rest) if packed else rest
     if text is None:
-        beside.drop(f"the text {label!r:.40} of more than {_TEXT_LIMIT >> 20} MiB")
+        beside.drop(f"the text {label!r:.40}, for texts have more than {_TEXT_LIMIT >> 20} MiB")
     elif label == _XMP:
         beside.xmp = text
     elif label.startswith(_RAW_PROFILE):
