@@ -188,15 +188,6 @@ def test_iptc_goes_to_xmp(scene: Image.Image, where: str) -> None:
 # -- colour ----------------------------------------------------------------------------------
 
 
-def test_the_time_of_iptc_belongs_to_its_date(scene: Image.Image) -> None:
-    times = [dataset(60, b"101112+0200"), dataset(60, b"131415+0000")]
-    record = b"".join([dataset(55, b"20200102"), *times, dataset(55, b"20210304"), times[0]])
-    picture = media.read(jpeg((0xED, b"Photoshop 3.0\0" + resource(0x0404, record))))
-    first, second = "2020-01-02T10:11:12+02:00", "2021-03-04T10:11:12+02:00"
-    assert values(picture.xmp, "photoshop:DateCreated") == [f"{first}\n{second}"]
-    assert texts_of(picture.xmp or b"") == [("IPTC 2:60", "131415+0000")]
-
-
 def shown_as_srgb(picture: media.Picture) -> list[int]:
     """Return the first pixel as a viewer with colour management shows it."""
     from PIL import ImageCms

@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from quantal import media
+from quantal.errors import MediaError
 
 from .pngs import chunk, png, text
 from .test_beside import PIXELS, dataset, jpeg, resource, values
@@ -98,3 +99,38 @@ def test_a_turned_picture_has_the_density_of_its_exif_turned(format: str, orient
         assert picture.pixels.shape[:2] == ((8, 6) if turned else (6, 8))
         assert (found[282], found[283]) == ((150, 300) if turned else (300, 150))
         assert not picture.warnings
+
+
+@pytest.mark.parametrize(("bigtiff", "order"), [(False, "<"), (False, ">"), (True, "<")])
+def test_tags_of_every_kind_of_tiff_are_carried(bigtiff: bool, order: str) -> None:
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file,
+        PIXELS.astype(np.uint8),
+        photometric="rgb",
+        bigtiff=bigtiff,
+        byteorder=order,
+        resolution=(300, 150),
+        resolutionunit=2,
+        description="a caption",
+        metadata=None,
+        extratags=[(274, 3, 1, 6, True)],
+    )
+    picture = media.read(file.getvalue())
+    found = Image.Exif()
+    found.load(picture.exif or b"")
+    assert picture.pixels.shape == (8, 6, 3)
+    assert (found[270], found[282], found[283]) == ("a caption", 150, 300)
+
+
+def test_a_big_endian_bigtiff_is_named() -> None:
+    file = io.BytesIO()
+    tifffile.imwrite(file, PIXELS.astype(np.uint8), bigtiff=True, byteorder=">")
+    with pytest.raises(MediaError, match="BigTIFF"):
+        media.read(file.getvalue())
+
+
+@pytest.mark.parametrize("data", [b"II*\0", b"II+\0\x08\0\0\0", b"MM\0*\0\0"])
+def test_a_tiff_that_ends_in_its_head_is_named(data: bytes) -> None:
+    with pytest.raises(MediaError, match="the TIFF is cut"):
+        media.read(data)

@@ -6,7 +6,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from quantal import media
 from quantal.media._xmp import texts_of, with_texts
+
+from .test_beside import dataset, jpeg, resource, values
 
 RDF = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
 DC = 'xmlns:dc="http://purl.org/dc/elements/1.1/"'
@@ -65,3 +68,12 @@ def test_additions_describe_the_same_subject(subject: str) -> None:
     added = ElementTree.fromstring(with_texts(xmp, [("dc:title", "a title")], []) or b"")
     about = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}about"
     assert [d.get(about) for d in added[0]] == [subject, subject]
+
+
+def test_the_time_of_iptc_belongs_to_its_date() -> None:
+    times = [dataset(60, b"101112+0200"), dataset(60, b"131415+0000")]
+    record = b"".join([dataset(55, b"20200102"), *times, dataset(55, b"20210304"), times[0]])
+    picture = media.read(jpeg((0xED, b"Photoshop 3.0\0" + resource(0x0404, record))))
+    first, second = "2020-01-02T10:11:12+02:00", "2021-03-04T10:11:12+02:00"
+    assert values(picture.xmp, "photoshop:DateCreated") == [f"{first}\n{second}"]
+    assert texts_of(picture.xmp or b"") == [("IPTC 2:60", "131415+0000")]

@@ -137,8 +137,11 @@ def _directories(file: BinaryIO) -> tuple[TiffImagePlugin.ImageFileDirectory_v2,
     """Return the first directory, and how many pages there are."""
     file.seek(0)
     head = file.read(8)
-    if head[2:3] == b"\x2b" or head[3:4] == b"\x2b":  # BigTIFF
+    if head[:4] == b"MM\0+":
+        raise MediaError("a BigTIFF with the most significant byte first can't be read; convert it")
+    if head[2:3] == b"+":  # BigTIFF
         head += file.read(8)
+    first: TiffImagePlugin.ImageFileDirectory_v2 | None = None
     try:
         first = TiffImagePlugin.ImageFileDirectory_v2(head)
         first.reset()
@@ -153,9 +156,9 @@ def _directories(file: BinaryIO) -> tuple[TiffImagePlugin.ImageFileDirectory_v2,
             place = directory.next
             directory = TiffImagePlugin.ImageFileDirectory_v2(head)
     except Exception as error:  # Pillow raises various exceptions for broken directories
-        if not len(first):
+        if not first:
             raise MediaError(f"the TIFF is cut, broken or of an unknown kind: {error}") from error
-    if not len(first):
+    if not first:
         raise MediaError("the TIFF is cut, broken or without a page")
     return first, max(pages, 1)
 
@@ -222,7 +225,7 @@ def _colour(tags: Any, found: Beside) -> None:
 
 def _exif(tags: Any, file: BinaryIO, found: Beside) -> bytes:
     given = Image.Exif()
-    given.endian = tags._endian
+    given.endian, given.bigtiff = tags._endian, tags._bigtiff
     try:
         given.load_from_fp(file, tags._offset)
     except Exception as error:  # tags can have any content
