@@ -5,19 +5,18 @@ Workers only compute; this process writes. A worker that is stopped leaves nothi
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
 from quantal.cli._report import Report
 from quantal.cli._sources import Failure, Source, expand
 from quantal.cli._targets import STDOUT, Step, plan, write_file, write_stdout
+from quantal.cli._workers import Death, spread
 from quantal.errors import ArgumentError, QuantalError, QuantalWarning
 from quantal.threads import blas_threads
 
@@ -183,34 +182,17 @@ def _in_workers(
     steps: Sequence[Step], work: Work, jobs: int
 ) -> Iterator[tuple[Step, Outcome | Failure]]:
     jobs = min(jobs, len(steps))
-    pool = ProcessPoolExecutor(
-        jobs,
-        mp_context=multiprocessing.get_context("spawn"),  # a fork of a process with threads hangs
-        initializer=_share_cores,
-        initargs=(jobs,),
-    )
-    # Ctrl-C reaches every process of the terminal; workers, which inherit this, leave it to us.
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with blas_threads(_threads(jobs)):
-            futures: dict[Future[Outcome | Failure], Step] = {
-                pool.submit(_attempt, work, step.source): step for step in steps
-            }
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    try:
-        for future in as_completed(list(futures)):
-            step = futures.pop(future)  # popped, so that a result is freed once it is written
-            try:
-                yield step, future.result()
-            except Exception as error:  # a worker died: out of memory, most likely
-                yield step, Failure(step.source.name, f"the worker process died: {error}")
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    sources = [step.source for step in steps]
+    with (
+        blas_threads(_threads(jobs)),
+        closing(spread(partial(_attempt, work), sources, jobs, partial(_share_cores, jobs))) as all,
+    ):
+        for place, result in all:
+            step = steps[place]
+            if isinstance(result, Death):
+                yield step, Failure(step.source.name, result.reason)
+            else:
+                yield step, result
 
 
 def _threads(jobs: int) -> int:
