@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
@@ -50,10 +50,10 @@ class _Started:
     """What a worker sends first.
 
     Attributes:
-        error: Why it can't work; empty if it can.
+        reason: Why it can't work; empty if it can.
     """
 
-    error: str = ""
+    reason: str = ""
 
 
 class _Worker:
@@ -103,7 +103,7 @@ class _Worker:
 
 def spread(
     function: Callable[[T], R], tasks: Sequence[T], jobs: int, prepare: Callable[[], None]
-) -> Iterator[tuple[int, R | Death]]:
+) -> Generator[tuple[int, R | Death], None, None]:
     """Apply a function to every task, and yield the numbers of tasks with results, in any order.
 
     A worker that dies costs the task that it had in hand; a new one takes its place.
@@ -129,21 +129,18 @@ def spread(
                 continue
             if not crew:
                 break
-            ends = [*(w.pipe for w in crew), *(w.process.sentinel for w in crew)]
-            ready = wait(ends)
+            ready = wait([*(w.pipe for w in crew), *(w.process.sentinel for w in crew)])
             for worker in [worker for worker in crew if worker.reports(ready)]:
                 message = worker.message()
-                error = message.reason if isinstance(message, Death) else ""
-                if isinstance(message, _Started):
-                    error = message.error
-                if error and worker.task is None:
-                    failed_starts, refusal = failed_starts + 1, error
-                elif isinstance(message, _Started):
-                    failed_starts = 0
-                elif worker.task is not None:
+                trouble = message.reason if isinstance(message, (Death, _Started)) else ""
+                if worker.task is not None:
                     yield worker.task, message  # type: ignore[misc]
+                elif trouble:
+                    failed_starts, refusal = failed_starts + 1, trouble
+                else:
+                    failed_starts = 0
                 worker.task = None
-                if error or not left:
+                if trouble or not left:
                     crew.remove(worker)
                     worker.end()
                 else:
