@@ -25,6 +25,7 @@ from quantal.cli import (
     verify,
 )
 from quantal.cli._guard import guarded
+from quantal.cli._signals import raise_on_signals, status_of
 
 __all__ = ["app", "main"]
 
@@ -77,7 +78,8 @@ def _root(
 
 def main() -> None:
     """Entry point of the console script."""
+    raise_on_signals()
     try:
         app(prog_name="quantal")
-    except KeyboardInterrupt:  # before or after a command ran
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as interrupt:  # before or after a command ran
+        raise SystemExit(status_of(interrupt)) from None

@@ -1,6 +1,7 @@
 """From the result or the error of a command to an exit status.
 
-0: done. 1: at least one file failed. 2: the call was wrong. 130: interrupted by Ctrl-C.
+0: done. 1: at least one file failed. 2: the call was wrong. 128 and the number of a
+signal: interrupted by it, 130 by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import ParamSpec
 
 import typer
 
+from quantal.cli._signals import end_children, status_of
 from quantal.errors import ArgumentError, QuantalError
 
 __all__ = ["advice", "describe", "guarded"]
@@ -45,9 +47,10 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             status = command(*args, **kwargs)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             typer.echo("quantal: interrupted; files already finished are kept", err=True)
-            status = 130
+            end_children()
+            status = status_of(interrupt)
         except ArgumentError as error:
             typer.echo(f"quantal: {describe(error)}", err=True)
             status = 2
