@@ -17,9 +17,11 @@ from quantal.cli._options import (
     Inputs,
     Jobs,
     JsonFlag,
+    KeepTime,
     Out,
     Plugin,
     Recursive,
+    SkipExisting,
     Weights,
 )
 from quantal.cli._sources import Source
@@ -69,6 +71,8 @@ def decompress(
     device: DeviceOption = Device.auto,
     recursive: Recursive = False,
     force: Force = False,
+    skip_existing: SkipExisting = False,
+    keep_time: KeepTime = False,
     as_json: JsonFlag = False,
 ) -> int:
     """Decompress .qtl files to pictures.
@@ -80,7 +84,17 @@ def decompress(
     kind = _format(out, format, to_folder=len(inputs) > 1 or os.path.isdir(inputs[0]))
     return convert(
         "decompressing",
-        Request(inputs, {".qtl"}, recursive, out, f".{kind.value}", SUFFIXES, force),
+        Request(
+            inputs,
+            {".qtl"},
+            recursive,
+            out,
+            f".{kind.value}",
+            SUFFIXES,
+            force,
+            skip_existing,
+            keep_time,
+        ),
         partial(
             decompress_one,
             format=kind.value,
