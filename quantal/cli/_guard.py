@@ -28,6 +28,7 @@ P = ParamSpec("P")
 
 #: Which options help, by the code that an error carries; its facts fill the braces.
 _ADVICE = {
+    "parts": ": --max-parts K",
     "prefix": ": --max-parts {parts}",
     "conceal": ": --conceal",
     "not-resilient": ": `quantal compress --resilient` writes them",

@@ -25,7 +25,7 @@ from quantal.cli._options import (
     Weights,
 )
 from quantal.cli._sources import Source
-from quantal.errors import ArgumentError
+from quantal.errors import ArgumentError, TruncatedError
 
 __all__ = ["decompress"]
 
@@ -149,7 +149,12 @@ def decompress_one(
     # decode_picture() decides what can be done about a cut file.
     info = container.probe(start, size, cut=True)
     codec = None if weights is None else codecs.load(info.header.codec, device, weights)
-    picture = decode_picture(source.bytes(), device, codec, max_parts, conceal)
+    try:
+        picture = decode_picture(source.bytes(), device, codec, max_parts, conceal)
+    except TruncatedError as error:
+        if error.code or max_parts is not None or not _has_parts(info.header.codec):
+            raise
+        raise TruncatedError(f"{error}, or draw its first parts", code="parts") from error
     return Outcome(
         data=media.write(picture, format),
         codec=info.header.codec,
@@ -160,3 +165,11 @@ def decompress_one(
         quality=info.quality,
         warnings=picture.warnings,
     )
+
+
+def _has_parts(codec: str) -> bool:
+    """Whether the first parts of a codec's files can be drawn."""
+    from quantal.codecs.contract import Progressive
+    from quantal.codecs.registry import codec_class
+
+    return issubclass(codec_class(codec), Progressive)
