@@ -26,7 +26,7 @@ from quantal.cli import (
 )
 from quantal.cli._guard import guarded
 from quantal.cli._options import Command
-from quantal.cli._signals import raise_on_signals, status_of
+from quantal.cli._signals import raise_on_signals, shield_tracker, status_of
 from quantal.cli._streams import adopt_streams, closing_status
 
 __all__ = ["app", "main"]
@@ -59,6 +59,7 @@ _evaluation = typer.Typer(
 )
 for _measurement in (eval_rd.rd, eval_bdrate.bdrate, eval_perception.perception):
     _evaluation.command(cls=Command)(guarded(_measurement))
+_evaluation.callback()(shield_tracker)
 app.add_typer(_evaluation)
 
 

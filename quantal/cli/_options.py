@@ -23,6 +23,7 @@ __all__ = [
     "Recursive",
     "SkipExisting",
     "Weights",
+    "standard_output",
 ]
 
 
@@ -63,12 +64,20 @@ KeepTime = Annotated[
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
 ]
+
+
+def standard_output(out: str | None) -> str | None:
+    """Return `-` for another name of standard output, where lines must not mix with a result."""
+    return "-" if out == "/dev/stdout" else out
+
+
 Out = Annotated[
     str | None,
     typer.Option(
         "--output",
         "-o",
         metavar="OUT",
+        callback=standard_output,
         help="A file, a folder, or - for standard output. Without it the result goes beside "
         "its input.",
     ),

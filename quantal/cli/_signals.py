@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["Stopped", "end_children", "raise_on_signals", "status_of"]
+__all__ = [
+    "Stopped",
+    "end_children",
+    "leave_signals_to_parent",
+    "raise_on_signals",
+    "shield_tracker",
+    "signals_held",
+    "status_of",
+]
+
+#: Signals that may reach a whole group of processes.
+_STOPS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 class Stopped(KeyboardInterrupt):
@@ -55,3 +70,36 @@ def end_children() -> None:
     """End processes that this one has started and that an interrupted work has left."""
     for child in multiprocessing.active_children():
         child.kill()
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Keep signals waiting here, and in a process that starts inside until it takes them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave_signals_to_parent() -> None:
+    """Ignore in this process, which the parent ends, what it was started with held signals for."""
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+
+
+def shield_tracker() -> None:
+    """Start multiprocessing's tracker of resources so that a terminal that closes can't end it.
+
+    It clears semaphores away when this process has ended, and complains where it was restarted.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        from multiprocessing.resource_tracker import ensure_running
+
+        with signals_held():
+            ensure_running()

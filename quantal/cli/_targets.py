@@ -145,11 +145,11 @@ def _place(
             raise ArgumentError("-o - takes one input: several results can't share one stream")
         return _Place(stdout=True)
     path = Path(out)
-    if path.is_dir() or out.endswith((os.sep, "/")):
+    if os.path.isdir(path) or out.endswith((os.sep, "/")):
         return _Place(folder=path)
     if not into_folder:
         return _Place(file=path)
-    if path.exists():
+    if os.path.exists(path):
         raise ArgumentError(f"{out} is a file: several inputs need a folder for their outputs")
     if path.suffix.lower() in suffixes:
         raise ArgumentError(

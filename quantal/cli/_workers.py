@@ -12,12 +12,13 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 from quantal.cli._guard import describe
+from quantal.cli._signals import leave_signals_to_parent, signals_held
 
 __all__ = ["Death", "spread"]
 
@@ -27,11 +28,6 @@ R = TypeVar("R")
 #: Starts that may fail in succession before no more are tried.
 _TRIES = 3
 _SECONDS_TO_END = 10.0  # that a worker whose pipe is closed may take to end by itself
-
-#: Signals that reach a whole group of processes; what to do about them is the parent's decision.
-_STOPS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
 
 
 @dataclass(frozen=True)
@@ -122,7 +118,7 @@ def spread(
             idle = sum(worker.task is None for worker in crew)
             if failed_starts < _TRIES and len(crew) < jobs and idle < len(left):
                 try:
-                    with _signals_held():
+                    with signals_held():
                         crew.append(_Worker(function, prepare))
                 except OSError as error:
                     failed_starts, refusal = failed_starts + 1, describe(error)
@@ -168,27 +164,11 @@ def _cause(status: int | None) -> str:
     return f"the worker process {end}; if memory ran out, fewer --jobs help"
 
 
-@contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    """Keep signals waiting here, and in a process that starts inside until it takes them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _serve(
     pipe: Connection, function: Callable[[Any], object], prepare: Callable[[], None]
 ) -> None:
     """Work until the parent closes the pipe or ends."""
-    for number in _STOPS:
-        signal.signal(number, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+    leave_signals_to_parent()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         prepare()

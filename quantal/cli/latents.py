@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from quantal.cli._inputs import expand
-from quantal.cli._options import Device, DeviceOption, Force, Plugin, Weights
+from quantal.cli._options import Device, DeviceOption, Force, Plugin, Weights, standard_output
 from quantal.cli._streams import say
 from quantal.cli._targets import plan, write_file, write_stdout
 from quantal.errors import ArgumentError
@@ -21,7 +21,13 @@ def latents(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A .qtl file, or -.")],
     out: Annotated[
         str,
-        typer.Option("--output", "-o", metavar="OUT.safetensors", help="Where to write, or -."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT.safetensors",
+            callback=standard_output,
+            help="Where to write, or -.",
+        ),
     ],
     weights: Weights = None,
     plugin: Plugin = None,
