@@ -15,9 +15,11 @@ from quantal.cli._options import (
     Inputs,
     Jobs,
     JsonFlag,
+    KeepTime,
     Out,
     Plugin,
     Recursive,
+    SkipExisting,
     Weights,
 )
 from quantal.cli._sources import Source
@@ -81,6 +83,8 @@ def compress(
     device: DeviceOption = Device.auto,
     recursive: Recursive = False,
     force: Force = False,
+    skip_existing: SkipExisting = False,
+    keep_time: KeepTime = False,
     as_json: JsonFlag = False,
 ) -> int:
     """Compress pictures to .qtl files.
@@ -122,7 +126,18 @@ def compress(
     )
     return convert(
         "compressing",
-        Request(inputs, media.PICTURE_SUFFIXES, recursive, out, ".qtl", {".qtl"}, force),
+        Request(
+            inputs,
+            media.PICTURE_SUFFIXES,
+            recursive,
+            out,
+            ".qtl",
+            {".qtl"},
+            force,
+            skip_existing,
+            keep_time,
+            kind="picture",
+        ),
         work,
         prepare=prepare,
         jobs=jobs,
