@@ -24,10 +24,10 @@ from quantal.cli import (
     train,
     verify,
 )
-from quantal.cli._guard import guarded
+from quantal.cli._guard import describe, guarded
 from quantal.cli._options import Command
 from quantal.cli._signals import raise_on_signals, shield_tracker, status_of
-from quantal.cli._streams import adopt_streams, closing_status
+from quantal.cli._streams import adopt_streams, closing_status, say
 
 __all__ = ["app", "main"]
 
@@ -90,4 +90,7 @@ def main() -> None:
         status = status_of(interrupt)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0
+    except Exception as error:  # of what happens before a command, which is guarded itself
+        say(f"quantal: {describe(error)}", err=True)
+        status = 1
     raise SystemExit(closing_status(status))

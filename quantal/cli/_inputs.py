@@ -130,20 +130,35 @@ def _list(folder: Path, suffixes: Collection[str], recursive: bool) -> _Listing:
                 if (about.st_dev, about.st_ino) in seen:
                     continue
                 seen.add((about.st_dev, about.st_ino))
-                with os.scandir(here) as entries:
-                    names = sorted(entry.name for entry in entries if entry.name[0] != ".")
+                with os.scandir(here) as found:
+                    entries = sorted(found, key=lambda entry: entry.name)
             except OSError as error:
                 reason = f"this folder can't be listed: {error.strerror or error}"
                 listing.failures.append(Failure(str(here), reason))
                 continue
             below: list[Path] = []
-            for path in (here / name for name in names):
-                if not os.path.isdir(path):
+            for entry in entries:
+                path = here / entry.name
+                if entry.name.startswith("."):
+                    continue
+                if _is_real_folder(entry):
+                    below.append(path)
+                elif os.path.isdir(path):
+                    linked.append(path)
+                else:
                     _sort(path, suffixes, listing)
-                elif recursive:
-                    (linked if os.path.islink(path) else below).append(path)
+            if not recursive:
+                return listing
             waiting.extend(reversed(below))
     return listing
+
+
+def _is_real_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder and no link to one; known without permission to look into it."""
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _sort(path: Path, suffixes: Collection[str], listing: _Listing) -> None:

@@ -25,7 +25,7 @@ __all__ = ["Death", "spread"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Starts that may fail in succession before no more are tried.
+#: Starts for each worker that may fail in succession before no more are tried.
 _TRIES = 3
 _SECONDS_TO_END = 10.0  # that a worker whose pipe is closed may take to end by itself
 
@@ -116,7 +116,7 @@ def spread(
     try:
         while left or any(worker.task is not None for worker in crew):
             idle = sum(worker.task is None for worker in crew)
-            if failed_starts < _TRIES and len(crew) < jobs and idle < len(left):
+            if failed_starts < _TRIES * jobs and len(crew) < jobs and idle < len(left):
                 try:
                     with signals_held():
                         crew.append(_Worker(function, prepare))

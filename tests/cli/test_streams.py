@@ -78,6 +78,12 @@ def test_a_reader_that_is_gone_is_status_141(qtl) -> None:
     os.close(writing)
 
 
+@pytest.mark.parametrize("words", ["info a.qtl", "codecs --plugin a.py", "verify --plugin a.py a"])
+def test_a_folder_that_is_gone_is_no_reason_for_a_traceback(qtl, words) -> None:
+    status, _, err = shell(f"mkdir gone && cd gone && rmdir ../gone && Q {words}", qtl)
+    assert status == 1 and err == "quantal: No such file or directory\n"
+
+
 def test_standard_input_that_is_closed_is_named(qtl) -> None:
     for words in ("info -", "verify -", "compress - -o x.qtl", "decompress - -o x.png"):
         status, _, err = shell(f"Q {words} <&-", qtl)
