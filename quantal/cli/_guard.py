@@ -6,10 +6,8 @@ interrupted by it, 130 by Ctrl-C.
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
-import re
 import traceback
 from collections.abc import Callable
 from typing import ParamSpec
@@ -41,11 +39,6 @@ _ADVICE = {
     "memory": ": fewer --jobs, QUANTAL_WINDOW=512, --device cpu, or a smaller picture",
 }
 
-#: What libraries say where there is no memory for a library, a mapping, a thread or a kernel.
-_NO_MEMORY = re.compile(
-    "cannot allocate memory|failed to map segment|can't start new thread|could not create a primi",
-    re.IGNORECASE,
-)
 _OURS = {"quantal", "__main__", "__mp_main__"}
 
 
@@ -79,7 +72,7 @@ def describe(error: Exception) -> str:
     """Return an error in one line; with QUANTAL_TRACEBACK, an unexpected error's traceback."""
     if isinstance(error, QuantalError):
         return printable(f"{error}{advice(error)}")
-    if _is_about_memory(error):
+    if is_out_of_memory(error):
         return describe(_out_of_memory(error))
     package = _not_importable(error)
     if package is not None:
@@ -93,16 +86,10 @@ def describe(error: Exception) -> str:
     return printable(f"unexpected {name}: {error} (set QUANTAL_TRACEBACK=1 to see where)")
 
 
-def _is_about_memory(error: Exception) -> bool:
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return True
-    return is_out_of_memory(error) or bool(_NO_MEMORY.search(str(error)))
-
-
 def _out_of_memory(error: Exception) -> OutOfMemoryError:
     try:
         with memory_errors("this"):
-            raise error if is_out_of_memory(error) else MemoryError from error
+            raise error
     except OutOfMemoryError as named:
         return named
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from typing import Any, TypeVar
 
 from quantal.cli._guard import describe
 from quantal.cli._signals import leave_signals_to_parent, signals_held
+from quantal.processes import end_with_parent
 
 __all__ = ["Death", "spread"]
 
@@ -169,7 +168,7 @@ def _serve(
 ) -> None:
     """Work until the parent closes the pipe or ends."""
     leave_signals_to_parent()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         prepare()
     except Exception as error:
@@ -183,10 +182,3 @@ def _serve(
                 pipe.send(result)
             except MemoryError as error:
                 pipe.send(Death(describe(error)))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()  # also of a parent that was killed
-        os._exit(1)
