@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,12 @@ from quantal.errors import OutOfMemoryError
 
 __all__ = ["is_out_of_memory", "memory_errors"]
 
-#: What torch's allocators say. That of the processor raises a bare RuntimeError.
-_TORCH = re.compile(r"can't allocate memory|out of memory|not enough memory", re.IGNORECASE)
+#: What torch's allocators and kernels say, and libraries that get no mapping or thread.
+_MESSAGES = re.compile(
+    "can't allocate memory|out of memory|not enough memory|cannot allocate memory|"
+    "failed to map segment|can't start new thread|could not create a primi",
+    re.IGNORECASE,
+)
 _NEEDED = (
     re.compile(r"tried to allocate ([\d.]+ ?[KMGTPE]?i?B?\w*)", re.IGNORECASE),
     re.compile(r"Unable to allocate ([\d.]+ [KMGTPE]?i?B)"),
@@ -19,10 +24,11 @@ _NEEDED = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is about memory, of Python, numpy or torch."""
-    if isinstance(error, MemoryError):
+    """Whether an error is about memory, of Python, the system, numpy or torch."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
-    return isinstance(error, RuntimeError) and bool(_TORCH.search(str(error)))
+    kinds = (RuntimeError, ImportError, OSError)
+    return isinstance(error, kinds) and bool(_MESSAGES.search(str(error)))
 
 
 @contextmanager
@@ -36,7 +42,7 @@ def memory_errors(what: str) -> Iterator[None]:
         yield
     except OutOfMemoryError:
         raise
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
         if not is_out_of_memory(error):
             raise
         found = next(filter(None, (pattern.search(str(error)) for pattern in _NEEDED)), None)

@@ -24,7 +24,10 @@ from quantal.cli import (
     train,
     verify,
 )
-from quantal.cli._guard import guarded
+from quantal.cli._guard import describe, guarded
+from quantal.cli._options import Command
+from quantal.cli._signals import raise_on_signals, shield_tracker, status_of
+from quantal.cli._streams import adopt_streams, closing_status, say
 
 __all__ = ["app", "main"]
 
@@ -47,7 +50,7 @@ for _command in (
     onnx.onnx,
     train.train,
 ):
-    app.command()(guarded(_command))
+    app.command(cls=Command)(guarded(_command))
 
 _evaluation = typer.Typer(
     name="eval",
@@ -55,7 +58,8 @@ _evaluation = typer.Typer(
     no_args_is_help=True,
 )
 for _measurement in (eval_rd.rd, eval_bdrate.bdrate, eval_perception.perception):
-    _evaluation.command()(guarded(_measurement))
+    _evaluation.command(cls=Command)(guarded(_measurement))
+_evaluation.callback()(shield_tracker)
 app.add_typer(_evaluation)
 
 
@@ -77,7 +81,16 @@ def _root(
 
 def main() -> None:
     """Entry point of the console script."""
+    adopt_streams()
+    raise_on_signals()
+    status = 0
     try:
         app(prog_name="quantal")
-    except KeyboardInterrupt:  # before or after a command ran
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as interrupt:  # before or after a command ran
+        status = status_of(interrupt)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0
+    except Exception as error:  # of what happens before a command, which is guarded itself
+        say(f"quantal: {describe(error)}", err=True)
+        status = 1
+    raise SystemExit(closing_status(status))

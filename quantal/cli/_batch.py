@@ -5,20 +5,23 @@ Workers only compute; this process writes. A worker that is stopped leaves nothi
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
+from quantal.cli._guard import describe
+from quantal.cli._inputs import expand
 from quantal.cli._report import Report
-from quantal.cli._sources import Failure, Source, expand
+from quantal.cli._sources import Failure, Source
+from quantal.cli._streams import say
 from quantal.cli._targets import STDOUT, Step, plan, write_file, write_stdout
+from quantal.cli._workers import Death, spread
 from quantal.errors import ArgumentError, QuantalError, QuantalWarning
+from quantal.names import shown
 from quantal.threads import blas_threads
 
 __all__ = ["Outcome", "Request", "Work", "convert"]
@@ -55,6 +58,9 @@ class Request:
     Attributes:
         suffix: of results.
         suffixes: all that the command writes; names that end in one are files, not folders.
+        skip_existing: whether inputs whose outputs exist are left.
+        keep_time: whether outputs get the times of their inputs.
+        kind: what inputs are; files in folders that are something else are counted then.
     """
 
     inputs: Sequence[str]
@@ -64,6 +70,9 @@ class Request:
     suffix: str
     suffixes: Collection[str]
     force: bool
+    skip_existing: bool = False
+    keep_time: bool = False
+    kind: str | None = None
 
 
 def convert(
@@ -92,16 +101,28 @@ def convert(
     """
     if as_json and request.out == STDOUT:
         raise ArgumentError("--json and -o - both want standard output; give one of them")
-    sources, missing = expand(request.inputs, request.accepted, request.recursive)
-    steps, refused = plan(
-        sources, request.inputs, request.out, request.suffix, request.force, request.suffixes
+    if request.skip_existing and request.force:
+        raise ArgumentError("--skip-existing and --force contradict each other; give one of them")
+    found = expand(request.inputs, request.accepted, request.recursive, request.kind)
+    planned = plan(
+        found.sources,
+        request.inputs,
+        request.out,
+        request.suffix,
+        request.force,
+        request.suffixes,
+        skip_existing=request.skip_existing,
+        keep_time=request.keep_time,
     )
+    steps = planned.steps
     on_stdout = any(step.target is None for step in steps)
     if as_json and on_stdout:
         raise ArgumentError("--json needs an output by -o: the result would go to standard output")
     if steps:
         prepare()
-    failures = (*missing, *refused)
+    for note in found.notes:
+        say(note, err=True)
+    failures = (*found.failures, *planned.failures)
     total = len(steps) + len(failures)
     report = Report(verb, total, as_json=as_json, data_on_stdout=on_stdout)
     for failure in failures:
@@ -109,6 +130,11 @@ def convert(
     with report:
         here = partial(work, progress=report.partly) if progresses else work
         _run(steps, work, here, report, jobs=jobs, force=request.force)
+    if planned.skipped:
+        inputs = (
+            "input whose output exists" if planned.skipped == 1 else "inputs whose outputs exist"
+        )
+        say(f"left {planned.skipped} {inputs} already", err=True)
     return report.finish()
 
 
@@ -126,6 +152,7 @@ def _run(
         force: whether existing files are overwritten.
     """
     results = _here(steps, here) if jobs == 1 or len(steps) < 2 else _in_workers(steps, work, jobs)
+    place = {step.source.name: index for index, step in enumerate(steps)}
     for step, result in results:
         if isinstance(result, Failure):
             report.failed(result)
@@ -134,19 +161,17 @@ def _run(
             if step.target is None:
                 write_stdout(result.data, force)
             else:
-                write_file(step.target, result.data, force)
+                write_file(step.target, result.data, force, step.times)
         except QuantalError as error:
-            report.failed(Failure(step.source.name, str(error)))
+            report.failed(Failure(step.source.name, describe(error)))
             continue
-        report.done(step.source.name, step.output, _entry(step, result), result.warnings)
-    place = {step.source.name: index for index, step in enumerate(steps)}
-    report.entries.sort(key=lambda entry: place[str(entry["input"])])  # workers finish in any order
+        report.done(place[step.source.name], _entry(step, result))
 
 
 def _entry(step: Step, outcome: Outcome) -> dict[str, object]:
     return {
-        "input": step.source.name,
-        "output": step.output,
+        "input": shown(step.source.name),
+        "output": shown(step.output),
         "codec": outcome.codec,
         "width": outcome.width,
         "height": outcome.height,
@@ -183,34 +208,17 @@ def _in_workers(
     steps: Sequence[Step], work: Work, jobs: int
 ) -> Iterator[tuple[Step, Outcome | Failure]]:
     jobs = min(jobs, len(steps))
-    pool = ProcessPoolExecutor(
-        jobs,
-        mp_context=multiprocessing.get_context("spawn"),  # a fork of a process with threads hangs
-        initializer=_share_cores,
-        initargs=(jobs,),
-    )
-    # Ctrl-C reaches every process of the terminal; workers, which inherit this, leave it to us.
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with blas_threads(_threads(jobs)):
-            futures: dict[Future[Outcome | Failure], Step] = {
-                pool.submit(_attempt, work, step.source): step for step in steps
-            }
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    try:
-        for future in as_completed(list(futures)):
-            step = futures.pop(future)  # popped, so that a result is freed once it is written
-            try:
-                yield step, future.result()
-            except Exception as error:  # a worker died: out of memory, most likely
-                yield step, Failure(step.source.name, f"the worker process died: {error}")
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    sources = [step.source for step in steps]
+    with (
+        blas_threads(_threads(jobs)),
+        closing(spread(partial(_attempt, work), sources, jobs, partial(_share_cores, jobs))) as all,
+    ):
+        for place, result in all:
+            step = steps[place]
+            if isinstance(result, Death):
+                yield step, Failure(step.source.name, result.reason)
+            else:
+                yield step, result
 
 
 def _threads(jobs: int) -> int:

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import os
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 __all__ = [
+    "Command",
     "Device",
     "DeviceOption",
     "Force",
     "Inputs",
     "Jobs",
     "JsonFlag",
+    "KeepTime",
     "Out",
     "Plugin",
     "Recursive",
+    "SkipExisting",
     "Weights",
+    "standard_output",
 ]
+
+
+class Command(TyperCommand):
+    """A command that refuses empty words, as `"$UNSET"` leaves them: a path would be `.`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        values, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        parameters: list[Any] = self.get_params(ctx)
+        for parameter in parameters:
+            value = values.get(parameter.name)
+            if value == "" or (isinstance(value, (list, tuple)) and "" in value):
+                raise typer.BadParameter("it is empty", ctx=ctx, param=parameter)
+        return super().parse_args(ctx, args)
 
 
 class Device(str, Enum):
@@ -39,15 +57,27 @@ Inputs = Annotated[
     typer.Argument(metavar="IN...", help="Files, folders, or - for standard input."),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to work with.")]
+KeepTime = Annotated[
+    bool,
+    typer.Option("--keep-time", help="Outputs get the times of change and access of their inputs."),
+]
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
 ]
+
+
+def standard_output(out: str | None) -> str | None:
+    """Return `-` for another name of standard output, where lines must not mix with a result."""
+    return "-" if out == "/dev/stdout" else out
+
+
 Out = Annotated[
     str | None,
     typer.Option(
         "--output",
         "-o",
         metavar="OUT",
+        callback=standard_output,
         help="A file, a folder, or - for standard output. Without it the result goes beside "
         "its input.",
     ),
@@ -75,6 +105,10 @@ Plugin = Annotated[
 ]
 Recursive = Annotated[
     bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")
+]
+SkipExisting = Annotated[
+    bool,
+    typer.Option("--skip-existing", help="Leave inputs whose outputs exist: to finish a batch."),
 ]
 Weights = Annotated[
     str | None,

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from quantal.cli._sources import Failure
+from quantal.cli._streams import say
+from quantal.names import printable, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -26,7 +28,16 @@ PATIENCE = 1.0  # seconds before a progress bar appears
 
 def print_json(document: object) -> None:
     """Print one JSON document on standard output."""
-    typer.echo(json.dumps(document, indent=2))
+    typer.echo(json.dumps(_encodable(document), indent=2))
+
+
+def _encodable(value: object) -> object:
+    """Return a value of JSON whose texts, of which file names may be none, can be encoded."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, Mapping):
+        return {_encodable(key): _encodable(entry) for key, entry in value.items()}
+    return [*map(_encodable, value)] if isinstance(value, (list, tuple)) else value
 
 
 class Report:
@@ -35,7 +46,7 @@ class Report:
     def __init__(
         self, verb: str, total: int, *, as_json: bool, data_on_stdout: bool = False
     ) -> None:
-        self.entries: list[Mapping[str, object]] = []
+        self._entries: dict[int, Mapping[str, object]] = {}
         self.failures: list[Failure] = []
         self._as_json = as_json
         self._lines_to_stderr = data_on_stdout
@@ -53,16 +64,21 @@ class Report:
     ) -> None:
         self._bar.stop()
 
-    def done(
-        self, name: str, output: str, entry: Mapping[str, object], warnings: Sequence[str]
-    ) -> None:
-        """Report a file whose result is written."""
-        self.entries.append(entry)
-        for warning in warnings:
+    def done(self, place: int, entry: Mapping[str, Any]) -> None:
+        """Report a file whose result is written.
+
+        Args:
+            place: Of the file in the order of the inputs; workers finish in any order.
+            entry: For the JSON document.
+        """
+        self._entries[place] = entry
+        name = printable(entry["input"])
+        for warning in entry["warnings"]:
             self._bar.say(f"{name}: warning: {warning}", err=True)
         if not self._as_json:
             line = (
-                f"{name} -> {output}  {entry['bytes_in']:,} -> {entry['bytes_out']:,} bytes  "
+                f"{name} -> {printable(entry['output'])}  "
+                f"{entry['bytes_in']:,} -> {entry['bytes_out']:,} bytes  "
                 f"{entry['bpp']:.3f} bpp  {entry['seconds']:.2f} s"
             )
             self._bar.say(line, err=self._lines_to_stderr)
@@ -75,13 +91,13 @@ class Report:
     def failed(self, failure: Failure) -> None:
         """Report a file that failed."""
         self.failures.append(failure)
-        self._bar.say(f"{failure.name}: {failure.reason}", err=True)
+        self._bar.say(failure.line, err=True)
         self._bar.advance()
 
     def finish(self) -> int:
         """Print the JSON document if one was asked for, and return the exit status."""
         if self._as_json:
-            print_json(self.entries)
+            print_json([entry for _, entry in sorted(self._entries.items())])
         return 1 if self.failures else 0
 
 
@@ -134,9 +150,9 @@ class Bar:
         """Print a line; above the bar if both share a terminal."""
         with self._lock:
             if self._progress is not None and (err or sys.stdout.isatty()):
-                self._progress.console.out(line, highlight=False)
+                self._progress.console.out(printable(line), highlight=False)
             else:
-                typer.echo(line, err=err)
+                say(line, err=err)
 
     def _show(self) -> None:
         from rich.console import Console

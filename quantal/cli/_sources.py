@@ -1,19 +1,22 @@
-"""The inputs of a call: files, the files of folders, or standard input."""
+"""One input of a call: a file, or bytes from standard input or another stream."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from quantal.cli._guard import describe
 from quantal.errors import MediaError, QuantalError
+from quantal.names import printable
 
-__all__ = ["Failure", "Source", "expand"]
+__all__ = ["Failure", "Source", "is_stream", "read_stream"]
 
-STDIN = "-"
+STREAM_LIMIT = 1 << 32
+"""Bytes that are taken from a stream, which may have no end, as /dev/zero."""
+
+_PIECE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -23,25 +26,35 @@ class Failure:
     name: str
     reason: str
 
+    @property
+    def line(self) -> str:
+        """Both for a terminal."""
+        return f"{printable(self.name)}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class Source:
-    """One input: a path, or bytes that were read from standard input or a pipe."""
+    """One input.
+
+    Attributes:
+        name: As it was given; the true name, which need not be text that can be encoded.
+        path: Of a file, beside which its output may go; None for a stream that is in no folder.
+        relative: Its place below an output folder: its name, or its path inside the folder that was
+            given.
+        data: The bytes of a stream, which can be read only once.
+    """
 
     name: str
     path: Path | None
-    #: Its place below an output folder: the name, or the path inside the folder that was given.
     relative: Path
     data: bytes | None = None
 
     def content(self) -> Path | bytes:
-        """Return the path of a file, or all the bytes of something that can't be rewound."""
+        """Return the path of a file, or the bytes of a stream."""
         if self.data is not None:
             return self.data
         if self.path is None:
             raise QuantalError(f"{self.name} has neither a path nor bytes")
-        if self.path.exists() and not self.path.is_file():
-            return self.path.read_bytes()
         return self.path
 
     def bytes(self, limit: int = -1) -> bytes:
@@ -57,55 +70,38 @@ class Source:
         content = self.content()
         return len(content) if isinstance(content, bytes) else content.stat().st_size
 
+    def times(self) -> tuple[int, int] | None:
+        """Return the times of access and modification in nanoseconds; None of a stream."""
+        if self.data is not None or self.path is None:
+            return None
+        try:
+            found = self.path.stat()
+        except OSError:  # reading it names the reason
+            return None
+        return found.st_atime_ns, found.st_mtime_ns
+
     def failure(self, error: Exception) -> Failure:
         """Return an error as a Failure, without the name, which precedes the reason."""
-        reason = describe(error).removeprefix(f"{self.path} ").removesuffix(f": {self.path}")
+        path = printable(self.name if self.path is None else self.path)
+        reason = describe(error).removeprefix(f"{path} ").removesuffix(f": {path}")
         return Failure(self.name, reason)
 
 
-def expand(
-    names: Sequence[str], suffixes: Collection[str], recursive: bool = False
-) -> tuple[list[Source], list[Failure]]:
-    """Return the files of inputs in order, each once, and the inputs that are none.
+def is_stream(path: str | Path) -> bool:
+    """Whether a path is a pipe, a device or a socket, which can't be read a second time."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
-    Folders give the files that have one of `suffixes`, and with `recursive` also those below; names
-    that start with a dot are left out. A file named by itself may have any suffix.
 
-    Args:
-        names: as they were given.
-        suffixes: of files in folders.
-        recursive: whether folders of folders count.
+def read_stream(file: BinaryIO) -> bytes:
+    """Return all bytes of an open stream.
+
+    Raises:
+        MediaError: It has more than STREAM_LIMIT.
     """
-    sources: dict[str, Source] = {}
-    failures: list[Failure] = []
-    for name in names:
-        if name == STDIN:
-            if STDIN not in sources:
-                sources[STDIN] = Source(STDIN, None, Path("stdin"), sys.stdin.buffer.read())
-            continue
-        path = Path(name)
-        if not path.is_dir():
-            source = Source(name, path, Path(path.name))
-            sources.setdefault(os.path.abspath(path), source)
-            continue
-        found = False
-        for file in _files_of(path, suffixes, recursive):
-            found = True
-            source = Source(str(file), file, file.relative_to(path))
-            sources.setdefault(os.path.abspath(file), source)
-        if not found:
-            hint = "" if recursive else "; -r looks into its folders too"
-            kinds = ", ".join(sorted(suffixes))
-            failures.append(Failure(name, f"this folder holds no file to take ({kinds}){hint}"))
-    return list(sources.values()), failures
-
-
-def _files_of(folder: Path, suffixes: Collection[str], recursive: bool) -> Iterator[Path]:
-    def unreadable(error: OSError) -> None:
-        raise MediaError(f"the folder {error.filename} can't be listed: {error.strerror}")
-
-    for here, folders, files in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
-        for file in sorted(files):
-            if not file.startswith(".") and os.path.splitext(file)[1].lower() in suffixes:
-                yield Path(here, file)
+    pieces, size = [], 0
+    while piece := file.read(_PIECE):
+        pieces.append(piece)
+        size += len(piece)
+        if size > STREAM_LIMIT:
+            raise MediaError(f"more than {STREAM_LIMIT:,} bytes came, expected one file")
+    return b"".join(pieces)

@@ -11,24 +11,45 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantal.cli._sources import STDIN, Failure, Source
+from quantal.cli._inputs import STDIN
+from quantal.cli._sources import Failure, Source, is_stream
+from quantal.cli._streams import lost_output
 from quantal.errors import ArgumentError, OutputError
+from quantal.names import printable
 
-__all__ = ["STDOUT", "Step", "plan", "write_file", "write_stdout"]
+__all__ = ["STDOUT", "Plan", "Step", "plan", "write_file", "write_stdout"]
 
 STDOUT = "-"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One input and the path of its result; None: standard output."""
+    """One input and the path of its result; None: standard output.
+
+    Attributes:
+        times: Of access and modification, in nanoseconds, that the result gets.
+    """
 
     source: Source
     target: Path | None
+    times: tuple[int, int] | None = None
 
     @property
     def output(self) -> str:
         return STDOUT if self.target is None else str(self.target)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done.
+
+    Attributes:
+        skipped: How many inputs are left because their outputs exist.
+    """
+
+    steps: list[Step]
+    failures: list[Failure]
+    skipped: int = 0
 
 
 def plan(
@@ -38,7 +59,10 @@ def plan(
     suffix: str,
     force: bool,
     suffixes: Collection[str] = (),
-) -> tuple[list[Step], list[Failure]]:
+    *,
+    skip_existing: bool = False,
+    keep_time: bool = False,
+) -> Plan:
     """Give each source its target, before any work is done.
 
     A target that exists (without `force`), that is an input, or that two inputs would share is a
@@ -51,6 +75,8 @@ def plan(
         suffix: of results.
         force: whether existing files are overwritten.
         suffixes: a folder that is still to be made may not end in one of these, which name files.
+        skip_existing: whether inputs whose outputs exist are left.
+        keep_time: whether outputs get the times of their inputs.
     """
     into_folder = len(names) > 1 or any(name != STDIN and os.path.isdir(name) for name in names)
     place = _place(sources, out, into_folder, suffixes)
@@ -58,10 +84,15 @@ def plan(
     taken: dict[str, str] = {}
     steps: list[Step] = []
     failures: list[Failure] = []
+    skipped = 0
     for source in sources:
         target = place.of(source, suffix)
         if target is None:
-            steps.append(Step(source, None))
+            if any(step.target is None for step in steps):
+                reason = "standard output takes the result of another input; name a folder with -o"
+                failures.append(Failure(source.name, reason))
+            else:
+                steps.append(Step(source, None))
             continue
         real = os.path.realpath(target)
         if real in inputs:
@@ -71,14 +102,19 @@ def plan(
                 f"its output {target} is already that of {taken[real]}; "
                 "compress them one by one with -o, or into different folders"
             )
-        elif _is_ordinary(target) and not force:
+        elif os.path.isdir(target):
+            reason = f"its output {target} is a folder"
+        elif skip_existing and os.path.exists(target) and not is_stream(target):
+            skipped += 1
+            continue
+        elif _holds_data(target) and not force:
             reason = f"{target} exists already; --force overwrites it"
         else:
             taken[real] = source.name
-            steps.append(Step(source, target))
+            steps.append(Step(source, target, source.times() if keep_time else None))
             continue
-        failures.append(Failure(source.name, reason))
-    return steps, failures
+        failures.append(Failure(source.name, printable(reason)))
+    return Plan(steps, failures, skipped)
 
 
 @dataclass(frozen=True)
@@ -109,11 +145,11 @@ def _place(
             raise ArgumentError("-o - takes one input: several results can't share one stream")
         return _Place(stdout=True)
     path = Path(out)
-    if path.is_dir() or out.endswith((os.sep, "/")):
+    if os.path.isdir(path) or out.endswith((os.sep, "/")):
         return _Place(folder=path)
     if not into_folder:
         return _Place(file=path)
-    if path.exists():
+    if os.path.exists(path):
         raise ArgumentError(f"{out} is a file: several inputs need a folder for their outputs")
     if path.suffix.lower() in suffixes:
         raise ArgumentError(
@@ -123,28 +159,42 @@ def _place(
     return _Place(folder=path)
 
 
-def _is_ordinary(target: Path) -> bool:
-    """Return whether writing to `target` would replace data; a device or a pipe holds none."""
-    return target.is_file() or target.is_symlink() or target.is_dir()
+def _holds_data(target: Path) -> bool:
+    """Return whether writing to `target` would replace data; devices and pipes hold none."""
+    return os.path.lexists(target) and not is_stream(target)
 
 
-def write_file(target: Path, data: bytes, force: bool) -> None:
+def write_file(
+    target: Path, data: bytes, force: bool, times: tuple[int, int] | None = None
+) -> None:
     """Write all of `data` or nothing: a temporary file in the same folder is renamed at the end.
 
-    Missing folders on the way to `target` are made.
+    Missing folders on the way to `target` are made. Of a link, the target is replaced.
+
+    Args:
+        target: Where to write.
+        data: The bytes of the file.
+        force: Whether an existing file is overwritten.
+        times: Of access and modification, in nanoseconds; default: now.
     """
     with _as_output_errors(target):
-        if target.exists() and not _is_ordinary(target):
+        if is_stream(target):
             target.write_bytes(data)
             return
         if target.is_dir():
             raise OutputError(f"{target} is a folder; name a file")
+        if target.is_symlink():
+            with contextlib.suppress(FileNotFoundError):
+                target.stat()  # raises for links that lead to each other
+            target = Path(os.path.realpath(target))
         target.parent.mkdir(parents=True, exist_ok=True)
         # 60 characters are at most 240 bytes; with the rest, a name has at most 255.
         temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
         try:
             _write_new(temporary, data)
-            if target.exists() and not force:
+            if times is not None:
+                os.utime(temporary, ns=times)
+            if os.path.lexists(target) and not force:
                 raise OutputError(f"{target} came into being meanwhile; --force overwrites it")
             os.replace(temporary, target)
         except BaseException:  # Ctrl-C too: no half file may stay
@@ -162,6 +212,9 @@ def write_stdout(data: bytes, force: bool) -> None:
         sys.stdout.buffer.flush()
     except OSError as error:
         raise OutputError(f"standard output can't be written: {error.strerror}") from error
+    lost = lost_output()
+    if lost is not None:
+        raise OutputError(f"its result was lost: {lost.strerror}")
 
 
 def _write_new(path: Path, data: bytes) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import typer
-
 from quantal.cli._options import JsonFlag, Plugin
 from quantal.cli._report import print_json
+from quantal.cli._streams import say
 
 __all__ = ["codecs"]
 
@@ -22,16 +21,16 @@ def codecs(plugin: Plugin = None, as_json: JsonFlag = False) -> int:
         return 0
     for entry in entries:
         default = " (default)" if entry.name == DEFAULT_CODEC else ""
-        typer.echo(f"{entry.name}{default}: {entry.media}. {entry.description}")
+        say(f"{entry.name}{default}: {entry.media}. {entry.description}")
         if not entry.weights:
-            typer.echo("  weights     missing; name yours with --weights FILE")
+            say("  weights     missing; name yours with --weights FILE")
             continue
         if not entry.parameters:  # registered by a plugin, without a card
             continue
-        typer.echo(f"  parameters  {entry.parameters:,}; weights here")
-        typer.echo(
+        say(f"  parameters  {entry.parameters:,}; weights here")
+        say(
             f"  work        {entry.encode_kmac_per_pixel:.1f} kMAC/pixel to encode, "
             f"{entry.decode_kmac_per_pixel:.1f} to decode"
         )
-        typer.echo(f"  training    {entry.training_data}, {entry.training_steps:,} steps")
+        say(f"  training    {entry.training_data}, {entry.training_steps:,} steps")
     return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quantal.cli._batch import Outcome, Request, convert
+from quantal.cli._eval_options import split
 from quantal.cli._options import (
     Device,
     DeviceOption,
@@ -15,9 +16,11 @@ from quantal.cli._options import (
     Inputs,
     Jobs,
     JsonFlag,
+    KeepTime,
     Out,
     Plugin,
     Recursive,
+    SkipExisting,
     Weights,
 )
 from quantal.cli._sources import Source
@@ -75,12 +78,18 @@ def compress(
             help="A somewhat larger file that can be concealed where it is damaged (codec vq).",
         ),
     ] = False,
+    strip: Annotated[
+        str | None,
+        typer.Option(metavar="KINDS", help="Leave out metadata: all, or some of exif,xmp,icc."),
+    ] = None,
     weights: Weights = None,
     plugin: Plugin = None,
     jobs: Jobs = 1,
     device: DeviceOption = Device.auto,
     recursive: Recursive = False,
     force: Force = False,
+    skip_existing: SkipExisting = False,
+    keep_time: KeepTime = False,
     as_json: JsonFlag = False,
 ) -> int:
     """Compress pictures to .qtl files.
@@ -103,6 +112,7 @@ def compress(
     if name not in known:
         raise ArgumentError(f"there is no codec {name!r}; there are: {', '.join(known)}")
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
+    stripped = media.stripped_kinds(split(strip or ""))
 
     def prepare() -> None:
         """Report missing weights, and what they can't do, once and not for each file."""
@@ -117,12 +127,24 @@ def compress(
         target=target,
         effort=effort,
         resilient=resilient,
+        strip=stripped,
         device=device.value,
         weights=weights,
     )
     return convert(
         "compressing",
-        Request(inputs, media.PICTURE_SUFFIXES, recursive, out, ".qtl", {".qtl"}, force),
+        Request(
+            inputs,
+            media.PICTURE_SUFFIXES,
+            recursive,
+            out,
+            ".qtl",
+            {".qtl"},
+            force,
+            skip_existing,
+            keep_time,
+            kind="picture",
+        ),
         work,
         prepare=prepare,
         jobs=jobs,
@@ -137,6 +159,7 @@ def compress_one(
     target: Target,
     effort: int,
     resilient: bool,
+    strip: tuple[str, ...],
     device: str,
     weights: str | None,
     progress: Progress | None = None,
@@ -146,7 +169,7 @@ def compress_one(
     from quantal.codecs.contract import no_progress
     from quantal.files import encode_picture
 
-    picture = media.read(source.content())
+    picture = media.strip(media.read(source.content()), strip)
     coder = codecs.load(codec, device, weights)
     progress = progress or no_progress
     encoded = encode_picture(picture, coder, target, effort, progress, resilient)

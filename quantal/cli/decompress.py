@@ -17,13 +17,15 @@ from quantal.cli._options import (
     Inputs,
     Jobs,
     JsonFlag,
+    KeepTime,
     Out,
     Plugin,
     Recursive,
+    SkipExisting,
     Weights,
 )
 from quantal.cli._sources import Source
-from quantal.errors import ArgumentError
+from quantal.errors import ArgumentError, TruncatedError
 
 __all__ = ["decompress"]
 
@@ -69,6 +71,8 @@ def decompress(
     device: DeviceOption = Device.auto,
     recursive: Recursive = False,
     force: Force = False,
+    skip_existing: SkipExisting = False,
+    keep_time: KeepTime = False,
     as_json: JsonFlag = False,
 ) -> int:
     """Decompress .qtl files to pictures.
@@ -80,7 +84,17 @@ def decompress(
     kind = _format(out, format, to_folder=len(inputs) > 1 or os.path.isdir(inputs[0]))
     return convert(
         "decompressing",
-        Request(inputs, {".qtl"}, recursive, out, f".{kind.value}", SUFFIXES, force),
+        Request(
+            inputs,
+            {".qtl"},
+            recursive,
+            out,
+            f".{kind.value}",
+            SUFFIXES,
+            force,
+            skip_existing,
+            keep_time,
+        ),
         partial(
             decompress_one,
             format=kind.value,
@@ -135,7 +149,12 @@ def decompress_one(
     # decode_picture() decides what can be done about a cut file.
     info = container.probe(start, size, cut=True)
     codec = None if weights is None else codecs.load(info.header.codec, device, weights)
-    picture = decode_picture(source.bytes(), device, codec, max_parts, conceal)
+    try:
+        picture = decode_picture(source.bytes(), device, codec, max_parts, conceal)
+    except TruncatedError as error:
+        if error.code or max_parts is not None or not _has_parts(info.header.codec):
+            raise
+        raise TruncatedError(f"{error}, or draw its first parts", code="parts") from error
     return Outcome(
         data=media.write(picture, format),
         codec=info.header.codec,
@@ -146,3 +165,11 @@ def decompress_one(
         quality=info.quality,
         warnings=picture.warnings,
     )
+
+
+def _has_parts(codec: str) -> bool:
+    """Whether the first parts of a codec's files can be drawn."""
+    from quantal.codecs.contract import Progressive
+    from quantal.codecs.registry import codec_class
+
+    return issubclass(codec_class(codec), Progressive)

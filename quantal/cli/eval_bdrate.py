@@ -11,7 +11,7 @@ import typer
 from quantal.cli._eval_options import Interpolation, MinOverlap, Pareto
 from quantal.cli._options import JsonFlag
 from quantal.cli._report import print_json
-from quantal.names import printable
+from quantal.cli._streams import say
 
 __all__ = ["bdrate"]
 
@@ -69,7 +69,7 @@ def bdrate(
     left_out = note_on(metric, (side.left_out for side in sides if isinstance(side, Sheet)))
     notes = [note for note in (found.note, left_out) if note]
     for note in notes:
-        typer.echo(printable(f"warning: {note}"), err=True)
+        say(f"warning: {note}", err=True)
     if as_json:
         quality = found.quality if math.isfinite(found.quality) else None
         print_json(
@@ -90,10 +90,10 @@ def bdrate(
     interval = found.interval
     spread = f", 95 % between {interval[0]:+.2f} and {interval[1]:+.2f} %" if interval else ""
     over = f", and on {found.pictures} pictures" if found.pictures else ""
-    typer.echo(f"BD-rate ({title}, {method.value}): {found.percent:+.2f} %{spread}")
+    say(f"BD-rate ({title}, {method.value}): {found.percent:+.2f} %{spread}")
     if math.isfinite(found.quality):
-        typer.echo(f"BD-quality at equal rate: {found.quality:+.3f}")
-    typer.echo(
+        say(f"BD-quality at equal rate: {found.quality:+.3f}")
+    say(
         f"rests on quality {found.low:.2f} to {found.high:.2f}, {100 * found.overlap:.0f} % of the "
         f"shorter curve{over}"
     )

@@ -19,6 +19,7 @@ from quantal.cli._eval_options import (
 )
 from quantal.cli._options import JsonFlag, Plugin
 from quantal.cli._report import Bar, print_json
+from quantal.cli._streams import say
 from quantal.names import printable
 
 if TYPE_CHECKING:
@@ -112,10 +113,10 @@ def perception(
             bar.stop()
     failed = _failures(found)
     for line in failed[:_LINES]:
-        typer.echo(printable(line), err=True)
+        say(line, err=True)
     if len(failed) > _LINES:
         more = f"and {len(failed) - _LINES} more failures: see {out / 'report.md'}"
-        typer.echo(printable(more), err=True)
+        say(more, err=True)
     if as_json:
         print_json(document(found))
     else:
@@ -141,9 +142,9 @@ def _print(found: Result) -> None:
     from quantal.eval.perception.tables import tables
 
     for table in tables(found)[:3]:
-        typer.echo(f"\n{table.title}: {table.note}")
+        say(f"\n{table.title}: {table.note}")
         widths = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
         for row in (table.head, *table.rows):
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            typer.echo(f"  {line.rstrip()}")
-    typer.echo(f"\nreport: {printable(found.plan.out / 'report.html')}")
+            say(f"  {line.rstrip()}")
+    say(f"\nreport: {printable(found.plan.out / 'report.html')}")

@@ -26,6 +26,7 @@ from quantal.cli._eval_options import (
 )
 from quantal.cli._options import JsonFlag, Plugin
 from quantal.cli._report import Bar, print_json
+from quantal.cli._streams import say
 from quantal.names import printable
 from quantal.outputs import write_whole
 
@@ -122,11 +123,11 @@ def rd(
     else:
         _print(result, deltas, report)
     for note, whom in _doubts(deltas).items():
-        typer.echo(printable(f"warning: BD-rate of {', '.join(whom)}: {note}"), err=True)
+        say(f"warning: BD-rate of {', '.join(whom)}: {note}", err=True)
     for note in result.notes:
-        typer.echo(printable(f"{data}: {note}"), err=True)
+        say(f"{data}: {note}", err=True)
     for line in _failures(result.failures):
-        typer.echo(line, err=True)
+        say(line, err=True)
     return 1 if result.failures else 0
 
 
@@ -165,7 +166,7 @@ class _Watch:
         step = max(total // 10, 1)
         if not self._shown and not self._quiet and done % step == 0:
             with suppress(OSError):  # nobody reads it any more; the measurement goes on
-                typer.echo(f"measured {done} of {total}", err=True)
+                say(f"measured {done} of {total}", err=True)
         if done == total:
             self._bar.stop()
 
@@ -203,9 +204,9 @@ def _print(result: RDResult, deltas: dict[str, dict[str, BD | str]], report: boo
         table.add_row(*map(Text, cells))
     Console().print(table)
     for reason, whom in _reasons(deltas).items():
-        typer.echo(printable(f"no BD-rate for {', '.join(whom)}: {reason}"), err=True)
+        say(f"no BD-rate for {', '.join(whom)}: {reason}", err=True)
     written = ["rows.csv", "rows.parquet", "results.json", *(["report.html"] if report else [])]
-    typer.echo(f"{printable(result.plan.out)}: {', '.join(written)}")
+    say(f"{printable(result.plan.out)}: {', '.join(written)}")
 
 
 def _percent(found: BD | str | None, otherwise: str) -> str:

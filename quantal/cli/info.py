@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
+from quantal.cli._inputs import expand
 from quantal.cli._options import Inputs, JsonFlag, Recursive
 from quantal.cli._report import print_json
-from quantal.cli._sources import Source, expand
+from quantal.cli._sources import Source
+from quantal.cli._streams import lost_output, say
+from quantal.names import printable
 
 if TYPE_CHECKING:
     from quantal.container import Info
@@ -21,22 +22,27 @@ def info(inputs: Inputs, recursive: Recursive = False, as_json: JsonFlag = False
 
     With --json one FILE gives an object (null if it can't be read), several or a folder a list.
     """
-    sources, failures = expand(inputs, {".qtl"}, recursive)
+    given = expand(inputs, {".qtl"}, recursive)
+    failures = list(given.failures)
     found: list[tuple[Source, Info]] = []
-    for source in sources:
+    for source in given.sources:
+        if lost_output() is not None:  # nobody would see the rest
+            break
         try:
-            found.append((source, _probe(source)))
+            info = _probe(source)
         except Exception as error:
             failures.append(source.failure(error))
+            continue
+        if as_json:
+            found.append((source, info))
+        else:
+            _print(source, info)
     if as_json:
         entries = [_document(source, entry) for source, entry in found]
-        single = len(inputs) == 1 and [source.name for source in sources] == list(inputs)
+        single = len(inputs) == 1 and [source.name for source in given.sources] == list(inputs)
         print_json((entries[0] if entries else None) if single else entries)
-    else:
-        for source, entry in found:
-            _print(source, entry)
     for failure in failures:
-        typer.echo(f"{failure.name}: {failure.reason}", err=True)
+        say(failure.line, err=True)
     return 1 if failures else 0
 
 
@@ -72,11 +78,13 @@ def _print(source: Source, info: Info) -> None:
     from quantal import container
 
     header = info.header
-    typer.echo(f"{source.name}: {header.width} x {header.height} pixels, quality {info.quality}")
-    typer.echo(f"  {info.bytes:,} bytes, {info.bpp:.4f} bits per pixel")
+    say(
+        f"{printable(source.name)}: {header.width} x {header.height} pixels, quality {info.quality}"
+    )
+    say(f"  {info.bytes:,} bytes, {info.bpp:.4f} bits per pixel")
     for field in container.describe(header):
         value = field.value.hex() if isinstance(field.value, bytes) else field.value
-        typer.echo(f"  {field.name:<12} {str(value).lower()}")
-    typer.echo(f"  {'header':<12} {info.header_bytes} bytes")
+        say(f"  {field.name:<12} {str(value).lower()}")
+    say(f"  {'header':<12} {info.header_bytes} bytes")
     for part in info.parts:
-        typer.echo(f"  {part.name:<12} {part.bytes:,} bytes at {part.offset:,}")
+        say(f"  {part.name:<12} {part.bytes:,} bytes at {part.offset:,}")

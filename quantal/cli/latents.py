@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from quantal.cli._options import Device, DeviceOption, Force, Plugin, Weights
-from quantal.cli._sources import expand
+from quantal.cli._inputs import expand
+from quantal.cli._options import Device, DeviceOption, Force, Plugin, Weights, standard_output
+from quantal.cli._streams import say
 from quantal.cli._targets import plan, write_file, write_stdout
-from quantal.errors import ArgumentError, OutputError
+from quantal.errors import ArgumentError
+from quantal.names import printable
 
 __all__ = ["latents"]
 
@@ -19,7 +21,13 @@ def latents(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A .qtl file, or -.")],
     out: Annotated[
         str,
-        typer.Option("--output", "-o", metavar="OUT.safetensors", help="Where to write, or -."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT.safetensors",
+            callback=standard_output,
+            help="Where to write, or -.",
+        ),
     ],
     weights: Weights = None,
     plugin: Plugin = None,
@@ -33,11 +41,12 @@ def latents(
     from quantal import codecs, container
     from quantal.files import read_latents
 
-    sources, _ = expand([file], {".qtl"})
-    steps, refused = plan(sources, [file], out, ".safetensors", force)
-    for failure in refused:
-        raise OutputError(failure.reason)
-    for step in steps:
+    found = expand([file], {".qtl"})
+    planned = plan(found.sources, [file], out, ".safetensors", force)
+    failures = [*found.failures, *planned.failures]
+    for failure in failures:
+        say(failure.line, err=True)
+    for step in planned.steps:
         coded = step.source.bytes()
         name = container.probe(coded).header.codec
         codec = None if weights is None else codecs.load(name, device.value, weights)
@@ -46,5 +55,5 @@ def latents(
             write_stdout(data, force)
         else:
             write_file(step.target, data, force)
-            typer.echo(f"{file} -> {step.output}  {len(data):,} bytes")
-    return 0
+            say(f"{printable(file)} -> {printable(step.output)}  {len(data):,} bytes")
+    return 1 if failures else 0

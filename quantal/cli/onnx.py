@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from quantal.cli._options import Force, Weights
+from quantal.cli._streams import say
 from quantal.errors import OutputError
+from quantal.names import printable
 
 __all__ = ["onnx"]
 
@@ -29,5 +31,5 @@ def onnx(
         if path.exists() and not force:
             raise OutputError(f"{path} exists already; --force overwrites it")
     for path in export_onnx(loaded, out):
-        typer.echo(f"{path}  {path.stat().st_size:,} bytes")
+        say(f"{printable(path)}  {path.stat().st_size:,} bytes")
     return 0

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from quantal.cli._options import Plugin
+from quantal.cli._streams import say
 from quantal.errors import ArgumentError
 
 __all__ = ["train"]
@@ -40,7 +41,7 @@ def train(
             raise
         raise ArgumentError("training needs PyYAML: pip install 'quantal[train]'") from error
     path = run(recipe, changes, resume, log=_Printer())
-    typer.echo(f"weights: {path}")
+    say(f"weights: {path}")
     return 0
 
 
@@ -65,15 +66,15 @@ def _print(entry: Mapping[str, Any]) -> None:
         if bpp := [value for name, value in entry.items() if name.endswith("_bpp")]:
             shown["bpp"] = sum(bpp)
         parts = "".join(f"{name} {value:.3f}  " for name, value in shown.items())
-        typer.echo(
+        say(
             f"step {entry['step']:>7}  loss {entry['loss']:.3f}  {parts}rate {entry['lr']:.1e}  "
             f"{entry['minutes']:.1f} min, about {entry['minutes_left']:.0f} left"
         )
     elif entry.get("event") == "evaluation" and entry["points"]:
         points = "  ".join(map(_point, entry["points"]))
-        typer.echo(f"evaluation at step {entry['step']}: {points}")
+        say(f"evaluation at step {entry['step']}: {points}")
     elif entry.get("event") == "start":
-        typer.echo(f"{entry['pictures']} pictures, {entry['device']}, from step {entry['step']}")
+        say(f"{entry['pictures']} pictures, {entry['device']}, from step {entry['step']}")
 
 
 def _point(point: Mapping[str, Any]) -> str:

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from quantal.cli._inputs import expand
 from quantal.cli._options import Inputs, JsonFlag, Plugin, Recursive, Weights
 from quantal.cli._report import Bar, print_json
-from quantal.cli._sources import Source, expand
+from quantal.cli._sources import Failure, Source
+from quantal.cli._streams import lost_output, say
+from quantal.names import printable
 
 __all__ = ["verify"]
 
@@ -30,22 +33,24 @@ def verify(
     A file whose weights only you have is parsed with --weights; without, its structure and
     checksums are checked. With --json: a list of {"file", "ok", "error", "note"}.
     """
-    sources, missing = expand(inputs, {".qtl"}, recursive)
+    found = expand(inputs, {".qtl"}, recursive)
     notes: dict[str, str | None] = {}
-    reasons: dict[str, str | None] = {failure.name: failure.reason for failure in missing}
-    with Bar("verifying", len(sources), shown=not as_json and sys.stderr.isatty()) as bar:
-        for source in sources:
+    reasons: dict[str, str | None] = {failure.name: failure.reason for failure in found.failures}
+    with Bar("verifying", len(found.sources), shown=not as_json and sys.stderr.isatty()) as bar:
+        for source in found.sources:
+            if lost_output() is not None:  # nobody would see the rest
+                break
             try:
                 notes[source.name] = _verify(source, not checksums, weights)
                 reasons[source.name] = None
             except Exception as error:
                 reasons[source.name] = source.failure(error).reason
             if not as_json and reasons[source.name] is None:
-                bar.say(f"{source.name}: {_verdict(notes[source.name])}", err=False)
+                bar.say(f"{printable(source.name)}: {_verdict(notes[source.name])}", err=False)
             bar.advance()
     for name, reason in reasons.items():
         if reason is not None:
-            typer.echo(f"{name}: {reason}", err=True)
+            say(Failure(name, reason).line, err=True)
     if as_json:
         print_json(
             [

@@ -18,6 +18,7 @@ from quantal.errors import EvaluationError, QuantalError
 from quantal.eval._optional import require
 from quantal.eval.texts import as_text
 from quantal.memory import is_out_of_memory, memory_errors
+from quantal.processes import end_with_parent
 from quantal.threads import blas_threads
 
 __all__ = ["Failure", "cores", "spread"]
@@ -71,6 +72,7 @@ def _death(status: int) -> str:
 
 def _start(threads: int) -> None:
     """Initialise a worker: set the number of threads, leave Ctrl-C to the parent process."""
+    end_with_parent()
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)

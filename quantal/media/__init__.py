@@ -13,7 +13,7 @@ from quantal.media._image import from_image
 from quantal.media._indices import read_indices
 from quantal.media._picture import PIXEL_LIMIT, SIDE_LIMIT, Picture, from_array
 from quantal.media._read import PICTURE_SUFFIXES, Readable, read
-from quantal.media._strip import METADATA_KINDS, strip
+from quantal.media._strip import METADATA_KINDS, strip, stripped_kinds
 from quantal.media._write import write
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "read",
     "read_indices",
     "strip",
+    "stripped_kinds",
     "to_image",
     "write",
 ]

@@ -46,7 +46,8 @@ _PARAMETRIC = {
 _POWERS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
 #: Luminance of diffuse white in PQ pictures, cd/m2 (ITU-R BT.2408).
 _DIFFUSE_WHITE = 203.0
-_SAMPLES = 4096
+#: Entries of a sampled curve: one for each value of 8-bit samples.
+_SAMPLES = 256
 
 _D50 = (0.9642, 1.0, 0.8249)
 _BRADFORD = np.array(

@@ -10,7 +10,7 @@ from quantal.arguments import choice, typed
 from quantal.errors import ArgumentError
 from quantal.media._picture import Picture
 
-__all__ = ["METADATA_KINDS", "strip"]
+__all__ = ["METADATA_KINDS", "strip", "stripped_kinds"]
 
 METADATA_KINDS = ("exif", "xmp", "icc")
 """Kinds of metadata of a picture."""
@@ -27,11 +27,15 @@ def strip(picture: Picture, kinds: str | Iterable[str]) -> Picture:
         ArgumentError: A kind is unknown.
     """
     typed("picture", picture, Picture)
+    without: dict[str, Any] = dict.fromkeys(stripped_kinds(kinds))
+    return dataclasses.replace(picture, **without) if without else picture
+
+
+def stripped_kinds(kinds: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the kinds of metadata that `strip` leaves out; ArgumentError if one is unknown."""
     try:
         named = [kinds] if isinstance(kinds, str) else list(kinds)
     except (TypeError, ValueError):
         raise ArgumentError(f"strip must be names of metadata, not {kinds!r:.40}") from None
     found = [choice("strip", kind, (*METADATA_KINDS, "all")) for kind in named]
-    dropped = METADATA_KINDS if "all" in found else tuple(found)
-    without: dict[str, Any] = dict.fromkeys(dropped)
-    return dataclasses.replace(picture, **without) if without else picture
+    return METADATA_KINDS if "all" in found else tuple(found)

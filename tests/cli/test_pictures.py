@@ -183,3 +183,23 @@ def test_a_result_is_as_readable_as_any_new_file_and_not_executable(quantal, pho
     ordinary = photo.with_name("ordinary")
     ordinary.touch()
     assert photo.with_suffix(".qtl").stat().st_mode == ordinary.stat().st_mode
+
+
+def test_metadata_is_stripped_and_targets_name_it(quantal, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x927C] = bytes(range(256)) * 80
+    path = tmp_path / "laden.jpg"
+    Image.new("RGB", (64, 48), "teal").save(path, exif=exif.tobytes(), comment=b"a comment")
+    call = quantal("compress", path, "--codec", "hyperprior", "--max-bytes", 8000)
+    assert call.status == 1
+    assert "metadata takes 20," in call.err and ": --strip all" in call.err
+    call = quantal("compress", path, "--codec", "hyperprior", "--strip", "exif", "--json")
+    assert call.status == 0
+    parts = [part.name for part in container.probe(path.with_suffix(".qtl").read_bytes()).parts]
+    assert parts == ["image", "xmp"]
+    call = quantal("compress", path, "-f", "--codec", "hyperprior", "--strip", "all")
+    assert [p.name for p in container.probe(path.with_suffix(".qtl").read_bytes()).parts] == [
+        "image"
+    ]
+    call = quantal("compress", path, "--strip", "exif,gps")
+    assert call.status == 2 and "strip must be one of exif, xmp, icc, all, not 'gps'" in call.err

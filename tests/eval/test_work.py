@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,45 @@ def test_other_files_are_not_journals(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(EvaluationError, match="line 1 is not a JSON object"):
         Journal(path)
     assert path.read_bytes() == content
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals are those of POSIX systems")
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, pathlib, sys, time\n"
+        "from quantal.eval.work import spread\n"
+        "def work(task):\n"
+        "    pathlib.Path(sys.argv[1], str(os.getpid())).touch()\n"
+        "    time.sleep(600)\n"
+        "if __name__ == '__main__':\n"
+        "    list(spread(work, ['a', 'b'], jobs=2))\n"
+    )
+    folder = tmp_path / "workers"
+    folder.mkdir()
+    parent = subprocess.Popen([sys.executable, str(script), str(folder)])
+    try:
+        workers = wait_for(lambda: [int(p.name) for p in folder.iterdir()], 2)
+    finally:
+        parent.kill()
+        parent.wait()
+    wait_for(lambda: [pid for pid in workers if not is_running(pid)], 2)
+
+
+def wait_for(found: Callable[[], list[int]], count: int) -> list[int]:
+    """Return what a function finds once it finds so many."""
+    for _ in range(600):
+        if len(found()) == count:
+            return found()
+        time.sleep(0.1)
+    raise AssertionError(f"{found()} found, {count} expected")
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,105 @@
+"""Signals that ask the command to end, as exceptions: what is half done is cleared away."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+__all__ = [
+    "Stopped",
+    "end_children",
+    "leave_signals_to_parent",
+    "raise_on_signals",
+    "shield_tracker",
+    "signals_held",
+    "status_of",
+]
+
+#: Signals that may reach a whole group of processes.
+_STOPS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked this process to end; whatever handles Ctrl-C handles it.
+
+    Attributes:
+        number: The number of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def raise_on_signals() -> None:
+    """Raise Stopped in the main thread at SIGTERM and SIGHUP; those that are ignored stay ignored.
+
+    The first of them counts: a second one, such as a terminal sends that closes, must not disturb
+    the clearing away.
+    """
+    owner = os.getpid()
+    stopped = False
+
+    def stop(number: int, _: FrameType | None) -> None:
+        nonlocal stopped
+        if os.getpid() != owner:  # a fork has no work of ours to clear away
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif not stopped:
+            stopped = True
+            raise Stopped(number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets
+            signal.signal(number, stop)
+
+
+def status_of(interrupt: KeyboardInterrupt) -> int:
+    """Return the exit status that shells give: 128 and the number of the signal."""
+    return 128 + (interrupt.number if isinstance(interrupt, Stopped) else signal.SIGINT)
+
+
+def end_children() -> None:
+    """End processes that this one has started and that an interrupted work has left."""
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Keep signals waiting here, and in a process that starts inside until it takes them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave_signals_to_parent() -> None:
+    """Ignore in this process, which the parent ends, what it was started with held signals for."""
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+
+
+def shield_tracker() -> None:
+    """Start multiprocessing's tracker of resources so that a terminal that closes can't end it.
+
+    It clears semaphores away when this process has ended, and complains where it was restarted.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        from multiprocessing.resource_tracker import ensure_running
+
+        with signals_held():
+            ensure_running()
