@@ -10,7 +10,7 @@ from quantal.media._beside import Beside, Density
 from quantal.media._colour import Colour, profile
 from quantal.media._exif import density_of, upright, with_density
 from quantal.media._info import as_bytes, exif_bytes
-from quantal.media._xmp import with_texts, without_companions
+from quantal.media._xmp import in_utf_8, with_texts, without_companions
 
 __all__ = ["Metadata", "icc_fits", "metadata_of"]
 
@@ -53,7 +53,7 @@ def metadata_of(
     """
     warnings: list[str] = []
     exif = exif_bytes(given["exif"]) if "exif" in given else beside.exif or b""
-    xmp = as_bytes(given["xmp"]) if "xmp" in given else beside.xmp or b""
+    xmp = in_utf_8(as_bytes(given["xmp"]) if "xmp" in given else beside.xmp or b"")
     icc = beside.icc
     orientation, exif = upright(exif, {False: stored, True: stored[::-1]})
     found = _XMP_ORIENTATION.search(xmp)

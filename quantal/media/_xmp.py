@@ -9,8 +9,9 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
-__all__ = ["texts_of", "with_texts", "without_companions"]
+__all__ = ["in_utf_8", "texts_of", "with_texts", "without_companions"]
 
 _NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
@@ -30,8 +31,16 @@ _EMPTY = (
     b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"></rdf:RDF>'
     b'</x:xmpmeta><?xpacket end="w"?>'
 )
-_END, _EMPTY_ROOT = b"</rdf:RDF>", re.compile(rb"<rdf:RDF([^<>]*)/>")
-_ABOUT = re.compile(rb"""rdf:about\s*=\s*(?:"[^"<]*"|'[^'<]*')""")
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+#: The prefix that a packet has for RDF, nearly always "rdf".
+_PREFIX = re.compile(rb"""xmlns:([\w.-]{1,99})\s*=\s*["']""" + re.escape(_RDF.encode()))
+#: How packets of wide characters begin, with and without byte order mark.
+_WIDE = (
+    ("utf-32-le", b"\xff\xfe\0\0", b"<\0\0\0"),
+    ("utf-32-be", b"\0\0\xfe\xff", b"\0\0\0<"),
+    ("utf-16-le", b"\xff\xfe", b"<\0"),
+    ("utf-16-be", b"\xfe\xff", b"\0<"),
+)
 #: Characters that XML 1.0 forbids.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ITEM = '<rdf:li rdf:parseType="Resource"><quantal:keyword>{}</quantal:keyword>{}</rdf:li>'
@@ -57,8 +66,13 @@ def with_texts(
     Returns:
         The packet; None if the given one has no place for additions.
     """
-    packet = _EMPTY_ROOT.sub(rb"<rdf:RDF\1></rdf:RDF>", xmp or _EMPTY)
-    if packet.count(_END) != 1:
+    packet = xmp or _EMPTY
+    found = _PREFIX.search(packet)
+    rdf = found[1] if found else b"rdf"
+    end = b"</" + rdf + b":RDF>"
+    empty = rb"<(" + re.escape(rdf) + rb":RDF)([^<>]*)/>"
+    packet = re.sub(empty, rb"<\1\2></\1>", packet)
+    if packet.count(end) != 1:
         return None
     grouped: dict[str, list[str]] = {}
     others = list(texts)
@@ -84,10 +98,11 @@ def with_texts(
         return xmp
     used = dict.fromkeys(part[1 : part.index(":")] for part in parts)
     spaces = "".join(f' xmlns:{prefix}="{_NAMESPACES[prefix]}"' for prefix in used)
-    about = _ABOUT.search(packet)  # the same in all descriptions, else some readers refuse them
-    subject = about[0].decode("utf-8", "replace") if about else 'rdf:about=""'
-    block = f"<rdf:Description {subject}{spaces}>{''.join(parts)}</rdf:Description>"
-    return packet.replace(_END, block.encode() + _END)
+    # The subject is the same in all descriptions, else some readers refuse them.
+    about = re.search(re.escape(rdf) + rb""":about\s*=\s*("[^"<]*"|'[^'<]*')""", packet)
+    subject = about[1].decode("utf-8", "replace") if about else '""'
+    head = f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about={subject}{spaces}>'
+    return packet.replace(end, f"{head}{''.join(parts)}</rdf:Description>".encode() + end)
 
 
 def _stated(name: bytes, packet: bytes) -> set[bytes] | None:
@@ -100,6 +115,15 @@ def _stated(name: bytes, packet: bytes) -> set[bytes] | None:
         inner = piece[piece.rfind(b"<" + name) :]
         found.update(value.strip() for value in re.findall(rb">([^<>]*)", inner))
     return found
+
+
+def in_utf_8(xmp: bytes) -> bytes:
+    """Return an XMP packet in UTF-8, which may come in UTF-16 or UTF-32 too (ISO 16684-1)."""
+    for encoding, mark, beginning in _WIDE:
+        if xmp.startswith((mark, beginning)):
+            with suppress(UnicodeError):
+                return xmp.decode(encoding).removeprefix("\ufeff").encode("utf-8")
+    return xmp
 
 
 def texts_of(xmp: bytes) -> list[tuple[str, str]]:

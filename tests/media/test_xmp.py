@@ -77,3 +77,21 @@ def test_the_time_of_iptc_belongs_to_its_date() -> None:
     first, second = "2020-01-02T10:11:12+02:00", "2021-03-04T10:11:12+02:00"
     assert values(picture.xmp, "photoshop:DateCreated") == [f"{first}\n{second}"]
     assert texts_of(picture.xmp or b"") == [("IPTC 2:60", "131415+0000")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8"])
+def test_packets_of_wide_characters_become_utf_8(encoding: str) -> None:
+    text = packet(TITLE.format("Größe"), ' xmlns:tiff="t" tiff:Orientation="6"').decode()
+    segment = b"http://ns.adobe.com/xap/1.0/\0" + text.encode(encoding)
+    picture = media.read(jpeg((0xE1, segment), (0xFE, b"a comment")))
+    assert picture.width == 6  # turned
+    assert values(picture.xmp, "dc:title") == ["Größe"]
+    assert values(picture.xmp, "exif:UserComment") == ["a comment"]
+    assert b'tiff:Orientation="1"' in (picture.xmp or b"")
+
+
+def test_rdf_may_have_another_prefix() -> None:
+    xmp = packet(TITLE.format("Apple")).replace(b"rdf:", b"r:").replace(b"xmlns:rdf=", b"xmlns:r=")
+    added = with_texts(xmp, [("dc:creator", "B")], [("note", "text")])
+    assert values(added, "dc:creator") == ["B"]
+    assert texts_of(added or b"") == [("note", "text")]
