@@ -8,10 +8,9 @@ Concealing, UserWeights. docs/build_your_own.md shows how to add a codec.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from quantal import container
 from quantal.errors import ArgumentError, ModelError
+from quantal.sources import Source
 
 __all__ = [
     "Codec",
@@ -198,7 +198,7 @@ class Codec(ABC):
 
     def compress(
         self,
-        image: Image.Image | Pixels | Tensor,
+        image: Image.Image | Pixels | Tensor | Source,
         *,
         quality: int | None = None,
         bpp: float | None = None,
@@ -206,6 +206,7 @@ class Codec(ABC):
         max_bytes: int | None = None,
         effort: int = 0,
         resilient: bool = False,
+        strip: str | Iterable[str] = (),
     ) -> bytes:
         """Compress a picture to the bytes of a .qtl file; see quantal.compress()."""
         import quantal
@@ -219,11 +220,12 @@ class Codec(ABC):
             max_bytes=max_bytes,
             effort=effort,
             resilient=resilient,
+            strip=strip,
         )
 
     def decompress(
         self,
-        data: bytes | str | Path | IO[bytes],
+        data: Source,
         *,
         max_parts: int | None = None,
         conceal: bool = False,
@@ -233,7 +235,7 @@ class Codec(ABC):
 
         return quantal.decompress(data, codec=self, max_parts=max_parts, conceal=conceal)
 
-    def latents(self, data: bytes | str | Path | IO[bytes]) -> Latents:
+    def latents(self, data: Source) -> Latents:
         """Return the latents of a .qtl file that this codec wrote; see quantal.latents()."""
         import quantal
 
