@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Union, cast
+from typing import Any, BinaryIO, cast
 
 from quantal.arguments import path
 from quantal.errors import ArgumentError, MediaError
@@ -15,11 +15,12 @@ from quantal.media._convert import from_decoded, pillow_errors
 from quantal.media._decoders import DECODERS
 from quantal.media._picture import Picture
 from quantal.names import shown
+from quantal.sources import Source
 
 __all__ = ["PICTURE_SUFFIXES", "Readable", "read"]
 
 #: The path of a file, the bytes of one in any buffer, or a file open in binary mode.
-Readable = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, BinaryIO]
+Readable = Source
 
 _HEIC = importlib.util.find_spec("pillow_heif") is not None
 
