@@ -51,24 +51,8 @@ def info_of(image: Image.Image) -> Beside:
     for name, *_ in getattr(image, "private_chunks", ()):  # of PNG
         beside.drop(f"the chunk {name.decode('latin-1')}")
     beside.exif = _exif_of(image, beside)
-    aspect, dpi = info.get("aspect"), info.get("dpi")
-    if isinstance(aspect, tuple) and len(aspect) == 2:
-        beside.density = Density(_number(aspect[0]), _number(aspect[1]), inch=False)
-    if isinstance(dpi, tuple) and len(dpi) == 2 and not _is_of_exif(image):
-        beside.density = Density(_number(dpi[0]), _number(dpi[1]))
-        if _is_turned(image):
-            beside.density = Density(beside.density.y, beside.density.x)
-    gamma, points = info.get("gamma"), info.get("chromaticity")
-    if "srgb" not in info and (isinstance(gamma, (int, float)) or isinstance(points, tuple)):
-        exponent = 1 / gamma if isinstance(gamma, (int, float)) and gamma > 0 else 2.2
-        primaries = SRGB_PRIMARIES
-        if isinstance(points, tuple) and len(points) == 8:
-            primaries = (*points[2:], *points[:2])
-        beside.colour = Colour(primaries, float(exponent))
-    nclx = info.get("nclx_profile")  # of pillow-heif
-    if isinstance(nclx, dict):
-        points = (nclx.get("color_primaries", 2), nclx.get("transfer_characteristics", 2))
-        beside.colour = from_code_points(*map(int, points))
+    beside.density = _density(image) or beside.density
+    beside.colour = _colour(info) or beside.colour
     photoshop = info.get("photoshop")
     if isinstance(photoshop, dict):
         _photoshop(photoshop, beside)
@@ -76,6 +60,38 @@ def info_of(image: Image.Image) -> Beside:
     if isinstance(comment, (bytes, str)) and comment:
         text = comment if isinstance(comment, str) else comment.decode("utf-8", "replace")
         beside.properties.append(("exif:UserComment", text))
+    _survey_texts(info, beside)
+    return beside
+
+
+def _density(image: Image.Image) -> Density | None:
+    aspect, dpi = image.info.get("aspect"), image.info.get("dpi")
+    if isinstance(dpi, tuple) and len(dpi) == 2 and not _is_of_exif(image):
+        x, y = map(_number, dpi[::-1] if _is_turned(image) else dpi)
+        return Density(x, y)
+    if isinstance(aspect, tuple) and len(aspect) == 2:
+        return Density(_number(aspect[0]), _number(aspect[1]), inch=False)
+    return None
+
+
+def _colour(info: Mapping[Any, Any]) -> Colour | None:
+    nclx = info.get("nclx_profile")  # of pillow-heif
+    if isinstance(nclx, dict):
+        points = (nclx.get("color_primaries", 2), nclx.get("transfer_characteristics", 2))
+        return from_code_points(*map(int, points))
+    gamma, chromaticity = info.get("gamma"), info.get("chromaticity")
+    has_gamma = isinstance(gamma, (int, float))
+    if "srgb" in info or not (has_gamma or isinstance(chromaticity, tuple)):
+        return None
+    exponent = 1 / gamma if has_gamma and gamma > 0 else 2.2
+    primaries = SRGB_PRIMARIES
+    if isinstance(chromaticity, tuple) and len(chromaticity) == 8:
+        primaries = (*chromaticity[2:], *chromaticity[:2])
+    return Colour(primaries, float(exponent))
+
+
+def _survey_texts(info: Mapping[Any, Any], beside: Beside) -> None:
+    """List the texts of a PNG, and what is neither a text nor carried otherwise."""
     for key, value in info.items():
         text_of_png = isinstance(value, str) and key not in _TEXTS_OF_PILLOW
         if not value or (key in _INFO and not text_of_png):
@@ -86,7 +102,6 @@ def info_of(image: Image.Image) -> Beside:
             beside.texts.append((key, value))
         else:
             beside.drop(f"info {key!r:.40}")
-    return beside
 
 
 def _photoshop(resources: Mapping[Any, Any], beside: Beside) -> None:
