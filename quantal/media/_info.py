@@ -80,10 +80,10 @@ def _colour(info: Mapping[Any, Any]) -> Colour | None:
         points = (nclx.get("color_primaries", 2), nclx.get("transfer_characteristics", 2))
         return from_code_points(*map(int, points))
     gamma, chromaticity = info.get("gamma"), info.get("chromaticity")
-    has_gamma = isinstance(gamma, (int, float))
-    if "srgb" in info or not (has_gamma or isinstance(chromaticity, tuple)):
+    known = isinstance(gamma, (int, float)) or isinstance(chromaticity, tuple)
+    if "srgb" in info or not known:
         return None
-    exponent = 1 / gamma if has_gamma and gamma > 0 else 2.2
+    exponent = 1 / gamma if isinstance(gamma, (int, float)) and gamma > 0 else 2.2
     primaries = SRGB_PRIMARIES
     if isinstance(chromaticity, tuple) and len(chromaticity) == 8:
         primaries = (*chromaticity[2:], *chromaticity[:2])
