@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from quantal.errors import QuantalError
 from quantal.files import Target, encode_picture
 
 from .coded import scene
-from .limits import Fault
+from .limits import SECONDS, Fault
 from .mutations import GENERAL, Mutation, Random
 
 __all__ = ["cases", "outcome", "sample_pictures"]
@@ -180,6 +181,28 @@ def cases(seed: int) -> Iterator[tuple[str, bytes]]:
 
 def outcome(data: bytes) -> str:
     """Read a file in two ways, code some: "picture" or the error of ours; Fault for all else."""
+    started = time.process_time()
+    result = _result(data)
+    taken = time.process_time() - started
+    if taken > SECONDS + _megapixels(data) / 20:
+        raise Fault(f"{taken:.1f} s of processor time")
+    return result
+
+
+def _megapixels(data: bytes) -> float:
+    """Return how many a header says."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data))
+    except Image.DecompressionBombError:
+        return media.PIXEL_LIMIT / 1e6
+    except Exception:  # Pillow's own affair
+        return 0.0
+    return image.width * image.height / 1e6
+
+
+def _result(data: bytes) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
