@@ -68,7 +68,8 @@ def expand(
             elif kind is not None and listing.left:
                 found.notes.append(f"{printable(name)}: {listing.note(kind)}")
         elif key not in sources:
-            source = Source(name, Path(name), Path(os.path.basename(name)))
+            path = Path(name)  # which ends in no slash, as basename() may
+            source = Source(name, path, Path(path.name))
             try:
                 sources[key] = _stream(name) if name == STDIN or is_stream(name) else source
             except Exception as error:

@@ -6,12 +6,16 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
 __all__ = [
     "Stopped",
     "end_children",
+    "ignore_signals",
     "leave_signals_to_parent",
     "raise_on_signals",
     "shield_tracker",
@@ -23,6 +27,11 @@ __all__ = [
 _STOPS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
+
+
+#: Seconds after a signal in which further ones are ignored, which would disturb the clearing away.
+_PAUSE = 5.0
+_AGAIN = 0.05  # seconds until an interruption that was dropped comes again
 
 
 class Stopped(KeyboardInterrupt):
@@ -38,27 +47,42 @@ class Stopped(KeyboardInterrupt):
 
 
 def raise_on_signals() -> None:
-    """Raise Stopped in the main thread at SIGTERM and SIGHUP; those that are ignored stay ignored.
+    """Raise Stopped in the main thread at signals; those that are ignored stay ignored.
 
-    The first of them counts: a second one, such as a terminal sends that closes, must not disturb
-    the clearing away.
+    Of several the first counts, such as a terminal sends that closes. Where Python drops
+    exceptions, as in callbacks of imports and of collected objects, it is raised again later.
     """
     owner = os.getpid()
-    stopped = False
+    last = -_PAUSE
+    show_dropped = sys.unraisablehook
 
     def stop(number: int, _: FrameType | None) -> None:
-        nonlocal stopped
+        nonlocal last
         if os.getpid() != owner:  # a fork has no work of ours to clear away
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        elif not stopped:
-            stopped = True
+        elif time.monotonic() - last > _PAUSE:
+            last = time.monotonic()
             raise Stopped(number)
 
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets
+    def dropped(what: sys.UnraisableHookArgs) -> None:
+        nonlocal last
+        if isinstance(what.exc_value, Stopped):
+            last = -_PAUSE
+            threading.Timer(_AGAIN, os.kill, (owner, what.exc_value.number)).start()
+        else:
+            show_dropped(what)
+
+    sys.unraisablehook = dropped
+    for number in _STOPS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets
             signal.signal(number, stop)
+
+
+def ignore_signals() -> None:
+    """Ignore signals from now on."""
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def status_of(interrupt: KeyboardInterrupt) -> int:
@@ -87,8 +111,7 @@ def signals_held() -> Iterator[None]:
 
 def leave_signals_to_parent() -> None:
     """Ignore in this process, which the parent ends, what it was started with held signals for."""
-    for number in _STOPS:
-        signal.signal(number, signal.SIG_IGN)
+    ignore_signals()
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 

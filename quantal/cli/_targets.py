@@ -100,7 +100,7 @@ def plan(
         elif real in taken:
             reason = (
                 f"its output {target} is already that of {taken[real]}; "
-                "compress them one by one with -o, or into different folders"
+                "name another for one of them with -o, or different folders"
             )
         elif os.path.isdir(target):
             reason = f"its output {target} is a folder"
@@ -187,7 +187,7 @@ def write_file(
             with contextlib.suppress(FileNotFoundError):
                 target.stat()  # raises for links that lead to each other
             target = Path(os.path.realpath(target))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder_of(target)
         # 60 characters are at most 240 bytes; with the rest, a name has at most 255.
         temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
         try:
@@ -201,6 +201,20 @@ def write_file(
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def _make_folder_of(target: Path) -> None:
+    """Make the folder of an output; OutputError that names what is in the way."""
+    folder = target.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.ELOOP):
+            raise
+        there = next((one for one in (folder, *folder.parents) if os.path.lexists(one)), folder)
+        what = "a link that leads to no folder" if there.is_symlink() else "a file"
+        reason = f"{there} is {what}; remove it, or name another place"
+        raise OutputError(f"{target} can't be written: {reason}") from error
 
 
 def write_stdout(data: bytes, force: bool) -> None:

@@ -113,6 +113,8 @@ def compress(
         raise ArgumentError(f"there is no codec {name!r}; there are: {', '.join(known)}")
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
     stripped = media.stripped_kinds(split(strip or ""))
+    if strip is not None and not stripped:
+        raise ArgumentError(f"--strip {strip!r} names nothing; expected all, or exif,xmp,icc")
 
     def prepare() -> None:
         """Report missing weights, and what they can't do, once and not for each file."""

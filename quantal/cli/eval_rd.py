@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -179,7 +180,7 @@ def _print(result: RDResult, deltas: dict[str, dict[str, BD | str]], report: boo
     from quantal.eval.metrics import about
 
     metrics = result.plan.metrics
-    data = printable(result.plan.data.resolve().name)
+    data = printable(os.path.basename(os.path.realpath(result.plan.data)))
     title = f"{data}, {len(result.pictures)} pictures; BD-rate in percent"
     # Texts instead of markup, because names may hold brackets.
     table = Table(title=Text(title, style="table.title"))

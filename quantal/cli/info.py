@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from quantal.cli._inputs import expand
@@ -39,7 +40,7 @@ def info(inputs: Inputs, recursive: Recursive = False, as_json: JsonFlag = False
             _print(source, info)
     if as_json:
         entries = [_document(source, entry) for source, entry in found]
-        single = len(inputs) == 1 and [source.name for source in given.sources] == list(inputs)
+        single = len(inputs) == 1 and not os.path.isdir(inputs[0])
         print_json((entries[0] if entries else None) if single else entries)
     for failure in failures:
         say(failure.line, err=True)

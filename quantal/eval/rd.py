@@ -7,6 +7,7 @@ report is made by quantal.eval.report.
 from __future__ import annotations
 
 import dataclasses
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -205,7 +206,7 @@ def _check(plan: Plan) -> None:
         metric(name, plan.weights)
     require("bjontegaard", "BD-rate")
     require("polars", "Parquet tables")
-    if plan.out.resolve() == plan.data.resolve():
+    if os.path.realpath(plan.out) == os.path.realpath(plan.data):
         raise ArgumentError(
             f"{plan.out} holds the pictures; name another folder for the results, which would "
             "otherwise be measured as pictures"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import asdict
 from typing import Any
 
@@ -50,7 +51,7 @@ def document(
     plan = result.plan
     names = [*result.sheets, *(name for name in result.curves if name not in result.sheets)]
     return {
-        "data": as_text(plan.data.resolve().name),
+        "data": as_text(os.path.basename(os.path.realpath(plan.data))),
         "images": len(result.pictures),
         "anchor": result.anchor,
         "codecs": {name: _codec(result, name, deltas) for name in names},

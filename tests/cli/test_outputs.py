@@ -114,3 +114,25 @@ def test_two_streams_do_not_share_standard_output(photo) -> None:
     assert done.returncode == 1
     assert f"{names[1]}: standard output takes the result".encode() in done.stderr
     assert done.stdout.startswith(container.MAGIC)
+
+
+def test_a_slash_after_a_file_changes_no_name(quantal, photo, tmp_path) -> None:
+    out = tmp_path / "out"
+    call = quantal("compress", f"{photo}/", f"{tmp_path}/nothing/", "-o", out, *CHEAP)
+    assert call.status == 1 and call.err.startswith(f"{tmp_path}/nothing/: ")
+    assert os.listdir(out) == ["photo.qtl"]
+    call = quantal("latents", f"{out}/photo.qtl/", "-o", f"{tmp_path}/latents/")
+    assert call.status == 0 and os.listdir(tmp_path / "latents") == ["photo.safetensors"]
+
+
+@posix
+def test_what_is_in_the_way_of_a_folder_is_named(quantal, photo, tmp_path) -> None:
+    broken, loop, file = tmp_path / "broken", tmp_path / "loop", tmp_path / "file"
+    broken.symlink_to("nowhere")
+    loop.symlink_to("loop")
+    file.write_bytes(b"")
+    nowhere = "a link that leads to no folder"
+    for place, what in ((broken, nowhere), (loop, nowhere), (file, "a file")):
+        for below in ("", "deeper/"):
+            call = quantal("compress", photo, "-o", f"{place}/{below}", *CHEAP)
+            assert call.status == 1 and f"{place} is {what}" in call.err

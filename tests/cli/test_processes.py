@@ -150,3 +150,53 @@ def test_a_signal_stops_a_command_that_waits_for_input() -> None:
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143 and b"Traceback" not in err
+
+
+SENDER = """
+import os, signal, sys
+
+class Sender:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Sender())
+sys.argv = ["quantal", "eval", "bdrate", "a.csv", "b.csv"]
+from quantal.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("module", ["typer", "multiprocessing.resource_tracker", "quantal.eval"])
+def test_a_signal_during_an_import_is_one_line(module, number) -> None:
+    script = SENDER.format(module=module, number=int(number))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
+    assert done.returncode == 128 + number
+    assert done.stderr.startswith(b"quantal: interrupted") and done.stderr.count(b"\n") == 1
+
+
+DROPPED = """
+import os, signal, time
+class Collected:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{name})
+        time.sleep(0)
+Collected()
+time.sleep(120)
+"""
+LATE = """
+import atexit, os, signal
+atexit.register(os.kill, os.getpid(), signal.{name})
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("code", "interrupted"), [(DROPPED, True), (LATE, False)])
+def test_a_signal_where_exceptions_are_dropped(code, interrupted, name, tmp_path) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(code.format(name=name))
+    words = [sys.executable, "-m", "quantal", "codecs", "--plugin", str(plugin)]
+    done = subprocess.run(words, capture_output=True, timeout=60)
+    assert done.returncode == (128 + getattr(signal, name) if interrupted else 0)
+    assert done.stderr.count(b"\n") == interrupted and b"Traceback" not in done.stderr

@@ -148,3 +148,7 @@ def test_a_torch_that_cannot_be_imported_is_named(qtl, photo, tmp_path) -> None:
         assert done.returncode == 1, words
         assert b"torch can't be imported: libgone.so" in done.stderr, words
         assert done.stderr.endswith(b"; reinstall it\n") and done.stderr.count(b"\n") == 1
+
+
+def test_json_of_one_file_is_null_where_it_is_no_file(qtl) -> None:
+    assert shell("Q info --json - <&-", qtl)[:2] == (1, "null\n")

@@ -125,6 +125,7 @@ def test_a_file_named_twice_is_done_once(quantal, photo) -> None:
         ["--codec", "no-such-codec"],
         ["--device", "abacus"],
         ["--jobs", "0"],
+        ["--strip", ","],
         ["--json", "-o", "-"],
         ["--no-such-option"],
     ],

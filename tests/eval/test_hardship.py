@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from quantal.errors import OutputError
+from quantal.errors import OutputError, QuantalError
 from quantal.eval import measure
 from quantal.eval.classical.still import Jpeg
 from quantal.eval.journal import Journal
@@ -174,3 +174,12 @@ def test_a_closed_standard_error(pictures: Path, tmp_path: Path) -> None:
         preexec_fn=lambda: os.close(2),
     )
     assert done.returncode == 0 and (tmp_path / "out" / "results.json").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+def test_a_link_to_itself_is_no_folder(pictures: Path, tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    for data, out in ((pictures, loop), (loop, tmp_path / "out")):
+        with pytest.raises(QuantalError, match="loop"):
+            measure_rd(Plan(codecs=("hyperprior",), data=data, out=out, jobs=0))

@@ -6,6 +6,7 @@ are computed from these entries at the end (figures.py).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -138,7 +139,7 @@ def measure(plan: Plan, progress: Callable[[int, int], None] | None = None) -> S
         OutputError: The output folder can't be created.
     """
     asked = task(plan.task)
-    if plan.out.resolve().is_relative_to(plan.data.resolve()):
+    if Path(os.path.realpath(plan.out)).is_relative_to(os.path.realpath(plan.data)):
         raise ArgumentError(
             f"the output folder {plan.out} is inside the data {plan.data}, so that results would "
             "become data; name a folder outside"
