@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,10 +29,15 @@ def output_errors(path: str | Path) -> Iterator[None]:
 
 def create_folder(path: str | Path) -> None:
     """Create a folder and those above it, unless it is there; OutputError if that fails."""
+    folder = Path(path)
     try:
-        Path(path).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or str(error)
+        if getattr(error, "errno", None) in (errno.EEXIST, errno.ENOTDIR, errno.ELOOP):
+            there = next((p for p in (folder, *folder.parents) if os.path.lexists(p)), folder)
+            what = "a link that leads to no folder" if there.is_symlink() else "a file"
+            reason = f"{shown(there)} is {what}; remove it, or name another place"
         raise OutputError(f"{shown(path)} can't be created as a folder: {reason}") from error
 
 
@@ -50,7 +57,8 @@ def write_whole(path: str | Path, content: bytes | str) -> None:
         if target.exists() and not target.is_file():  # a device or a pipe can't be replaced
             target.write_bytes(data)
             return
-        partial = target.with_name(f".{target.name}.partial")
+        # 60 characters are at most 240 bytes; with the rest, a name has at most 255.
+        partial = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
         try:
             partial.write_bytes(data)
             os.replace(partial, target)

@@ -79,8 +79,11 @@ def on_terminal() -> bool:
 
 
 def split(text: str) -> tuple[str, ...]:
-    """Return the items of a comma-separated list."""
-    return tuple(filter(None, (item.strip() for item in text.split(","))))
+    """Return the items of a comma-separated list; ArgumentError if one of several is empty."""
+    items = tuple(item.strip() for item in text.split(","))
+    if any(items) and not all(items):
+        raise ArgumentError(f"{text!r} has an empty item; leave it out")
+    return tuple(filter(None, items))
 
 
 def parse_qualities(texts: list[str] | None) -> dict[str, tuple[float, ...]]:

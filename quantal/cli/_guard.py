@@ -36,7 +36,7 @@ _ADVICE = {
     "weights": ": --weights FILE",
     "quality": ": -q N",
     "metadata": ": --strip all",
-    "memory": ": fewer --jobs, QUANTAL_WINDOW=512, --device cpu, or a smaller picture",
+    "memory": ": fewer --jobs, QUANTAL_WINDOW=512, or --device cpu",
 }
 
 _OURS = {"quantal", "__main__", "__mp_main__"}

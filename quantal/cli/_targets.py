@@ -16,6 +16,7 @@ from quantal.cli._sources import Failure, Source, is_stream
 from quantal.cli._streams import lost_output
 from quantal.errors import ArgumentError, OutputError
 from quantal.names import printable
+from quantal.outputs import create_folder
 
 __all__ = ["STDOUT", "Plan", "Step", "plan", "write_file", "write_stdout"]
 
@@ -187,7 +188,7 @@ def write_file(
             with contextlib.suppress(FileNotFoundError):
                 target.stat()  # raises for links that lead to each other
             target = Path(os.path.realpath(target))
-        _make_folder_of(target)
+        create_folder(target.parent)
         # 60 characters are at most 240 bytes; with the rest, a name has at most 255.
         temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
         try:
@@ -201,20 +202,6 @@ def write_file(
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-
-
-def _make_folder_of(target: Path) -> None:
-    """Make the folder of an output; OutputError that names what is in the way."""
-    folder = target.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.ELOOP):
-            raise
-        there = next((one for one in (folder, *folder.parents) if os.path.lexists(one)), folder)
-        what = "a link that leads to no folder" if there.is_symlink() else "a file"
-        reason = f"{there} is {what}; remove it, or name another place"
-        raise OutputError(f"{target} can't be written: {reason}") from error
 
 
 def write_stdout(data: bytes, force: bool) -> None:

@@ -195,11 +195,16 @@ def codec(spec: str) -> ImageCodec:
 def split_specs(text: str) -> list[str]:
     """Split a list of specs at its commas; `option=value` belongs to the spec before it.
 
+    An empty item is an ArgumentError.
+
     >>> split_specs("hyperprior,avif:speed=4,subsampling=4:4:4,webp")
     ['hyperprior', 'avif:speed=4,subsampling=4:4:4', 'webp']
     """
     specs: list[str] = []
-    for piece in filter(None, (p.strip() for p in text.split(","))):
+    pieces = [piece.strip() for piece in text.split(",")]
+    if any(pieces) and not all(pieces):
+        raise ArgumentError(f"{text!r} has an empty item; leave it out")
+    for piece in filter(None, pieces):
         if specs and re.match(r"[\w-]+=", piece):
             specs[-1] += ("," if ":" in specs[-1] else ":") + piece
         else:

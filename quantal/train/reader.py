@@ -30,7 +30,11 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except UnicodeDecodeError as error:
+        raise ArgumentError(
+            f"the recipe {path} is no text in UTF-8; name a YAML file, as those in recipes/"
+        ) from error
+    except (OSError, yaml.YAMLError) as error:
         raise ArgumentError(f"the recipe {path} can't be read: {error}") from error
     if not isinstance(values, dict):
         raise ArgumentError(f"the recipe {path} is not a mapping of keys to values")

@@ -81,6 +81,8 @@ def test_rd_says_what_failed_and_goes_on(
     [
         (("--codecs", "jpge"), 2, "did you mean 'jpeg'"),
         (("--codecs", ","), 2, "no codec was named"),
+        (("--codecs", "jpeg,,webp"), 2, "has an empty item"),
+        (("--codecs", "jpeg", "--metrics", "psnr,"), 2, "has an empty item"),
         (("--codecs", "jpeg", "--metrics", "psnrr"), 2, "did you mean 'psnr'"),
         (("--codecs", "jpeg", "--qualities", "high"), 2, "'high' are not [CODEC=]NUMBER"),
         (("--codecs", "jpeg", "--qualities", "5", "--qualities", "9"), 2, "are given twice"),

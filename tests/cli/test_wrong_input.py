@@ -234,7 +234,7 @@ def test_a_folder_without_write_permission(quantal, photo) -> None:
 
 
 def test_an_output_below_a_file_is_refused(quantal, photo) -> None:
-    fails(quantal("compress", photo, "-o", photo / "out.qtl"), "can't be written")
+    fails(quantal("compress", photo, "-o", photo / "out.qtl"), "is a file; remove it")
 
 
 def test_devices_are_written_to_not_replaced(quantal, photo) -> None:
