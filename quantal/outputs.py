@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from quantal.errors import OutputError
 from quantal.names import shown
 
-__all__ = ["create_folder", "output_errors", "write_whole"]
+__all__ = ["create_folder", "output_errors", "replaced_whole", "write_whole"]
 
 
 @contextmanager
@@ -45,16 +46,46 @@ def write_whole(path: str | Path, content: bytes | str) -> None:
         OutputError: It can't be written.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
+    with replaced_whole(path) as partial, output_errors(path):
+        partial.write_bytes(data)
+
+
+@contextmanager
+def replaced_whole(path: str | Path) -> Iterator[Path]:
+    """Give a place for a file, or a new folder, that takes a name only when it is complete.
+
+    After an error or an interrupt nothing is left of it.
+
+    Args:
+        path: The name to take; if it is a link, what the link names.
+
+    Yields:
+        A path beside it, where nothing is. A device or a pipe can't be replaced: its own path.
+
+    Raises:
+        OutputError: The name can't be taken.
+    """
     with output_errors(path):
         target = Path(os.path.realpath(path))
-        if target.exists() and not target.is_file():  # a device or a pipe can't be replaced
-            target.write_bytes(data)
-            return
-        partial = target.with_name(f".{target.name}.partial")
-        try:
-            partial.write_bytes(data)
+        replaceable = not target.exists() or target.is_file() or target.is_dir()
+    if not replaceable:
+        yield target
+        return
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with output_errors(path):
+            _remove(partial)
+        yield partial
+        with output_errors(path):
             os.replace(partial, target)
-        except BaseException:
-            with suppress(OSError):
-                partial.unlink()
-            raise
+    except BaseException:
+        with suppress(OSError):
+            _remove(partial)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
