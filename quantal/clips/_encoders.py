@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -37,6 +37,7 @@ class Kind:
         tick: Unit of its times in seconds, if it has a fixed one.
         timed: Whether it has times, tracks and tags at all.
         pads: Whether the encoder needs sides that its subsampling divides.
+        shaped: Whether the aspect of pixels is written; PyAV does not hand it to all formats.
     """
 
     container: str
@@ -46,9 +47,10 @@ class Kind:
     tick: Fraction | None = None
     timed: bool = True
     pads: bool = False
+    shaped: bool = False
 
 
-X264 = Kind("mp4", "libx264", "yuv420p", {"crf": "12"}, pads=True)
+X264 = Kind("mp4", "libx264", "yuv420p", {"crf": "12"}, pads=True, shaped=True)
 FFV1 = Kind("matroska", "ffv1", "bgr0", {"level": "3", "slicecrc": "1"}, tick=Fraction(1, 1000))
 Y4M = Kind("yuv4mpegpipe", "wrapped_avframe", "yuv420p", timed=False)
 _Y4M_FORMATS = ("yuv420p", "yuv422p", "yuv444p", "gray")
@@ -79,7 +81,9 @@ class Encoder:
         kind: Kind,
     ) -> None:
         self._kind, self._given = kind, properties
-        self._options = {key: str(value) for key, value in {**kind.options, **options}.items()}
+        # A default quality would go before a quantiser or a bit rate that is asked for.
+        defaults = {} if {"qp", "b"} & set(options) else kind.options
+        self._options = {key: str(value) for key, value in {**defaults, **options}.items()}
         self._pix_fmt = self._options.pop("pix_fmt", kind.pix_fmt)
         self._check_format()
         self._rgb = VideoFormat(self._pix_fmt).is_rgb
@@ -150,14 +154,14 @@ class Encoder:
             16 // chroma.height
         )
 
-    def _notes(self) -> list[str]:
-        if not any(self._padding):
-            return []
-        width, height = self._stream.width, self._stream.height
-        return [
-            f"{self._pix_fmt} has even sides: the last column or row was repeated, "
-            f"{width}x{height} pixels"
-        ]
+    def _notes(self) -> Iterator[str]:
+        if any(self._padding):
+            yield (
+                f"{self._pix_fmt} has even sides: the last column or row was repeated, "
+                f"{self._stream.width}x{self._stream.height} pixels"
+            )
+        if self._given.sample_aspect != 1 and not self._kind.shaped:
+            yield f"{self._kind.container} gets no aspect of pixels; it was left out"
 
     def _add(self, container: OutputContainer) -> Any:
         given, kind = self._given, self._kind

@@ -63,13 +63,15 @@ def notes_of_streams(
     """
     others = [s for s in container.streams.video if s is not pictures]
     covers = sum(bool(s.disposition & Disposition.attached_pic) for s in others)
-    if covers:
-        yield f"{_count(covers, 'cover picture')} left out"
-    if len(others) > covers:
-        yield f"{_count(len(others) - covers, 'other stream')} of pictures left out"
     data = sum(stream.type in ("data", "unknown") for stream in container.streams)
-    if data:
-        yield f"{_count(data, 'stream')} of data left out"
+    if "mp4" in container.format.name and container.chapters():
+        data -= 1  # it holds the titles of the chapters
+    if covers:
+        yield f"{_were(covers, 'cover picture')} left out"
+    if len(others) > covers:
+        yield f"{_were(len(others) - covers, 'further stream', ' of pictures')} left out"
+    if data > 0:
+        yield f"{_were(data, 'stream', ' of data')} left out"
     for stream in left:
         yield f"the {stream.type} of stream {stream.index} has a codec that can't be carried"
 
@@ -78,20 +80,18 @@ def notes_of_loss(loss: Loss) -> list[str]:
     """Return what could not be read so far."""
     notes = []
     if loss.packets:
-        notes.append(f"{_count(len(loss.packets), 'piece')} of the file could not be read")
+        notes.append(f"{_were(len(loss.packets), 'piece', ' of the file')} unreadable and skipped")
     if loss.damaged:
-        notes.append(f"{_count(len(loss.damaged), 'frame')} damaged, and concealed by the decoder")
+        notes.append(f"{_were(len(loss.damaged), 'frame')} damaged, which the decoder concealed")
     if loss.moved:
-        notes.append(f"{_count(len(loss.moved), 'frame')} moved to be later than the frame before")
+        notes.append(f"{_were(len(loss.moved), 'frame')} moved to be later than the one before")
     if loss.cut:
         notes.append("the file ends before what it announces; it was cut")
     return notes
 
 
-def _count(number: int, what: str) -> str:
-    if what == "piece":
-        return f"{number} {what}{'s' if number > 1 else ''}"
-    return f"{number} {what}{'s were' if number > 1 else ' was'}"
+def _were(number: int, what: str, of: str = "") -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}{of} {'were' if number > 1 else 'was'}"
 
 
 def _is_transparent(frame: VideoFrame) -> bool:

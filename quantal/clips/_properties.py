@@ -116,7 +116,8 @@ class Frame:
     Attributes:
         time: When it is first shown, in ticks of the clip's time base.
         pixels: RGB, upright, uint8 [H, W, 3].
-        duration: How long it is shown, in ticks, if the file says so.
+        duration: How long it is shown, in ticks, if known: until the next one, and for the last
+            what the file says, or the average.
         damaged: Whether the decoder had to conceal damage.
     """
 

@@ -121,7 +121,7 @@ class _VideoClip(Clip):
     def __next__(self) -> Frame:
         self._check_open()
         with reading_errors(self._source):
-            raw = self._queue.popleft() if self._queue else next(self._decoder, None)
+            raw = self._raw()
             if raw is None:
                 self._check_end()
                 raise StopIteration
@@ -138,8 +138,22 @@ class _VideoClip(Clip):
                 self._loss.moved.add(time)
             self._last = time
             pixels = self._turn.apply(self._converter.to_rgb(raw))
-            duration = getattr(raw, "duration", None)
-            return Frame(time, pixels, duration or None, bool(raw.is_corrupt))
+            return Frame(time, pixels, self._duration_of(raw), bool(raw.is_corrupt))
+
+    def _raw(self) -> VideoFrame | None:
+        """Return the next frame as it was decoded."""
+        return self._queue.popleft() if self._queue else next(self._decoder, None)
+
+    def _duration_of(self, raw: VideoFrame) -> int:
+        """Return how long the frame that was returned last is shown, in ticks.
+
+        What files say of frames is not asked: MP4 has the steps between times of decoding.
+        """
+        following = self._raw()
+        if following is None:
+            return int(getattr(raw, "duration", 0)) or self._step
+        self._queue.appendleft(following)
+        return self._time_of(following) - (self._last or 0)
 
     @property
     def _tick(self) -> Fraction:

@@ -167,5 +167,7 @@ def content_of(metadata: Mapping[str, str]) -> dict[str, str]:
     return {
         key: value
         for key, value in metadata.items()
-        if key.lower() not in _TECHNICAL and not key.lower().startswith(_STATISTICS)
+        if key.lower() not in _TECHNICAL
+        and not key.lower().startswith(_STATISTICS)
+        and (key.lower(), value) != ("language", "und")  # undetermined
     }
