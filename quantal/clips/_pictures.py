@@ -72,6 +72,10 @@ class _Pictures(Clip):
         self._files = [folder / name for _, name in files]
         self._picture = picture
         self._at = 0
+        self._closed = False
+        self._notes = list(_notes([number for number, _ in files], others))
+        if rate is None:
+            self._notes.append("pictures have no times; 25 frames per second were assumed")
         rate = Fraction(25) if rate is None else typed("rate", rate, Fraction)
         if rate <= 0:
             raise ArgumentError(f"rate must be positive, not {rate}")
@@ -84,13 +88,14 @@ class _Pictures(Clip):
             duration=len(files) / rate,
             frames=len(files),
         )
-        self._notes = list(_notes([number for number, _ in files], others))
 
     @property
     def warnings(self) -> tuple[str, ...]:
         return tuple(self._notes)
 
     def __next__(self) -> Frame:
+        if self._closed:
+            raise ArgumentError("the clip is closed; open it again")
         if self._at >= len(self._files):
             raise StopIteration
         file = self._files[self._at]
@@ -111,7 +116,7 @@ class _Pictures(Clip):
         raise ArgumentError("a folder of pictures has no tracks")
 
     def close(self) -> None:
-        self._at = len(self._files)
+        self._closed = True
 
 
 def _notes(numbers: list[int], others: int) -> Iterator[str]:
@@ -121,4 +126,7 @@ def _notes(numbers: list[int], others: int) -> Iterator[str]:
     if len(set(numbers)) < len(numbers):
         yield "several pictures have the same number; they follow each other by name"
     if others:
-        yield f"{others} {'files' if others > 1 else 'file'} without a number left out"
+        yield (
+            f"{others} {'files' if others > 1 else 'file'} without a number "
+            f"{'were' if others > 1 else 'was'} left out"
+        )
