@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from av import VideoFrame
 from av.video.format import VideoFormat
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 
 from quantal.clips._properties import UNSPECIFIED, Colour, Pixels
 from quantal.errors import MediaError
@@ -26,13 +26,9 @@ _WEIGHTS = {
 }
 _RGB = 0
 _LIMITED, _FULL = 1, 2
-#: The plain bilinear path of swscale darkens by up to two steps; this one rounds.
-_EXACTLY = int(
-    Interpolation.BILINEAR
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-)
+#: Flags of swscale: bilinear, accurate rounding, chroma of every pixel in and out. Without them it
+#: darkens by up to two steps.
+_EXACTLY = 0x2 | 0x40000 | 0x4000 | 0x2000
 _SUBSAMPLING = {
     (1, 1): "4:4:4",
     (2, 1): "4:2:2",
@@ -152,6 +148,8 @@ class Converter:
         """
         frame = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
         rgb = VideoFormat(pixel_format).is_rgb
+        if not rgb:  # PyAV 17 hands on the matrix of the source alone
+            frame.colorspace = colour.matrix
         frame = self._reformatter.reformat(
             frame,
             format=pixel_format,

@@ -15,7 +15,7 @@ from quantal.clips._container import FAILURES
 from quantal.clips._source import Source
 from quantal.memory import is_out_of_memory
 
-__all__ = ["Decoder", "Loss"]
+__all__ = ["Decoder", "Loss", "demuxed"]
 
 _PATIENCE = 64  # failures in a row, after which nothing readable is expected any more
 
@@ -39,6 +39,40 @@ class Loss:
     cut: bool = False
 
 
+def demuxed(
+    container: InputContainer, stream: Any, source: Source, loss: Loss
+) -> Iterator[Packet[Any]]:
+    """Yield the packets of a stream from where its container stands.
+
+    What can't be read is skipped and counted. The last packet is empty, as decoders want it.
+
+    Args:
+        container: An open file.
+        stream: The stream.
+        source: What the file was opened from, which knows of interrupts.
+        loss: Where losses are counted.
+    """
+    failures, place = 0, None
+    while failures <= _PATIENCE:
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    failures, place = 0, _place_of(packet)
+                yield packet
+            if source.interrupt is not None:
+                raise source.interrupt
+            return
+        except FAILURES as error:
+            _check(error, source)
+            failures += 1
+            loss.packets.add(("after", place))
+            if isinstance(error, OSError) and not isinstance(error, ValueError):
+                break  # of the disk, not of the file's content
+    flush: Packet[Any] = Packet()
+    flush.stream = stream
+    yield flush
+
+
 class Decoder:
     """Frames of a stream from where its container stands.
 
@@ -51,22 +85,17 @@ class Decoder:
         loss: Where losses are counted.
 
     Attributes:
-        loss: See above.
         key: Time of the first key frame among the packets so far, in ticks, if there was one.
         packets: Number of packets so far.
-        ended: Whether all was read.
     """
 
     def __init__(
         self, container: InputContainer, stream: VideoStream, source: Source, loss: Loss
     ) -> None:
-        self._container, self._stream, self._source = container, stream, source
-        self.loss = loss
-        self._place: object = None
-        self._frames = self._decoded()
+        self._source, self._loss = source, loss
         self.key: int | None = None
         self.packets = 0
-        self.ended = False
+        self._frames = self._decoded(container, stream)
 
     def __next__(self) -> VideoFrame:
         return next(self._frames)
@@ -74,48 +103,29 @@ class Decoder:
     def __iter__(self) -> Iterator[VideoFrame]:
         return self._frames
 
-    def _decoded(self) -> Iterator[VideoFrame]:
-        for packet in self._demuxed():
+    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+        for packet in demuxed(container, stream, self._source, self._loss):
+            if packet.size:
+                self.packets += 1
+                if self.key is None and packet.is_keyframe:
+                    self.key = packet.pts
             try:
                 found = packet.decode()
             except FAILURES as error:
-                self._check(error)
+                _check(error, self._source)
                 if packet.size:  # at the end, errors are those of packets before
-                    self.loss.packets.add((packet.pts, packet.dts, packet.pos))
+                    self._loss.packets.add(_place_of(packet))
                 continue
             yield from found
-        self.ended = True
 
-    def _demuxed(self) -> Iterator[Packet[VideoStream]]:
-        failures = 0
-        while True:
-            try:
-                for packet in self._container.demux(self._stream):
-                    if packet.size:
-                        failures = 0
-                        if self.key is None and packet.is_keyframe:
-                            self.key = packet.pts
-                        self.packets += 1
-                        self._place = packet.pts, packet.dts, packet.pos, packet.size
-                    yield packet
-                if self._source.interrupt is not None:
-                    raise self._source.interrupt
-                return
-            except FAILURES as error:
-                self._check(error)
-                failures += 1
-                self.loss.packets.add(self._place)
-                if failures > _PATIENCE or (
-                    isinstance(error, OSError) and not isinstance(error, ValueError)
-                ):
-                    break
-        flush: Packet[Any] = Packet()
-        flush.stream = self._stream
-        yield flush
 
-    def _check(self, error: BaseException) -> None:
-        """Raise what is no fault of the file."""
-        if self._source.interrupt is not None:
-            raise self._source.interrupt
-        if is_out_of_memory(error):
-            raise error
+def _place_of(packet: Packet[Any]) -> tuple[int | None, ...]:
+    return packet.stream_index, packet.pts, packet.dts, packet.pos
+
+
+def _check(error: BaseException, source: Source) -> None:
+    """Raise what is no fault of the file."""
+    if source.interrupt is not None:
+        raise source.interrupt
+    if is_out_of_memory(error):
+        raise error

@@ -13,7 +13,7 @@ from quantal.arguments import whole
 from quantal.clips._clip import Clip
 from quantal.clips._container import FAILURES, open_input, reading_errors
 from quantal.clips._convert import Converter
-from quantal.clips._decoder import Decoder, Loss
+from quantal.clips._decoder import Decoder, Loss, demuxed
 from quantal.clips._notes import notes_of_frame, notes_of_loss, notes_of_streams
 from quantal.clips._properties import Frame, check_size
 from quantal.clips._source import Readable, Source
@@ -220,16 +220,17 @@ class _VideoClip(Clip):
             to what was skipped.
         """
         shown: VideoFrame | None = None
-        self._decoder.loss = Loss()  # what is lost before the frame is not asked for
+        known = set(self._loss.packets)
         for raw in self._decoder:
-            at = self._time_of(raw)
+            raw.pts = at = self._time_of(raw)
+            self._last = at
             if not self._began and (self._decoder.key is None or at < self._decoder.key):
                 continue
             if at > time:
                 self._queue.append(raw)
                 break
-            shown, self._last = raw, at
-        self._decoder.loss = self._loss
+            shown = raw
+        self._loss.packets = known  # what is lost before the frame is not asked for
         self._last = None
         if shown is not None:
             self._queue.appendleft(shown)
@@ -252,14 +253,9 @@ class _VideoClip(Clip):
             for other in container.streams:
                 with suppress(AttributeError, *FAILURES):  # saves reading
                     other.discard = "default" if other is stream else "all"  # type: ignore[assignment]
-            try:
-                for packet in container.demux(stream):
-                    if packet.size:
-                        yield packet_of(packet)
-            except FAILURES:
-                if self._source.interrupt is not None:
-                    raise
-                self._loss.packets.add(("track", track.number))
+            for packet in demuxed(container, stream, self._source, self._loss):
+                if packet.size:
+                    yield packet_of(packet)
 
     # Its end
 

@@ -135,7 +135,7 @@ def describe(stream: Any) -> Track | None:
                 time_base,
                 parameters,
                 metadata,
-                int(stream.disposition),
+                int(stream.disposition.value),
             )
     return None
 

@@ -67,6 +67,7 @@ def cases(moving: Callable[..., list[Pixels]]) -> dict[str, bytes]:
             pictures, "webm", "libvpx-vp9", "yuv420p", **vfr, options={"g": "7", "cpu-used": "8"}
         ),
         "GIF": coded(pictures, "gif", "gif", "rgb8", time_base=Fraction(1, 10)),
+        "H.264 alone": coded(pictures, "h264", **X264, options={**gop, "bf": "0"}),
         "Y4M": coded(pictures, "yuv4mpegpipe", "wrapped_avframe", "yuv420p"),
     }
 
@@ -96,6 +97,7 @@ def same(a: Frame, b: Frame) -> bool:
         "HEVC",
         "VP9 in WebM",
         "GIF",
+        "H.264 alone",
         "Y4M",
     ],
 )
