@@ -166,9 +166,12 @@ class Converter:
 
 def encodable(colour: Colour) -> Colour:
     """Return the nearest colour description with a matrix and a range that YUV can be coded in."""
+    known = 0 <= colour.primaries < 256, 0 <= colour.transfer < 256
+    primaries = colour.primaries if known[0] else UNSPECIFIED
+    transfer = colour.transfer if known[1] else UNSPECIFIED
     if colour.matrix in _MATRICES:
-        return Colour(colour.matrix, colour.primaries, colour.transfer, bool(colour.full_range))
-    return Colour(9 if colour.primaries == 9 else 1, colour.primaries, colour.transfer, False)
+        return Colour(colour.matrix, primaries, transfer, bool(colour.full_range))
+    return Colour(9 if primaries == 9 else 1, primaries, transfer, False)
 
 
 def _overflows(frame: VideoFrame, bits: int) -> bool:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 import av
 import numpy as np
+from av import VideoFrame
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.format import VideoFormat
 
-from quantal.clips._container import FAILURES
 from quantal.clips._convert import Converter, encodable, matrix_by_size
 from quantal.clips._properties import Colour, Pixels, Properties
 from quantal.errors import ArgumentError, OutputError
@@ -23,6 +22,7 @@ __all__ = ["FFV1", "X264", "Y4M", "Encoder", "Kind"]
 
 _FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets last as long as frames
 _RGB, _LIMITED, _FULL = 0, 1, 2
+_RATE = Fraction(25)
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,11 @@ class Encoder:
         self._stream = self._add(container)
         self.notes = list(self._notes())
 
+    @property
+    def tick(self) -> Fraction:
+        """Unit of times in the file in seconds, once its header is written."""
+        return Fraction(self._stream.time_base)
+
     def check_options(self) -> None:
         """Raise ArgumentError if the encoder, which is open now, did not know an option."""
         unknown = [key for key in self._options if key in self._stream.codec_context.options]
@@ -101,22 +106,29 @@ class Encoder:
                 f"{self._kind.encoder} has no option {', '.join(unknown)!r:.80}; leave it out"
             )
 
-    def encode(self, pixels: Pixels, time: int, duration: int | None) -> list[Packet[Any]]:
-        """Return packets that are complete with a frame.
+    def frame(self, pixels: Pixels, time: int) -> VideoFrame:
+        """Return a frame for `encode`, which does not refer to the pixels any more.
 
         Args:
             pixels: RGB, uint8 [H, W, 3].
             time: Its time in ticks of the time base; its number for formats without times.
-            duration: Its duration in ticks, if known.
         """
         across, down = self._padding
         if across or down:
             pixels = np.pad(pixels, ((0, down), (0, across), (0, 0)), mode="edge")
-        frame: Any = self._converter.from_rgb(pixels, self._pix_fmt, self._colour)
+        frame = self._converter.from_rgb(pixels, self._pix_fmt, self._colour)
         frame.pts, frame.time_base = time, self._stream.codec_context.time_base
-        if duration and self._kind.timed:
-            with suppress(AttributeError):
-                frame.duration = duration
+        return frame
+
+    def encode(self, frame: VideoFrame, duration: int) -> list[Packet[Any]]:
+        """Return packets that are complete with a frame.
+
+        Args:
+            frame: What `frame` returned.
+            duration: Its duration in ticks. Without it MP4 would lose the end of the last frame.
+        """
+        if self._kind.timed:
+            frame.duration = duration
         return list(self._stream.encode(frame))
 
     def flush(self) -> list[Packet[Any]]:
@@ -160,12 +172,16 @@ class Encoder:
                 f"{self._pix_fmt} has even sides: the last column or row was repeated, "
                 f"{self._stream.width}x{self._stream.height} pixels"
             )
+        if self._given.rate is None and not self._kind.timed:
+            yield f"{self._kind.container} has one rate, {_RATE} frames per second were assumed"
         if self._given.sample_aspect != 1 and not self._kind.shaped:
             yield f"{self._kind.container} gets no aspect of pixels; it was left out"
 
     def _add(self, container: OutputContainer) -> Any:
         given, kind = self._given, self._kind
-        rate = given.rate or Fraction(25)
+        rate = given.rate or _RATE
+        if kind.timed and not 1 <= rate <= 1000:  # a hint, which libx264 may refuse
+            rate = _RATE
         stream: Any = container.add_stream(kind.encoder, rate=rate)
         stream.width = given.width + self._padding[0]
         stream.height = given.height + self._padding[1]
@@ -174,8 +190,7 @@ class Encoder:
         context.time_base = given.time_base if kind.timed else 1 / rate
         context.sample_aspect_ratio = given.sample_aspect
         context.options = dict(self._options)
-        with suppress(AttributeError, *FAILURES):
-            context.flags |= _FRAME_DURATION
+        context.flags |= _FRAME_DURATION
         context.colorspace = _RGB if self._rgb else self._colour.matrix
         context.color_range = _FULL if self._rgb or self._colour.full_range else _LIMITED
         context.color_primaries = self._colour.primaries

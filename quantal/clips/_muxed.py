@@ -10,11 +10,12 @@ from typing import Any
 
 import av
 import av.error
+from av import VideoFrame
 
 from quantal.clips._container import FAILURES
-from quantal.clips._encoders import Encoder, Kind
+from quantal.clips._encoders import X264, Encoder, Kind
 from quantal.clips._properties import Frame, Properties
-from quantal.clips._tracks import Chapter, Packet, Track, open_parameters
+from quantal.clips._tracks import LONGEST, Chapter, Packet, Track, is_time, open_parameters, plain
 from quantal.clips._writer import Writer
 from quantal.errors import ArgumentError, OutputError
 from quantal.memory import is_out_of_memory, memory_errors
@@ -48,6 +49,8 @@ class MuxedWriter(Writer):
         self._tracks: dict[int, tuple[Any, Track]] = {}
         self._feeds: list[_Feed] = []
         self._started = self._finished = False
+        self._held: tuple[VideoFrame, int | None] | None = None
+        self._step = max(1, round(1 / ((properties.rate or 25) * properties.time_base)))
         with self._errors():
             self._container = av.open(f"file:{path.absolute()}", "w", format=kind.container)
             self._encoder = Encoder(self._container, properties, options, kind)
@@ -64,8 +67,11 @@ class MuxedWriter(Writer):
         if not self._kind.timed:
             super().describe(metadata, chapters)
             return
-        self._container.metadata.update(metadata)
-        if chapters:
+        self._container.metadata.update(plain(metadata))
+        possible = [c for c in chapters if 0 <= c.start <= c.end <= LONGEST]
+        if len(possible) < len(chapters):
+            self._note("chapters at impossible times were left out")
+        if possible:
             self._container.set_chapters(
                 [
                     {
@@ -73,9 +79,9 @@ class MuxedWriter(Writer):
                         "start": round(chapter.start / _MICROSECOND),
                         "end": round(chapter.end / _MICROSECOND),
                         "time_base": _MICROSECOND,
-                        "metadata": dict(chapter.metadata),
+                        "metadata": plain(chapter.metadata),
                     }
-                    for number, chapter in enumerate(chapters)
+                    for number, chapter in enumerate(possible)
                 ]
             )
 
@@ -89,7 +95,7 @@ class MuxedWriter(Writer):
         except FAILURES:
             self._note(f"{self._kind.container} can't hold {track.codec}; it was left out")
             return None
-        stream.metadata.update(track.metadata)
+        stream.metadata.update(plain(track.metadata))
         with suppress(AttributeError, *FAILURES):
             stream.disposition = track.disposition
         number = int(stream.index)
@@ -102,8 +108,9 @@ class MuxedWriter(Writer):
         if track.kind == "attachment":
             if self._kind.container != "matroska":
                 raise ValueError
-            name = track.metadata.get("filename", f"attachment {track.number}")
-            return self._container.add_attachment(name, track.codec, track.parameters)
+            name = plain(track.metadata).get("filename", f"attachment {track.number}")
+            kind = "".join(plain({track.codec: ""}))
+            return self._container.add_attachment(name, kind, track.parameters)
         with open_parameters(track.parameters) as found:
             stream = self._container.add_stream_from_template(found.streams[0], opaque=True)
         stream.time_base = track.time_base
@@ -114,15 +121,16 @@ class MuxedWriter(Writer):
             super().write_packet(number, packet)
         stream, track = self._tracks[number]
         self._start()
-        if packet.time is None:
-            self._note(f"packets of {track.codec} without a time were left out")
+        times = [t for t in (packet.time, packet.decode_time) if t is not None]
+        if packet.time is None or not all(is_time(t * track.time_base) for t in times):
+            self._note(f"packets of {track.codec} without a possible time were left out")
             return
         found: Any = av.Packet(packet.data)
         found.time_base, found.stream = track.time_base, stream
         moved = round(self._shift / track.time_base)
         found.pts = packet.time + moved
         found.dts = found.pts if packet.decode_time is None else packet.decode_time + moved
-        found.duration, found.is_keyframe = packet.duration, packet.key
+        found.duration, found.is_keyframe = max(packet.duration, 0), packet.key
         with self._errors():
             try:
                 self._container.mux(found)
@@ -145,9 +153,27 @@ class MuxedWriter(Writer):
         for feed in self._feeds:
             for packet in feed.until(frame.time * self.properties.time_base):
                 self.write_packet(feed.number, packet)
-        time = self._time_of(frame)
         with self._errors(), memory_errors(f"writing {shown(self._name)}"):
-            self._container.mux(self._encoder.encode(frame.pixels, time, frame.duration))
+            following = self._encoder.frame(frame.pixels, self._time_of(frame))
+            if self._last is not None:
+                self._step = frame.time - self._last
+                self._check_step()
+            self._encode(self._step)
+            self._held = following, frame.duration
+
+    def _encode(self, duration: int) -> None:
+        """Code the frame that is held back until its duration is known."""
+        if self._held is not None:
+            self._container.mux(self._encoder.encode(self._held[0], duration))
+
+    def _check_step(self) -> None:
+        """Raise OutputError where MP4, whose steps have 32 bits, would write another one."""
+        seconds = self._step * self.properties.time_base
+        if self._kind.container == X264.container and seconds / self._encoder.tick >= 1 << 31:
+            raise OutputError(
+                f"{shown(self._name)} can't hold a frame that is shown for {float(seconds):.0f} s; "
+                "repeat it, or use a longer time base"
+            )
 
     def _time_of(self, frame: Frame) -> int:
         """Return a frame's time in the file, in ticks; its number for formats without times."""
@@ -168,6 +194,7 @@ class MuxedWriter(Writer):
 
     def _finish(self) -> None:
         with self._errors():
+            self._encode((self._held and self._held[1]) or self._step)
             self._container.mux(self._encoder.flush())
             for feed in self._feeds:
                 for packet in feed.until(None):

@@ -107,7 +107,7 @@ class Source:
                 beginning = file.read(1)
                 if isinstance(beginning, bytes):
                     self._spool(beginning, file)
-        except (OSError, ValueError) as error:  # a closed file raises ValueError
+        except Exception as error:  # a closed file raises ValueError, other objects anything
             raise MediaError(f"{self.name} can't be read: {error}") from error
         if not isinstance(beginning, bytes):
             raise ArgumentError("a file in text mode is no clip: open it in binary mode")

@@ -21,12 +21,17 @@ __all__ = [
     "chapters_of",
     "content_of",
     "describe",
+    "is_time",
     "open_parameters",
     "packet_of",
+    "plain",
 ]
 
 #: Kinds of streams that are carried.
 TRACK_KINDS = ("audio", "subtitle", "attachment")
+
+LONGEST = (1 << 31) - 1
+"""Time in seconds beyond which nothing is written: 68 years."""
 
 #: An empty Cluster, which ends the header of a Matroska file that has no packets.
 _EMPTY_CLUSTER = b"\x1f\x43\xb6\x75\x80"
@@ -171,3 +176,17 @@ def content_of(metadata: Mapping[str, str]) -> dict[str, str]:
         and not key.lower().startswith(_STATISTICS)
         and (key.lower(), value) != ("language", "und")  # undetermined
     }
+
+
+def is_time(seconds: Fraction) -> bool:
+    """Whether a time is one that files can hold."""
+    return abs(seconds) <= LONGEST
+
+
+def plain(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return tags as files can hold them: text of Unicode without zeros."""
+
+    def text(value: object) -> str:
+        return str(value).encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
+
+    return {text(key): text(value) for key, value in metadata.items()}

@@ -9,7 +9,7 @@ import numpy as np
 
 from quantal.arguments import typed, whole
 from quantal.clips._properties import Frame, Properties
-from quantal.clips._tracks import Chapter, Packet, Track
+from quantal.clips._tracks import LONGEST, Chapter, Packet, Track, is_time
 from quantal.errors import ArgumentError, OutputError
 
 __all__ = ["Writer"]
@@ -27,6 +27,7 @@ class Writer(ABC):
 
     def __init__(self, properties: Properties) -> None:
         self.properties = properties
+        self._check_time(properties.start)
         self.frames = 0
         self._notes: dict[str, None] = {}
         self._last: int | None = None
@@ -46,7 +47,7 @@ class Writer(ABC):
             OutputError: The file can't be written.
         """
         typed("frame", frame, Frame)
-        time = whole("time", frame.time)
+        time = self._check_time(frame.time)
         pixels, size = frame.pixels, (self.properties.height, self.properties.width, 3)
         if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape != size:
             found = (getattr(pixels, "dtype", type(pixels).__name__), getattr(pixels, "shape", ""))
@@ -109,6 +110,13 @@ class Writer(ABC):
 
     @abstractmethod
     def _finish(self) -> None: ...
+
+    def _check_time(self, time: int) -> int:
+        """Return a time in ticks; ArgumentError if it is none that files can hold."""
+        found = whole("time", time)
+        if not is_time(found * self.properties.time_base):
+            raise ArgumentError(f"a frame at {found} ticks is beyond {LONGEST} seconds")
+        return found
 
     def _note_times(self, frame: Frame) -> None:
         """Note that times are left out, if frames do not follow each other evenly."""

@@ -308,3 +308,34 @@ def test_a_closed_clip_says_so(moving: Callable[..., list[Pixels]]) -> None:
     for use in (lambda: next(clip), lambda: clip.seek(0)):
         with pytest.raises(ArgumentError, match="closed"):
             use()
+
+
+class Failing(io.BytesIO):
+    """A file whose reads fail at some time."""
+
+    def __init__(self, data: bytes, calls: int, error: BaseException) -> None:
+        super().__init__(data)
+        self.calls, self.error = calls, error
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.calls -= 1
+        if self.calls < 0:
+            raise self.error
+        return super().read(size)
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2, 4, 8])
+@pytest.mark.parametrize("error", [OSError("broken"), ZeroDivisionError(), KeyboardInterrupt()])
+def test_a_file_that_fails_and_an_interrupt_are_told_apart(
+    calls: int, error: BaseException, moving: Callable[..., list[Pixels]]
+) -> None:
+    file = coded(moving(40, 192, 128))
+    assert len(file) > 16 * 65536
+    expected = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else MediaError
+    try:
+        with clips.read(Failing(file, calls, error)) as clip:
+            frames = list(clip)
+            assert expected is MediaError and 0 < len(frames) < 40
+            assert any("unreadable" in note for note in clip.warnings)
+    except (MediaError, KeyboardInterrupt) as found:
+        assert isinstance(found, expected)

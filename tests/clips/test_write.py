@@ -222,6 +222,69 @@ def test_times_that_matroska_can_not_hold_are_named(
             assert abs(found - number * given.time_base) <= TICK / 2
 
 
+def test_every_frame_is_kept_whatever_rate_is_announced(
+    tmp_path: Path, moving: Callable[..., list[Pixels]]
+) -> None:
+    for rate in (None, Fraction(1, 10**6), Fraction(24000, 1001), Fraction(10**6)):
+        given = Properties(96, 64, TICK, rate=rate)
+        save(tmp_path / "a.mp4", moving(7), [*TIMES[:-1], 9000], given)
+        with clips.read(tmp_path / "a.mp4") as clip:
+            assert seconds(clip) == [t * TICK for t in [*TIMES[:-1], 9000]]
+
+
+def test_frames_are_taken_over_when_written(
+    tmp_path: Path, moving: Callable[..., list[Pixels]]
+) -> None:
+    buffer = np.empty((64, 96, 3), np.uint8)
+    with clips.write(tmp_path / "a.mkv", Properties(96, 64, TICK)) as writer:
+        for number, pixels in enumerate(moving(5)):
+            buffer[:] = pixels
+            writer.write(Frame(number, buffer))
+    with clips.read(tmp_path / "a.mkv") as clip:
+        assert np.array_equal([frame.pixels for frame in clip], moving(5))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_what_no_file_can_hold_is_refused_or_named(
+    name: str, tmp_path: Path, moving: Callable[..., list[Pixels]]
+) -> None:
+    for times in ((0, 2**42), (2**62, 2**62 + 1), (2**70, 2**71)):
+        with pytest.raises(ArgumentError, match="beyond"):
+            save(tmp_path / name, moving(2), times)
+    with pytest.raises(ArgumentError, match="beyond"):
+        save(tmp_path / name, moving(1), properties=Properties(96, 64, TICK, start=-(2**70)))
+    chapters = (
+        Chapter(Fraction(5), Fraction(1)),
+        Chapter(Fraction(0), Fraction(1, 25), {"title": "\ud800"}),
+        Chapter(Fraction(10**30), Fraction(10**31)),
+    )
+    tags = {"title": "caf\udce9", "comment": "a\0b"}
+    colour = Colour(-1, 10**12, -5)
+    notes = save(
+        tmp_path / name,
+        moving(2),
+        properties=Properties(96, 64, TICK, colour=colour),
+        metadata=tags,
+        chapters=chapters,
+    )
+    assert notes == ("chapters at impossible times were left out",)
+    with clips.read(tmp_path / name) as clip:
+        found = {key.lower(): text for key, text in clip.metadata.items()}
+        assert found == {"title": "caf?", "comment": "a b"}
+        assert [chapter.metadata.get("title") for chapter in clip.chapters] == ["?"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_pause_that_mp4_can_not_count_is_refused(
+    tmp_path: Path, moving: Callable[..., list[Pixels]]
+) -> None:
+    with pytest.raises(OutputError, match="is shown for"):
+        save(tmp_path / "a.mp4", moving(2), [0, 10**9])
+    save(tmp_path / "a.mkv", moving(2), [0, 10**9])
+    with clips.read(tmp_path / "a.mkv") as clip:
+        assert seconds(clip) == [0, 10**6]
+
+
 class Boom(Exception):
     pass
 
