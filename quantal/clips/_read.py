@@ -31,6 +31,7 @@ from quantal.errors import ArgumentError, MediaError
 
 __all__ = ["read"]
 
+_FAR = 1 << 62  # ticks: no time is later
 _FURTHER = (0, 1, 4, 16)  # seconds to begin earlier where a seek lands too late
 
 
@@ -187,7 +188,7 @@ class _VideoClip(Clip):
 
     def seek(self, time: int) -> None:
         self._check_open()
-        time = whole("time", time)
+        time = min(max(whole("time", time), -_FAR), _FAR)
         with reading_errors(self._source):
             begin = self._stream.start_time or 0
             for seconds in _FURTHER:
@@ -196,9 +197,10 @@ class _VideoClip(Clip):
                     break
                 if self._advance(time):
                     return
+            container = open_input(self._source)
             self._container.close()
-            self._container = open_input(self._source)
-            self._stream = pictures_of(self._container, self._source)
+            self._container = container
+            self._stream = pictures_of(container, self._source)
             self._decode()
             self._advance(time)
 

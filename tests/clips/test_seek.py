@@ -113,6 +113,9 @@ def test_seeking_finds_what_is_shown_at_any_time(name: str, files: dict[str, byt
             assert same(next(clip), frames[shown])
             if shown + 1 < len(frames):
                 assert same(next(clip), frames[shown + 1])
+        for far, end in ((-(2**70), 0), (2**70, -1)):
+            clip.seek(far)
+            assert same(next(clip), frames[end])
         clip.seek(times[4])
         assert [frame.time for frame in clip] == times[4:]
         assert not any("read" in note or "cut" in note for note in clip.warnings)
