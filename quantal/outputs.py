@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from quantal.errors import OutputError
 from quantal.names import shown
 
-__all__ = ["create_folder", "output_errors", "write_whole"]
+__all__ = ["create_folder", "output_errors", "replaced_whole", "write_whole"]
 
 
 @contextmanager
@@ -52,17 +53,45 @@ def write_whole(path: str | Path, content: bytes | str) -> None:
         OutputError: It can't be written.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
+    with replaced_whole(path) as partial, output_errors(path):
+        partial.write_bytes(data)
+
+
+@contextmanager
+def replaced_whole(path: str | Path) -> Iterator[Path]:
+    """Give a place for a file, or a new folder, that takes a name only when it is complete.
+
+    After an error or an interrupt nothing is left of it.
+
+    Args:
+        path: The name to take; if it is a link, what the link names.
+
+    Yields:
+        A path beside it, where nothing is. A device or a pipe can't be replaced: its own path.
+
+    Raises:
+        OutputError: The name can't be taken.
+    """
     with output_errors(path):
         target = Path(os.path.realpath(path))
-        if target.exists() and not target.is_file():  # a device or a pipe can't be replaced
-            target.write_bytes(data)
-            return
-        # 60 characters are at most 240 bytes; with the rest, a name has at most 255.
-        partial = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
-        try:
-            partial.write_bytes(data)
+        replaceable = not target.exists() or target.is_file() or target.is_dir()
+    if not replaceable:
+        yield target
+        return
+    # 60 characters are at most 240 bytes; with the rest, a name has at most 255.
+    partial = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
+    try:
+        yield partial
+        with output_errors(path):
             os.replace(partial, target)
-        except BaseException:
-            with suppress(OSError):
-                partial.unlink()
-            raise
+    except BaseException:
+        with suppress(OSError):
+            _remove(partial)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,42 @@
+"""Reading and writing of clips: frames with exact times, and the tracks beside them.
+
+What can't be kept is named in `Clip.warnings` and `Writer.warnings`. Based on PyAV and numpy; torch
+is not needed.
+"""
+
+from __future__ import annotations
+
+from quantal.clips._clip import Clip
+from quantal.clips._pictures import read_pictures
+from quantal.clips._properties import (
+    PIXEL_LIMIT,
+    SIDE_LIMIT,
+    Colour,
+    Frame,
+    Pixels,
+    Properties,
+)
+from quantal.clips._read import read
+from quantal.clips._source import Readable
+from quantal.clips._tracks import Chapter, Packet, Track
+from quantal.clips._write import CLIP_FORMATS, write
+from quantal.clips._writer import Writer
+
+__all__ = [
+    "CLIP_FORMATS",
+    "PIXEL_LIMIT",
+    "SIDE_LIMIT",
+    "Chapter",
+    "Clip",
+    "Colour",
+    "Frame",
+    "Packet",
+    "Pixels",
+    "Properties",
+    "Readable",
+    "Track",
+    "Writer",
+    "read",
+    "read_pictures",
+    "write",
+]
