@@ -43,7 +43,7 @@ def test_the_examples_of_a_page_run(
     photograph.save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
     # What a page registers is its own.
-    monkeypatch.setattr(registry, "_CATALOGUE", registry._Catalogue())
+    monkeypatch.setattr(registry, "_CATALOGUE", registry.Catalogue())
     namespace: dict[str, object] = {"__name__": "example"}
     for line, code in blocks(page):
         padded = "\n" * line + code  # so that a traceback names the line of the page

@@ -68,7 +68,7 @@ class Report:
         """Report a file whose result is written.
 
         Args:
-            place: Of the file in the order of the inputs; workers finish in any order.
+            place: Place of the file among the inputs; workers finish in any order.
             entry: For the JSON document.
         """
         self._entries[place] = entry

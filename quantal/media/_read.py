@@ -33,7 +33,7 @@ PICTURE_SUFFIXES: frozenset[str] = frozenset(
 
 _EXPECTED = "JPEG, PNG, WebP, TIFF, BMP, AVIF or GIF" + (", or HEIC" if _HEIC else "")
 _BEGINNING = 64  # bytes that identify formats
-#: Formats by which a file begins; `_brand` tells AVIF and HEIC apart.
+#: Formats by which a file begins; `_brand` distinguishes AVIF and HEIC.
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),

@@ -159,11 +159,11 @@ def test_codecs_are_listed(quantal) -> None:
 
 
 def test_nothing_is_made_up_of_a_codec_without_weights(quantal, monkeypatch, tmp_path) -> None:
-    from quantal.codecs import CodecEntry, Family, registry
+    from quantal.codecs import CodecEntry, Family, catalogue, registry
 
     family = Family("none", "quantal.codecs:None", (CodecEntry("none", "", tmp_path / "none"),))
-    monkeypatch.setattr(registry, "_own_families", lambda: iter([family]))
-    monkeypatch.setattr(registry, "_CATALOGUE", registry._Catalogue())
+    monkeypatch.setattr(catalogue, "_own_families", lambda: iter([family]))
+    monkeypatch.setattr(registry, "_CATALOGUE", registry.Catalogue())
     out = quantal("codecs").out
     assert "missing; name yours with --weights" in out
     assert "parameters" not in out and "training" not in out

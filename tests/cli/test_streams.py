@@ -22,7 +22,7 @@ def shell(line: str, *names: object) -> tuple[int, str, str]:
     """Run a line of a shell, in which Q is the command; return its status and what it said.
 
     Args:
-        line: Of the shell; $1, $2 … are `names`.
+        line: Line of a shell; $1, $2 … are `names`.
     """
     command = " ".join(map(shlex.quote, (sys.executable, "-m", "quantal")))
     done = subprocess.run(

@@ -50,7 +50,7 @@ def coded(
         pix_fmt: Pixel format to code.
         times: In ticks; 0, 1, 2 and so on by default.
         time_base: A tick in seconds.
-        options: Of the encoder.
+        options: Options of the encoder.
         muxer: Options of the container.
         prepare: Called with container and stream before the header is written.
         frame_of: What becomes of each frame before it is coded.

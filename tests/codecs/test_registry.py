@@ -16,7 +16,7 @@ import torch
 from skimage import data
 
 import quantal
-from quantal.codecs import CodecEntry, Family, TransformCodec, available, registry
+from quantal.codecs import CodecEntry, Family, TransformCodec, available, catalogue, registry
 from quantal.codecs.family import SHIPPED
 from quantal.container import quality_to_rate, read
 from quantal.entropy import FactorizedModel
@@ -35,7 +35,7 @@ OWN = [info.name for info in available()]
 @pytest.fixture(autouse=True)
 def fresh_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Families are collected anew, and what a test registers is forgotten."""
-    monkeypatch.setattr(registry, "_CATALOGUE", registry._Catalogue())
+    monkeypatch.setattr(registry, "_CATALOGUE", registry.Catalogue())
 
 
 def install(monkeypatch: pytest.MonkeyPatch, found: object) -> None:
@@ -47,7 +47,7 @@ def install(monkeypatch: pytest.MonkeyPatch, found: object) -> None:
         return found
 
     point = SimpleNamespace(name="mine", value="my_package.entry:MINE", load=load)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    monkeypatch.setattr(catalogue, "entry_points", lambda group: [point])
 
 
 def test_a_codec_of_another_package_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ ROOT = Path(quantal.__file__).parents[1]
 
 @pytest.fixture
 def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(registry, "_CATALOGUE", registry._Catalogue())
+    monkeypatch.setattr(registry, "_CATALOGUE", registry.Catalogue())
     spec = importlib.util.spec_from_file_location("own_codec", EXAMPLE)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

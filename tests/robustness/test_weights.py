@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from quantal.codecs import CodecEntry, Family, available, load, registry
+from quantal.codecs import CodecEntry, Family, available, catalogue, load, registry
 from quantal.codecs.hyperprior.net import HyperpriorConfig, HyperpriorNet
 from quantal.codecs.info import Card
 from quantal.codecs.pyramid.weights import (
@@ -152,8 +152,8 @@ def test_a_header_that_says_something_else_is_refused(
 def test_codecs_are_listed_without_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = CodecEntry(registry.DEFAULT_CODEC, "The default.", Path("absent"))
     family = Family("context", "quantal.codecs.context.codec:Context", (absent,))
-    monkeypatch.setattr(registry, "_own_families", lambda: iter([family]))
-    monkeypatch.setattr(registry, "_CATALOGUE", registry._Catalogue())
+    monkeypatch.setattr(catalogue, "_own_families", lambda: iter([family]))
+    monkeypatch.setattr(registry, "_CATALOGUE", registry.Catalogue())
     assert [info.weights for info in available()] == [False]
     with pytest.raises(ModelError, match="missing"):
         load()
