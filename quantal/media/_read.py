@@ -31,7 +31,7 @@ PICTURE_SUFFIXES: frozenset[str] = frozenset(
 )
 """Suffixes of files that are taken in folders; HEIC where pillow-heif is installed."""
 
-_EXPECTED = "JPEG, PNG, WebP, TIFF, BMP, AVIF or GIF" + (", or HEIC" if _HEIC else "")
+_EXPECTED = "JPEG, PNG, WebP, TIFF, BMP, " + ("AVIF, GIF or HEIC" if _HEIC else "AVIF or GIF")
 _BEGINNING = 64  # bytes that identify formats
 #: Formats by which a file begins; `_brand` distinguishes AVIF and HEIC.
 _SIGNATURES = (
