@@ -1,4 +1,4 @@
-"""Allocators' errors, whoever raises them, become one error that says what was needed."""
+"""Errors of all allocators become one error that says what was needed."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def closing_status(status: int) -> int:
     error = lost_output()
     if error is None:
         return status
-    if isinstance(error, BrokenPipeError):  # whoever read it has seen enough
+    if isinstance(error, BrokenPipeError):  # its reader, such as head, has ended
         return status or _NO_READER
     say(f"quantal: standard output can't be written: {error.strerror}", err=True)
     return status or 1

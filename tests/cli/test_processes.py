@@ -35,7 +35,7 @@ def start(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        # Whoever runs the tests in the background hands down an ignored Ctrl-C.
+        # Tests that run in the background of a shell inherit an ignored Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **options,  # type: ignore[call-overload]
     )
