@@ -25,6 +25,7 @@ from quantal.sources import Source
 
 __all__ = [
     "Codec",
+    "CodecBase",
     "Concealed",
     "Concealing",
     "Encoding",
@@ -101,8 +102,8 @@ class Encoding(Protocol):
         ...
 
 
-class Codec(ABC):
-    """A codec with its weights loaded.
+class CodecBase(ABC):
+    """What codecs of pictures and of video have in common.
 
     A rate is 0..252: quarters of a position 0..63 on the rate axis.
 
@@ -112,13 +113,13 @@ class Codec(ABC):
         model_hash: the first 4 bytes of a SHA-256 over everything that decides how bits are read.
 
     Attributes:
-        media: what it codes.
+        media: what it codes, "picture" or "video".
         rates: the rates that are tried for a target, smallest files first; a codec of a single rate
             has just that.
-        warnings: for users who code or decode a picture with it, a sentence each.
+        warnings: for users who code or decode with it, a sentence each.
     """
 
-    media: ClassVar[str] = "picture"
+    media: ClassVar[str]
     rates: Sequence[int] = container.RATES
     warnings: tuple[str, ...] = ()
 
@@ -140,6 +141,12 @@ class Codec(ABC):
                 )
             return rate
         return container.quality_to_rate(USUAL_QUALITY if quality is None else quality)
+
+
+class Codec(CodecBase):
+    """A codec of pictures with its weights loaded; see CodecBase."""
+
+    media = "picture"
 
     @abstractmethod
     def encoding(self, pixels: Pixels) -> Encoding:
