@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from quantal.arguments import whole
 from quantal.errors import ArgumentError, ModelError
 from quantal.memory import memory_errors
-from quantal.train.data import Picture, as_pictures, read_pictures
+from quantal.train.data import Picture, as_pictures
 from quantal.train.reader import make_recipe
 from quantal.train.recipe import Recipe
 from quantal.train.surroundings import restored
@@ -102,11 +102,12 @@ def export_checkpoint(
         crop = min(_CROP, max(recipe.crops))
         given = as_pictures(pictures, crop)
         held = frozenset.intersection(*(frozenset(phase.hold) for phase in recipe.phases))
-        return trainer_of(recipe.codec).export(
+        trainer = trainer_of(recipe.codec)
+        return trainer.export(
             _ready(net),
             Export(
                 Path(out),
-                lambda: given or read_pictures(recipe.data, crop),
+                lambda: given or trainer.read_data(recipe.data, crop),
                 crop,
                 recipe.export_batches,
                 steps,

@@ -25,7 +25,6 @@ from quantal.errors import ArgumentError, OutOfMemoryError
 from quantal.layers import half_pays
 from quantal.memory import memory_errors
 from quantal.outputs import create_folder, output_errors
-from quantal.train.data import CropSampler, read_pictures
 from quantal.train.objectives.base import Objective
 from quantal.train.optimisers import make_optimisers
 from quantal.train.recipe import Recipe
@@ -39,8 +38,6 @@ __all__ = ["Log", "train"]
 #: Called with each entry of a run's log.
 Log = Callable[[Mapping[str, Any]], None]
 
-#: Pixels that the KLT of the start is computed from; these determine it.
-_KLT_PIXELS = 1 << 22
 _LOG_EVERY = 50
 #: Between the seeds of two processes: more than a run has steps.
 _SEEDS_APART = 1 << 32
@@ -134,11 +131,11 @@ class _Run:
         self.objective = trainer.objective(net, ema, recipe, self.device)
         if recipe.start_from is not None and not path.exists():
             find_weights(recipe.start_from)
-        pictures = read_pictures(recipe.data, max(recipe.crops))
-        self.held_out = read_pictures(recipe.evaluation) if recipe.evaluation else []
+        pictures = trainer.read_data(recipe.data, max(recipe.crops))
+        self.held_out = trainer.read_data(recipe.evaluation) if recipe.evaluation else []
         what = f"the start with {len(pictures)} pictures on {self.device}"
         with _memory_of_a_run(what, "train on fewer pictures, or a smaller `model`"):
-            self.sampler = CropSampler(pictures, self.device, recipe.seed)
+            self.sampler = trainer.sampler(pictures, self.device, recipe.seed)
             self.state = self._start(net, ema, self.objective)
         self.net: Any = torch.compile(self.state.net) if recipe.compile else self.state.net
         self.held: tuple[str, ...] = ()
@@ -154,7 +151,7 @@ class _Run:
         """Return a fresh state of an untrained network, or that of the checkpoint."""
         recipe, trainer = self.recipe, self.trainer
         size = min(trainer.start_crop, max(recipe.crops))
-        crops = self.sampler.batch(_KLT_PIXELS // size**2, size).cpu()
+        crops = self.sampler.batch(max(trainer.start_pixels // size**2, 1), size).cpu()
         if self.path.exists():
             pass  # everything is in the checkpoint
         elif recipe.start_from is not None:

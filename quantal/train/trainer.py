@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from quantal.codecs.family import resolve
 from quantal.codecs.registry import families, family_of
 from quantal.errors import ArgumentError, ModelError
+from quantal.train.data import CropSampler, read_pictures
 from quantal.train.objectives.base import Objective
 from quantal.train.recipe import Recipe
 from quantal.train.sections import read_section
@@ -60,6 +61,7 @@ class Trainer(ABC):
         settings: type of a recipe's `objective` section, a frozen dataclass.
         crop_multiple: pixels that the sides of crops are multiples of; no crop is smaller.
         start_crop: pixels along a side of the crops that a network starts from, at most.
+        start_pixels: pixels of all of these crops; they determine a KLT.
         distributed: whether several processes can train it.
     """
 
@@ -68,6 +70,7 @@ class Trainer(ABC):
     settings: type[Any]
     crop_multiple: int = 64
     start_crop: int = 128
+    start_pixels: int = 1 << 22
     distributed: bool = False
 
     def check(self, recipe: Recipe) -> None:
@@ -100,7 +103,20 @@ class Trainer(ABC):
         """Return all parts of a network that a phase can hold."""
         return tuple(dict.fromkeys(self.part(name) for name, _ in net.named_parameters()))
 
-    def start(self, net: Any, crops: Tensor) -> None:
+    def read_data(self, paths: Sequence[str], smallest: int = 1) -> list[Any]:
+        """Read what is trained on, or measured in evaluations.
+
+        Args:
+            paths: folders, tar shards and pictures.
+            smallest: what has a side below this is left out.
+        """
+        return read_pictures(paths, smallest)
+
+    def sampler(self, data: Sequence[Any], device: torch.device, seed: int) -> Any:
+        """Return what cuts crops of the results of read_data(); see CropSampler."""
+        return CropSampler(data, device, seed)
+
+    def start(self, net: Any, crops: Any) -> None:
         """Prepare an untrained network for its first step.
 
         Args:

@@ -14,17 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.entropy.coder import IndexArray, IntArray
-from quantal.entropy.exact import ExactNet
 from quantal.entropy.frozen.base import Array, Values
+from quantal.entropy.frozen.exact_context import ExactContext
 from quantal.entropy.frozen.factorized import FrozenFactorized
 from quantal.entropy.frozen.hyperprior import Z_STRIDE, SideModel
 from quantal.entropy.orders import CELL, gather, scatter
 from quantal.entropy.tables import TableSet
 from quantal.entropy.walk import Coding, FloatArray, Networks
-from quantal.errors import ModelError
 from quantal.planes import apply_in_windows, bands, ceil_div, pad_edge
 
-__all__ = ["BAND_CELLS", "ExactContext", "FrozenContext"]
+__all__ = ["BAND_CELLS", "ContextValues", "FrozenContext", "Scales"]
 
 #: Cells in a band: 4 megapixels at a stride of 16. Part of the format.
 BAND_CELLS = 4096
@@ -34,99 +33,7 @@ _Z_CELLS = Z_STRIDE // CELL
 _SCALE_REACH, _TRUNK_REACH, _MEAN_REACH = 1, 1, 2
 
 
-def _narrowed(name: str, value: Array) -> Array:
-    """Return integers in the type that files hold them in; ModelError if they don't fit."""
-    kind = np.int16 if name.endswith(".weight") else np.int32
-    narrow = value.astype(kind)
-    if not np.array_equal(narrow, value):
-        raise ModelError(
-            f"{name} does not fit {np.dtype(kind).name}: the network trained out of its range"
-        )
-    return narrow
-
-
-class ExactContext:
-    """The coding order and the integer networks of scales.
-
-    They are everything that decides how bits are read.
-
-    Args:
-        trunk: z in units of 2^-8 to features at the cells.
-        steps: for each step, features and magnitudes of earlier symbols to scale indices.
-        table: int32 [256], the input that a magnitude becomes; larger ones count as the last.
-        elements: int32 [4C], channel * 4 + place of each element of a cell, in coding order.
-    """
-
-    def __init__(
-        self, trunk: ExactNet, steps: Sequence[ExactNet], table: IntArray, elements: IntArray
-    ) -> None:
-        self.trunk, self.steps = trunk, tuple(steps)
-        self.table, self.elements = table, elements
-        #: Whether a step takes the magnitudes of earlier symbols.
-        self.adaptive = any(net.inputs > trunk.outputs for net in steps)
-        ends = np.cumsum([net.outputs for net in self.steps]).tolist()
-        if not np.array_equal(np.sort(elements), np.arange(ends[-1])):
-            raise ValueError("a coding order names an element twice or not at all")
-        #: Where each step's elements lie among a cell's.
-        self.spans = tuple(
-            slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)
-        )
-
-    def arrays(self, prefix: str) -> dict[str, Array]:
-        """Return all integers by name; weights fit 16 bits, which halves the file."""
-        found: dict[str, Array] = {
-            f"{prefix}.magnitudes": self.table,
-            f"{prefix}.elements": self.elements,
-        }
-        steps = [(f"{prefix}.step.{place}", net) for place, net in enumerate(self.steps)]
-        for name, net in [(f"{prefix}.trunk", self.trunk), *steps]:
-            found |= net.arrays(name)
-        return {name: _narrowed(name, value) for name, value in found.items()}
-
-    @classmethod
-    def from_arrays(
-        cls, found: Mapping[str, Array], prefix: str, largest_input: int
-    ) -> ExactContext:
-        """Build the networks from the result of arrays().
-
-        Raises:
-            KeyError, ValueError, ModelError: If the arrays are not those of such networks.
-        """
-        table, elements = found[f"{prefix}.magnitudes"], found[f"{prefix}.elements"]
-        for each in (table, elements):
-            if each.dtype != np.int32 or each.ndim != 1 or not len(each):
-                raise ValueError("magnitudes or elements are not int32 in one dimension")
-        trunk = ExactNet.from_arrays(found, f"{prefix}.trunk", largest_input)
-        largest = max(trunk.largest_output, int(table.max()), -int(table.min()))
-        steps: list[ExactNet] = []
-        while f"{prefix}.step.{len(steps)}.0.weight" in found:
-            steps.append(ExactNet.from_arrays(found, f"{prefix}.step.{len(steps)}", largest))
-        return cls(trunk, steps, table, elements)
-
-    def features(self, z: IntArray, rate_index: int) -> IntArray:
-        """Map z int32 [N, h, w] in units of 2^-8 to features int32 at the cells."""
-        return self.trunk(z, rate_index)
-
-    def index(self, step: int, features: IntArray, known: IntArray, rate_index: int) -> IntArray:
-        """Return the scale indices of a step, int32 [n, h, w].
-
-        Args:
-            step: which.
-            features: int32 [F, h, w].
-            known: the symbols of earlier steps, int32 [k, h, w].
-            rate_index: 0..63.
-        """
-        if not self.adaptive:
-            return self.steps[step](features, rate_index)
-        # Clamped before the magnitude is taken: that of the lowest int32 overflows.
-        top = len(self.table) - 1
-        sizes = np.clip(known, -top, top)
-        np.abs(sizes, out=sizes)
-        seen = np.concatenate((features, self.table.take(sizes)))
-        return self.steps[step](seen, rate_index)
-
-
-class _Scales:
+class Scales:
     """Scale indices of one plane, from z and from the symbols so far: integers alone."""
 
     def __init__(
@@ -144,14 +51,19 @@ class _Scales:
         self.exact, self.rate_index = exact, rate_index
         self.height, self.width = ceil_div(rows, CELL), ceil_div(columns, CELL)
         self.ragged = (rows % CELL != 0, columns % CELL != 0)
+        self.features = self._features(z)
+
+    def _features(self, z: IntArray) -> IntArray:
+        """Return the features of z, int32 [F, h/2, w/2]."""
+        exact = self.exact
         features = np.empty((exact.trunk.outputs, self.height, self.width), np.int32)
         for band in bands(self.height, self.width, BAND_CELLS, _Z_CELLS):
             low, high = band.start // _Z_CELLS, ceil_div(band.stop, _Z_CELLS)
             around = slice(max(low - _TRUNK_REACH, 0), high + _TRUNK_REACH)
-            made = exact.features(z[:, around], rate_index)
+            made = exact.features(z[:, around], self.rate_index)
             top = (low - around.start) * _Z_CELLS
             features[:, band] = made[:, top : top + band.stop - band.start, : self.width]
-        self.features = features
+        return features
 
     def index(self, step: int, band: slice, known: IntArray) -> IndexArray:
         """Return the table indices of one step in a band, uint8 [n, rows, w].
@@ -177,7 +89,7 @@ class _Scales:
         return index
 
 
-class _Values(Values):
+class ContextValues(Values):
     """Means and latents of one plane, step by step, in floating point.
 
     The means of a step need the latents of the steps before it. These are computed on demand: for a
@@ -239,6 +151,10 @@ class _Values(Values):
         )
         return features[..., :height, :width]
 
+    def _beside(self, span: slice) -> list[FloatArray]:
+        """Return what networks of means take beside features and earlier latents."""
+        return []
+
     @cached_property
     def _known(self) -> FloatArray:
         """The latents so far, in cells."""
@@ -257,7 +173,7 @@ class _Values(Values):
                 self._features,
                 self.model.core // CELL,
                 _MEAN_REACH,
-                beside=[self._known[: span.start]],
+                beside=[self._known[: span.start], *self._beside(span)],
             )
             mean *= self._gain[span]
             self._mean = mean
@@ -352,6 +268,30 @@ class FrozenContext(SideModel):
         z = self.quantised_z(y, rate) if z is None else z
         return [z, gather(pad_edge(y, CELL), self.exact.elements)]
 
+    def scales(self, z: IntArray, rate_index: int, rows: int, columns: int) -> Scales:
+        """Return the scale indices of a plane.
+
+        Args:
+            z: int32 [N, h', w'], in units of 2^-8.
+            rate_index: 0..63.
+            rows: of latents.
+            columns: of latents.
+        """
+        return Scales(self.exact, z, rate_index, rows, columns)
+
+    def values(
+        self, z: IntArray, coding: Coding, rate: float, size: tuple[int, int]
+    ) -> ContextValues:
+        """Return the means and latents of a plane.
+
+        Args:
+            z: symbols of the side latents.
+            coding: has begun the part of y.
+            rate: position on the rate axis.
+            size: rows and columns of y.
+        """
+        return ContextValues(self, z, coding, rate, size)
+
     def split(self, symbols: Sequence[IntArray]) -> list[IntArray]:
         z, *cells = symbols
         return [z, *(each[span] for each in cells for span in self.exact.spans)]
@@ -364,11 +304,10 @@ class FrozenContext(SideModel):
     ) -> Values:
         z = self.code_z(coding, rows, columns, rate)
         coding.complete_part()
-        units = self.side.values(z, rate)
-        scales = _Scales(self.exact, units, int(rate), rows, columns)
+        scales = self.scales(self.side.values(z, rate), int(rate), rows, columns)
         shape = (self.channels * CELL * CELL, scales.height, scales.width)
         symbols = coding.begin(shape, indexed=True)
-        values = _Values(self, z, coding, rate, (rows, columns))
+        values = self.values(z, coding, rate, (rows, columns))
         spans = self.exact.spans if parts is None else self.exact.spans[: parts - 1]
         for step, span in enumerate(spans):
             for band in bands(scales.height, scales.width, BAND_CELLS, _Z_CELLS):

@@ -28,8 +28,9 @@ __all__ = [
     "round_both",
 ]
 
-#: Latents [B, C, h, w] and their positions on the rate axis [B], on which tables are counted.
-Samples = Iterable[tuple[Tensor, Tensor]]
+#: Latents [B, C, h, w] and their positions on the rate axis [B], on which tables are counted; then
+#: what they are coded given, if anything.
+Samples = Iterable[tuple[Tensor, ...]]
 #: Maps residuals and scale indices of one shape to two sets of symbols: those that latents are
 #: reconstructed from, and those that later steps take.
 Quantise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from quantal.arguments import whole
-from quantal.entropy.frozen.context import ExactContext, FrozenContext
+from quantal.entropy.frozen.context import FrozenContext
+from quantal.entropy.frozen.exact_context import ExactContext
 from quantal.entropy.frozen.hyperprior import SideModel
 from quantal.entropy.models.base import Quantise, Residual, round_both
 from quantal.entropy.models.context_networks import (
@@ -107,7 +108,9 @@ class ContextModel(SideInformationModel):
         """
         return symbols - symbols.clamp(-1, 1) * self.lean[index.long()]
 
-    def side_information(self, z_hat: Tensor, rate: Tensor) -> tuple[Tensor, ...]:
+    def side_information(
+        self, z_hat: Tensor, rate: Tensor, *condition: Tensor
+    ) -> tuple[Tensor, ...]:
         """Return features for the means and features for the scale indices."""
         features = self.mean.features(z_hat, rate)
         with torch.autocast(z_hat.device.type, enabled=False):
@@ -119,11 +122,12 @@ class ContextModel(SideInformationModel):
         cells = self.cells.gather(y)
         gain = self.cells.per_element(self.gain(rate))
         ungain = self.cells.per_element(self.ungain(rate))
-        features, scale_features = side
+        features, scale_features, *beside = side
         known, sizes = cells[:, :0], cells[:, :0]
         residuals, indices, parts = [], [], []
         for step, span in enumerate(self.cells.spans):
-            mean = self.mean(step, features, known, rate) * gain[:, span]
+            own = (each[:, span] for each in beside)
+            mean = self.mean(step, features, known, rate, *own) * gain[:, span]
             with torch.autocast(y.device.type, enabled=False):
                 index = self.scale(step, scale_features, sizes, rate)
             residual = cells[:, span] * gain[:, span] - mean
@@ -143,7 +147,9 @@ class ContextModel(SideInformationModel):
     def export_exact(self, largest_input: int) -> ExactContext:
         return self.scale.export(largest_input, self.cells.elements)
 
-    def exact_index(self, exact: Any, z: Tensor, symbols: Tensor, rate_index: int) -> Tensor:
+    def exact_index(
+        self, exact: Any, z: Tensor, symbols: Tensor, rate_index: int, *condition: Tensor
+    ) -> Tensor:
         found = []
         for side, known in zip(z.cpu().numpy(), symbols.cpu().numpy(), strict=True):
             features = exact.features(side, rate_index)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from quantal.entropy.curves import RateCurve
 from quantal.entropy.exact import ExactLayer, ExactNet
 from quantal.entropy.fixed_point import FixedPoint
-from quantal.entropy.frozen.context import ExactContext
+from quantal.entropy.frozen.exact_context import ExactContext
 from quantal.entropy.models.networks import RateScaled
 from quantal.entropy.orders import CELL, Order
 from quantal.entropy.rates import RATE_INDICES
@@ -158,13 +158,27 @@ class ContextScale(nn.Module):
     """Scale indices of y, step by step, in networks that export to integers.
 
     If not `adaptive`, all indices follow from z alone, and a stream is read in one call.
+
+    Args:
+        channels: of z.
+        width: channels inside the networks.
+        spans: where each step's elements lie among a cell's.
+        adaptive: whether a step takes the magnitudes of earlier symbols.
+        beside: further features that steps take, after those of z.
     """
 
     #: Of one step, in cells; of the trunk, in elements of z.
     reach = 1
     trunk_reach = 1
 
-    def __init__(self, channels: int, width: int, spans: Sequence[slice], adaptive: bool) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        spans: Sequence[slice],
+        adaptive: bool,
+        beside: int = 0,
+    ) -> None:
         super().__init__()
         self.spans, self.adaptive = tuple(spans), adaptive
         self.trunk = nn.ModuleList(
@@ -176,7 +190,8 @@ class ContextScale(nn.Module):
         )
         self.offset = RateCurve.ramp(width, 0.0, 0.0)
         self.steps = nn.ModuleList(
-            _ScaleStep(width, s.start if adaptive else 0, s.stop - s.start) for s in spans
+            _ScaleStep(width, beside + (s.start if adaptive else 0), s.stop - s.start)
+            for s in spans
         )
 
     def features(self, z: Tensor, rate: Tensor) -> Tensor:
@@ -203,14 +218,17 @@ class ContextScale(nn.Module):
         own = {id(layer): name for name, layer in self.named_modules()}
         return {
             f"{own[id(layer)]}.conv.weight": layer.exported_weight(integers)
-            for chain, net in zip(self._chains(), (exact.trunk, *exact.steps), strict=True)
+            for chain, net in zip(self._chains(), exact.nets, strict=True)
             for layer, integers in zip(chain, net.layers, strict=True)
         }
 
     def _chains(self) -> list[list[FixedPoint]]:
-        """Return the layers of the trunk and of each step."""
-        nets: list[nn.Module] = [self.trunk, *self.steps]
-        return [[m for m in net.modules() if isinstance(m, FixedPoint)] for net in nets]
+        """Return the layers of each network, in the order of ExactContext.nets."""
+        return [[m for m in net.modules() if isinstance(m, FixedPoint)] for net in self.nets()]
+
+    def nets(self) -> list[nn.Module]:
+        """Return the trunk and the steps."""
+        return [self.trunk, *self.steps]
 
     @torch.no_grad()
     def export(self, largest_input: int, elements: Tensor) -> ExactContext:
@@ -227,5 +245,9 @@ class ContextScale(nn.Module):
         largest = trunk.largest_output
         table = (magnitudes(torch.arange(_MAGNITUDE_LIMIT + 1.0)) * _MAGNITUDE_UNIT).int()
         # Inputs of the steps: features of the trunk, and magnitudes, which are smaller.
-        steps = [step.export(largest) for step in self.steps]  # type: ignore[operator]
+        steps = self.exported_steps(largest)
         return ExactContext(trunk, steps, table.cpu().numpy(), elements.cpu().numpy())
+
+    def exported_steps(self, largest_input: int) -> list[ExactNet]:
+        """Return the integer networks of the steps."""
+        return [step.export(largest_input) for step in self.steps]  # type: ignore[operator]

@@ -57,7 +57,9 @@ class HyperpriorModel(SideInformationModel):
         self.hyper_analysis.normaliser.copy_(1 / rms)
         self.mean.spread.copy_(rms)
 
-    def side_information(self, z_hat: Tensor, rate: Tensor) -> tuple[Tensor, ...]:
+    def side_information(
+        self, z_hat: Tensor, rate: Tensor, *condition: Tensor
+    ) -> tuple[Tensor, ...]:
         """Return means, in units of symbols, and scale indices."""
         with torch.autocast(z_hat.device.type, enabled=False):
             index = self.scale(z_hat, rate)
@@ -75,7 +77,9 @@ class HyperpriorModel(SideInformationModel):
     def export_exact(self, largest_input: int) -> ExactNet:
         return self.scale.export(largest_input)
 
-    def exact_index(self, exact: Any, z: Tensor, symbols: Tensor, rate_index: int) -> Tensor:
+    def exact_index(
+        self, exact: Any, z: Tensor, symbols: Tensor, rate_index: int, *condition: Tensor
+    ) -> Tensor:
         found = [exact(each, rate_index) for each in z.cpu().numpy()]
         return torch.from_numpy(np.stack(found))
 

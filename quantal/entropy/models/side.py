@@ -17,7 +17,7 @@ from quantal.arguments import whole
 from quantal.entropy.curves import RateCurve, rate_lambda
 from quantal.entropy.exact import ExactNet
 from quantal.entropy.frozen.base import table_arrays
-from quantal.entropy.frozen.context import ExactContext
+from quantal.entropy.frozen.exact_context import ExactContext
 from quantal.entropy.frozen.factorized import LIMIT
 from quantal.entropy.frozen.hyperprior import Z_STRIDE, SideModel
 from quantal.entropy.models.base import (
@@ -74,12 +74,15 @@ class SideInformationModel(EntropyModel):
     # -- what a kind of model defines ------------------------------------------------------------
 
     @abstractmethod
-    def side_information(self, z_hat: Tensor, rate: Tensor) -> tuple[Tensor, ...]:
-        """Return what follows from z alone; the second argument of code().
+    def side_information(
+        self, z_hat: Tensor, rate: Tensor, *condition: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Return what follows from z and the condition; the second argument of code().
 
         Args:
             z_hat: dequantised side latents [B, N, h/4, w/4].
             rate: positions on the rate axis [B].
+            condition: what both sides know before; nothing for pictures.
         """
 
     @abstractmethod
@@ -104,7 +107,9 @@ class SideInformationModel(EntropyModel):
         """
 
     @abstractmethod
-    def exact_index(self, exact: Any, z: Tensor, symbols: Tensor, rate_index: int) -> Tensor:
+    def exact_index(
+        self, exact: Any, z: Tensor, symbols: Tensor, rate_index: int, *condition: Tensor
+    ) -> Tensor:
         """Return the scale indices of exported networks, int32, in the shape of a Residual.
 
         Args:
@@ -112,6 +117,7 @@ class SideInformationModel(EntropyModel):
             z: int32 [B, N, h/4, w/4] in units of 2^-8.
             symbols: int32, in the shape of a Residual.
             rate_index: 0..63.
+            condition: as for side_information().
         """
 
     @abstractmethod
@@ -147,19 +153,24 @@ class SideInformationModel(EntropyModel):
 
     def forward(self, y: Tensor, rate: Tensor) -> Coded:
         height, width = y.shape[-2:]
-        padded = pad_to(y, Z_STRIDE)
-        z_hat, z_bits = self.side(self.hyper_analysis(padded, rate), rate)
-        coded = self.code(padded, self.side_information(z_hat, rate), rate)
-        y_bits = logistic_bits(self.blur(coded.residual), index_to_scale(coded.index))
-        bits = {"y": y_bits.flatten(1).sum(1), "z": z_bits["y"]}
+        coded, bits = self.coded(pad_to(y, Z_STRIDE), rate)
         return Coded(coded.y_hat[..., :height, :width], bits)
 
+    def coded(
+        self, y: Tensor, rate: Tensor, *condition: Tensor
+    ) -> tuple[Residual, dict[str, Tensor]]:
+        """Return the rounding of y [B, C, h, w], h and w multiples of 4, and the bits by name."""
+        z_hat, z_bits = self.side(self.hyper_analysis(y, rate), rate)
+        coded = self.code(y, self.side_information(z_hat, rate, *condition), rate)
+        y_bits = logistic_bits(self.blur(coded.residual), index_to_scale(coded.index))
+        return coded, {"y": y_bits.flatten(1).sum(1), "z": z_bits["y"]}
+
     @torch.no_grad()
-    def quantised(self, y: Tensor, rate: Tensor) -> tuple[Tensor, Residual]:
+    def quantised(self, y: Tensor, rate: Tensor, *condition: Tensor) -> tuple[Tensor, Residual]:
         """Return z's symbols, and the rounding of y, as in a file."""
-        y = pad_to(y, Z_STRIDE)
+        y, *condition = (pad_to(each, Z_STRIDE) for each in (y, *condition))  # type: ignore[assignment]
         z = self.scaled_z(y, rate).round().clamp(-LIMIT, LIMIT)
-        side = self.side_information(self.side.dequantise(z, rate), rate)
+        side = self.side_information(self.side.dequantise(z, rate), rate, *condition)
         return z, self.code(y, side, rate)
 
     def freeze(self, samples: Samples = ()) -> SideModel:
@@ -167,12 +178,12 @@ class SideInformationModel(EntropyModel):
         largest = int(model.side.units().max()) * LIMIT
         exact = model.export_exact(largest)
         counts, agreement = SymbolCounts(), _Agreement(model, exact)
-        for number, (y, rate) in enumerate(samples):
-            z, coded = model.quantised(y, rate)
+        for number, (y, rate, *condition) in enumerate(samples):
+            z, coded = model.quantised(y, rate, *condition)
             symbols, index = coded.residual.round(), coded.index.round()
             counts.add(symbols, index)
             if number < _TESTED:
-                agreement.add(z, symbols, index, rate)
+                agreement.add(z, symbols, index, rate, *condition)
         agreement.check()
         arrays = {
             **model.side.freeze().integers(),
@@ -192,13 +203,19 @@ class _Agreement:
         self._model, self._exact = model, exact
         self._trained = self._exported = 0.0
 
-    def add(self, z: Tensor, symbols: Tensor, index: Tensor, rate: Tensor) -> None:
+    def add(
+        self, z: Tensor, symbols: Tensor, index: Tensor, rate: Tensor, *condition: Tensor
+    ) -> None:
         """Compare on the symbols of samples, whose rates are cut to rate indices."""
         units = (z * self._model.side.unit(rate)).to(torch.int32)
         for place, position in enumerate(rate.tolist()):
             part = slice(place, place + 1)
             other = self._model.exact_index(
-                self._exact, units[part], symbols[part].to(torch.int32), int(position)
+                self._exact,
+                units[part],
+                symbols[part].to(torch.int32),
+                int(position),
+                *(each[part] for each in condition),
             )
             for found, name in ((index[part], "_trained"), (other.float(), "_exported")):
                 scale = index_to_scale(found.to(symbols.device))

@@ -1,0 +1,45 @@
+"""The picture codec inside a video codec: its transforms, and intra frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from quantal.codecs.context.net import ContextNet
+from quantal.codecs.family import SHIPPED
+from quantal.codecs.pyramid.weights import PyramidWeights, read_pyramid_weights
+from quantal.codecs.weights import read_header
+from quantal.errors import ModelError
+
+__all__ = ["find_picture", "read_picture"]
+
+
+def find_picture(name: str, wanted: str, beside: Path | None = None) -> Path:
+    """Return the path of a picture codec's weights, present or superseded ones.
+
+    Args:
+        name: of the codec.
+        wanted: hash of the weights, as hexadecimal digits; empty: the present ones.
+        beside: a file whose folder is searched first.
+
+    Raises:
+        ModelError: If they are not here.
+    """
+    folders = [SHIPPED] if beside is None else [beside.parent, SHIPPED]
+    for folder in folders:
+        for path in (folder / f"{name}.safetensors", *sorted(folder.glob(f"{name}@*.safetensors"))):
+            if path.is_file() and wanted in ("", read_header(path).get("hash")):
+                return path
+    which = f" of hash {wanted}" if wanted else ""
+    raise ModelError(
+        f"the weights of picture codec {name!r}{which} are missing, which code intra frames; put "
+        "them beside the weights of the video codec"
+    )
+
+
+def read_picture(path: Path) -> PyramidWeights:
+    """Read the weights of a picture codec of the family `context`.
+
+    Raises:
+        ModelError: If the file is damaged or of another family.
+    """
+    return read_pyramid_weights(path, ContextNet)

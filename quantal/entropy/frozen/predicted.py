@@ -1,0 +1,159 @@
+"""The frozen model of predicted frames: a context model of what a prediction leaves.
+
+The bits are read with z, the symbols so far and the symbols of the frame before: integers alone.
+The prediction itself, in floating point, enters means only, and is not computed before the last bit
+has been read. docs/codecs/video.md specifies the stream.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from quantal.entropy.coder import IntArray
+from quantal.entropy.frozen.base import Array
+from quantal.entropy.frozen.context import BAND_CELLS, ContextValues, FrozenContext, Scales
+from quantal.entropy.frozen.exact_predicted import ExactPredicted
+from quantal.entropy.frozen.factorized import FrozenFactorized
+from quantal.entropy.orders import CELL, gather
+from quantal.entropy.tables import TableSet
+from quantal.entropy.walk import Coding, FloatArray, Networks
+from quantal.planes import apply_in_windows, bands, pad_edge
+
+__all__ = ["Condition", "FrozenPredicted"]
+
+#: Reach in cells of the network that sees the frame before, and of the one that sees predictions.
+_PAST_REACH, _LOOK_REACH = 1, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """What a frame is coded given.
+
+    Attributes:
+        past: the symbols of the frame before, moved to where they are expected, int32 [C, h, w];
+            None if that frame was not coded by this model, which counts as zeros.
+        predicted: returns the prediction of the latents, float32 [C, h, w]; called at most once.
+    """
+
+    past: IntArray | None
+    predicted: Callable[[], FloatArray]
+
+
+class _Scales(Scales):
+    """Scale indices that depend on the frame before as well."""
+
+    exact: ExactPredicted
+
+    def __init__(
+        self,
+        exact: ExactPredicted,
+        z: IntArray,
+        rate_index: int,
+        rows: int,
+        columns: int,
+        past: IntArray | None,
+    ) -> None:
+        super().__init__(exact, z, rate_index, rows, columns)
+        if past is None:
+            past = np.zeros((len(exact.elements) // CELL**2, rows, columns), np.int32)
+        cells = gather(pad_edge(past, CELL), exact.elements)
+        before = np.empty((exact.past.outputs, self.height, self.width), np.int32)
+        for band in bands(self.height, self.width, BAND_CELLS):
+            around = slice(max(band.start - _PAST_REACH, 0), band.stop + _PAST_REACH)
+            made = exact.past_features(cells[:, around])
+            top = band.start - around.start
+            before[:, band] = made[:, top : top + band.stop - band.start]
+        self.features = np.concatenate((self.features, before))
+
+
+class _Values(ContextValues):
+    """Means and latents given a prediction."""
+
+    model: FrozenPredicted
+
+    @cached_property
+    def _given(self) -> FloatArray:
+        """The part of the prediction that was taken off y."""
+        gate = self.model.networks("gate", self.rate)
+        given: FloatArray = gate * self.model.prediction
+        return given
+
+    @cached_property
+    def _predicted(self) -> FloatArray:
+        """The prediction, in cells."""
+        return gather(pad_edge(self.model.prediction, CELL), self.model.exact.elements)
+
+    @cached_property
+    def _features(self) -> FloatArray:
+        return apply_in_windows(
+            lambda *parts: self.model.networks("looked", self.rate, *parts),
+            super()._features,
+            self.model.core // CELL,
+            _LOOK_REACH,
+            beside=[self._predicted],
+        )
+
+    def _beside(self, span: slice) -> list[FloatArray]:
+        return [self._predicted[span]]
+
+    def y_hat(self) -> FloatArray:
+        return super().y_hat() + self._given
+
+
+class FrozenPredicted(FrozenContext):
+    """A context model of d = y - gate * prediction; see models.PredictedModel.
+
+    Coding needs a condition: `model.given(condition)` is the model of one frame.
+
+    Networks beside those of FrozenContext: `gate` gives the part of the prediction that is taken
+    off, [C, 1, 1]; `looked` maps features and the cells of the prediction to features; `mean.K`
+    takes the prediction of its elements as well.
+    """
+
+    progressive = False
+    exact: ExactPredicted
+    _condition: Condition | None = None
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, Array], channels: int, networks: Networks
+    ) -> FrozenPredicted:
+        side = FrozenFactorized.from_arrays(arrays)
+        exact = ExactPredicted.from_arrays(arrays, "exact", side.largest_value)
+        tables = TableSet.from_arrays(arrays, "tables.y")
+        return cls(channels, side, tables, exact, networks)
+
+    def given(self, condition: Condition) -> FrozenPredicted:
+        """Return the model of a frame that is coded given a condition."""
+        bound = copy.copy(self)
+        bound._condition = condition
+        bound.__dict__.pop("prediction", None)
+        return bound
+
+    @property
+    def condition(self) -> Condition:
+        """What the frame is coded given."""
+        if self._condition is None:
+            raise ValueError("a predicted model codes given a condition: call given() first")
+        return self._condition
+
+    @cached_property
+    def prediction(self) -> FloatArray:
+        """The prediction of the latents, float32 [C, h, w]."""
+        return self.condition.predicted()
+
+    def latents(self, y: FloatArray, rate: float, z: IntArray | None = None) -> list[Array]:
+        return super().latents(y - self.networks("gate", rate) * self.prediction, rate, z)
+
+    def scales(self, z: IntArray, rate_index: int, rows: int, columns: int) -> Scales:
+        return _Scales(self.exact, z, rate_index, rows, columns, self.condition.past)
+
+    def values(
+        self, z: IntArray, coding: Coding, rate: float, size: tuple[int, int]
+    ) -> ContextValues:
+        return _Values(self, z, coding, rate, size)

@@ -1,0 +1,108 @@
+"""The networks of the predicted model beside those of the context model.
+
+Means see a prediction of the latents, scales the symbols of the frame before. All of them work on
+cells (quantal.entropy.orders).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from quantal.entropy.exact import ExactNet
+from quantal.entropy.fixed_point import FixedPoint
+from quantal.entropy.frozen.exact_predicted import ExactPredicted
+from quantal.entropy.models.context_networks import ContextMean, ContextScale
+from quantal.entropy.models.networks import RateScaled
+from quantal.layers import GatedBlock
+
+__all__ = ["PredictedMean", "PredictedScale"]
+
+
+class PredictedMean(ContextMean):
+    """Means of what the prediction leaves, step by step.
+
+    A step refines the prediction as well: it adds a fraction of it, for every element, to its mean.
+    Values are in the latents' own units; `predicted_spread` [4M] are the root mean squares of the
+    predictions, in coding order.
+    """
+
+    predicted_spread: Tensor
+
+    def __init__(self, channels: int, width: int, spans: Sequence[slice]) -> None:
+        super().__init__(channels, width, spans)
+        elements = spans[-1].stop
+        self.register_buffer("predicted_spread", torch.ones(elements))
+        self.look = RateScaled(elements, width)
+        self.settle = GatedBlock(width)
+        self.leaves = nn.ModuleList(RateScaled(width, 2 * (s.stop - s.start)) for s in spans)
+        # A step begins as no more than the prediction.
+        for leave in self.leaves:
+            nn.init.zeros_(leave.conv.weight)  # type: ignore[union-attr, arg-type]
+            nn.init.zeros_(leave.conv.bias)  # type: ignore[union-attr, arg-type]
+
+    def looked(self, features: Tensor, predicted: Tensor, rate: Tensor) -> Tensor:
+        """Return features [B, width, h/2, w/2] that have seen the prediction.
+
+        Args:
+            features: of features().
+            predicted: cells of the prediction [B, 4M, h/2, w/2].
+            rate: positions on the rate axis [B].
+        """
+        scaled = predicted / self.predicted_spread[:, None, None]
+        return self.settle(features + self.look(scaled.to(features.dtype), rate))  # type: ignore[no-any-return]
+
+    def forward(  # type: ignore[override]
+        self, step: int, features: Tensor, known: Tensor, rate: Tensor, predicted: Tensor
+    ) -> Tensor:
+        """Return the means of a step, [B, elements, h/2, w/2].
+
+        Args:
+            step: which.
+            features: of looked().
+            known: what the prediction left of earlier steps, [B, elements, h/2, w/2].
+            rate: positions on the rate axis [B].
+            predicted: the prediction of the step's elements, [B, elements, h/2, w/2].
+        """
+        span = self.spans[step]
+        scaled = known / self.spread[: span.start, None, None]
+        x = self.gathers[step](torch.cat((features, scaled.to(features.dtype)), dim=1), rate)
+        mean, part = self.leaves[step](self.refine(self.mix(x)), rate).float().chunk(2, dim=1)
+        return mean * self.spread[span, None, None] + part * predicted  # type: ignore[no-any-return]
+
+
+class PredictedScale(ContextScale):
+    """Scale indices from z, from the symbols of earlier steps and from those of the frame before.
+
+    Args:
+        channels: of z.
+        width: channels inside the networks.
+        spans: where each step's elements lie among a cell's.
+        past_width: features of the frame before.
+    """
+
+    def __init__(self, channels: int, width: int, spans: Sequence[slice], past_width: int) -> None:
+        super().__init__(channels, width, spans, adaptive=True, beside=past_width)
+        self.past = nn.ModuleList(
+            [FixedPoint(spans[-1].stop, past_width), FixedPoint.depthwise(past_width)]
+        )
+
+    def past_features(self, sizes: Tensor) -> Tensor:
+        """Map magnitudes() of the frame before, in cells [B, 4M, h/2, w/2], to features."""
+        for layer in self.past:
+            sizes = layer(sizes)
+        return sizes
+
+    def nets(self) -> list[nn.Module]:
+        """Return the network of the frame before, the trunk and the steps."""
+        return [self.past, *super().nets()]
+
+    @torch.no_grad()
+    def export(self, largest_input: int, elements: Tensor) -> ExactPredicted:
+        plain = super().export(largest_input, elements)
+        largest = int(plain.table.max())
+        past = ExactNet([layer.export() for layer in self.past], largest)  # type: ignore[operator]
+        steps = self.exported_steps(max(plain.trunk.largest_output, past.largest_output, largest))
+        return ExactPredicted(past, plain.trunk, steps, plain.table, plain.elements)

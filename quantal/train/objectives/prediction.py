@@ -1,0 +1,257 @@
+"""The objective of predicted frames: rate and distortion of chains of frames.
+
+Each chain has a rate of its own and goes on from step to step with the codec's own reconstructions,
+so that the network learns on references as it will meet them, far into a chain; no gradient passes
+from frame to frame. The transforms are those of a picture codec and are not trained. The distortion
+is measured on the latents, weighted by how much an error of each channel changes the picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from quantal.codecs.pyramid.net import PyramidNet
+from quantal.codecs.video.net import VideoNet
+from quantal.entropy.curves import rate_lambda
+from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES
+from quantal.errors import ArgumentError
+from quantal.train.objectives.base import Objective
+from quantal.train.recipe import Phase
+from quantal.train.sequences import SEARCH_RATES, Advance, Clip
+from quantal.transforms.warp import warp
+
+__all__ = ["Chains", "Prediction", "PredictionSettings"]
+
+_LAMBDA_MIDDLE = math.sqrt(LAMBDA_RANGE[0] * LAMBDA_RANGE[1])
+_QUARTERS = 4
+#: The fraction of a turn by which rates of successive chains differ: they fill the range evenly.
+_GOLDEN = (math.sqrt(5) - 1) / 2
+#: An intra frame is coded at up to this many positions above its chain.
+_INTRA_ABOVE = 12.0
+_STRIDE = 16
+
+
+@dataclass(frozen=True)
+class PredictionSettings:
+    """The `objective` section of a recipe.
+
+    Attributes:
+        quantise_from: the fraction of the run from which scale networks are rounded.
+        evaluation_rates: positions on the rate axis, 0..63, at which evaluations measure.
+        intra_above: positions that intra frames are coded above predicted ones in evaluations.
+    """
+
+    quantise_from: float = 0.6
+    evaluation_rates: tuple[int, ...] = (8, 20, 32, 44)
+    intra_above: float = 6.0
+
+    def __post_init__(self) -> None:
+        if any(not 0 <= rate < RATE_INDICES for rate in self.evaluation_rates):
+            raise ArgumentError(f"evaluation_rates are 0..63, not {[*self.evaluation_rates]}")
+
+
+class Chains:
+    """Reconstructions of several chains of frames.
+
+    Args:
+        picture: the networks of the picture codec.
+        motion: whether frames are predicted from the motion-compensated frame before.
+    """
+
+    def __init__(self, picture: PyramidNet, motion: bool) -> None:
+        self.picture, self.motion = picture, motion
+        self.rate = torch.zeros(0)
+        self.pixels = self.y_hat = self.symbols = torch.zeros(0)
+
+    @torch.no_grad()
+    def begin(self, places: Tensor, frames: Tensor, rate: Tensor, intra: Tensor, count: int) -> None:
+        """Code the first frames of some chains.
+
+        Args:
+            places: which, int64 [n].
+            frames: [n, 3, H, W] in 0..1.
+            rate: positions [n] at which their other frames will be coded.
+            intra: positions [n] at which the first ones are.
+            count: of all chains.
+        """
+        if not len(places):
+            return
+        y = given(self.picture.analysis, frames)
+        y_hat = self.picture.entropy(y, intra).y_hat
+        if len(self.rate) != count:
+            self.rate = rate.new_zeros(count)
+            self.pixels = frames.new_zeros(count, *frames.shape[1:])
+            self.y_hat = y.new_zeros(count, *y.shape[1:])
+            self.symbols = torch.zeros_like(self.y_hat)
+        self.rate[places] = rate
+        self.y_hat[places] = y_hat
+        self.symbols[places] = 0.0
+        if self.motion:
+            self.pixels[places] = given(self.picture.synthesis, y_hat)
+
+    @torch.no_grad()
+    def condition(self, field: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the next frames are coded given: a prediction of y, and moved symbols."""
+        if not self.motion:
+            return self.y_hat, self.symbols
+        predicted = given(self.picture.analysis, warp(self.pixels, field))
+        return predicted, moved(self.symbols, field)
+
+    @torch.no_grad()
+    def advance(self, y_hat: Tensor, symbols: Tensor) -> None:
+        """Take over the reconstructions of the next frames."""
+        self.y_hat, self.symbols = y_hat.detach(), symbols.detach()
+        if self.motion:
+            self.pixels = given(self.picture.synthesis, self.y_hat)
+
+
+def given(transform: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a transform that is not trained; networks are fastest in inference mode."""
+    with torch.inference_mode():
+        result = transform(x)
+    return result.clone()
+
+
+def moved(symbols: Tensor, field: Tensor) -> Tensor:
+    """Move symbols [B, C, h, w] by a field [B, 2, 2h, 2w], in whole latents.
+
+    A latent takes the vector of the upper left one of its four blocks, rounded to whole latents.
+    """
+    height, width = symbols.shape[-2:]
+    unit = _STRIDE * _QUARTERS
+    steps = torch.div(field[:, :, ::2, ::2].int() + unit // 2, unit, rounding_mode="floor")
+    rows = torch.arange(height, device=symbols.device)[:, None]
+    columns = torch.arange(width, device=symbols.device)
+    x = (columns + steps[:, 0]).clamp_(0, width - 1)
+    y = (rows + steps[:, 1]).clamp_(0, height - 1)
+    source = (y * width + x).flatten(1).long()
+    flat = symbols.flatten(2)
+    return flat.gather(2, source[:, None].expand(-1, flat.shape[1], -1)).view_as(symbols)
+
+
+class Prediction(Objective):
+    """Rate and distortion of predicted frames, averaged over chains.
+
+    Args:
+        net: the network that is trained.
+        ema: its average.
+        settings: of the objective.
+        picture: the networks of the picture codec.
+    """
+
+    def __init__(
+        self, net: nn.Module, ema: nn.Module, settings: PredictionSettings, picture: PyramidNet
+    ) -> None:
+        super().__init__(net, ema)
+        self.settings, self.picture = settings, picture
+        self.chains = Chains(picture, _network(net).config.motion)
+        self.weights = channel_weights(picture)
+        self.generator = torch.Generator()
+        self._turn = 0.0
+
+    def reseed(self, seed: int) -> None:
+        self.generator.manual_seed(seed)
+        self._turn = float(torch.rand((), generator=self.generator))
+
+    def prepare(self, phase: Phase, done: float) -> None:
+        for net in (self.net, self.ema):
+            entropy = _network(net).entropy
+            entropy.quantise(done >= self.settings.quantise_from)
+            entropy.price_rounded(phase.rounded)
+
+    def losses(self, net: Any, pixels: Advance) -> dict[str, Tensor]:  # type: ignore[override]
+        """Return the loss and its parts, means over the chains."""
+        frames, count = pixels.frames, len(pixels.frames)
+        with torch.autocast(frames.device.type, enabled=False):
+            rate = self._rates(len(pixels.begins)).to(frames.device)
+            above = torch.rand(len(rate), generator=self.generator).to(frames.device)
+            intra = (rate + _INTRA_ABOVE * above).clamp_max(RATE_INDICES - 1)
+            self.chains.begin(pixels.begins, pixels.first, rate, intra, count)
+            predicted, past = self.chains.condition(nearest(pixels.fields, self.chains.rate))
+            y = given(self.picture.analysis, frames)
+        rate = self.chains.rate
+        found = net.entropy.predict(y, rate, predicted, past)
+        area = frames.shape[-1] * frames.shape[-2]
+        with torch.autocast(frames.device.type, enabled=False):
+            self.chains.advance(found.y_hat, found.symbols)
+            error = ((found.y_hat - y).square() * self.weights).flatten(1).sum(1) / (3 * area)
+        lam = rate_lambda(rate)
+        bpp = {f"{name}_bpp": bits / area for name, bits in found.bits.items()}
+        cost = lam * 255**2 * error
+        for part in bpp.values():
+            cost = cost + part
+        loss = (cost * (_LAMBDA_MIDDLE / lam).sqrt()).mean()
+        parts = {name: part.mean() for name, part in bpp.items()}
+        return {"loss": loss, "distortion": error.mean(), **parts}
+
+    def _rates(self, count: int) -> Tensor:
+        """Return the rates of new chains, evenly spread over the range."""
+        turns = self._turn + _GOLDEN * torch.arange(1, count + 1)
+        self._turn = (self._turn + _GOLDEN * count) % 1
+        return turns.remainder(1) * (RATE_INDICES - 1)
+
+    @torch.no_grad()
+    def evaluate(self, pictures: Sequence[Clip]) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Return bits per pixel (estimated, without vectors) and mean PSNR of predicted frames."""
+        net = _network(self.ema).eval()
+        points = []
+        for position in self.settings.evaluation_rates:
+            bpp = psnr = 0.0
+            count = 0
+            for clip in pictures:
+                if len(clip.frames) < 2:
+                    continue
+                chains = Chains(self.picture, net.config.motion)
+                frames = clip.frames.float() / 255
+                rate = torch.tensor([float(position)])
+                intra = (rate + self.settings.intra_above).clamp_max(RATE_INDICES - 1)
+                chains.begin(torch.zeros(1, dtype=torch.int64), frames[:1], rate, intra, 1)
+                for number in range(1, len(frames)):
+                    field = torch.from_numpy(clip.forward[:, number].copy())[:, None]
+                    y = self.picture.analysis(frames[number : number + 1])
+                    condition = chains.condition(nearest(field, rate))
+                    found = net.entropy.predict(y, rate, *condition)
+                    chains.advance(found.y_hat, found.symbols)
+                    drawn = self.picture.synthesis(found.y_hat)[0]
+                    wrong = drawn.clamp(0, 1).mul(255).round() - clip.frames[number].float()
+                    psnr += float(10 * torch.log10(255**2 / wrong.square().mean()))
+                    area = frames.shape[-1] * frames.shape[-2]
+                    bpp += sum(float(bits) for bits in found.bits.values()) / area
+                    count += 1
+            count = max(count, 1)
+            points.append({"rate": position, "bpp": bpp / count, "psnr": psnr / count})
+        return points
+
+
+def _network(net: nn.Module) -> VideoNet:
+    if not isinstance(net, VideoNet):
+        raise ArgumentError(f"{type(net).__name__} has no predicted frames")
+    return net
+
+
+def nearest(fields: Tensor, rate: Tensor) -> Tensor:
+    """Return, of the fields [R, B, 2, h, w] at SEARCH_RATES, those nearest to the rates [B]."""
+    searched = torch.tensor(SEARCH_RATES, device=rate.device) / _QUARTERS
+    choice = (rate[:, None] - searched).abs().argmin(1)
+    return fields[choice, torch.arange(len(rate), device=rate.device)]
+
+
+@torch.no_grad()
+def channel_weights(picture: PyramidNet) -> Tensor:
+    """Return the squared change of a picture by a unit of each latent channel [M, 1, 1]."""
+    channels = picture.entropy.channels
+    blank = torch.zeros(1, channels, 5, 5)
+    drawn = picture.synthesis(blank)
+    step = 0.02
+    weights = []
+    for channel in range(channels):
+        tried = blank.clone()
+        tried[0, channel, 2, 2] = step
+        weights.append(float((picture.synthesis(tried) - drawn).square().sum()) / step**2)
+    return torch.tensor(weights)[:, None, None]

@@ -1,0 +1,120 @@
+"""Motion compensation: a picture moved by a field of quarter-pixel vectors.
+
+Pixels between the given ones are interpolated by the 8-tap filters of HEVC (Ugur et al., "Motion
+compensated prediction and interpolation filter design in H.265/HEVC", 2013). Blocks overlap: the
+result is the mean of two predictions, one by the vector of each block and one by vectors that are
+interpolated between the centres of blocks (after Orchard and Sullivan, "Overlapped block motion
+compensation", 1994).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from quantal.errors import ArgumentError
+
+__all__ = ["BLOCK", "UNITS", "warp"]
+
+#: Pixels along a side of a block.
+BLOCK = 8
+#: Units of a vector in a pixel.
+UNITS = 4
+_TAPS = 8
+#: Filters of the phases 0, 1/4, 1/2 and 3/4; they begin 3 pixels before the one at phase 0.
+_FILTERS = (
+    (0, 0, 0, 64, 0, 0, 0, 0),
+    (-1, 4, -10, 58, 17, -5, 1, 0),
+    (-1, 4, -11, 40, 40, -11, 4, -1),
+    (0, 1, -5, 17, 58, -10, 4, -1),
+)
+_SUM = 64
+
+
+def warp(reference: Tensor, field: Tensor) -> Tensor:
+    """Return the prediction of a frame from the frame before it.
+
+    Args:
+        reference: the frame before, float32 [B, 3, H, W]; H and W are multiples of 8.
+        field: (dx, dy) of each block of 8x8 pixels in quarter pixels, integers [B, 2, H/8, W/8]: a
+            pixel at (x, y) is predicted from (x + dx / 4, y + dy / 4) of the reference. Beyond its
+            borders the reference continues with its edge.
+
+    Returns:
+        float32 [B, 3, H, W].
+
+    Raises:
+        ArgumentError: If shapes don't fit.
+    """
+    batch, _, height, width = reference.shape
+    expected = (batch, 2, height // BLOCK, width // BLOCK)
+    if height % BLOCK or width % BLOCK or tuple(field.shape) != expected:
+        raise ArgumentError(
+            f"a field {tuple(field.shape)} for a reference {tuple(reference.shape)}, expected "
+            f"{expected} and sides that are multiples of {BLOCK}"
+        )
+    field = field.to(reference.device, torch.int32)
+    if not field.any():
+        return reference
+    blockwise = field.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
+    vectors = torch.stack((blockwise, _interpolated(field)), dim=1)
+    return _moved(reference, vectors.permute(2, 1, 0, 3, 4)).mean(1).permute(1, 0, 2, 3)
+
+
+def _interpolated(field: Tensor) -> Tensor:
+    """Return a vector for every pixel, interpolated between the centres of blocks and rounded."""
+    fine = F.interpolate(field.float(), scale_factor=BLOCK, mode="bilinear", align_corners=False)
+    return fine.round_().to(torch.int32)
+
+
+def _moved(reference: Tensor, vectors: Tensor) -> Tensor:
+    """Return the reference moved by each of several fields.
+
+    Args:
+        reference: [B, 3, H, W].
+        vectors: int32 [2, N, B, H, W], a vector for every pixel.
+
+    Returns:
+        [3, N, B, H, W].
+    """
+    batch, colours, height, width = reference.shape
+    device = reference.device
+    columns = torch.arange(width, dtype=torch.int32, device=device)
+    rows = torch.arange(height, dtype=torch.int32, device=device)[:, None]
+    x, y = vectors
+    across, down = x & (UNITS - 1), y & (UNITS - 1)
+    source_x = ((x >> 2) + columns).clamp_(0, width - 1)
+    source_y = ((y >> 2) + rows).clamp_(0, height - 1)
+    start = torch.arange(batch, dtype=torch.int32, device=device)[:, None, None] * height
+    source = ((source_y + start) * width + source_x).flatten()
+    phase = (down * UNITS + across).flatten()
+    out = reference.new_empty(colours, phase.numel())
+    planes = reference.transpose(0, 1).contiguous()
+    for horizontal in range(UNITS):
+        beside = _filtered(planes, horizontal, 3)
+        for vertical in range(UNITS):
+            chosen = (phase == vertical * UNITS + horizontal).nonzero()[:, 0]
+            if not len(chosen):
+                continue
+            between = _filtered(beside, vertical, 2).view(colours, -1)
+            places = source.index_select(0, chosen)
+            for plane, result in zip(between, out, strict=True):
+                result.index_copy_(0, chosen, plane.index_select(0, places))
+    return out.view(colours, *vectors.shape[1:])
+
+
+def _filtered(planes: Tensor, phase: int, axis: int) -> Tensor:
+    """Return planes [C, B, H, W] between their pixels, a phase further along an axis."""
+    if not phase:
+        return planes
+    size = planes.shape[axis]
+    before, after = _TAPS // 2 - 1, _TAPS // 2
+    edges = (before, after, 0, 0) if axis == 3 else (0, 0, before, after)
+    padded = F.pad(planes, edges, mode="replicate")
+    taps = [(place, tap / _SUM) for place, tap in enumerate(_FILTERS[phase]) if tap]
+    place, tap = taps[0]
+    sums = padded.narrow(axis, place, size) * tap
+    for place, tap in taps[1:]:
+        sums.add_(padded.narrow(axis, place, size), alpha=tap)
+    return sums
