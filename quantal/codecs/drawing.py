@@ -32,8 +32,8 @@ def window_limit() -> int:
     return whole(WINDOW_VARIABLE, int(text) if text.isdecimal() else text, 64)
 
 
-def plane_of(pixels: Pixels, multiple: int) -> Tensor:
-    """Return pixels uint8 [H, W, 3] as [1, 3, H', W'], padded to whole multiples by their edge."""
+def plane_of(pixels: Pixels | UnroundedPixels, multiple: int) -> Tensor:
+    """Return pixels [H, W, 3] as [1, 3, H', W'], padded to whole multiples by their edge."""
     height, width = pixels.shape[:2]
     edges = ((0, -height % multiple), (0, -width % multiple), (0, 0))
     padded = np.pad(pixels, edges, mode="edge") if edges[0][1] or edges[1][1] else pixels

@@ -93,11 +93,11 @@ class TransformCodec(Codec):
         core = min(self.core * self.stride, window_limit())
         return round_up(core, unit), round_up(int(reach), unit)
 
-    def analyse(self, pixels: Pixels) -> FloatArray:
+    def analyse(self, pixels: Pixels | UnroundedPixels) -> FloatArray:
         """Return the latents of a picture.
 
         Args:
-            pixels: uint8 [H, W, 3].
+            pixels: uint8 or float32 [H, W, 3], 0..255.
 
         Returns:
             float32 [M, h, w], on the CPU.
@@ -117,17 +117,29 @@ class TransformCodec(Codec):
         return self._synthesis(on_device)
 
     def _drawn_from(
-        self, latents: Latents
+        self, y_hat: Tensor, width: int, height: int
     ) -> tuple[Callable[[Tensor], Tensor], Tensor, tuple[int, int], int, int, int]:
         core, halo = (pixels // self.stride for pixels in self._window(self._synthesis))
-        size = latents.height, latents.width
-        return self._draw_window, latents.y_hat[None], size, core, halo, self.stride
+        return self._draw_window, y_hat[None], (height, width), core, halo, self.stride
 
     def synthesise(self, latents: Latents) -> Pixels:
-        return draw(*self._drawn_from(latents))
+        return draw(*self._drawn_from(latents.y_hat, latents.width, latents.height))
 
     def synthesise_unrounded(self, latents: Latents) -> UnroundedPixels:
-        return draw_unrounded(*self._drawn_from(latents))
+        return self.draw_unrounded(latents.y_hat.numpy(), latents.width, latents.height)
+
+    def draw_unrounded(self, y_hat: FloatArray, width: int, height: int) -> UnroundedPixels:
+        """Draw a picture without rounding it to 8 bits.
+
+        Args:
+            y_hat: its latents, float32 [M, h, w].
+            width: of the picture, in pixels.
+            height: of the picture, in pixels.
+
+        Returns:
+            float32 [H, W, 3] in 0..255.
+        """
+        return draw_unrounded(*self._drawn_from(torch.from_numpy(y_hat), width, height))
 
     # -- latents and bytes -----------------------------------------------------------------------
 

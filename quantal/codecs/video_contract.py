@@ -8,7 +8,6 @@ predicted frame, which needs the reconstruction of the frame before it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,7 +44,7 @@ class Frame(Protocol):
         """Code the frame by itself at a rate 0..252."""
         ...
 
-    def predicted(self, before: Reference, rate: int) -> CodedFrame:
+    def predicted(self, before: Any, rate: int) -> CodedFrame:
         """Code the frame given the reconstruction of the frame before it, at a rate 0..252.
 
         Not for the first frame of a group.
@@ -62,25 +61,18 @@ class Group(Protocol):
 
 
 class VideoCodec(CodecBase):
-    """A codec of video with its weights loaded; see CodecBase.
-
-    Attributes:
-        modes: how predicted frames can be coded, the default first; a file has one mode, which is
-            written to it as its place in this list.
-    """
+    """A codec of video with its weights loaded; see CodecBase."""
 
     media = "video"
-    modes: Sequence[str] = ("motion",)
 
     @abstractmethod
-    def group(self, width: int, height: int, rate: int, mode: str) -> Group:
+    def group(self, width: int, height: int, rate: int) -> Group:
         """Begin to code a group of pictures.
 
         Args:
             width: of the frames, in pixels.
             height: of the frames, in pixels.
             rate: 0..252, about the rate of the predicted frames; steers the search for motion.
-            mode: one of `modes`.
         """
 
     @abstractmethod
@@ -100,15 +92,14 @@ class VideoCodec(CodecBase):
 
     @abstractmethod
     def decode_predicted(
-        self, payload: bytes, before: Reference, rate: int, mode: str
+        self, payload: bytes, before: Any, rate: int, mode: str
     ) -> Reference:
         """Decode a predicted frame.
 
         Args:
             payload: its bytes.
-            before: the frame before it, as this codec decoded it.
+            before: the frame before it: a Reference of this codec.
             rate: 0..252, at which it was coded.
-            mode: one of `modes`.
 
         Raises:
             BitstreamError: If the bytes can't be those of such a frame.
@@ -125,14 +116,13 @@ class VideoCodec(CodecBase):
         """
 
     @abstractmethod
-    def parse_predicted(self, payload: bytes, before: Any, rate: int, mode: str) -> Any:
+    def parse_predicted(self, payload: bytes, before: Any, rate: int) -> Any:
         """Read every symbol of a predicted frame; no floating-point network runs.
 
         Args:
             payload: its bytes.
             before: the symbols of the frame before it.
             rate: 0..252, at which it was coded.
-            mode: one of `modes`.
 
         Returns:
             The symbols, for the next frame.

@@ -259,7 +259,9 @@ class SequenceSampler:
             t = number - _STILL_FRAMES // 2
             turn, scale = angle * t, float(np.exp(zoom * t))
             c, s = scale * np.cos(turn), scale * np.sin(turn)
-            theta = torch.tensor([[[c, -s, shift[0] * t], [s, c, shift[1] * t]]], dtype=torch.float32)
+            theta = torch.tensor(
+                [[[c, -s, shift[0] * t], [s, c, shift[1] * t]]], dtype=torch.float32
+            )
             grid = F.affine_grid(theta, [1, 3, side, side], align_corners=False)
             moved = F.grid_sample(
                 source, grid, mode="bicubic", padding_mode="reflection", align_corners=False

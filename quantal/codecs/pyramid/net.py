@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from quantal.transforms import (
     rank_channels,
 )
 
-__all__ = ["PyramidConfig", "PyramidNet"]
+__all__ = ["EntropyNet", "PyramidConfig", "PyramidNet"]
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,28 @@ class PyramidConfig(Sizes):
             raise ArgumentError(f"sizes need three channels, three blocks, widths >= 1: {self}")
 
 
-class PyramidNet(nn.Module, ABC):
+class EntropyNet(nn.Module):
+    """Networks with an entropy model, as weights files hold them.
+
+    Attributes:
+        layout: of the weights file; changes whenever the same integers are used in another way.
+        config_type: type of `config`.
+        config: sizes of the networks; what the class is called with.
+        entropy: the entropy model.
+    """
+
+    layout: ClassVar[str]
+    config_type: ClassVar[type[Sizes]]
+    config: Any
+    entropy: SideInformationModel
+
+
+class PyramidNet(EntropyNet, ABC):
     """All networks of a codec: analysis, synthesis and the entropy model between them."""
 
     #: Pixels that the sides of training crops are multiples of.
     stride = 64
-    #: Layout of the weights file; changes whenever the same integers are used in another way.
-    layout: ClassVar[str]
-    config_type: ClassVar[type[PyramidConfig]]
+    config: PyramidConfig
 
     def __init__(self, config: PyramidConfig) -> None:
         super().__init__()

@@ -1,17 +1,18 @@
-"""The weights files of `hyperprior` and `context-*`: networks, integer networks, tables."""
+"""The weights files of networks around an entropy model: networks, integer networks, tables."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from quantal.codecs.info import Card
-from quantal.codecs.pyramid.net import PyramidNet
+from quantal.codecs.pyramid.net import EntropyNet
 from quantal.codecs.weights import NET, Array, read_weights, sound_weights, write_weights
 from quantal.entropy.frozen.hyperprior import SideModel
 from quantal.layers import Unfilled
@@ -23,8 +24,11 @@ _ENTROPY = "entropy."
 _STORED = {"side.prior.": "prior.", "side.log_gain.": "z_log_gain."}
 
 
+Net = TypeVar("Net", bound=EntropyNet)
+
+
 @dataclass(frozen=True)
-class PyramidWeights:
+class PyramidWeights(Generic[Net]):
     """A codec's networks and integers, checked.
 
     Attributes:
@@ -34,7 +38,7 @@ class PyramidWeights:
         card: what the file says of itself.
     """
 
-    net: PyramidNet
+    net: Net
     integers: dict[str, Array]
     hash: bytes
     card: Card
@@ -59,7 +63,7 @@ def _stored_name(name: str) -> str:
     return NET + own
 
 
-def write_pyramid_weights(path: Path, net: PyramidNet, frozen: SideModel, card: Card) -> bytes:
+def write_pyramid_weights(path: Path, net: EntropyNet, frozen: SideModel, card: Card) -> bytes:
     """Write a weights file.
 
     Args:
@@ -81,7 +85,7 @@ def write_pyramid_weights(path: Path, net: PyramidNet, frozen: SideModel, card: 
     return write_weights(path, net.layout, floats, frozen.integers(), texts)
 
 
-def read_pyramid_weights(path: Path, *kinds: type[PyramidNet]) -> PyramidWeights:
+def read_pyramid_weights(path: Path, *kinds: type[Net]) -> PyramidWeights[Net]:
     """Read and check a weights file.
 
     Args:
@@ -108,7 +112,7 @@ def read_pyramid_weights(path: Path, *kinds: type[PyramidNet]) -> PyramidWeights
     return PyramidWeights(net.eval(), frozen.integers(), found, card)
 
 
-def _state(arrays: dict[str, Array], net: PyramidNet) -> dict[str, Tensor]:
+def _state(arrays: dict[str, Array], net: EntropyNet) -> dict[str, Tensor]:
     """Return the state of a network from a file's arrays, without what integers determine."""
     names = {_stored_name(name): name for name in net.state_dict()}
     own = {names[_stored_name(_ENTROPY + name)] for name in net.entropy.derived}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
-
+from quantal.codecs.pyramid.net import EntropyNet
 from quantal.codecs.sizes import Sizes
 from quantal.entropy.models.predicted import PredictedModel
 from quantal.errors import ArgumentError
@@ -48,12 +47,13 @@ class VideoConfig(Sizes):
             raise ArgumentError(f"sizes need widths >= 1: {self}")
 
 
-class VideoNet(nn.Module):
+class VideoNet(EntropyNet):
     """The entropy model of predicted frames."""
 
-    #: Layout of the weights file; changes whenever the same integers are used in another way.
     layout = "video layout 1"
     config_type = VideoConfig
+    config: VideoConfig
+    entropy: PredictedModel
 
     def __init__(self, config: VideoConfig) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ def find_picture(name: str, wanted: str, beside: Path | None = None) -> Path:
     )
 
 
-def read_picture(path: Path) -> PyramidWeights:
+def read_picture(path: Path) -> PyramidWeights[ContextNet]:
     """Read the weights of a picture codec of the family `context`.
 
     Raises:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from quantal.entropy.coder import IntArray
 from quantal.entropy.frozen.base import Array
@@ -24,10 +25,28 @@ from quantal.entropy.tables import TableSet
 from quantal.entropy.walk import Coding, FloatArray, Networks
 from quantal.planes import apply_in_windows, bands, pad_edge
 
-__all__ = ["Condition", "FrozenPredicted"]
+__all__ = ["Condition", "FrozenPredicted", "moved"]
 
 #: Reach in cells of the network that sees the frame before, and of the one that sees predictions.
 _PAST_REACH, _LOOK_REACH = 1, 1
+#: Blocks of a field along a side of a latent, and units of a vector in a latent.
+_BLOCKS, _UNIT = 2, 64
+
+
+def moved(symbols: IntArray, field: npt.NDArray[np.int16]) -> IntArray:
+    """Return the symbols of the frame before where the motion brings them, in whole latents.
+
+    A latent takes the vector of the first of its four blocks, rounded to whole latents.
+
+    Args:
+        symbols: int32 [C, h, w].
+        field: vectors in quarter pixels, int16 [2, ceil(H / 8), ceil(W / 8)].
+    """
+    _, height, width = symbols.shape
+    steps = (field[:, ::_BLOCKS, ::_BLOCKS].astype(np.int32) + _UNIT // 2) // _UNIT
+    columns = np.clip(np.arange(width) + steps[0], 0, width - 1)
+    rows = np.clip(np.arange(height)[:, None] + steps[1], 0, height - 1)
+    return symbols[:, rows, columns]
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,14 @@ __all__ = ["TRAINER", "VideoTrainer"]
 
 #: Parts of the picture codec's entropy model that a new video codec begins with.
 _SHARED = ("hyper_analysis", "side", "log_gain", "log_ungain", "lean")
-_SHARED_DEEP = ("mean.enter", "mean.to_cells", "mean.mix", "mean.refine", "scale.trunk", "scale.offset")
+_SHARED_DEEP = (
+    "mean.enter",
+    "mean.to_cells",
+    "mean.mix",
+    "mean.refine",
+    "scale.trunk",
+    "scale.offset",
+)
 #: What a prediction leaves is about this part of the latents.
 _LEFT = 0.3
 #: Chains in a batch that symbols are counted on.
@@ -78,7 +85,7 @@ class VideoTrainer(Trainer):
     def start_from(self, net: VideoNet, path: Path, crops: Any) -> None:
         """Continue from weights of a video codec of the same sizes."""
         found = read_pyramid_weights(path, VideoNet).net
-        if replace(found.config, motion=net.config.motion) != net.config:
+        if found.config != net.config:
             raise ModelError(
                 f"weights {path.name} have the sizes {found.config}, the recipe {net.config}; they "
                 "have to be equal"
@@ -91,7 +98,8 @@ class VideoTrainer(Trainer):
         return Prediction(net, ema, recipe.objective, _picture(net.config).to(device))
 
     def export(self, net: VideoNet, export: Export) -> bytes:
-        sampler = SequenceSampler(export.pictures(), torch.device("cpu"), seed=0)
+        clips: Sequence[Any] = export.pictures()
+        sampler = SequenceSampler(clips, torch.device("cpu"), seed=0)
         picture = _picture(net.config)
         frozen = net.entropy.freeze(_samples(net, picture, sampler, export.crop, export.batches))
         about = card(net, export.steps, export.training_data, 0.0, 0.0)

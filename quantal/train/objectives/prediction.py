@@ -70,7 +70,9 @@ class Chains:
         self.pixels = self.y_hat = self.symbols = torch.zeros(0)
 
     @torch.no_grad()
-    def begin(self, places: Tensor, frames: Tensor, rate: Tensor, intra: Tensor, count: int) -> None:
+    def begin(
+        self, places: Tensor, frames: Tensor, rate: Tensor, intra: Tensor, count: int
+    ) -> None:
         """Code the first frames of some chains.
 
         Args:

@@ -1,0 +1,246 @@
+"""Codecs `video-*`: frames as latents of a picture codec, coded given the frame before.
+
+Every frame goes through the same transforms, and all redundancy between frames is removed by the
+entropy model. docs/codecs/video.md specifies the payloads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from quantal.codecs.context.codec import Context
+from quantal.codecs.contract import Pixels, UnroundedPixels
+from quantal.codecs.drawing import plane_of
+from quantal.codecs.pyramid.weights import read_pyramid_weights
+from quantal.codecs.transform import QUARTERS
+from quantal.codecs.video.net import VideoNet
+from quantal.codecs.video.picture import find_picture
+from quantal.codecs.video_contract import CodedFrame, VideoCodec
+from quantal.codecs.weights import digest
+from quantal.entropy.coder import IntArray
+from quantal.entropy.frozen.base import Values
+from quantal.entropy.frozen.predicted import Condition, moved
+from quantal.entropy.orders import scatter
+from quantal.entropy.vectors import Field, FieldState, VectorPrior
+from quantal.entropy.walk import Coding, FloatArray, Reading, Writing
+from quantal.errors import ArgumentError
+from quantal.motion import Search, crf_of
+from quantal.planes import ceil_div
+from quantal.transforms.warp import BLOCK, warp
+
+__all__ = ["Reconstruction", "Symbols", "Video"]
+
+
+@dataclass(frozen=True, eq=False)
+class Symbols:
+    """Everything about a frame that the parsing of the next one depends on.
+
+    Attributes:
+        width: of the frame, in pixels.
+        height: of the frame, in pixels.
+        y: symbols of the latents, int32 [C, h, w]; None for an intra frame.
+        vectors: what the coding of vectors has learned; None for an intra frame.
+    """
+
+    width: int
+    height: int
+    y: IntArray | None = None
+    vectors: FieldState | None = None
+
+
+class Reconstruction:
+    """A reconstructed frame; a video_contract.Reference.
+
+    Args:
+        picture: draws it.
+        symbols: of the frame.
+        y_hat: its latents, float32 [C, h, w].
+    """
+
+    def __init__(self, picture: Context, symbols: Symbols, y_hat: FloatArray) -> None:
+        self._picture, self.symbols, self.y_hat = picture, symbols, y_hat
+
+    @cached_property
+    def unrounded(self) -> UnroundedPixels:
+        """The frame before it is rounded to 8 bits, float32 [H, W, 3] in 0..255."""
+        return self._picture.draw_unrounded(self.y_hat, self.symbols.width, self.symbols.height)
+
+    def pixels(self) -> Pixels:
+        return np.rint(self.unrounded).astype(np.uint8)
+
+
+class Video(VideoCodec):
+    """A codec of video with its weights loaded.
+
+    Args:
+        name: is written to files.
+        weights: the file of what codes predicted frames; the weights of the picture codec that it
+            names lie beside it or ship with Quantal.
+        device: where the floating-point networks run.
+    """
+
+    def __init__(self, name: str, weights: Path, device: torch.device) -> None:
+        loaded = read_pyramid_weights(weights, VideoNet)
+        config = loaded.net.config
+        path = find_picture(config.picture, config.picture_hash, weights)
+        #: The codec of intra frames, whose transforms serve all frames.
+        self.picture = Context(config.picture, path, device)
+        loaded.net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.entropy = loaded.net.entropy.frozen_from(loaded.integers, device)
+        self._vectors = VectorPrior() if config.motion else None
+        hashes = {"picture": self.picture.model_hash, "video": loaded.hash}
+        parts = {part: np.frombuffer(found, np.uint8) for part, found in hashes.items()}
+        super().__init__(name, device, digest(VideoNet.layout, parts))
+
+    def group(self, width: int, height: int, rate: int) -> _Group:
+        search = Search(width, height, crf_of(rate)) if self._vectors else None
+        return _Group(self, search)
+
+    # -- one frame -------------------------------------------------------------------------------
+
+    def code_intra(self, y: FloatArray, width: int, height: int, rate: int) -> CodedFrame:
+        """Code the latents of an intra frame.
+
+        Args:
+            y: float32 [C, h, w].
+            width: of the frame, in pixels.
+            height: of the frame, in pixels.
+            rate: 0..252.
+        """
+        model, position = self.picture.entropy, rate / QUARTERS
+        coding = Writing(model.latents(y, position))
+        rows, columns = y.shape[1:]
+        values = model.walk(coding, rows, columns, position)
+        reference = Reconstruction(self.picture, Symbols(width, height), values.y_hat())
+        return CodedFrame(coding.finish(model.progressive), reference)
+
+    def code_predicted(
+        self, y: FloatArray, field: Field | None, before: Reconstruction, rate: int
+    ) -> CodedFrame:
+        """Code the latents of a predicted frame.
+
+        Args:
+            y: float32 [C, h, w].
+            field: the motion from the frame before; None for codecs without motion.
+            before: the frame before.
+            rate: 0..252.
+        """
+        predicted = self.predict(before, field)
+        model = self.entropy.given(Condition(None, lambda: predicted))
+        parts = [] if self._vectors is None else self._vectors.latents(field)
+        coding = Writing([*parts, *model.latents(y, rate / QUARTERS)])
+        symbols, values = self._walk(coding, before.symbols, rate, lambda _: predicted)
+        reference = Reconstruction(self.picture, symbols, values.y_hat())
+        return CodedFrame(coding.finish(), reference)
+
+    def decode_intra(self, payload: bytes, width: int, height: int, rate: int) -> Reconstruction:
+        latents = self.picture.read(payload, width, height, rate)
+        return Reconstruction(self.picture, Symbols(width, height), latents.y_hat.numpy())
+
+    def decode_predicted(self, payload: bytes, before: Reconstruction, rate: int) -> Reconstruction:
+        reading = self._reading(payload, before.symbols)
+        symbols, values = self._walk(
+            reading, before.symbols, rate, lambda field: self.predict(before, field)
+        )
+        reading.finish()
+        return Reconstruction(self.picture, symbols, values.y_hat())
+
+    def parse_intra(self, payload: bytes, width: int, height: int, rate: int) -> Symbols:
+        self.picture.parse(payload, width, height, rate)
+        return Symbols(width, height)
+
+    def parse_predicted(self, payload: bytes, before: Symbols, rate: int) -> Symbols:
+        reading = self._reading(payload, before)
+        symbols, _ = self._walk(reading, before, rate, _unpredicted)
+        reading.finish()
+        return symbols
+
+    def predict(self, before: Reconstruction, field: Field | None) -> FloatArray:
+        """Return the prediction of a frame's latents, float32 [C, h, w].
+
+        Args:
+            before: the frame before.
+            field: the motion from it; None for codecs without motion.
+        """
+        if field is None:
+            return before.y_hat
+        height, width = before.unrounded.shape[:2]
+        with torch.inference_mode():
+            plane = plane_of(before.unrounded, BLOCK).to(self.device)
+            compensated = warp(plane, torch.from_numpy(field)[None])
+            found = compensated[0, :, :height, :width].permute(1, 2, 0).cpu().numpy()
+        return self.picture.analyse(found)
+
+    @staticmethod
+    def _reading(payload: bytes, before: Symbols) -> Reading:
+        return Reading(payload, what=f"a frame of {before.width}x{before.height}")
+
+    def _walk(
+        self,
+        coding: Coding,
+        before: Symbols,
+        rate: int,
+        predicted: Callable[[Field | None], FloatArray],
+    ) -> tuple[Symbols, Values]:
+        """Go through all symbols of a predicted frame.
+
+        Args:
+            coding: what to do with them.
+            before: the symbols of the frame before.
+            rate: 0..252.
+            predicted: returns the prediction of the latents by the motion from the frame before.
+        """
+        width, height = before.width, before.height
+        state = field = None
+        if self._vectors is not None:
+            shape = ceil_div(height, BLOCK), ceil_div(width, BLOCK)
+            state = self._vectors.walk(coding, shape, before.vectors)
+            field = state.field
+        past = before.y if field is None or before.y is None else moved(before.y, field)
+        model = self.entropy.given(Condition(past, lambda: predicted(field)))
+        stride = self.picture.stride
+        rows, columns = ceil_div(height, stride), ceil_div(width, stride)
+        values = model.walk(coding, rows, columns, rate / QUARTERS)
+        y = scatter(coding.symbols[-1], model.places)[:, :rows, :columns]
+        return Symbols(width, height, np.ascontiguousarray(y), state), values
+
+
+def _unpredicted(field: Field | None) -> FloatArray:
+    raise ArgumentError("parsing asked for a prediction in floating point")
+
+
+class _Group:
+    """A group of pictures being coded; see video_contract.Group.
+
+    Args:
+        codec: the codec.
+        search: for the motion; None for codecs without motion.
+    """
+
+    def __init__(self, codec: Video, search: Search | None) -> None:
+        self._codec, self._search = codec, search
+
+    def frame(self, pixels: Pixels) -> _Frame:
+        field = None if self._search is None else self._search.next(pixels)
+        return _Frame(self._codec, pixels, field)
+
+
+class _Frame:
+    """One frame being coded; see video_contract.Frame."""
+
+    def __init__(self, codec: Video, pixels: Pixels, field: Field | None) -> None:
+        self._codec, self._field = codec, field
+        self._height, self._width = pixels.shape[:2]
+        self._y = codec.picture.analyse(pixels)
+
+    def intra(self, rate: int) -> CodedFrame:
+        return self._codec.code_intra(self._y, self._width, self._height, rate)
+
+    def predicted(self, before: Reconstruction, rate: int) -> CodedFrame:
+        return self._codec.code_predicted(self._y, self._field, before, rate)
