@@ -8,6 +8,7 @@ is coded, in the same way on both sides.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -192,6 +193,14 @@ class CountedTables:
         self._counts: npt.NDArray[np.int64] | None = None
         self._often = np.zeros(prior.entries + 1, np.int64)
         self._seen = self._new = 0
+
+    def copy(self) -> CountedTables:
+        """Return tables that go on by themselves from here."""
+        other = copy.copy(self)
+        if self._counts is not None:
+            other._counts = self._counts.copy()
+        other._often = self._often.copy()
+        return other
 
     def tables(self) -> TableSet:
         """Return the tables of the next symbols."""

@@ -95,7 +95,7 @@ class Chains:
         self.y_hat[places] = y_hat
         self.symbols[places] = 0.0
         if self.motion:
-            self.pixels[places] = given(self.picture.synthesis, y_hat)
+            self.pixels[places] = given(self.picture.synthesis, y_hat).clamp_(0, 1)
 
     @torch.no_grad()
     def condition(self, field: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,7 +110,7 @@ class Chains:
         """Take over the reconstructions of the next frames."""
         self.y_hat, self.symbols = y_hat.detach(), symbols.detach()
         if self.motion:
-            self.pixels = given(self.picture.synthesis, self.y_hat)
+            self.pixels = given(self.picture.synthesis, self.y_hat).clamp_(0, 1)
 
 
 def given(transform: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
