@@ -1,9 +1,10 @@
 """Fields of motion vectors to bytes and back, exact by construction.
 
 A macroblock of 2x2 blocks has a mode: its vector is the prediction, or one vector is coded for it,
-or one for each block. The modes come first, then the vectors of the macroblocks in waves, each as
-the difference to the median of the macroblocks to the left, above, and above right, as in H.264.
-All tables are adaptive, and go on from frame to frame within a group of pictures.
+or one for each block. The modes come first, in three passes over a lattice, then the differences of
+all vectors to their predictions, which are medians as in H.264. No table depends on a vector of the
+same frame, so that a frame takes few calls of the coder: tables are chosen by the modes around and
+by the frame before, adapt from frame to frame, and go on through a group of pictures.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from quantal.entropy.indices import CountedTables, IndexPrior, Neighbourhood, walk_map
+from quantal.entropy.indices import CountedTables, IndexPrior, Neighbourhood
 from quantal.entropy.tables import TableSet, freeze
 from quantal.entropy.walk import Coding
 from quantal.errors import ArgumentError, CorruptError
@@ -24,6 +25,8 @@ __all__ = ["LIMIT", "Field", "FieldState", "VectorPrior"]
 #: Vectors (dx, dy) of blocks in quarter pixels, int16 [2, h, w].
 Field = npt.NDArray[np.int16]
 IntMap = npt.NDArray[np.int32]
+ByteMap = npt.NDArray[np.uint8]
+Places = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 #: Components of vectors are at most this large.
 LIMIT = 1 << 13
@@ -32,10 +35,24 @@ _SIDE = 2
 #: A macroblock's mode: its vector is the prediction, or one is coded, or one for each block.
 _PREDICTED, _ONE, _FOUR = range(3)
 _MODES = 3
+#: Passes over the modes: row and column, modulo 2, of their macroblocks; then the neighbours that
+#: are known by then, as (rows, columns) away.
+_CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+_SIDES = ((-1, 0), (0, -1), (0, 1), (1, 0))
+_PASSES = (
+    (((0, 0),), ()),
+    (((1, 1),), _CORNERS),
+    (((0, 1), (1, 0)), _SIDES),
+)
+#: Sums of four modes are told apart up to this, and sums of nine modes of the frame before by these
+#: bounds.
+_MOST = 5
+_BOUNDS = np.array([0, 2, 5, 9], np.int32)
+_BEFORE = len(_BOUNDS) + 2
 #: Differences up to this have an entry of their own; larger ones are escaped.
 _SPAN = 24
 _ENTRIES = 2 * _SPAN + 1
-#: Upper bounds of the size of neighbours' differences, which chooses a table.
+#: Bounds between the sizes of differences that choose a table.
 _SIZES = np.array([0, 2, 8], np.int32)
 _CLASSES = len(_SIZES) + 1
 
@@ -47,12 +64,14 @@ class FieldState:
     Attributes:
         field: int16 [2, h, w].
         modes: int32 [ceil(h / 2), ceil(w / 2)].
+        sizes: the largest component of the differences of every macroblock, int32, like `modes`.
         mode_tables: of modes.
         tables: of differences.
     """
 
     field: Field
     modes: IntMap
+    sizes: IntMap
     mode_tables: CountedTables
     tables: CountedTables
 
@@ -61,7 +80,7 @@ class VectorPrior:
     """Codes fields of motion vectors."""
 
     def __init__(self) -> None:
-        self._modes = IndexPrior(_mode_contexts(), _mode_tables())
+        self._modes = IndexPrior(Neighbourhood.none(_MODES), _mode_tables())
         self._differences = IndexPrior(Neighbourhood.none(_ENTRIES), _difference_tables())
 
     def latents(self, field: Field) -> list[IntMap]:
@@ -70,20 +89,21 @@ class VectorPrior:
         Raises:
             ArgumentError: If it is no field, or a vector is too long.
         """
-        if field.dtype != np.int16 or field.ndim != 3 or len(field) != 2:
+        if field.dtype != np.int16 or field.ndim != 3 or len(field) != 2 or not field.size:
             raise ArgumentError(
                 f"a field is {field.dtype} {field.shape}, expected int16 (2, rows, columns)"
             )
-        if field.size and int(np.abs(field.astype(np.int32)).max()) > LIMIT:
-            raise ArgumentError(f"a vector is longer than {LIMIT // 4} pixels: clip it")
+        if int(np.abs(field.astype(np.int32)).max()) > LIMIT:
+            raise ArgumentError(f"a vector is longer than {LIMIT // 4} pixels; clip it")
         blocks = _macroblocks(field)
-        modes = _modes_of(blocks)
-        symbols = np.zeros((*blocks.shape[:3], blocks.shape[3]), np.int32)
-        for wave in _waves(*modes.shape):
-            prediction = _predicted(blocks, wave)
-            symbols[:, :, wave[0], wave[1]] = (
-                blocks[:, :, wave[0], wave[1]] - prediction[None] + _SPAN
-            )
+        _, _, rows, columns = blocks.shape
+        modes = np.where((blocks == blocks[:1]).all((0, 1)), _ONE, _FOUR).astype(np.int32)
+        symbols = np.full(blocks.shape, _SPAN, np.int32)
+        for wave in _waves(rows, columns):
+            found = blocks[:, :, wave[0], wave[1]]
+            differences = found - _predicted(blocks, wave)
+            symbols[:, :, wave[0], wave[1]] += differences
+            modes[wave] = np.where(differences.any((0, 1)), modes[wave], _PREDICTED)
         return [modes, symbols]
 
     def walk(self, coding: Coding, shape: tuple[int, int], before: FieldState | None) -> FieldState:
@@ -101,82 +121,137 @@ class VectorPrior:
         if before is None:
             mode_tables = CountedTables(self._modes)
             tables = CountedTables(self._differences)
-            parents = np.zeros((rows, columns), np.uint8)
         else:
             mode_tables, tables = before.mode_tables.copy(), before.tables.copy()
-            parents = (before.modes + 1).astype(np.uint8)
-        present = np.ones((rows, columns), np.bool_)
-        modes = walk_map(self._modes, present, parents, coding, mode_tables)
-        symbols = coding.begin((4, 2, rows, columns), fill=_SPAN)
+        modes = _walk_modes(coding, (rows, columns), before, mode_tables)
+        differences = _walk_differences(coding, modes, before, tables)
         blocks = np.zeros((4, 2, rows, columns), np.int32)
-        sizes = np.zeros((rows, columns), np.int32)
         for wave in _waves(rows, columns):
-            prediction = _predicted(blocks, wave)
-            blocks[:, :, wave[0], wave[1]] = prediction[None]
-            for mode, count in ((_ONE, 1), (_FOUR, 4)):
-                of_mode = modes[wave] == mode
-                if of_mode.any():
-                    place = wave[0][of_mode], wave[1][of_mode]
-                    self._differ(coding, tables, place, count, sizes)
-                    found = symbols[:count, :, place[0], place[1]].astype(np.int64) - _SPAN
-                    vectors = prediction[:, of_mode] + found
-                    if int(np.abs(vectors).max()) > LIMIT:
-                        raise CorruptError(
-                            f"a motion vector is longer than {LIMIT // 4} pixels: the frame is "
-                            "damaged"
-                        )
-                    blocks[:, :, place[0], place[1]] = vectors
-                    sizes[place] = np.abs(found).max((0, 1))
+            vectors = _predicted(blocks, wave) + differences[:, :, wave[0], wave[1]]
+            # Bounded at once, so that no sum overflows later.
+            if int(np.abs(vectors).max()) > LIMIT:
+                raise CorruptError(
+                    f"a motion vector is longer than {LIMIT // 4} pixels: the frame is damaged"
+                )
+            blocks[:, :, wave[0], wave[1]] = vectors
         height, width = shape
-        field = _field(blocks)[:, :height, :width]
-        return FieldState(np.ascontiguousarray(field), modes, mode_tables, tables)
+        field = np.ascontiguousarray(_field(blocks)[:, :height, :width])
+        sizes = np.abs(differences).max((0, 1)).astype(np.int32)
+        return FieldState(field, modes, sizes, mode_tables, tables)
 
-    @staticmethod
-    def _differ(
-        coding: Coding,
-        tables: CountedTables,
-        place: tuple[IntMap, IntMap],
-        count: int,
-        sizes: IntMap,
-    ) -> None:
-        """Code the differences of macroblocks of one mode in a wave.
 
-        Args:
-            coding: has begun their part.
-            tables: adaptive tables.
-            place: rows and columns of the macroblocks [n].
-            count: vectors of each, 1 or 4.
-            sizes: the largest difference of every macroblock so far.
-        """
-        rows, columns = place
-        left = np.where(columns > 0, sizes[rows, columns - 1], 0)
-        above = np.where(rows > 0, sizes[rows - 1, columns], 0)
-        around = np.searchsorted(_SIZES, np.maximum(left, above))
-        states = np.broadcast_to(around.astype(np.uint8), (count, len(rows)))
+def _walk_modes(
+    coding: Coding, shape: tuple[int, int], before: FieldState | None, tables: CountedTables
+) -> IntMap:
+    """Code the modes of all macroblocks, int32 [rows, columns]."""
+    rows, columns = shape
+    modes = coding.begin(shape)
+    past = np.zeros(shape, np.int32) if before is None else _past_classes(before.modes)
+    frozen = tables.tables()
+    for number, (cosets, neighbours) in enumerate(_PASSES):
+        place = _lattice(rows, columns, cosets)
+        if not len(place[0]):
+            continue
+        around = np.zeros(len(place[0]), np.int32)
+        for down, across in neighbours:
+            row, column = place[0] + down, place[1] + across
+            inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+            around[inside] += modes[row[inside], column[inside]]
+        states = _state(number, np.minimum(around, _MOST), past[place])
+        found = coding.code(place, frozen, index=lambda s=states: s)  # type: ignore[misc]
+        if int(found.min()) < 0 or int(found.max()) >= _MODES:
+            raise CorruptError("a macroblock has a mode that does not exist: the frame is damaged")
+        tables.learn(states, found)
+    return modes
+
+
+def _walk_differences(
+    coding: Coding, modes: IntMap, before: FieldState | None, tables: CountedTables
+) -> npt.NDArray[np.int64]:
+    """Code the differences of all vectors to their predictions, int64 [4, 2, rows, columns]."""
+    symbols = coding.begin((4, 2, *modes.shape), fill=_SPAN)
+    past = np.zeros_like(modes) if before is None else _largest_around(before.sizes)
+    frozen = tables.tables()
+    places = [np.nonzero(modes == _ONE), np.nonzero(modes == _FOUR)]
+    count = len(places[1][0])
+    block = np.concatenate((np.zeros(len(places[0][0]), np.intp), np.repeat(np.arange(4), count)))
+    rows, columns = (
+        np.concatenate((one, np.tile(four, 4))) for one, four in zip(*places, strict=True)
+    )
+    if len(block):
+        four = (modes[rows, columns] == _FOUR).astype(np.int32)
+        states = np.searchsorted(_SIZES, past[rows, columns]) + _CLASSES * four
         for axis in range(2):
+            state = states.astype(np.uint8)
             found = coding.code(
-                (slice(count), axis, rows, columns),
-                tables.tables(),
-                index=lambda s=states: s,  # type: ignore[misc]
+                (block, axis, rows, columns),
+                frozen,
+                index=lambda s=state: s,  # type: ignore[misc]
             )
             outside = (found < 0) | (found >= _ENTRIES)
-            tables.learn(states.reshape(-1), np.where(outside, _ENTRIES, found).reshape(-1))
-            own = np.abs(found.astype(np.int64) - _SPAN)
-            states = (_CLASSES + np.searchsorted(_SIZES, np.maximum(around, own))).astype(np.uint8)
+            tables.learn(state, np.where(outside, _ENTRIES, found))
+            own = np.searchsorted(_SIZES, np.abs(found.astype(np.int64) - _SPAN))
+            states = 2 * _CLASSES + own + _CLASSES * four
+    differences = symbols.astype(np.int64) - _SPAN
+    one = modes == _ONE
+    differences[1:, :, one] = differences[0][:, one]
+    return differences
 
 
-def _waves(rows: int, columns: int) -> Iterator[tuple[IntMap, IntMap]]:
+def _state(number: int, around: IntMap, past: IntMap) -> ByteMap:
+    """Return the tables of modes."""
+    return ((number * (_MOST + 1) + around) * _BEFORE + past).astype(np.uint8)
+
+
+def _past_classes(modes: IntMap) -> IntMap:
+    """Return classes of macroblocks by the modes of the frame before: 1 to 5."""
+    padded = np.pad(modes, 1)
+    rows, columns = modes.shape
+    total = sum(
+        padded[row : row + rows, column : column + columns]
+        for row in range(3)
+        for column in range(3)
+    )
+    return 1 + np.searchsorted(_BOUNDS, total).astype(np.int32)
+
+
+def _largest_around(sizes: IntMap) -> IntMap:
+    """Return the largest of the 3x3 sizes around every place."""
+    padded = np.pad(sizes, 1)
+    rows, columns = sizes.shape
+    shifted = [
+        padded[row : row + rows, column : column + columns]
+        for row in range(3)
+        for column in range(3)
+    ]
+    return np.maximum.reduce(shifted)
+
+
+def _lattice(rows: int, columns: int, cosets: tuple[tuple[int, int], ...]) -> Places:
+    """Return rows and columns of the macroblocks of a pass."""
+    grids = [
+        np.meshgrid(np.arange(down, rows, 2), np.arange(across, columns, 2), indexing="ij")
+        for down, across in cosets
+    ]
+    return (
+        np.concatenate([row.reshape(-1) for row, _ in grids]),
+        np.concatenate([column.reshape(-1) for _, column in grids]),
+    )
+
+
+def _waves(rows: int, columns: int) -> Iterator[Places]:
     """Yield rows and columns of the macroblocks of each wave.
 
     What is to the left, above and above right of a macroblock is in waves before its own.
     """
     for number in range(2 * rows + columns - 2):
-        row = np.arange(max(0, -(-(number - columns + 1) // 2)), min(rows, number // 2 + 1))
+        first = max(0, (number - columns + 2) // 2)
+        row = np.arange(first, min(rows, number // 2 + 1))
         if len(row):
             yield row, number - 2 * row
 
 
-def _predicted(blocks: IntMap, wave: tuple[IntMap, IntMap]) -> IntMap:
+def _predicted(blocks: IntMap, wave: Places) -> IntMap:
     """Return the predictions of the macroblocks of a wave, int32 [2, n].
 
     Args:
@@ -210,49 +285,28 @@ def _field(blocks: IntMap) -> Field:
     return split.reshape(2, rows * _SIDE, columns * _SIDE).astype(np.int16)
 
 
-def _modes_of(blocks: IntMap) -> IntMap:
-    """Return the modes of macroblocks, int32 [rows, columns]."""
-    _, _, rows, columns = blocks.shape
-    modes = np.where((blocks == blocks[:1]).all((0, 1)), _ONE, _FOUR).astype(np.int32)
-    for wave in _waves(rows, columns):
-        alike = (blocks[0][:, wave[0], wave[1]] == _predicted(blocks, wave)).all(0)
-        modes[wave] = np.where(alike & (modes[wave] == _ONE), _PREDICTED, modes[wave])
-    return modes
-
-
-def _mode_contexts() -> Neighbourhood:
-    """Return contexts: the sum of the neighbours' modes, and the mode in the frame before."""
-    absent = _MODES
-    parents = _MODES + 1
-    states = []
-    for left in range(_MODES + 1):
-        for above in range(_MODES + 1):
-            for corner in range(_MODES + 1):
-                total = sum(0 if mode == absent else mode for mode in (left, above, corner))
-                states += [total * parents + parent for parent in range(parents)]
-    classes = np.arange(_MODES, dtype=np.uint8)
-    return Neighbourhood(_MODES, parents, classes, np.array(states, np.uint8))
-
-
 def _mode_tables() -> TableSet:
-    """Return tables to start from: modes are like those around, and like the one before."""
+    """Return tables to start from: modes are like those around, and like those before."""
     weights = []
-    for total in range(3 * (_MODES - 1) + 1):
-        for parent in range(_MODES + 1):
-            busy = total + (0, 0, 1.5, 3)[parent]
-            moving = busy / (busy + 4) * 0.9 + 0.02
-            four = 0.15 + 0.08 * busy / 2
-            shares = np.array([1 - moving, moving * (1 - four), moving * four])
-            weights.append(freeze(shares, 2.0**-20))
+    for number in range(len(_PASSES)):
+        for around in range(_MOST + 1):
+            for past in range(_BEFORE):
+                # Of a first pass without a frame before, nothing is known.
+                known = around / 4 if number else 0.4
+                busy = known + (0.0, 0.0, 0.1, 0.25, 0.5, 1.0)[past]
+                moving = min(0.02 + 0.5 * busy, 0.9)
+                four = 0.15 + 0.1 * busy
+                shares = np.array([1 - moving, moving * (1 - four), moving * four])
+                weights.append(freeze(shares, 2.0**-20))
     return TableSet.from_weights([0] * len(weights), weights)
 
 
 def _difference_tables() -> TableSet:
-    """Return tables to start from: heavy tails, wider where differences nearby are larger."""
+    """Return tables to start from: heavy tails, wider where differences are larger."""
     weights = []
     distance = np.abs(np.arange(_ENTRIES) - _SPAN)
-    for _ in range(2):
-        for scale in (1.0, 1.6, 3.5, 9.0):
+    for _ in range(4):
+        for scale in (1.2, 1.6, 3.0, 8.0):
             law = (1 + distance / scale) ** -2.2
             weights.append(freeze(law / law.sum(), 0.02 if scale > 3 else 0.005))
     return TableSet.from_weights([0] * len(weights), weights)

@@ -47,11 +47,12 @@ class Search:
             if sd is None:
                 continue
             a = sd.to_ndarray()
-            for m in a:
-                w8, h8 = m["w"] // 8, m["h"] // 8
-                x0 = (m["dst_x"] - m["w"] // 2) // 8
-                y0 = (m["dst_y"] - m["h"] // 2) // 8
-                F[0, y0 : y0 + h8, x0 : x0 + w8] = m["motion_x"] * 4 // m["motion_scale"]
-                F[1, y0 : y0 + h8, x0 : x0 + w8] = m["motion_y"] * 4 // m["motion_scale"]
+            w8,h8=a['w']//8,a['h']//8
+            x0=(a['dst_x']-a['w']//2)//8; y0=(a['dst_y']-a['h']//2)//8
+            vx=a['motion_x']*4//a['motion_scale']; vy=a['motion_y']*4//a['motion_scale']
+            for i in range(2):
+                for j in range(2):
+                    k=(h8>i)&(w8>j)
+                    F[0,y0[k]+i,x0[k]+j]=vx[k]; F[1,y0[k]+i,x0[k]+j]=vy[k]
         assert len(out) == 1, len(out)
         return F[:, :hb, :wb]
