@@ -20,7 +20,16 @@ from quantal.entropy.tables import TableSet, freeze
 from quantal.entropy.walk import Coding
 from quantal.errors import ArgumentError, CorruptError
 
-__all__ = ["LIMIT", "Field", "FieldState", "VectorPrior"]
+__all__ = [
+    "LIMIT",
+    "Field",
+    "FieldState",
+    "VectorPrior",
+    "field_of",
+    "macroblocks",
+    "predicted",
+    "waves",
+]
 
 #: Vectors (dx, dy) of blocks in quarter pixels, int16 [2, h, w].
 Field = npt.NDArray[np.int16]
@@ -95,13 +104,13 @@ class VectorPrior:
             )
         if int(np.abs(field.astype(np.int32)).max()) > LIMIT:
             raise ArgumentError(f"a vector is longer than {LIMIT // 4} pixels; clip it")
-        blocks = _macroblocks(field)
+        blocks = macroblocks(field)
         _, _, rows, columns = blocks.shape
         modes = np.where((blocks == blocks[:1]).all((0, 1)), _ONE, _FOUR).astype(np.int32)
         symbols = np.full(blocks.shape, _SPAN, np.int32)
-        for wave in _waves(rows, columns):
+        for wave in waves(rows, columns):
             found = blocks[:, :, wave[0], wave[1]]
-            differences = found - _predicted(blocks, wave)
+            differences = found - predicted(blocks, wave)
             symbols[:, :, wave[0], wave[1]] += differences
             modes[wave] = np.where(differences.any((0, 1)), modes[wave], _PREDICTED)
         return [modes, symbols]
@@ -126,8 +135,8 @@ class VectorPrior:
         modes = _walk_modes(coding, (rows, columns), before, mode_tables)
         differences = _walk_differences(coding, modes, before, tables)
         blocks = np.zeros((4, 2, rows, columns), np.int32)
-        for wave in _waves(rows, columns):
-            vectors = _predicted(blocks, wave) + differences[:, :, wave[0], wave[1]]
+        for wave in waves(rows, columns):
+            vectors = predicted(blocks, wave) + differences[:, :, wave[0], wave[1]]
             # Bounded at once, so that no sum overflows later.
             if int(np.abs(vectors).max()) > LIMIT:
                 raise CorruptError(
@@ -135,7 +144,7 @@ class VectorPrior:
                 )
             blocks[:, :, wave[0], wave[1]] = vectors
         height, width = shape
-        field = np.ascontiguousarray(_field(blocks)[:, :height, :width])
+        field = np.ascontiguousarray(field_of(blocks)[:, :height, :width])
         sizes = np.abs(differences).max((0, 1)).astype(np.int32)
         return FieldState(field, modes, sizes, mode_tables, tables)
 
@@ -239,7 +248,7 @@ def _lattice(rows: int, columns: int, cosets: tuple[tuple[int, int], ...]) -> Pl
     )
 
 
-def _waves(rows: int, columns: int) -> Iterator[Places]:
+def waves(rows: int, columns: int) -> Iterator[Places]:
     """Yield rows and columns of the macroblocks of each wave.
 
     What is to the left, above and above right of a macroblock is in waves before its own.
@@ -251,7 +260,7 @@ def _waves(rows: int, columns: int) -> Iterator[Places]:
             yield row, number - 2 * row
 
 
-def _predicted(blocks: IntMap, wave: Places) -> IntMap:
+def predicted(blocks: IntMap, wave: Places) -> IntMap:
     """Return the predictions of the macroblocks of a wave, int32 [2, n].
 
     Args:
@@ -269,7 +278,7 @@ def _predicted(blocks: IntMap, wave: Places) -> IntMap:
     return np.where(rows > 0, median, left).astype(np.int32)
 
 
-def _macroblocks(field: Field) -> IntMap:
+def macroblocks(field: Field) -> IntMap:
     """Return vectors [4, 2, rows, columns] of macroblocks; the field continues with its edge."""
     _, height, width = field.shape
     padded = np.pad(field, ((0, 0), (0, height % _SIDE), (0, width % _SIDE)), mode="edge")
@@ -278,8 +287,8 @@ def _macroblocks(field: Field) -> IntMap:
     return blocks.reshape(4, *blocks.shape[2:])
 
 
-def _field(blocks: IntMap) -> Field:
-    """Reverse _macroblocks()."""
+def field_of(blocks: IntMap) -> Field:
+    """Reverse macroblocks()."""
     _, _, rows, columns = blocks.shape
     split = blocks.reshape(_SIDE, _SIDE, 2, rows, columns).transpose(2, 3, 0, 4, 1)
     return split.reshape(2, rows * _SIDE, columns * _SIDE).astype(np.int16)
