@@ -21,12 +21,14 @@ from quantal.codecs.pyramid.weights import read_pyramid_weights
 from quantal.codecs.transform import QUARTERS
 from quantal.codecs.video.net import VideoNet
 from quantal.codecs.video.picture import find_picture
+from quantal.codecs.video.smoothing import luma, smoothed
 from quantal.codecs.video_contract import CodedFrame, VideoCodec
 from quantal.codecs.weights import digest
 from quantal.entropy.coder import IntArray
 from quantal.entropy.frozen.base import Values
 from quantal.entropy.frozen.predicted import Condition, moved
 from quantal.entropy.orders import scatter
+from quantal.entropy.rates import lambda_at
 from quantal.entropy.vectors import Field, FieldState, VectorPrior
 from quantal.entropy.walk import Coding, FloatArray, Reading, Writing
 from quantal.errors import ArgumentError
@@ -35,6 +37,10 @@ from quantal.planes import ceil_div
 from quantal.transforms.warp import BLOCK, warp
 
 __all__ = ["Reconstruction", "Symbols", "Video"]
+
+#: How much more an error of prediction counts than one of the result when vectors are chosen: what
+#: is predicted well takes fewer bits besides.
+_WORTH = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +139,8 @@ class Video(VideoCodec):
         """
         predicted = self.predict(before, field)
         model = self.entropy.given(Condition(None, lambda: predicted))
-        parts = [] if self._vectors is None else self._vectors.latents(field)
+        vectors = self._vectors
+        parts = [] if vectors is None or field is None else vectors.latents(field)
         coding = Writing([*parts, *model.latents(y, rate / QUARTERS)])
         symbols, values = self._walk(coding, before.symbols, rate, lambda _: predicted)
         reference = Reconstruction(self.picture, symbols, values.y_hat())
@@ -232,15 +239,32 @@ class _Group:
 
 
 class _Frame:
-    """One frame being coded; see video_contract.Frame."""
+    """One frame being coded; see video_contract.Frame.
+
+    Args:
+        codec: the codec.
+        pixels: of the frame.
+        field: the motion from the frame before, as found; None for codecs without motion.
+    """
 
     def __init__(self, codec: Video, pixels: Pixels, field: Field | None) -> None:
-        self._codec, self._field = codec, field
-        self._height, self._width = pixels.shape[:2]
-        self._y = codec.picture.analyse(pixels)
+        self._codec, self._pixels, self._field = codec, pixels, field
+
+    @cached_property
+    def _y(self) -> FloatArray:
+        return self._codec.picture.analyse(self._pixels)
+
+    @cached_property
+    def _luma(self) -> FloatArray:
+        return luma(self._pixels)
 
     def intra(self, rate: int) -> CodedFrame:
-        return self._codec.code_intra(self._y, self._width, self._height, rate)
+        height, width = self._pixels.shape[:2]
+        return self._codec.code_intra(self._y, width, height, rate)
 
     def predicted(self, before: Reconstruction, rate: int) -> CodedFrame:
-        return self._codec.code_predicted(self._y, self._field, before, rate)
+        field = self._field
+        if field is not None:
+            worth = _WORTH * lambda_at(rate / QUARTERS)
+            field = smoothed(field, luma(before.unrounded), self._luma, worth)
+        return self._codec.code_predicted(self._y, field, before, rate)
