@@ -8,6 +8,7 @@ has been read. docs/codecs/video.md specifies the stream.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,13 +97,6 @@ class _Values(ContextValues):
     model: FrozenPredicted
 
     @cached_property
-    def _given(self) -> FloatArray:
-        """The part of the prediction that was taken off y."""
-        gate = self.model.networks("gate", self.rate)
-        given: FloatArray = gate * self.model.prediction
-        return given
-
-    @cached_property
     def _predicted(self) -> FloatArray:
         """The prediction, in cells."""
         return gather(pad_edge(self.model.prediction, CELL), self.model.exact.elements)
@@ -121,7 +115,11 @@ class _Values(ContextValues):
         return [self._predicted[span]]
 
     def y_hat(self) -> FloatArray:
-        return super().y_hat() + self._given
+        networks = self.model.networks
+        gains = (networks(name, self.rate) for name in ("gate", "gain", "ungain"))
+        y_hat: FloatArray = super().y_hat()
+        y_hat += math.prod(gains) * self.model.prediction
+        return y_hat
 
 
 class FrozenPredicted(FrozenContext):

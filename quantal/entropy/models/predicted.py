@@ -108,7 +108,8 @@ class PredictedModel(ContextModel):
         given = self.gate(rate) * predicted
         coded, bits = self.coded(y - given, rate, predicted, past)
         symbols = self.cells.scatter(coded.residual.detach().round())
-        y_hat = coded.y_hat + given
+        # The synthesis expects what gains make of y, in the prediction as in the rest.
+        y_hat = coded.y_hat + self.gain(rate) * self.ungain(rate) * given
         return Predicted(y_hat[..., :height, :width], symbols[..., :height, :width], bits)
 
     @torch.no_grad()

@@ -81,6 +81,11 @@ class VideoTrainer(Trainer):
         rms = 1 / picture.entropy.hyper_analysis.normaliser
         net.entropy.calibrate(rms, rank_channels(picture.synthesis, rms))
         net.entropy.set_sizes(_LEFT * rms, rms)
+        if not net.config.motion:
+            # Predictions are latents after coding, which its gains have made smaller.
+            middle = torch.tensor([RATE_INDICES / 2])
+            shrunk = (picture.entropy.gain(middle) * picture.entropy.ungain(middle))[:, :, 0, 0]
+            net.entropy.gates.anchors.data.div_(shrunk)
 
     def start_from(self, net: VideoNet, path: Path, crops: Any) -> None:
         """Continue from weights of a video codec of the same sizes."""

@@ -182,7 +182,8 @@ class Prediction(Objective):
         area = frames.shape[-1] * frames.shape[-2]
         with torch.autocast(frames.device.type, enabled=False):
             self.chains.advance(found.y_hat, found.symbols)
-            error = ((found.y_hat - y).square() * self.weights).flatten(1).sum(1) / (3 * area)
+            wrong = found.y_hat - self._expected(y, rate)
+            error = (wrong.square() * self.weights).flatten(1).sum(1) / (3 * area)
         lam = rate_lambda(rate)
         bpp = {f"{name}_bpp": bits / area for name, bits in found.bits.items()}
         cost = lam * 255**2 * error
@@ -191,6 +192,12 @@ class Prediction(Objective):
         loss = (cost * (_LAMBDA_MIDDLE / lam).sqrt()).mean()
         parts = {name: part.mean() for name, part in bpp.items()}
         return {"loss": loss, "distortion": error.mean(), **parts}
+
+    @torch.no_grad()
+    def _expected(self, y: Tensor, rate: Tensor) -> Tensor:
+        """Return what the synthesis expects of latents: what the picture codec's gains leave."""
+        entropy = self.picture.entropy
+        return y * entropy.gain(rate) * entropy.ungain(rate)
 
     def _rates(self, count: int) -> Tensor:
         """Return the rates of new chains, evenly spread over the range."""
