@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from av.codec.context import Flags
 
-from quantal.arguments import number, whole
+from quantal.arguments import whole
 from quantal.errors import ArgumentError, MediaError
 
 __all__ = ["BLOCK", "UNITS", "Field", "Search", "crf_of"]
@@ -43,7 +43,7 @@ _CRF_RANGE = (16.0, 40.0)
 
 def crf_of(rate: float) -> float:
     """Return the crf of libx264 whose vectors serve a rate 0..252 best."""
-    part = (number("rate", rate) - _RATES[0]) / (_RATES[1] - _RATES[0])
+    part = (rate - _RATES[0]) / (_RATES[1] - _RATES[0])
     return float(np.clip(_CRF[0] + part * (_CRF[1] - _CRF[0]), *_CRF_RANGE))
 
 

@@ -204,6 +204,10 @@ class Video(VideoCodec):
             predicted: returns the prediction of the latents by the motion from the frame before.
         """
         width, height = before.width, before.height
+        stride, position = self.picture.stride, rate / QUARTERS
+        rows, columns = ceil_div(height, stride), ceil_div(width, stride)
+        # Before anything of the size that a header states is allocated.
+        coding.require(self.entropy.least_bits(rows, columns, position))
         state = field = None
         if self._vectors is not None:
             shape = ceil_div(height, BLOCK), ceil_div(width, BLOCK)
@@ -211,9 +215,7 @@ class Video(VideoCodec):
             field = state.field
         past = before.y if field is None or before.y is None else moved(before.y, field)
         model = self.entropy.given(Condition(past, lambda: predicted(field)))
-        stride = self.picture.stride
-        rows, columns = ceil_div(height, stride), ceil_div(width, stride)
-        values = model.walk(coding, rows, columns, rate / QUARTERS)
+        values = model.walk(coding, rows, columns, position)
         y = scatter(coding.symbols[-1], model.places)[:, :rows, :columns]
         return Symbols(width, height, np.ascontiguousarray(y), state), values
 

@@ -107,7 +107,7 @@ class FrozenFactorized(FrozenModel):
         """
         tables = self.tables[int(rate) // TABLE_STEP]
         # No symbol is free, so a size that the bytes can't hold is refused at once.
-        coding.require(float(tables.least_bits.sum()) * rows * columns)
+        coding.require(self.least_bits(rows, columns, rate))
         shape = (self.channels, rows, columns)
         coding.begin(shape)
         channel = np.arange(self.channels, dtype=np.uint8)[:, None, None]
@@ -121,6 +121,11 @@ class FrozenFactorized(FrozenModel):
         if symbols.size and (symbols.min() < -LIMIT or symbols.max() > LIMIT):
             raise CorruptError(f"a side symbol is beyond {LIMIT}: the image part is damaged")
         return symbols
+
+    def least_bits(self, rows: int, columns: int, rate: float) -> float:
+        """Return the fewest bits that latents of a size can cost at a rate."""
+        tables = self.tables[int(rate) // TABLE_STEP]
+        return float(tables.least_bits.sum()) * rows * columns
 
     def _gain(self, rate: float) -> FloatArray:
         """Return the multiplier of latents before rounding [C, 1, 1]."""

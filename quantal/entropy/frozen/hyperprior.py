@@ -69,6 +69,10 @@ class SideModel(FrozenModel):
         )
         return np.clip(np.rint(z), -LIMIT, LIMIT).astype(np.int32)
 
+    def least_bits(self, rows: int, columns: int, rate: float) -> float:
+        """Return the fewest bits that y [C, rows, columns] can cost at a rate."""
+        return self.side.least_bits(ceil_div(rows, Z_STRIDE), ceil_div(columns, Z_STRIDE), rate)
+
     def code_z(self, coding: Coding, rows: int, columns: int, rate: float) -> IntArray:
         """Code the side latents of y [C, rows, columns], and return their symbols."""
         return self.side.code(coding, ceil_div(rows, Z_STRIDE), ceil_div(columns, Z_STRIDE), rate)

@@ -1,0 +1,163 @@
+"""Video codecs: frames come back, parsing is exact and needs no network, damage is refused."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from quantal.codecs.video.codec import Reconstruction, Symbols, Video
+from quantal.codecs.video.smoothing import luma, smoothed
+from quantal.entropy.frozen.predicted import moved
+from quantal.entropy.vectors import VectorPrior
+from quantal.entropy.walk import Pricing
+from quantal.errors import BitstreamError, ModelError
+from quantal.motion import Search
+from quantal.train.objectives.prediction import moved as moved_in_training
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small_video import small_video, write_small_video
+
+RATES = (180, 140)
+
+
+def clip(frames: int = 5, height: int = 83, width: int = 119) -> list[np.ndarray]:
+    """A textured square that moves over a slowly panned background."""
+    rng = np.random.default_rng(2)
+    big = rng.integers(0, 256, (24, 32, 3)).repeat(8, 0).repeat(8, 1)
+    big = (big + np.roll(big, 3, 0) + np.roll(big, 5, 1)) // 3
+    found = []
+    for number in range(frames):
+        frame = big[2 * number :, number:][:height, :width].copy()
+        frame[10 + 3 * number : 40 + 3 * number, 20:50] = big[100:130, 100:130]
+        found.append(frame.astype(np.uint8))
+    return found
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["motion", "still"])
+def codec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Video:
+    return small_video(tmp_path_factory.mktemp("video"), request.param)
+
+
+def coded(codec: Video, frames: list[np.ndarray]) -> tuple[list[bytes], list[Reconstruction]]:
+    height, width = frames[0].shape[:2]
+    group = codec.group(width, height, RATES[1])
+    payloads, references = [], []
+    for number, pixels in enumerate(frames):
+        frame = group.frame(pixels)
+        found = frame.predicted(references[-1], RATES[1]) if number else frame.intra(RATES[0])
+        payloads.append(found.payload)
+        references.append(found.reference)
+    return payloads, references
+
+
+def test_frames_come_back(codec: Video) -> None:
+    frames = clip()
+    payloads, references = coded(codec, frames)
+    height, width = frames[0].shape[:2]
+    decoded = codec.decode_intra(payloads[0], width, height, RATES[0])
+    parsed = codec.parse_intra(payloads[0], width, height, RATES[0])
+    for number, (payload, reference) in enumerate(zip(payloads, references, strict=True)):
+        if number:
+            decoded = codec.decode_predicted(payload, decoded, RATES[1])
+            parsed = codec.parse_predicted(payload, parsed, RATES[1])
+            assert np.array_equal(decoded.symbols.y, reference.symbols.y)
+            assert np.array_equal(parsed.y, reference.symbols.y)
+            assert reference.symbols.y.any()
+        assert decoded.pixels().shape == frames[0].shape
+        assert np.abs(decoded.unrounded - reference.unrounded).max() < 0.05
+
+
+def test_a_frame_may_be_tried_at_many_rates(codec: Video) -> None:
+    first, second = clip(2)
+    height, width = first.shape[:2]
+    group = codec.group(width, height, 140)
+    before = group.frame(first).intra(180).reference
+    frame = group.frame(second)
+    once = frame.predicted(before, 140).payload
+    sizes = [len(frame.predicted(before, rate).payload) for rate in (40, 120, 250)]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[2]
+    assert frame.predicted(before, 140).payload == once
+    assert frame.intra(140).payload == codec.picture.encode(codec.picture.analyse(second), 140)
+
+
+def test_parsing_runs_no_floating_point_network(codec: Video, monkeypatch) -> None:
+    payloads, _ = coded(codec, clip(3))
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a floating-point network was run")
+
+    monkeypatch.setattr(codec.entropy, "networks", never)
+    monkeypatch.setattr(codec.picture.entropy, "networks", never)
+    monkeypatch.setattr(codec, "predict", never)
+    parsed = codec.parse_intra(payloads[0], 119, 83, RATES[0])
+    for payload in payloads[1:]:
+        parsed = codec.parse_predicted(payload, parsed, RATES[1])
+    assert parsed.y is not None
+
+
+def test_last_bits_of_references_decide_nothing(codec: Video) -> None:
+    payloads, references = coded(codec, clip(3))
+    before = references[0]
+    shaken = Reconstruction(codec.picture, before.symbols, before.y_hat * np.float32(1.001))
+    found = codec.decode_predicted(payloads[1], shaken, RATES[1])
+    assert np.array_equal(found.symbols.y, references[1].symbols.y)
+
+
+def test_damage_is_refused_or_gives_a_frame(codec: Video) -> None:
+    payloads, references = coded(codec, clip(3))
+    rng = np.random.default_rng(5)
+    refused = 0
+    for _ in range(40):
+        broken = bytearray(payloads[2])
+        broken[int(rng.integers(len(broken)))] ^= 1 << int(rng.integers(8))
+        cut = bytes(broken[: int(rng.integers(len(broken) // 2, len(broken) + 1))])
+        try:
+            codec.parse_predicted(cut, references[1].symbols, RATES[1])
+        except BitstreamError:
+            refused += 1
+    assert refused > 30
+
+
+def test_a_large_frame_needs_bytes(codec: Video) -> None:
+    with pytest.raises(BitstreamError, match="65535x16000"):
+        codec.parse_predicted(b"\1\2\3", Symbols(65535, 16000), 100)
+
+
+def test_the_picture_codec_has_to_be_the_one_it_was_trained_with(tmp_path) -> None:
+    write_small_video(tmp_path, True)
+    (tmp_path / "context-s.safetensors").unlink()
+    with pytest.raises(ModelError, match="picture codec 'context-s' of hash"):
+        Video("video-s", tmp_path / "moved.safetensors", torch.device("cpu"))
+
+
+def test_training_moves_symbols_as_coding_does() -> None:
+    rng = np.random.default_rng(1)
+    symbols = rng.integers(-3, 4, (5, 7, 9)).astype(np.int32)
+    field = rng.integers(-400, 400, (2, 14, 18)).astype(np.int16)
+    trained = moved_in_training(
+        torch.from_numpy(symbols)[None].float(), torch.from_numpy(field)[None]
+    )
+    assert np.array_equal(trained[0].int().numpy(), moved(symbols, field))
+
+
+def test_smoothing_trades_bits_for_errors() -> None:
+    first, second = clip(2, 96, 128)
+    with Search(128, 96, 20) as search:
+        search.next(first)
+        field = search.next(second)
+    field = field + np.random.default_rng(0).integers(-1, 2, field.shape).astype(np.int16)
+    prior = VectorPrior()
+
+    def bits(found: np.ndarray) -> float:
+        pricing = Pricing(prior.latents(found))
+        prior.walk(pricing, found.shape[1:], None)
+        return pricing.bits
+
+    cheap, exact = (smoothed(field, luma(first), luma(second), worth) for worth in (1e-6, 1e3))
+    assert bits(cheap) < 0.2 * bits(field) and bits(cheap) < bits(exact)
+    assert not smoothed(field, luma(first), luma(first), 0.01).any()
