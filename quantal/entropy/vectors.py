@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.entropy.indices import CountedTables, IndexPrior, Neighbourhood
-from quantal.entropy.tables import TableSet, freeze
+from quantal.entropy.tables import TOTAL, TableSet
 from quantal.entropy.walk import Coding
 from quantal.errors import ArgumentError, CorruptError
 
@@ -295,27 +295,39 @@ def field_of(blocks: IntMap) -> Field:
 
 
 def _mode_tables() -> TableSet:
-    """Return tables to start from: modes are like those around, and like those before."""
+    """Return tables to start from: modes are like those around, and like those before.
+
+    Whole numbers alone, in thousandths, so that they are the same on every machine.
+    """
     weights = []
     for number in range(len(_PASSES)):
         for around in range(_MOST + 1):
             for past in range(_BEFORE):
-                # Of a first pass without a frame before, nothing is known.
-                known = around / 4 if number else 0.4
-                busy = known + (0.0, 0.0, 0.1, 0.25, 0.5, 1.0)[past]
-                moving = min(0.02 + 0.5 * busy, 0.9)
-                four = 0.15 + 0.1 * busy
-                shares = np.array([1 - moving, moving * (1 - four), moving * four])
-                weights.append(freeze(shares, 2.0**-20))
+                # In a first pass, without a frame before, nothing is known.
+                busy = (250 * around if number else 400) + (0, 0, 100, 250, 500, 1000)[past]
+                moving = min(20 + busy // 2, 900)
+                four = moving * (150 + busy // 10) // 1000
+                weights.append(_table([1000 - moving, moving - four, four, 0]))
     return TableSet.from_weights([0] * len(weights), weights)
 
 
 def _difference_tables() -> TableSet:
     """Return tables to start from: heavy tails, wider where differences are larger."""
     weights = []
-    distance = np.abs(np.arange(_ENTRIES) - _SPAN)
     for _ in range(4):
-        for scale in (1.2, 1.6, 3.0, 8.0):
-            law = (1 + distance / scale) ** -2.2
-            weights.append(freeze(law / law.sum(), 0.02 if scale > 3 else 0.005))
+        for scale, escape in ((10, 5), (14, 5), (26, 20), (70, 20)):
+            # Falls with the square of the size, in tenths.
+            law = [
+                (scale**2 << 20) // (scale + 10 * abs(entry - _SPAN)) ** 2
+                for entry in range(_ENTRIES)
+            ]
+            weights.append(_table([*law, sum(law) * escape // 1000]))
     return TableSet.from_weights([0] * len(weights), weights)
+
+
+def _table(shares: list[int]) -> IntMap:
+    """Return weights of a table in proportion to shares; every slot has some."""
+    total = sum(shares)
+    weights = [share * (TOTAL - len(shares)) // total + 1 for share in shares]
+    weights[max(range(len(shares)), key=shares.__getitem__)] += TOTAL - sum(weights)
+    return np.array(weights, np.int32)
