@@ -72,13 +72,14 @@ def rd(
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds a codec may take for one picture.")
     ] = 600,
+    frames: Annotated[int, typer.Option(min=1, help="Of each clip, for codecs of video.")] = 32,
     report: Annotated[
         bool, typer.Option(help="Write report.html, report.md, rd.svg and rd.png.")
     ] = True,
     plugin: Plugin = None,
     as_json: JsonFlag = False,
 ) -> int:
-    """Measure rate, distortion, speed and memory of codecs on pictures, and compare them.
+    """Measure rate, distortion, speed and memory of codecs on pictures or clips; compare them.
 
     OUT gets rows.csv and rows.parquet (a picture, codec and quality a row), results.json, and the
     report. What is measured already is not measured again.
@@ -104,6 +105,7 @@ def rd(
         jobs=jobs,
         threads=threads,
         timeout=timeout,
+        frames=frames,
     )
     if report:
         from quantal.eval.report import ready
@@ -181,7 +183,8 @@ def _print(result: RDResult, deltas: dict[str, dict[str, BD | str]], report: boo
 
     metrics = result.plan.metrics
     data = printable(os.path.basename(os.path.realpath(result.plan.data)))
-    title = f"{data}, {len(result.pictures)} pictures; BD-rate in percent"
+    kind = "pictures" if result.media == "picture" else "clips"
+    title = f"{data}, {len(result.pictures)} {kind}; BD-rate in percent"
     # Texts instead of markup, because names may hold brackets.
     table = Table(title=Text(title, style="table.title"))
     table.add_column("codec", overflow="fold")

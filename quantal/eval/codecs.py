@@ -18,12 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.codecs.contract import Pixels
+from quantal.codecs.info import CodecInfo
 from quantal.errors import ArgumentError, QuantalError
 from quantal.eval._optional import unknown
 
 __all__ = [
     "ROUNDED",
     "Decoded",
+    "EvaluatedCodec",
     "ImageCodec",
     "Option",
     "codec",
@@ -37,7 +39,7 @@ __all__ = [
 #: A decoded picture: uint8 [H, W, 3], or float32 in 0..255 if rounding is off.
 Decoded: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
-#: Name -> "module:class" of an ImageCodec, for classical codecs.
+#: Name -> "module:class" of an EvaluatedCodec, for classical codecs.
 _CLASSICAL = {
     "jpeg": "still:Jpeg",
     "webp": "still:WebP",
@@ -50,6 +52,10 @@ _CLASSICAL = {
     "png": "lossless:Png",
     "webp-lossless": "lossless:WebPLossless",
     "jxl-lossless": "lossless:JxlLossless",
+    "x264": "clip:X264",
+    "x265": "clip:X265",
+    "svtav1": "clip:SvtAv1",
+    "vp9": "clip:Vp9",
 }
 _ZOO = "compressai/"
 
@@ -81,13 +87,14 @@ class Option:
 ROUNDED = Option.yes(True)
 
 
-class ImageCodec(ABC):
-    """A still-picture codec under evaluation.
+class EvaluatedCodec(ABC):
+    """A codec under evaluation, of pictures or of video.
 
-    Files are self-contained: `decode` needs only the bytes. A higher quality gives larger files
-    and better pictures; its scale is the codec's own.
+    A higher quality gives larger files and better pictures; its scale is the codec's own.
     """
 
+    #: What it codes: "picture" or "video".
+    media: ClassVar[str]
     #: One line for people.
     description: ClassVar[str]
     options: ClassVar[Mapping[str, Option]] = {}
@@ -129,6 +136,15 @@ class ImageCodec(ABC):
     def prepare(self, quality: float) -> None:  # noqa: B027, most codecs have nothing to load
         """Load what this quality needs, so that loading is not part of measured times."""
 
+
+class ImageCodec(EvaluatedCodec):
+    """A still-picture codec under evaluation.
+
+    Files are self-contained: `decode` needs only the bytes.
+    """
+
+    media = "picture"
+
     @abstractmethod
     def encode(self, image: Pixels, quality: float) -> bytes:
         """Encode a picture to the bytes of a file.
@@ -145,26 +161,33 @@ class ImageCodec(ABC):
 
 def names() -> tuple[str, ...]:
     """Return the names of all codecs, except those of CompressAI's zoo."""
+    return (*(info.name for info in _learned()), *_CLASSICAL)
+
+
+def _learned() -> list[CodecInfo]:
+    """Return what is known of Quantal's codecs whose weights are here."""
     from quantal.codecs import available
 
-    return (*(info.name for info in available() if info.weights), *_CLASSICAL)
+    return [info for info in available() if info.weights]
 
 
-def _class_of(name: str) -> type[ImageCodec]:
+def _class_of(name: str) -> type[EvaluatedCodec]:
     if name in _CLASSICAL:
         module, _, attribute = _CLASSICAL[name].partition(":")
         where = f"quantal.eval.classical.{module}"
     elif name.startswith(_ZOO):
         where, attribute = "quantal.eval.compressai", "CompressAICodec"
     elif name in names():
-        where, attribute = "quantal.eval.learned", "LearnedCodec"
+        video = next(info.media for info in _learned() if info.name == name) == "video"
+        where = "quantal.eval.learned"
+        attribute = "LearnedVideoCodec" if video else "LearnedCodec"
     else:
         raise unknown("codec", name, [*names(), f"{_ZOO}ARCHITECTURE"])
-    found: type[ImageCodec] = getattr(importlib.import_module(where), attribute)
+    found: type[EvaluatedCodec] = getattr(importlib.import_module(where), attribute)
     return found
 
 
-def codec(spec: str) -> ImageCodec:
+def codec(spec: str) -> EvaluatedCodec:
     """Create the codec of a spec.
 
     Args:
@@ -212,7 +235,7 @@ def split_specs(text: str) -> list[str]:
     return specs
 
 
-def codecs(specs: Sequence[str]) -> list[ImageCodec]:
+def codecs(specs: Sequence[str]) -> list[EvaluatedCodec]:
     """Create the codecs of several specs, without duplicates; ArgumentError if there are none."""
     found = {one.label: one for one in map(codec, specs)}
     if not found:
@@ -221,7 +244,7 @@ def codecs(specs: Sequence[str]) -> list[ImageCodec]:
 
 
 def grids(
-    coders: Sequence[ImageCodec], asked: Mapping[str, Sequence[float]]
+    coders: Sequence[EvaluatedCodec], asked: Mapping[str, Sequence[float]]
 ) -> dict[str, tuple[float, ...]]:
     """Return the qualities to measure each codec at, in ascending order, by label.
 
@@ -249,7 +272,7 @@ def normalised(spec: str) -> str:
         return spec
 
 
-def _grid(coder: ImageCodec, asked: Mapping[str, Sequence[float]]) -> tuple[float, ...]:
+def _grid(coder: EvaluatedCodec, asked: Mapping[str, Sequence[float]]) -> tuple[float, ...]:
     if len(coder.qualities) == 1 and coder.label not in asked:
         return coder.qualities  # lossless
     chosen = asked.get(coder.label, asked.get("", coder.qualities))

@@ -13,7 +13,7 @@ from quantal.codecs.contract import Pixels
 from quantal.eval.codecs import ROUNDED, Decoded, ImageCodec, Option
 from quantal.files.targets import check_effort
 
-__all__ = ["LearnedCodec"]
+__all__ = ["LearnedCodec", "LearnedVideoCodec"]
 
 
 class LearnedCodec(ImageCodec):
@@ -54,3 +54,46 @@ class LearnedCodec(ImageCodec):
         if self.values["rounded"] == "no":
             return self._codec.synthesise_unrounded(self._codec.latents(data))
         return np.asarray(self._codec.decompress(data).convert("RGB"))
+
+
+class LearnedVideoCodec(ClipCodec):
+    """A video codec of the registry: whole .qtl files, of which only the frames are counted.
+
+    Options:
+        weights: A safetensors file in place of the weights that ship.
+        device: Where the networks run.
+    """
+
+    description = "a video codec of Quantal or of a plug-in package"
+    options: ClassVar = {"weights": Option(""), "device": Option("cpu", ("cpu", "cuda", "auto"))}
+    qualities = (10, 20, 30, 40, 50, 60, 70)
+    limits = (1.0, 100.0)
+
+    def __init__(self, name: str, values: Mapping[str, str]) -> None:
+        super().__init__(name, values)
+        found = load(name, values["device"], values["weights"] or None)
+        if not isinstance(found, VideoCodec):
+            raise ArgumentError(f"codec {name!r} codes pictures, not video")
+        self._codec = found
+
+    @property
+    def version(self) -> str:
+        return f"quantal {quantal.__version__}, model {self._codec.model_hash.hex()}"
+
+    def encode(self, source: ClipSource, quality: float) -> CodedClip:
+        file = io.BytesIO()
+        sizes: list[int] = []
+        with clips.read(source.path) as clip:
+            encode_clip(
+                FirstFrames(clip, source.frames),
+                self._codec,
+                file,
+                ClipTarget(quality=round(quality)),
+                intra_period=self.INTRA_PERIOD,
+                sizes=sizes.append,
+            )
+        return CodedClip(file.getvalue(), tuple(sizes))
+
+    def decode(self, coded: CodedClip) -> Frames:
+        with open_clip(coded.data, codec=self._codec) as clip:
+            return stacked(clip, len(coded.sizes))

@@ -9,7 +9,7 @@ import ctypes
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -20,7 +20,8 @@ import numpy as np
 from quantal import media
 from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
-from quantal.eval.codecs import Decoded, ImageCodec, codec
+from quantal.eval.clips import ClipCodec, ClipSource
+from quantal.eval.codecs import Decoded, EvaluatedCodec, ImageCodec, codec
 from quantal.eval.metrics import metric
 from quantal.eval.rows import Row
 from quantal.eval.texts import as_text
@@ -47,6 +48,7 @@ class Task:
         metrics: Names of metrics.
         weights: Folder with weights of metrics.
         run: Description of the run in rows.
+        frames: Frames of a clip to measure at most.
     """
 
     codec: str
@@ -57,6 +59,7 @@ class Task:
     metrics: tuple[str, ...]
     weights: Path | None = None
     run: str = ""
+    frames: int = 32
 
 
 def read_pixels(path: Path) -> Pixels:
@@ -71,10 +74,18 @@ def _decoded(path: Path, _written: int, _bytes: int) -> Pixels:
     return media.read(path).pixels
 
 
+@lru_cache(maxsize=1)
+def _source(path: Path, _written: int, _bytes: int, frames: int) -> ClipSource:
+    """Read a clip once for all codecs; a changed file is read again."""
+    return ClipSource(path, frames)
+
+
 @cache
-def _warm_codec(spec: str) -> ImageCodec:
+def _warm_codec(spec: str) -> EvaluatedCodec:
     """Return a codec that has coded once, so that measured times include no initialisation."""
     found = codec(spec)
+    if not isinstance(found, ImageCodec):
+        return found  # the first of many frames hardly counts
     sample = np.arange(64 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(64, 64, 3)
     # Errors are reported when pictures are measured.
     try:
@@ -87,6 +98,12 @@ def _warm_codec(spec: str) -> ImageCodec:
 def run(task: Task) -> list[Row]:
     """Measure a task, one row per quality; the row of a quality that fails has the reason."""
     coder = _warm_codec(task.codec)
+    if isinstance(coder, ClipCodec):
+        found = task.picture.stat()
+        source = _source(task.picture, found.st_mtime_ns, found.st_size, task.frames)
+        return [_measure_clip(task, coder, source, quality) for quality in task.qualities]
+    if not isinstance(coder, ImageCodec):
+        raise EvaluationError(f"codec {task.codec!r} codes neither pictures nor clips")
     pixels = read_pixels(task.picture)
     memory = _memory(coder, pixels, max(task.qualities))
     return [_measure(task, coder, pixels, quality, memory) for quality in task.qualities]
@@ -140,6 +157,53 @@ def _measure(task: Task, coder: ImageCodec, pixels: Pixels, quality: float, memo
         metrics=values,
         run=task.run,
     )
+
+
+def _measure_clip(task: Task, coder: ClipCodec, source: ClipSource, quality: float) -> Row:
+    pixels = source.pixels
+    count, height, width = pixels.shape[:3]
+    try:
+        with memory_errors(f"coding {count} frames of {width}x{height} pixels"):
+            start = time.perf_counter()
+            coded = coder.encode(source, quality)
+            between = time.perf_counter()
+            decoded = coder.decode(coded)
+            end = time.perf_counter()
+        if decoded.shape != pixels.shape:
+            found = f"{len(decoded)} frames of {decoded.shape[2]}x{decoded.shape[1]}"
+            raise EvaluationError(
+                f"decoded to {found}, expected {count} frames of {width}x{height}"
+            )
+        each = [
+            metric_values(task.metrics, task.weights, original, frame)
+            for original, frame in zip(pixels, decoded, strict=True)
+        ]
+    except Exception as error:  # a codec under test may raise anything
+        return failed(task, coder.version, quality, explain(error))
+    series = {name: [values[name] for values in each] for name in task.metrics}
+    return Row(
+        codec=as_text(task.codec),
+        version=coder.version,
+        picture=task.name,
+        digest=task.digest,
+        width=width,
+        height=height,
+        quality=quality,
+        bytes=len(coded),
+        bpp=8 * len(coded) / pixels[..., 0].size,
+        encode_s=between - start,
+        decode_s=end - between,
+        metrics={name: _mean(values) for name, values in series.items()},
+        frames=count,
+        series={"bytes": list(coded.sizes), **series},
+        run=task.run,
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean over frames; None if one has no value."""
+    found = [value for value in values if value is not None]
+    return sum(found) / len(found) if len(found) == len(values) else None
 
 
 def metric_values(

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quantal.arguments import flag, number
+from quantal.arguments import flag, number, whole
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval import measure, plans
 from quantal.eval._optional import require
 from quantal.eval.bdrate import BD, Method, compare
-from quantal.eval.codecs import ImageCodec, codecs, grids, normalised
+from quantal.eval.codecs import EvaluatedCodec, codecs, grids, normalised
 from quantal.eval.curves import Curve, Sheet, published, sheets
 from quantal.eval.journal import Journal
 from quantal.eval.measure import Task
@@ -62,6 +62,7 @@ class Plan:
         jobs: Number of worker processes; 0 for the calling process, None for one per core.
         threads: Number of threads of torch in each process.
         timeout: Seconds that a codec may take for a picture at all qualities; None for no limit.
+        frames: Frames of each clip that are measured at most, where codecs are of video.
     """
 
     codecs: tuple[str, ...]
@@ -79,6 +80,7 @@ class Plan:
     jobs: int | None = None
     threads: int = 1
     timeout: float | None = 600.0
+    frames: int = 32
 
     def __post_init__(self) -> None:
         jobs, threads = plans.processes(self.jobs, self.threads)
@@ -96,6 +98,7 @@ class Plan:
             jobs=jobs,
             threads=threads,
             timeout=None if self.timeout is None else number("timeout", self.timeout),
+            frames=whole("frames", self.frames, 1),
         )
 
 
@@ -113,6 +116,7 @@ class RDResult:
         failures: Rows of failed measurements.
         notes: Sentences about what was not measured.
         provenance: Versions, machine and date.
+        media: What was measured, "picture" or "video".
     """
 
     plan: Plan
@@ -124,6 +128,7 @@ class RDResult:
     failures: tuple[Row, ...]
     notes: tuple[str, ...]
     provenance: Provenance
+    media: str = "picture"
 
     @property
     def names(self) -> Mapping[str, Path]:
@@ -177,7 +182,8 @@ def measure_rd(plan: Plan, progress: Progress | None = None) -> RDResult:
     references = published(plan.references)
     qualities = grids(coders, plan.qualities)
     anchor = _anchor(plan.anchor, [as_text(c.label) for c in coders], list(references))
-    there = look_over(plan.data)
+    media = _media(coders)
+    there = look_over(plan.data, media)
     create_folder(plan.out)
     names = by_name(there.pictures)
     rows = _measure_all(plan, coders, qualities, names, progress)
@@ -191,8 +197,9 @@ def measure_rd(plan: Plan, progress: Progress | None = None) -> RDResult:
         curves=curves | references,
         anchor=anchor if anchor in curves or anchor in references else None,
         failures=tuple(row for row in rows if row.error),
-        notes=(*there.notes(), *notes(names, own, anchor, rows)),
+        notes=(*there.notes(), *notes(names if media == "picture" else {}, own, anchor, rows)),
         provenance=provenance(),
+        media=media,
     )
 
 
@@ -211,6 +218,15 @@ def _check(plan: Plan) -> None:
             f"{plan.out} holds the pictures; name another folder for the results, which would "
             "otherwise be measured as pictures"
         )
+
+
+def _media(coders: Sequence[EvaluatedCodec]) -> str:
+    """Return what all codecs code; ArgumentError if they differ."""
+    found = {coder.media: coder.label for coder in coders}
+    if len(found) > 1:
+        names = " and ".join(f"{label!r} codes {kind}s" for kind, label in found.items())
+        raise ArgumentError(f"{names.replace('videos', 'video')}; measure them apart")
+    return next(iter(found))
 
 
 def _anchor(asked: str | None, labels: Sequence[str], references: Sequence[str]) -> str:
@@ -235,7 +251,7 @@ def _key(row: Mapping[str, Any]) -> Key:
 
 def _measure_all(
     plan: Plan,
-    coders: Sequence[ImageCodec],
+    coders: Sequence[EvaluatedCodec],
     qualities: Mapping[str, tuple[float, ...]],
     names: Mapping[str, Path],
     progress: Progress | None,
@@ -278,6 +294,7 @@ def _measure_all(
                         metrics=plan.metrics,
                         weights=plan.weights,
                         run=run,
+                        frames=plan.frames,
                     )
                 )
     total = sum(len(task.qualities) for task in tasks)

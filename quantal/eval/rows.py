@@ -44,6 +44,8 @@ class Row:
             does not report it.
         decode_mb: Peak memory of decoding, likewise.
         metrics: Metric -> value; None where it is undefined for the picture.
+        frames: Number of frames; 1 for a picture. Metrics are means over them.
+        series: What is known of every frame, such as "bytes" or a metric -> values, for clips.
         error: Reason of a failure; the measured values are then None.
         run: Date, commit, machine and jobs of the run that measured this row.
     """
@@ -62,12 +64,15 @@ class Row:
     encode_mb: float | None = None
     decode_mb: float | None = None
     metrics: Mapping[str, float | None] | None = None
+    frames: int = 1
+    series: Mapping[str, Sequence[float | None]] | None = None
     error: str | None = None
     run: str = ""
 
     def flat(self) -> dict[str, Any]:
-        """Return the row as column -> value, with a column for each metric."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "metrics"}
+        """Return the row as column -> value, with a column for each metric; without series."""
+        nested = ("metrics", "series")
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in nested}
         last = {name: values.pop(name) for name in ("error", "run")}
         return values | {column(n): v for n, v in (self.metrics or {}).items()} | last
 

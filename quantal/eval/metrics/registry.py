@@ -45,6 +45,15 @@ _METRICS: tuple[tuple[About, str], ...] = (
     ),
     (
         About(
+            "psnr-yuv",
+            "PSNR-YUV 6:1:1",
+            "(6 PSNR-Y + PSNR-U + PSNR-V) / 8 by BT.709, full range, U and V as means of 2x2 pixels",
+            unit="dB",
+        ),
+        "psnr:yuv",
+    ),
+    (
+        About(
             "ms-ssim",
             "MS-SSIM",
             "MS-SSIM of R, G and B each, averaged: five scales, Gaussian window of 11 with "
