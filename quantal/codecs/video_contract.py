@@ -91,9 +91,7 @@ class VideoCodec(CodecBase):
         """
 
     @abstractmethod
-    def decode_predicted(
-        self, payload: bytes, before: Any, rate: int, mode: str
-    ) -> Reference:
+    def decode_predicted(self, payload: bytes, before: Any, rate: int) -> Reference:
         """Decode a predicted frame.
 
         Args:

@@ -65,6 +65,7 @@ class ClipWriter:
             self._chunk("track", pack_track(track))
         if about is not None and (about.metadata or about.chapters):
             self._chunk("about", pack_about(about))
+        self._settled = self.bytes
 
     def packets(self, track: int, packets: Sequence[Packet]) -> None:
         """Add packets of a track, before the group that is shown while they are.
@@ -77,6 +78,7 @@ class ClipWriter:
             raise ArgumentError(f"there is no track {track}; declare it first")
         if packets:
             self._chunk("packets", pack_packets(track, packets))
+            self._settled = self.bytes
 
     def group(self, group: Group) -> int:
         """Add a group of pictures; return the bytes of its chunk.
@@ -96,8 +98,15 @@ class ClipWriter:
         size = self.bytes - begin
         self._groups.append(GroupInfo(begin, group.frame, group.time, group.count, size))
         self.frames += group.count
-        self._end = group.end
+        self._end, self._settled = group.end, self.bytes
         return size
+
+    def recover(self) -> None:
+        """Take back what an interrupted call has written, if the file can be sought."""
+        if self._file.seekable():
+            self._file.seek(self._settled)
+            self._file.truncate()
+            self.bytes = self._settled
 
     def finish(self) -> None:
         """Write the index; nothing can follow."""
