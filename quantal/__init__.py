@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from quantal.codecs.registry import load
+    from quantal.files.clip_decode import open_clip as open
+    from quantal.files.clip_face import compress_clip, decompress_clip, write_clip
     from quantal.files.face import compress, decompress, latents, read, write
 
 __version__ = "0.1.0"
@@ -18,22 +20,31 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "compress",
+    "compress_clip",
     "decompress",
+    "decompress_clip",
     "latents",
     "load",
+    "open",
     "read",
     "write",
+    "write_clip",
 ]
 
 _HOMES = {
-    "compress": "quantal.files.face",
-    "decompress": "quantal.files.face",
-    "latents": "quantal.files.face",
-    "load": "quantal.codecs.registry",
-    "read": "quantal.files.face",
-    "write": "quantal.files.face",
+    "compress": "quantal.files.face:compress",
+    "compress_clip": "quantal.files.clip_face:compress_clip",
+    "decompress": "quantal.files.face:decompress",
+    "decompress_clip": "quantal.files.clip_face:decompress_clip",
+    "latents": "quantal.files.face:latents",
+    "load": "quantal.codecs.registry:load",
+    "open": "quantal.files.clip_decode:open_clip",
+    "read": "quantal.files.face:read",
+    "write": "quantal.files.face:write",
+    "write_clip": "quantal.files.clip_face:write_clip",
 }
 _ROOMS = (
+    "clips",
     "codecs",
     "container",
     "entropy",
@@ -48,7 +59,8 @@ _ROOMS = (
 
 def __getattr__(name: str) -> object:
     if name in _HOMES:
-        value: object = getattr(importlib.import_module(_HOMES[name]), name)
+        module, _, home = _HOMES[name].partition(":")
+        value: object = getattr(importlib.import_module(module), home)
         globals()[name] = value
         return value
     if name in _ROOMS:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import IO, Any, Union
 
@@ -10,7 +12,7 @@ from quantal.arguments import path
 from quantal.errors import ArgumentError, MediaError
 from quantal.names import shown
 
-__all__ = ["Source", "read_source"]
+__all__ = ["Copied", "Source", "read_source"]
 
 #: The bytes of a file in any buffer, its path, or a binary file open for reading.
 Source = Union[bytes, bytearray, memoryview, str, "os.PathLike[str]", IO[bytes]]
@@ -69,3 +71,45 @@ def _is_buffer(source: Any) -> bool:
     except (TypeError, ValueError, BufferError):
         return False
     return view.contiguous and view.format in ("B", "b", "c")
+
+
+class Copied:
+    """A pipe as a file that can be sought: what was read of it is in a temporary file.
+
+    No more is taken from the pipe than was asked for.
+
+    Args:
+        pipe: Open for reading in binary mode.
+    """
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe, self._at, self._taken = pipe, 0, 0
+        self._copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object
+
+    def read(self, count: int) -> bytes:
+        """Return the next bytes, fewer only at the end."""
+        self._copy.seek(0, os.SEEK_END)
+        while self._taken < self._at + count:
+            piece = self._pipe.read(self._at + count - self._taken)
+            if not piece:
+                break
+            self._copy.write(piece)
+            self._taken += len(piece)
+        self._copy.seek(self._at)
+        data = self._copy.read(count)
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a position and return it; the end is known only once all of the pipe was read."""
+        if whence == os.SEEK_END:
+            self._copy.seek(0, os.SEEK_END)
+            shutil.copyfileobj(self._pipe, self._copy)
+            self._taken = self._copy.tell()
+        begin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._taken}[whence]
+        self._at = begin + offset
+        return self._at
+
+    def close(self) -> None:
+        """Remove the temporary file; the pipe stays open."""
+        self._copy.close()

@@ -9,8 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
+
+from quantal import codecs
+from quantal.codecs import registry
+from tests.little_video import LittleVideo
 
 # No deadline: no test of ours is about seconds. In CI the same examples every time.
 settings.register_profile("quantal", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -80,3 +85,37 @@ def zoo_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         return path
 
     return make
+
+
+@pytest.fixture
+def little_video(monkeypatch: pytest.MonkeyPatch) -> LittleVideo:
+    """A little codec of video, registered as "little-video" in a catalogue of its own."""
+    monkeypatch.setattr(registry, "_CATALOGUE", registry.Catalogue())
+    codec = LittleVideo()
+    codecs.register(codec)
+    return codec
+
+
+@pytest.fixture(scope="session")
+def filmed() -> Callable[..., list[NDArray[np.uint8]]]:
+    """Frames of a static scene in which something moves: filmed(count, width, height).
+
+    From frame `cut` on it is another scene.
+    """
+    photograph = np.asarray(data.chelsea())
+
+    def frames(
+        count: int, width: int = 96, height: int = 64, cut: int = 1 << 30
+    ) -> list[NDArray[np.uint8]]:
+        noise = np.random.default_rng(1)
+        found = []
+        for number in range(count):
+            scene = photograph if number < cut else photograph[::-1, ::-1]
+            frame = scene[60 : 60 + height, 100 : 100 + width].astype(np.int16)
+            frame = frame + noise.integers(-1, 2, frame.shape)
+            x = 2 * number % (width - 10)
+            frame[height // 2 : height // 2 + 10, x : x + 10] = scene[:10, :10]
+            found.append(frame.clip(0, 255).astype(np.uint8))
+        return found
+
+    return frames

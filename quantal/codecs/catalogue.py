@@ -12,13 +12,10 @@ import warnings
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from quantal.codecs.family import CodecEntry, Family
 from quantal.errors import ArgumentError, ModelError, QuantalWarning
-
-if TYPE_CHECKING:
-    from quantal.codecs.contract import Codec
 
 __all__ = ["PLUGINS_VARIABLE", "Catalogue"]
 
@@ -75,7 +72,7 @@ class Catalogue:
         self._families: dict[str, Family] | None = None
         self._registered: dict[str, Family] = {}
         self._plugins: set[str] = set()
-        self.instances: dict[str, Codec] = {}
+        self.instances: dict[str, Any] = {}
 
     def renew(self) -> None:
         """Forget the lock, which a thread of the parent process may hold."""

@@ -27,12 +27,15 @@ from quantal.sources import Source, read_source
 
 if TYPE_CHECKING:
     from quantal.codecs.contract import Codec
+    from quantal.codecs.video_contract import VideoCodec
 
 __all__ = [
     "DEFAULT_CODEC",
+    "VIDEO_CODECS",
     "PLUGINS_VARIABLE",
     "available",
     "codec_class",
+    "default_video_codec",
     "device_name",
     "families",
     "family_of",
@@ -43,6 +46,8 @@ __all__ = [
 ]
 
 DEFAULT_CODEC = "context-m"
+VIDEO_CODECS = ("video-m", "video-s", "video-s-still")
+"""Codecs of video in the order in which one is taken by default."""
 #: Names a folder of weights that is searched first, such as those of one's own training.
 _FOLDER_VARIABLE = "QUANTAL_WEIGHTS"
 #: Codecs that are kept loaded.
@@ -52,14 +57,14 @@ _KEPT = 16
 _CATALOGUE = Catalogue()
 
 
-def register(codec: Codec | Family) -> None:
+def register(codec: Codec | VideoCodec | Family) -> None:
     """Register a codec in this process: `compress`, `decompress`, `load` and evaluation find it.
 
     Registering a name again replaces the codec. Worker processes import modules that register
     codecs if these are named by `--plugin` or the environment variable QUANTAL_PLUGINS.
 
     Args:
-        codec: a codec, or a family whose codecs are loaded on demand.
+        codec: a codec of pictures or of video, or a family whose codecs are loaded on demand.
 
     Raises:
         ArgumentError: If a codec of this name ships with Quantal or another package, or the name
@@ -71,8 +76,10 @@ def register(codec: Codec | Family) -> None:
         _CATALOGUE.add(codec)
         return
     name = getattr(codec, "name", None)
-    if not isinstance(name, str) or not hasattr(codec, "encoding"):
-        raise ArgumentError(f"{type(codec).__name__} is no codec: register a Codec or a Family")
+    if not isinstance(name, str) or not (hasattr(codec, "encoding") or hasattr(codec, "group")):
+        raise ArgumentError(
+            f"{type(codec).__name__} is no codec: register a Codec, a VideoCodec or a Family"
+        )
     container.write(container.Header(name, bytes(4), 1, 1, 0), [container.Part("image", b"")])
     about = f"Registered by this process ({type(codec).__name__})."
     _CATALOGUE.add(Family(f"registered:{name}", "", (CodecEntry(name, about, None, codec.media),)))
@@ -185,6 +192,24 @@ def available() -> tuple[CodecInfo, ...]:
                 )
             )
     return tuple(infos)
+
+
+def default_video_codec() -> str:
+    """Return the name of the codec that codes clips where none is named.
+
+    The first of VIDEO_CODECS whose weights are here, else any other codec of video.
+
+    Raises:
+        ModelError: If there is none.
+    """
+    here = [info.name for info in available() if info.media == "video" and info.weights]
+    for name in (*VIDEO_CODECS, *here):
+        if name in here:
+            return name
+    raise ModelError(
+        f"no codec of video has its weights here; there should be {', '.join(VIDEO_CODECS)}",
+        code="weights",
+    )
 
 
 def codec_class(name: str) -> type:

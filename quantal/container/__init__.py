@@ -1,31 +1,64 @@
-"""The .qtl file format: fields, parts, checksums and limits; docs/format.md specifies it.
+"""The .qtl file format: fields, parts, chunks, checksums and limits; docs/format.md specifies it.
 
 Only the standard library is needed, so that files can be inspected and checked without models. The
-content of the image part is defined by quantal.codecs.
+content of the image part and of frames is defined by quantal.codecs.
 """
 
 from __future__ import annotations
 
-from quantal.container._fields import FIELDS, MAGIC, PART_KINDS, Field, FieldValue, describe
+from quantal.container._clip_fields import CHUNK_KINDS, CLIP_FIELDS, TRACK_KINDS, describe
+from quantal.container._clip_model import (
+    About,
+    Chapter,
+    ClipHeader,
+    ClipInfo,
+    CodedFrame,
+    Group,
+    GroupInfo,
+    Packet,
+    Track,
+    TrackInfo,
+)
+from quantal.container._clip_reader import ClipReader, probe_clip
+from quantal.container._clip_writer import ClipWriter
+from quantal.container._field import Field, FieldValue
+from quantal.container._fields import FIELDS, MAGIC, PART_KINDS, media_of
 from quantal.container._file import HEADER_LIMIT, probe, read, read_part, write
 from quantal.container._model import File, Header, Info, Part, PartInfo
 from quantal.container._rate import RATES, quality_to_rate, rate_to_quality
 
 __all__ = [
+    "CHUNK_KINDS",
+    "CLIP_FIELDS",
     "FIELDS",
     "HEADER_LIMIT",
     "MAGIC",
     "PART_KINDS",
     "RATES",
+    "TRACK_KINDS",
+    "About",
+    "Chapter",
+    "ClipHeader",
+    "ClipInfo",
+    "ClipReader",
+    "ClipWriter",
+    "CodedFrame",
     "Field",
     "FieldValue",
     "File",
+    "Group",
+    "GroupInfo",
     "Header",
     "Info",
+    "Packet",
     "Part",
     "PartInfo",
+    "Track",
+    "TrackInfo",
     "describe",
+    "media_of",
     "probe",
+    "probe_clip",
     "quality_to_rate",
     "rate_to_quality",
     "read",

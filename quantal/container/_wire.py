@@ -1,4 +1,4 @@
-"""Encodings of values in the header.
+"""Encodings of values in headers and chunks.
 
 An encoding reads from a `Cursor` and writes to a `Sink`. If a value has several encodings, only the
 shortest one is accepted, so that a header has one encoding. `_fields` defines the values.
@@ -7,11 +7,26 @@ shortest one is accepted, so that a header has one encoding. `_fields` defines t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Protocol
 
 from quantal.errors import ArgumentError, CorruptError, TruncatedError
 
-__all__ = ["Choice", "Cursor", "Raw", "Sink", "Symbols40", "UInt", "Varint", "Wire"]
+__all__ = [
+    "Blob",
+    "Choice",
+    "Cursor",
+    "Ratio",
+    "Raw",
+    "Signed",
+    "Sink",
+    "Symbols40",
+    "Tags",
+    "Text",
+    "UInt",
+    "Varint",
+    "Wire",
+]
 
 NAME_CHARACTERS = "\0abcdefghijklmnopqrstuvwxyz0123456789-_."
 NAME_LIMIT = 23
@@ -20,11 +35,12 @@ VARINT_BYTES = 5
 
 @dataclass
 class Cursor:
-    """A reader of the bytes of a header; `what` names the field in error messages."""
+    """A reader of bytes; `what` names the field and `place` what it is in, for messages."""
 
     data: bytes
     position: int = 0
     what: str = "header"
+    place: str = "header"
     _bits: int = 0
     _bits_left: int = 0
 
@@ -33,8 +49,8 @@ class Cursor:
         end = self.position + count
         if end > len(self.data):
             raise TruncatedError(
-                f"the .qtl header ends inside its {self.what}: {len(self.data)} bytes are there, "
-                f"at least {end} are needed; the file was cut, fetch it again"
+                f"the .qtl {self.place} ends inside its {self.what}: {len(self.data)} bytes are "
+                f"there, at least {end} are needed; the file was cut, fetch it again"
             )
         taken = self.data[self.position : end]
         self.position = end
@@ -177,28 +193,143 @@ class Symbols40:
 
 @dataclass(frozen=True)
 class Varint:
-    """An unsigned integer below 2^32 in LEB128: seven bits per byte, lowest first."""
+    """An unsigned integer of 32 or 64 bits in LEB128: seven bits per byte, lowest first."""
+
+    bits: int = 32
 
     def read(self, cursor: Cursor) -> int:
-        value = 0
-        for index in range(VARINT_BYTES):
+        value, most = 0, -(-self.bits // 7)
+        for index in range(most):
             byte = cursor.take(1)[0]
             value |= (byte & 0x7F) << (7 * index)
             if byte < 0x80:
                 if index and not byte:
                     raise CorruptError(f"the {cursor.what} is not in its shortest form")
-                if value >= 1 << 32:
-                    raise CorruptError(f"the {cursor.what} is {value}, expected less than 2^32")
+                if value >> self.bits:
+                    raise CorruptError(
+                        f"the {cursor.what} is {value}, expected less than 2^{self.bits}"
+                    )
                 return value
-        raise CorruptError(f"the {cursor.what} runs over {VARINT_BYTES} bytes")
+        raise CorruptError(f"the {cursor.what} runs over {most} bytes")
 
     def write(self, sink: Sink, value: int) -> None:
-        if not 0 <= value < 1 << 32:
-            raise ArgumentError(f"{value} found where 0..2^32 - 1 is expected")
+        if not 0 <= value < 1 << self.bits:
+            raise ArgumentError(f"{value} found where 0..2^{self.bits} - 1 is expected")
         while value >= 0x80:
             sink.put(bytes([value & 0x7F | 0x80]))
             value >>= 7
         sink.put(bytes([value]))
 
     def __str__(self) -> str:
-        return "varint"
+        return "varint" if self.bits == 32 else f"varint of {self.bits} bits"
+
+
+@dataclass(frozen=True)
+class Signed:
+    """An integer of 64 bits with sign: a varint of 2 n for n from 0 on, of -2 n - 1 below."""
+
+    def read(self, cursor: Cursor) -> int:
+        value = _LONG.read(cursor)
+        return value >> 1 if not value & 1 else ~(value >> 1)
+
+    def write(self, sink: Sink, value: int) -> None:
+        _LONG.write(sink, 2 * value if value >= 0 else -2 * value - 1)
+
+    def __str__(self) -> str:
+        return "signed varint"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A fraction in its lowest terms; `optional`: 0/1 says that it is not known."""
+
+    optional: bool = False
+    bits: int = 32
+
+    def read(self, cursor: Cursor) -> Fraction | None:
+        number = Varint(self.bits)
+        above, below = number.read(cursor), number.read(cursor)
+        if self.optional and (above, below) == (0, 1):
+            return None
+        found = Fraction(above, below or 1)
+        if (found.numerator, found.denominator) != (above, below) or not found:
+            raise CorruptError(
+                f"the {cursor.what} is {above}/{below}, expected a positive fraction in its "
+                "lowest terms"
+            )
+        return found
+
+    def write(self, sink: Sink, value: Fraction | None) -> None:
+        known = Fraction(0) if value is None and self.optional else value
+        if not isinstance(known, Fraction) or known < 0 or (not known and not self.optional):
+            raise ArgumentError(f"{value!r} found where a positive Fraction is expected")
+        for number in (known.numerator, known.denominator):
+            Varint(self.bits).write(sink, number)
+
+    def __str__(self) -> str:
+        name = "fraction" if self.bits == 32 else f"fraction of {self.bits} bits"
+        return f"{name}, 0/1 for none" if self.optional else name
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Bytes behind their number."""
+
+    def read(self, cursor: Cursor) -> bytes:
+        return cursor.take(_SHORT.read(cursor))
+
+    def write(self, sink: Sink, value: bytes) -> None:
+        _SHORT.write(sink, len(value))
+        sink.put(value)
+
+    def __str__(self) -> str:
+        return "bytes"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text in UTF-8 behind the number of its bytes."""
+
+    def read(self, cursor: Cursor) -> str:
+        try:
+            return _BLOB.read(cursor).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise CorruptError(f"the {cursor.what} is no UTF-8: {error.reason}") from error
+
+    def write(self, sink: Sink, value: str) -> None:
+        try:
+            _BLOB.write(sink, value.encode("utf-8"))
+        except UnicodeEncodeError as error:
+            raise ArgumentError(f"{value!r:.60} can't be written as UTF-8") from error
+
+    def __str__(self) -> str:
+        return "text"
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Texts by name: their number, then names and texts in turn."""
+
+    def read(self, cursor: Cursor) -> dict[str, str]:
+        count = _SHORT.read(cursor)
+        if 2 * count > len(cursor.data) - cursor.position:
+            raise CorruptError(f"the {cursor.what} has {count} entries, its bytes hold fewer")
+        tags: dict[str, str] = {}
+        for _ in range(count):
+            name = _TEXT.read(cursor)
+            if name in tags:
+                raise CorruptError(f"the {cursor.what} has {name!r:.60} twice")
+            tags[name] = _TEXT.read(cursor)
+        return tags
+
+    def write(self, sink: Sink, value: dict[str, str]) -> None:
+        _SHORT.write(sink, len(value))
+        for name, text in value.items():
+            _TEXT.write(sink, name)
+            _TEXT.write(sink, text)
+
+    def __str__(self) -> str:
+        return "tags"
+
+
+_SHORT, _LONG, _BLOB, _TEXT = Varint(), Varint(64), Blob(), Text()

@@ -1,4 +1,4 @@
-"""The tables of docs/format.md, generated from the fields of the header.
+"""The tables of docs/format.md, generated from the fields of headers and chunks.
 
     python -m quantal.container.spec docs/format.md
 
@@ -8,8 +8,18 @@ updates the tables between two marks in that file; a test checks that they are u
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+from quantal.container._clip_fields import (
+    CHAPTER_FIELDS,
+    CHUNK_KINDS,
+    CLIP_FIELDS,
+    GROUP_FIELDS,
+    PACKETS_FIELDS,
+    TRACK_FIELDS,
+)
+from quantal.container._field import Field
 from quantal.container._fields import FIELDS, PART_KINDS
 from quantal.container._wire import NAME_CHARACTERS
 from quantal.markdown import table
@@ -27,21 +37,34 @@ _PART_MEANINGS = {
     "xmp": "XMP packet, as it is",
 }
 
+_CHUNK_MEANINGS = {
+    "track": "describes sound, subtitles or an attachment",
+    "about": "tags and chapters of the clip; at most one",
+    "packets": "packets of one track",
+    "group": "a group of pictures",
+    "end": "the index; the last chunk",
+}
+
+
+def _fields(fields: Iterable[Field]) -> str:
+    rows = [
+        (f"`{field.name}`", str(field.wire), field.expected or "any", field.meaning)
+        for field in fields
+    ]
+    return table(("field", "written as", "allowed", "meaning"), rows, numbers=False)
+
 
 def tables() -> str:
-    """Return the fields of the header, the characters of names and the parts, as Markdown."""
-    fields = [
-        (f"`{field.name}`", str(field.wire), field.expected or "any", field.meaning)
-        for field in FIELDS
-    ]
+    """Return the fields of headers and chunks, characters and kinds of parts, as Markdown."""
     parts = [(str(code), f"`{kind}`", _PART_MEANINGS[kind]) for kind, code in PART_KINDS.items()]
+    chunks = [(str(code), f"`{kind}`", _CHUNK_MEANINGS[kind]) for kind, code in CHUNK_KINDS.items()]
     letters = [(str(code), f"`{char}`") for code, char in enumerate(NAME_CHARACTERS)]
     runs = [("0", "end of the name"), ("1..26", "`a`..`z`"), ("27..36", "`0`..`9`"), *letters[37:]]
     return "\n".join(
         [
             "Header, in the order of the file:",
             "",
-            table(("field", "written as", "allowed", "meaning"), fields, numbers=False),
+            _fields(FIELDS),
             "",
             "Characters of a radix 40 name:",
             "",
@@ -50,6 +73,30 @@ def tables() -> str:
             "Kinds of parts:",
             "",
             table(("code", "kind", "content"), parts, numbers=False),
+            "",
+            "Header of a clip, behind the fields above:",
+            "",
+            _fields(CLIP_FIELDS[len(FIELDS) :]),
+            "",
+            "Kinds of chunks:",
+            "",
+            table(("code", "kind", "content"), chunks, numbers=False),
+            "",
+            "Chunk `track`:",
+            "",
+            _fields(TRACK_FIELDS),
+            "",
+            "A chapter in the chunk `about`:",
+            "",
+            _fields(CHAPTER_FIELDS),
+            "",
+            "Beginning of a chunk `packets`:",
+            "",
+            _fields(PACKETS_FIELDS),
+            "",
+            "Beginning of a chunk `group`:",
+            "",
+            _fields(GROUP_FIELDS),
         ]
     )
 

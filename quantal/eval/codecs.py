@@ -33,6 +33,7 @@ __all__ = [
     "grids",
     "names",
     "normalised",
+    "picture_codec",
     "split_specs",
 ]
 
@@ -213,6 +214,18 @@ def codec(spec: str) -> EvaluatedCodec:
             raise ArgumentError(f"codec {spec!r}: {key} is {value!r}, expected one of {span}")
         values[key] = value
     return kind(name, values)
+
+
+def picture_codec(spec: str) -> ImageCodec:
+    """Create the codec of a spec, which has to code pictures.
+
+    Raises:
+        ArgumentError: It codes video, or see codec().
+    """
+    found = codec(spec)
+    if not isinstance(found, ImageCodec):
+        raise ArgumentError(f"codec {spec!r} codes video; name a codec of pictures")
+    return found
 
 
 def split_specs(text: str) -> list[str]:

@@ -1,16 +1,23 @@
-"""Quantal's codecs under evaluation: complete .qtl files, with header and checksums."""
+"""Quantal's codecs under evaluation: complete .qtl files; of clips, the frames in them."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
 import quantal
+from quantal import container
 from quantal.codecs import load
 from quantal.codecs.contract import Pixels
+from quantal.codecs.video_contract import VideoCodec
+from quantal.errors import ArgumentError
+from quantal.eval.clips import ClipCodec, ClipSource, CodedClip, Frames, stacked
 from quantal.eval.codecs import ROUNDED, Decoded, ImageCodec, Option
+from quantal.files.clip_decode import open_clip
+from quantal.files.clip_face import compress_clip
 from quantal.files.targets import check_effort
 
 __all__ = ["LearnedCodec", "LearnedVideoCodec"]
@@ -81,18 +88,15 @@ class LearnedVideoCodec(ClipCodec):
         return f"quantal {quantal.__version__}, model {self._codec.model_hash.hex()}"
 
     def encode(self, source: ClipSource, quality: float) -> CodedClip:
-        file = io.BytesIO()
-        sizes: list[int] = []
-        with clips.read(source.path) as clip:
-            encode_clip(
-                FirstFrames(clip, source.frames),
-                self._codec,
-                file,
-                ClipTarget(quality=round(quality)),
-                intra_period=self.INTRA_PERIOD,
-                sizes=sizes.append,
-            )
-        return CodedClip(file.getvalue(), tuple(sizes))
+        data = compress_clip(
+            source.pixels,
+            self._codec,
+            quality=round(quality),
+            intra_period=self.INTRA_PERIOD,
+        )
+        groups = container.ClipReader(io.BytesIO(data)).groups()
+        sizes = (len(frame.payload) for group in groups for frame in group.frames)
+        return CodedClip(data, tuple(sizes))
 
     def decode(self, coded: CodedClip) -> Frames:
         with open_clip(coded.data, codec=self._codec) as clip:

@@ -20,7 +20,8 @@ class Found:
     """The files of a folder.
 
     Attributes:
-        pictures: Files with the suffix of a picture, or of a clip where clips are measured, sorted by name; some may be unreadable.
+        pictures: Files with the suffix of a picture, or of a clip where clips are measured, sorted
+            by name; some may be unreadable.
         others: All other files, except hidden ones.
         called: What the former are.
     """

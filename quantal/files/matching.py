@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from quantal import container, media
-from quantal.codecs.contract import Codec, UserWeights
+from quantal.codecs.contract import Codec, CodecBase, UserWeights
 from quantal.codecs.registry import codec_class, load, load_version
+from quantal.codecs.video_contract import VideoCodec
 from quantal.errors import ArgumentError, BitstreamError, ModelError
 from quantal.sources import Source
 
@@ -15,6 +16,8 @@ __all__ = [
     "describe_work",
     "named_codec",
     "needs_own_weights",
+    "video_codec",
+    "video_codec_for",
 ]
 
 #: Memory of a process that codes, in GB: networks, and what grows with the pixels
@@ -44,7 +47,11 @@ def named_codec(codec: str | Codec, device: str, weights: Source | None = None) 
 
 
 def checked_codec(codec: Codec) -> Codec:
-    """Return a codec; ArgumentError for anything else."""
+    """Return a codec of pictures; ArgumentError for anything else."""
+    if isinstance(codec, VideoCodec):
+        raise ArgumentError(  # type: ignore[unreachable]
+            f"codec {codec.name!r} codes clips, expected one that codes pictures"
+        )
     if not isinstance(codec, Codec):
         raise ArgumentError(
             f"{type(codec).__name__} is no codec: give one from quantal.load()"  # type: ignore[unreachable]
@@ -70,6 +77,12 @@ def codec_for(file: container.File, device: str, codec: Codec | None = None) -> 
             raise ModelError(own, code="weights")
         codec = load_version(header.codec, header.model_hash, device)
     codec = checked_codec(codec)
+    _check_fit(header, codec)
+    return codec
+
+
+def _check_fit(header: container.Header, codec: CodecBase) -> None:
+    """Raise ModelError if a codec can't decode what a header describes."""
     if codec.name != header.codec:
         raise ModelError(f"the file was made by codec {header.codec!r}, this is {codec.name!r}")
     if codec.model_hash != header.model_hash:
@@ -79,7 +92,39 @@ def codec_for(file: container.File, device: str, codec: Codec | None = None) -> 
             f"{header.codec}@1.safetensors in the folder QUANTAL_WEIGHTS",
             code="weights",
         )
-    return codec
+
+
+def video_codec(codec: str | VideoCodec, device: str, weights: Source | None = None) -> VideoCodec:
+    """Return a codec of video by name, or the one that was given; see named_codec().
+
+    Raises:
+        ArgumentError: If it is none.
+        ModelError: If it is unknown, or its weights are missing.
+    """
+    found: object = load(codec, device, weights) if isinstance(codec, str) else codec
+    if isinstance(found, VideoCodec):
+        return found
+    if isinstance(found, CodecBase):
+        raise ArgumentError(f"codec {found.name!r} codes pictures, expected one that codes clips")
+    raise ArgumentError(f"{type(found).__name__} is no codec: give one from quantal.load()")
+
+
+def video_codec_for(
+    header: container.ClipHeader, device: str, codec: VideoCodec | None = None
+) -> VideoCodec:
+    """Return the codec that a clip needs; see codec_for().
+
+    Raises:
+        ModelError: If it isn't here, or does not fit.
+    """
+    found: object = codec
+    if codec is None:
+        found = load_version(header.codec, header.model_hash, device)
+    if codec is None and not isinstance(found, VideoCodec):
+        raise ModelError(f"the clip names codec {header.codec!r}, which codes pictures")
+    checked = video_codec(found, device)  # type: ignore[arg-type]
+    _check_fit(header, checked)
+    return checked
 
 
 def needs_own_weights(file: container.File) -> str | None:

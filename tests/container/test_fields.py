@@ -77,7 +77,12 @@ def test_invalid_values_are_not_written(changes: dict[str, Any]) -> None:
         (WIDTH, b"\xff\xff", CorruptError, r"width 65536 found, expected 1\.\.65535"),
         (HEIGHT, b"\xff\xff", CorruptError, r"height 65536 found, expected 1\.\.65535"),
         (RATE, b"\xfd", CorruptError, r"rate 253 found, expected 0\.\.252"),
-        (FLAGS, b"\x01", UnsupportedVersionError, "media 1 found, expected picture.*update"),
+        (
+            FLAGS,
+            b"\x02",
+            UnsupportedVersionError,
+            "media 2 found, expected picture or.*update",
+        ),
         (FLAGS, b"\x0f", UnsupportedVersionError, "media 15 found"),
         (FLAGS, b"\x20", CorruptError, "reserved 1 found, expected 0"),
         (FLAGS, b"\x80", CorruptError, "reserved 4 found"),

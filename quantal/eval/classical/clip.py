@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from fractions import Fraction
 from itertools import islice
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from quantal import clips
 from quantal.errors import ArgumentError, EvaluationError

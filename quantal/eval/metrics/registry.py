@@ -47,7 +47,8 @@ _METRICS: tuple[tuple[About, str], ...] = (
         About(
             "psnr-yuv",
             "PSNR-YUV 6:1:1",
-            "(6 PSNR-Y + PSNR-U + PSNR-V) / 8 by BT.709, full range, U and V as means of 2x2 pixels",
+            "(6 PSNR-Y + PSNR-U + PSNR-V) / 8 by BT.709, full range; U and V are means of 2x2 "
+            "pixels",
             unit="dB",
         ),
         "psnr:yuv",

@@ -17,7 +17,7 @@ import numpy as np
 from quantal import media
 from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
-from quantal.eval.codecs import Decoded, ImageCodec, codec
+from quantal.eval.codecs import Decoded, ImageCodec, picture_codec
 from quantal.eval.measure import metric_values
 from quantal.eval.perception.base import Sample
 from quantal.eval.perception.models import load
@@ -104,4 +104,4 @@ def digest(sample: Sample) -> str:
 
 @lru_cache(maxsize=16)
 def _codec(spec: str) -> ImageCodec:
-    return codec(spec)
+    return picture_codec(spec)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from quantal.codecs.contract import Pixels
 from quantal.errors import EvaluationError
-from quantal.eval.codecs import ImageCodec, codec, codecs
+from quantal.eval.codecs import ImageCodec, codecs, picture_codec
 from quantal.eval.measure import metric_values, read_pixels
 from quantal.eval.rd import RDResult
 from quantal.eval.report.digest import Digest
@@ -138,13 +138,16 @@ def largest_within(
 
 
 def views(result: RDResult, summed: Digest) -> tuple[View, ...]:
-    """Code the pictures of a report; () if no codec has several qualities.
+    """Code the pictures of a report; () if no codec has several qualities, and for clips.
 
     Args:
         result: The result of a measurement.
         summed: Its digest.
     """
-    coders = {as_text(one.label): one for one in codecs(result.plan.codecs)}
+    found = codecs(result.plan.codecs)
+    coders = {as_text(one.label): one for one in found if isinstance(one, ImageCodec)}
+    if not coders:
+        return ()
     names = _codecs(result, summed, coders)
     chosen = _pictures(result, summed)
     if not names or not chosen:
@@ -247,7 +250,7 @@ def _bracket(coder: ImageCodec, sizes: dict[float, int], target: int) -> tuple[i
 
 
 def _show(task: _Task) -> Shown:
-    coder, pixels = codec(task.codec), read_pixels(task.picture)
+    coder, pixels = picture_codec(task.codec), read_pixels(task.picture)
     quality, data = largest_within(coder, pixels, task.target, task.low, task.high)
     decoded = coder.decode(data)
     found = metric_values(task.metrics, task.weights, pixels, decoded)
