@@ -68,13 +68,22 @@ class CodedClip:
     Attributes:
         data: What is decoded, container included.
         sizes: Bytes of each frame, in the order of coding.
+        rotation: Degrees by which decoded frames are turned clockwise.
+        mirrored: Whether they are mirrored left to right before.
     """
 
     data: bytes
     sizes: tuple[int, ...]
+    rotation: int = 0
+    mirrored: bool = False
 
     def __len__(self) -> int:
         return sum(self.sizes)
+
+    def upright(self, frames: Frames) -> Frames:
+        """Return decoded frames [T, H, W, 3] as the clip shows them."""
+        frames = frames[:, :, ::-1] if self.mirrored else frames
+        return np.ascontiguousarray(np.rot90(frames, -self.rotation // 90, (1, 2)))
 
 
 class ClipCodec(EvaluatedCodec):

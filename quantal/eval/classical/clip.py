@@ -94,11 +94,13 @@ class EncoderCodec(ClipCodec):
                 sizes[0] += len(context.extradata)
         if not sizes:
             raise EvaluationError(f"{self.encoder} made no frame of {source.path.name}")
-        return CodedClip(file.getvalue(), tuple(sizes))
+        with clips.read(source.path) as clip:
+            shown = clip.properties
+        return CodedClip(file.getvalue(), tuple(sizes), shown.rotation, shown.mirrored)
 
     def decode(self, coded: CodedClip) -> Frames:
         with clips.read(coded.data) as clip:
-            return stacked(clip, len(coded.sizes))
+            return coded.upright(stacked(clip, len(coded.sizes)))
 
 
 class X264(EncoderCodec):
