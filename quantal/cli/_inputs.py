@@ -113,7 +113,8 @@ class _Listing:
 
     def note(self, kind: str) -> str:
         count = self.left.total()
-        what = f"1 file that is no {kind}" if count == 1 else f"{count} files that are no {kind}s"
+        several = " or ".join(f"{each}s" for each in kind.split(" or "))
+        what = f"1 file that is no {kind}" if count == 1 else f"{count} files that are no {several}"
         return f"left {what}: {self._kinds()}"
 
     def _kinds(self) -> str:

@@ -169,6 +169,12 @@ def compress(
     if codec is not None and codec not in (*known, *codecs.names()):
         raise ArgumentError(f"there is no codec {codec!r}; there are: {', '.join(codecs.names())}")
     codes_clips = codec is not None and known.get(codec.partition("@")[0]) == "video"
+    if codec is None:
+        kind, suffixes = "picture or clip", {*media.PICTURE_SUFFIXES, *CLIP_SUFFIXES}
+    elif codes_clips:
+        kind, suffixes = "clip", set(CLIP_SUFFIXES)
+    else:
+        kind, suffixes = "picture", set(media.PICTURE_SUFFIXES)
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
     stripped = media.stripped_kinds(split(strip or ""))
     if strip is not None and not stripped:
@@ -234,7 +240,7 @@ def compress(
         "compressing",
         Request(
             inputs,
-            CLIP_SUFFIXES if codes_clips else {*media.PICTURE_SUFFIXES, *CLIP_SUFFIXES},
+            suffixes,
             recursive,
             out,
             lambda _: ".qtl",
@@ -242,7 +248,7 @@ def compress(
             force,
             skip_existing,
             keep_time,
-            kind="clip" if codes_clips else "picture or clip",
+            kind=kind,
         ),
         work,
         clip_work=clip_work,
