@@ -4,7 +4,8 @@
     Image.open("photo.jpg").save("photo.qtl", quality=60)
     Image.open("photo.qtl").show()
 
-Opening reads header and metadata; torch is not loaded before a picture is decoded or saved.
+Opening reads header and metadata; torch is not loaded before a picture is decoded or saved. A clip
+is an image of many frames, as Pillow has them of GIF: `n_frames`, `seek`, `tell`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from quantal.media import EXIF_PREFIX
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
 
+    from quantal.files import StoredClip
+
 __all__ = ["QtlImageFile"]
 
 _TARGETS = ("quality", "bpp", "psnr", "max_bytes")
@@ -33,15 +36,23 @@ _OTHERS = ("codec", "device", "weights", "effort", "resilient", "strip")
 class QtlImageFile(ImageFile.ImageFile):
     """A .qtl file as a Pillow image of mode L, LA, RGB or RGBA.
 
-    `info` has the codec, the quality, ICC profile, EXIF and XMP from the start.
+    `info` has the codec, the quality, ICC profile, EXIF and XMP from the start. Of a clip it has
+    the tags and, in "duration", how long the frame is shown in milliseconds.
     """
 
     format = "QTL"
     format_description = "Quantal"
 
     def _open(self) -> None:
+        self._reader: container.ClipReader | None = None
+        self._clip: StoredClip | None = None
+        self._group: container.Group | None = None
+        self._frame = 0
         file = self._file()
         beginning = file.read(container.HEADER_LIMIT)
+        if container.media_of(beginning) == "video":
+            self._open_clip(file)
+            return
         info = container.probe(beginning, file.seek(0, os.SEEK_END))
         has_alpha = any(part.name == "alpha" for part in info.parts)
         self._mode = ("L" if info.header.grey else "RGB") + ("A" if has_alpha else "")
@@ -53,8 +64,72 @@ class QtlImageFile(ImageFile.ImageFile):
                 self.info[key] = (EXIF_PREFIX if kind == "exif" else b"") + content
         self.tile = []  # there is nothing for Pillow to decode
 
+    def _open_clip(self, file: IO[bytes]) -> None:
+        self._reader = container.ClipReader(file)
+        header = self._reader.header
+        self._close_exclusive_fp_after_loading = False
+        self._mode, self._size, self.tile = "RGB", (header.width, header.height), []
+        self.info.update(self._reader.about.metadata)
+        self.info.update(codec=header.codec, quality=container.rate_to_quality(header.rate))
+        self._describe_frame()
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames, 1 of a picture."""
+        return 1 if self._reader is None else sum(group.count for group in self._groups())
+
+    @property
+    def is_animated(self) -> bool:
+        """Whether there are several frames."""
+        return self.n_frames > 1
+
+    def seek(self, frame: int) -> None:
+        """Go to a frame of a clip, from 0; EOFError if there is none."""
+        if not 0 <= frame < self.n_frames:
+            raise EOFError(f"there is no frame {frame}; the image has {self.n_frames}")
+        if frame != self._frame:
+            self._frame, self._im = frame, None
+            self._describe_frame()
+
+    def tell(self) -> int:
+        """Return the number of the frame."""
+        return self._frame
+
+    def _groups(self) -> tuple[container.GroupInfo, ...]:
+        if self._reader is None:
+            return ()
+        if self._reader.index is None:
+            self._reader.find(0)
+        return self._reader.index or ()
+
+    def _describe_frame(self) -> None:
+        """Say how long the frame is shown, which stands in its group."""
+        if self._reader is None:
+            return
+        group = self._group
+        if group is None or not group.frame <= self._frame < group.frame + group.count:
+            place = next(g for g in reversed(self._groups()) if g.frame <= self._frame)
+            group = self._group = next(self._reader.groups(place))
+        duration = group.frames[self._frame - group.frame].duration
+        self.info["duration"] = float(1000 * duration * self._reader.header.time_base)
+
+    def _load_frame(self) -> None:
+        from quantal.files import StoredClip
+
+        if self._clip is None:
+            self._clip = StoredClip(self._file())
+            self._following = -1
+        if self._following != self._frame:
+            self._clip.seek_frame(self._frame)
+        image = Image.fromarray(next(self._clip).pixels)
+        self._following = self._frame + 1
+        self.im, self._mode = image.im, image.mode
+        _warn(self._clip.warnings)
+
     def load(self) -> PixelAccess | None:
-        """Decode the picture, once."""
+        """Decode the picture or the frame, once."""
+        if self._im is None and self._reader is not None:
+            self._load_frame()
         if self._im is None:
             from quantal.files import decode_picture
 
@@ -75,7 +150,11 @@ class QtlImageFile(ImageFile.ImageFile):
         Raises:
             BitstreamError: If the file is damaged.
         """
-        container.read(self._read())
+        if self._reader is None:
+            container.read(self._read())
+        else:
+            for _ in self._reader.groups():
+                pass
         super().verify()
 
     def _read(self) -> bytes:

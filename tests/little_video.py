@@ -54,7 +54,7 @@ class _Group:
 
 
 class LittleVideo(VideoCodec):
-    """Registered by tests, or as a plugin: `--plugin tests/little_video.py`."""
+    """Registered by tests; little_video_plugin.py registers it in other processes."""
 
     def __init__(self, name: str = "little-video") -> None:
         super().__init__(name, torch.device("cpu"), b"tiny")

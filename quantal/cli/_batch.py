@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,7 +32,11 @@ class Outcome:
     """The result of one input.
 
     Attributes:
+        data: bytes to write; empty if the work wrote them itself.
         bpp: bits of the .qtl side per pixel.
+        written: bytes that the work wrote.
+        stopped: why a clip is there only in part; None if it is whole.
+        interrupt: what is to be raised once the outcome is reported.
     """
 
     data: bytes
@@ -45,10 +49,16 @@ class Outcome:
     frames: int = 1
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+    written: int = 0
+    stopped: str | None = None
+    interrupt: BaseException | None = None
 
 
 #: Takes a source and, if the command says so, `progress`.
 Work = Callable[..., Outcome]
+
+#: Converts the clip of a step and writes the result itself: (step, force, progress).
+ClipWork = Callable[[Step, bool, Callable[..., None]], Outcome]
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class Request:
     """What a call asked for: its inputs, which suffixes count in folders, and where results go.
 
     Attributes:
-        suffix: of results.
+        suffix_of: returns the suffix of the result of a source.
         suffixes: all that the command writes; names that end in one are files, not folders.
         skip_existing: whether inputs whose outputs exist are left.
         keep_time: whether outputs get the times of their inputs.
@@ -67,7 +77,7 @@ class Request:
     accepted: Collection[str]
     recursive: bool
     out: str | None
-    suffix: str
+    suffix_of: Callable[[Source], str]
     suffixes: Collection[str]
     force: bool
     skip_existing: bool = False
@@ -80,9 +90,11 @@ def convert(
     request: Request,
     work: Work,
     *,
-    prepare: Callable[[], object],
+    prepare: Callable[[Sequence[Source]], object],
     jobs: int,
     as_json: bool,
+    clip_work: ClipWork,
+    is_clip: Callable[[Source], bool],
     progresses: bool = False,
 ) -> int:
     """Turn files into files and report the results.
@@ -90,10 +102,13 @@ def convert(
     Args:
         verb: for the progress bar.
         request: the call.
-        work: converts one input.
-        prepare: called once before the first file; raises errors that would occur with every file.
+        work: converts a picture.
+        prepare: called once before the first file with all of them; raises errors that would occur
+            with every file.
         jobs: how many processes.
         as_json: whether to print JSON.
+        clip_work: converts a clip, in this process.
+        is_clip: whether an input is a clip.
         progresses: whether work takes a callback `progress`, which works in this process alone.
 
     Returns:
@@ -108,7 +123,7 @@ def convert(
         found.sources,
         request.inputs,
         request.out,
-        request.suffix,
+        request.suffix_of,
         request.force,
         request.suffixes,
         skip_existing=request.skip_existing,
@@ -119,7 +134,7 @@ def convert(
     if as_json and on_stdout:
         raise ArgumentError("--json needs an output by -o: the result would go to standard output")
     if steps:
-        prepare()
+        prepare([step.source for step in steps])
     for note in found.notes:
         say(note, err=True)
     failures = (*found.failures, *planned.failures)
@@ -129,7 +144,14 @@ def convert(
         report.failed(failure)
     with report:
         here = partial(work, progress=report.partly) if progresses else work
-        _run(steps, work, here, report, jobs=jobs, force=request.force)
+        places = {step.source.name: place for place, step in enumerate(steps)}
+        of_clips = {step.source.name for step in steps if is_clip(step.source)}
+        pictures = [step for step in steps if step.source.name not in of_clips]
+        results = _results(pictures, work, here, jobs)
+        _write_all(results, places, report, force=request.force)
+        for step in steps:
+            if step.source.name in of_clips:
+                _convert_clip(step, clip_work, places[step.source.name], report, request.force)
     if planned.skipped:
         inputs = (
             "input whose output exists" if planned.skipped == 1 else "inputs whose outputs exist"
@@ -138,21 +160,35 @@ def convert(
     return report.finish()
 
 
-def _run(
-    steps: Sequence[Step], work: Work, here: Work, report: Report, *, jobs: int, force: bool
-) -> None:
-    """Do every step; failures are reported and the rest is still done.
+def _results(
+    steps: Sequence[Step], work: Work, here: Work, jobs: int
+) -> Iterator[tuple[Step, Outcome | Failure]]:
+    """Do every step.
 
     Args:
         steps: inputs and outputs.
         work: for other processes.
         here: for this process.
-        report: receives results.
         jobs: how many processes.
+    """
+    return _here(steps, here) if jobs == 1 or len(steps) < 2 else _in_workers(steps, work, jobs)
+
+
+def _write_all(
+    results: Iterator[tuple[Step, Outcome | Failure]],
+    places: Mapping[str, int],
+    report: Report,
+    *,
+    force: bool,
+) -> None:
+    """Write results; failures are reported and the rest is still done.
+
+    Args:
+        results: of steps, in any order.
+        places: of inputs by their names.
+        report: receives results.
         force: whether existing files are overwritten.
     """
-    results = _here(steps, here) if jobs == 1 or len(steps) < 2 else _in_workers(steps, work, jobs)
-    place = {step.source.name: index for index, step in enumerate(steps)}
     for step, result in results:
         if isinstance(result, Failure):
             report.failed(result)
@@ -165,7 +201,21 @@ def _run(
         except QuantalError as error:
             report.failed(Failure(step.source.name, describe(error)))
             continue
-        report.done(place[step.source.name], _entry(step, result))
+        report.done(places[step.source.name], _entry(step, result))
+
+
+def _convert_clip(step: Step, work: ClipWork, place: int, report: Report, force: bool) -> None:
+    """Do the step of a clip, and report what came of it."""
+    result = _attempt(lambda _: work(step, force, report.partly), step.source)
+    if isinstance(result, Failure):
+        report.failed(result)
+        return
+    if result.stopped is not None:
+        report.failed(Failure(step.source.name, result.stopped))
+    else:
+        report.done(place, _entry(step, result))
+    if result.interrupt is not None:
+        raise result.interrupt
 
 
 def _entry(step: Step, outcome: Outcome) -> dict[str, object]:
@@ -177,7 +227,7 @@ def _entry(step: Step, outcome: Outcome) -> dict[str, object]:
         "height": outcome.height,
         "frames": outcome.frames,
         "bytes_in": outcome.bytes_in,
-        "bytes_out": len(outcome.data),
+        "bytes_out": outcome.written or len(outcome.data),
         "bpp": outcome.bpp,
         "seconds": round(outcome.seconds, 4),
         "quality": outcome.quality,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import Counter, deque
 from collections.abc import Collection, Sequence
@@ -16,6 +17,8 @@ from quantal.names import printable
 __all__ = ["STDIN", "Found", "expand"]
 
 STDIN = "-"
+
+_NUMBERED = re.compile(r"%(0\d+)?d")
 
 _KINDS_NAMED = 6  # of suffixes, in the note about files that were left
 
@@ -45,7 +48,7 @@ def expand(
 
     Folders give the files that have one of `suffixes`, and with `recursive` also those below; names
     that start with a dot are left out. A file named by itself may have any suffix. A stream is read
-    here, once.
+    here, once. A name such as frames/%04d.png stands for numbered pictures, which are one clip.
 
     Args:
         names: As they were given.
@@ -70,6 +73,9 @@ def expand(
         elif key not in sources:
             path = Path(name)  # which ends in no slash, as basename() may
             source = Source(name, path, Path(path.name))
+            if _NUMBERED.search(path.name) and not os.path.lexists(name):
+                folder = Path(os.path.abspath(path.parent))
+                source = Source(name, folder, Path(folder.name), pattern=path.name)
             try:
                 sources[key] = _stream(name) if name == STDIN or is_stream(name) else source
             except Exception as error:
@@ -107,7 +113,8 @@ class _Listing:
 
     def note(self, kind: str) -> str:
         count = self.left.total()
-        what = f"1 file that is no {kind}" if count == 1 else f"{count} files that are no {kind}s"
+        several = " or ".join(f"{each}s" for each in kind.split(" or "))
+        what = f"1 file that is no {kind}" if count == 1 else f"{count} files that are no {several}"
         return f"left {what}: {self._kinds()}"
 
     def _kinds(self) -> str:

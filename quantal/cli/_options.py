@@ -10,9 +10,11 @@ import typer
 from typer.core import TyperCommand
 
 __all__ = [
+    "Begin",
     "Command",
     "Device",
     "DeviceOption",
+    "End",
     "Force",
     "Inputs",
     "Jobs",
@@ -50,6 +52,14 @@ class Device(str, Enum):
 
 DeviceOption = Annotated[
     Device, typer.Option(help="Where the networks run; auto takes a GPU where there is one.")
+]
+Begin = Annotated[
+    str | None,
+    typer.Option("--from", metavar="TIME", help="Begin a clip here: seconds, MM:SS or HH:MM:SS."),
+]
+End = Annotated[
+    str | None,
+    typer.Option("--to", metavar="TIME", help="End a clip here: seconds, MM:SS or HH:MM:SS."),
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite outputs that exist.")]
 Inputs = Annotated[

@@ -84,9 +84,9 @@ class Report:
             self._bar.say(line, err=self._lines_to_stderr)
         self._bar.advance()
 
-    def partly(self, part: float) -> None:
-        """Report the progress of the current file, 0..1."""
-        self._bar.advance_to(part)
+    def partly(self, part: float, note: str = "") -> None:
+        """Report the progress of the current file, 0..1, and what else there is to say of it."""
+        self._bar.advance_to(part, note)
 
     def failed(self, failure: Failure) -> None:
         """Report a file that failed."""
@@ -140,11 +140,15 @@ class Bar:
             if self._progress is not None:
                 self._progress.update(self._progress.task_ids[0], completed=self._done)
 
-    def advance_to(self, part: float) -> None:
-        """Show the progress of the next step, 0..1."""
+    def advance_to(self, part: float, note: str = "") -> None:
+        """Show the progress of the next step, 0..1, with a note behind the verb."""
         with self._lock:
             if self._progress is not None:
-                self._progress.update(self._progress.task_ids[0], completed=self._done + part)
+                self._progress.update(
+                    self._progress.task_ids[0],
+                    completed=self._done + part,
+                    description=f"{self._verb} {note}".rstrip(),
+                )
 
     def say(self, line: str, *, err: bool) -> None:
         """Print a line; above the bar if both share a terminal."""

@@ -42,12 +42,14 @@ class Source:
         relative: Its place below an output folder: its name, or its path inside the folder that was
             given.
         data: The bytes of a stream, which can be read only once.
+        pattern: Of the names of numbered pictures in the folder `path`, which are one clip.
     """
 
     name: str
     path: Path | None
     relative: Path
     data: bytes | None = None
+    pattern: str | None = None
 
     def content(self) -> Path | bytes:
         """Return the path of a file, or the bytes of a stream."""
@@ -68,7 +70,11 @@ class Source:
     def size(self) -> int:
         """Return the length in bytes."""
         content = self.content()
-        return len(content) if isinstance(content, bytes) else content.stat().st_size
+        if isinstance(content, bytes):
+            return len(content)
+        if self.pattern is None:
+            return content.stat().st_size
+        return sum(entry.stat().st_size for entry in os.scandir(content) if entry.is_file())
 
     def times(self) -> tuple[int, int] | None:
         """Return the times of access and modification in nanoseconds; None of a stream."""

@@ -7,18 +7,30 @@ import errno
 import os
 import secrets
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from quantal.cli._inputs import STDIN
 from quantal.cli._sources import Failure, Source, is_stream
 from quantal.cli._streams import lost_output
-from quantal.errors import ArgumentError, OutputError
+from quantal.errors import ArgumentError, BitstreamError, OutputError, QuantalError
 from quantal.names import printable
 from quantal.outputs import create_folder
 
-__all__ = ["STDOUT", "Plan", "Step", "plan", "write_file", "write_stdout"]
+__all__ = [
+    "STDOUT",
+    "Plan",
+    "Step",
+    "check_free",
+    "opened_new",
+    "opened_stdout",
+    "plan",
+    "prepared",
+    "write_file",
+    "write_stdout",
+]
 
 STDOUT = "-"
 
@@ -57,7 +69,7 @@ def plan(
     sources: Sequence[Source],
     names: Sequence[str],
     out: str | None,
-    suffix: str,
+    suffix_of: Callable[[Source], str],
     force: bool,
     suffixes: Collection[str] = (),
     *,
@@ -73,7 +85,7 @@ def plan(
         sources: the inputs.
         names: the inputs as they were given; a folder among them, or several, make `out` a folder.
         out: a file, a folder, or - for standard output.
-        suffix: of results.
+        suffix_of: returns the suffix of the result of a source.
         force: whether existing files are overwritten.
         suffixes: a folder that is still to be made may not end in one of these, which name files.
         skip_existing: whether inputs whose outputs exist are left.
@@ -87,7 +99,7 @@ def plan(
     failures: list[Failure] = []
     skipped = 0
     for source in sources:
-        target = place.of(source, suffix)
+        target = place.of(source, suffix_of(source))
         if target is None:
             if any(step.target is None for step in steps):
                 reason = "standard output takes the result of another input; name a folder with -o"
@@ -168,35 +180,38 @@ def _holds_data(target: Path) -> bool:
 def write_file(
     target: Path, data: bytes, force: bool, times: tuple[int, int] | None = None
 ) -> None:
-    """Write all of `data` or nothing: a temporary file in the same folder is renamed at the end.
+    """Write all of `data` or nothing; see `opened_new`."""
+    with opened_new(target, force, times) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def opened_new(
+    target: Path, force: bool, times: tuple[int, int] | None = None
+) -> Iterator[BinaryIO]:
+    """Open a file that appears whole or not at all: a temporary one is renamed at the end.
 
     Missing folders on the way to `target` are made. Of a link, the target is replaced.
 
     Args:
         target: Where to write.
-        data: The bytes of the file.
         force: Whether an existing file is overwritten.
         times: Of access and modification, in nanoseconds; default: now.
     """
     with _as_output_errors(target):
         if is_stream(target):
-            target.write_bytes(data)
+            with target.open("wb") as file:
+                yield file
             return
-        if target.is_dir():
-            raise OutputError(f"{target} is a folder; name a file")
-        if target.is_symlink():
-            with contextlib.suppress(FileNotFoundError):
-                target.stat()  # raises for links that lead to each other
-            target = Path(os.path.realpath(target))
-        create_folder(target.parent)
+        target = prepared(target)
         # 60 characters are at most 240 bytes; with the rest, a name has at most 255.
         temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
         try:
-            _write_new(temporary, data)
+            with _open_new(temporary) as file:
+                yield file
             if times is not None:
                 os.utime(temporary, ns=times)
-            if os.path.lexists(target) and not force:
-                raise OutputError(f"{target} came into being meanwhile; --force overwrites it")
+            check_free(target, force)
             os.replace(temporary, target)
         except BaseException:  # Ctrl-C too: no half file may stay
             with contextlib.suppress(OSError):
@@ -204,13 +219,41 @@ def write_file(
             raise
 
 
+def prepared(target: Path) -> Path:
+    """Make the folders on the way to a target; return what it leads to if it is a link."""
+    with _as_output_errors(target):
+        if target.is_dir():
+            raise OutputError(f"{target} is a folder; name a file")
+        if target.is_symlink():
+            with contextlib.suppress(FileNotFoundError):
+                target.stat()  # raises for links that lead to each other
+            target = Path(os.path.realpath(target))
+        create_folder(target.parent)
+    return target
+
+
+def check_free(target: Path, force: bool) -> None:
+    """Raise OutputError if something has come to the place of a result."""
+    if os.path.lexists(target) and not force:
+        raise OutputError(f"{target} came into being meanwhile; --force overwrites it")
+
+
 def write_stdout(data: bytes, force: bool) -> None:
     """Write to standard output; a terminal gets binary data only with `force`."""
+    with opened_stdout(force) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def opened_stdout(force: bool) -> Iterator[BinaryIO]:
+    """Give standard output for binary data; a terminal only with `force`."""
     if sys.stdout.isatty() and not force:
         raise ArgumentError("binary data is not written to a terminal; redirect it, or use --force")
     try:
-        sys.stdout.buffer.write(data)
+        yield sys.stdout.buffer
         sys.stdout.buffer.flush()
+    except BitstreamError:  # which is an OSError, but of an input
+        raise
     except OSError as error:
         raise OutputError(f"standard output can't be written: {error.strerror}") from error
     lost = lost_output()
@@ -218,18 +261,18 @@ def write_stdout(data: bytes, force: bool) -> None:
         raise OutputError(f"its result was lost: {lost.strerror}")
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def _open_new(path: Path) -> BinaryIO:
     # Not through tempfile: its files are private, and a result should follow the user's umask.
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags, 0o666)
-    with open(descriptor, "wb") as file:
-        file.write(data)
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
+    return open(os.open(path, flags, 0o666), "wb")
 
 
 @contextlib.contextmanager
 def _as_output_errors(target: Path) -> Iterator[None]:
     try:
         yield
+    except QuantalError:
+        raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             reason = "the disk is full"

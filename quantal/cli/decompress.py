@@ -1,8 +1,9 @@
-"""`quantal decompress`: .qtl files to pictures."""
+"""`quantal decompress`: .qtl files to pictures and clips."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from enum import Enum
 from functools import partial
 from typing import Annotated
@@ -10,9 +11,18 @@ from typing import Annotated
 import typer
 
 from quantal.cli._batch import Outcome, Request, convert
+from quantal.cli._clips import (
+    ClipDecompression,
+    check_options,
+    holds_clip,
+    parse_options,
+    parse_time,
+)
 from quantal.cli._options import (
+    Begin,
     Device,
     DeviceOption,
+    End,
     Force,
     Inputs,
     Jobs,
@@ -36,6 +46,9 @@ class Format(str, Enum):
     png = "png"
     jpg = "jpg"
     webp = "webp"
+    mp4 = "mp4"
+    mkv = "mkv"
+    y4m = "y4m"
 
 
 SUFFIXES = {".jpeg": Format.jpg} | {f".{entry.value}": entry for entry in Format}
@@ -46,7 +59,20 @@ def decompress(
     out: Out = None,
     format: Annotated[
         Format | None,
-        typer.Option(help="What to write; default: by the suffix of OUT, else png."),
+        typer.Option(
+            help="What to write; default: by the suffix of OUT, else png, and mp4 of clips. A clip "
+            "as png is a folder of pictures.",
+        ),
+    ] = None,
+    begin: Begin = None,
+    end: End = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            metavar="NAME=VALUE",
+            help="An option of a clip's encoder, such as crf=18 or preset=slow; can be repeated.",
+        ),
     ] = None,
     max_parts: Annotated[
         int | None,
@@ -75,13 +101,33 @@ def decompress(
     keep_time: KeepTime = False,
     as_json: JsonFlag = False,
 ) -> int:
-    """Decompress .qtl files to pictures.
+    """Decompress .qtl files to pictures and clips.
 
-    PNG and WebP are written losslessly, JPEG at quality 95.
+    PNG and WebP are written losslessly, JPEG at quality 95. Clips become MP4 (H.264, crf 12), MKV
+    (FFV1, lossless), Y4M, or a folder of PNG where OUT has no suffix; sound is copied.
     """
     if conceal and max_parts is not None:
         raise ArgumentError("--conceal and --max-parts ask for different things; give one of them")
     kind = _format(out, format, to_folder=len(inputs) > 1 or os.path.isdir(inputs[0]))
+    of_clips = {"--from": begin is not None, "--to": end is not None, "--option": bool(options)}
+    of_pictures = {"--max-parts": max_parts is not None, "--conceal": conceal}
+    # A name without a suffix, which is not that of a folder that exists, is one for pictures.
+    named = out is not None and not out.endswith(("-", "/")) and not os.path.isdir(out)
+    pictures_of_clips = named and len(inputs) == 1 and not os.path.splitext(out or "")[1]
+
+    def prepare(sources: Sequence[Source]) -> None:
+        films = [holds_clip(source) for source in sources]
+        check_options(of_clips, not all(films), "a picture")
+        check_options(of_pictures, any(films), "a clip")
+        _check(device.value, weights)
+
+    clip_format = kind or (Format.png if pictures_of_clips else Format.mp4)
+
+    def suffix_of(source: Source) -> str:
+        if not holds_clip(source):
+            return f".{(kind or Format.png).value}"
+        return "" if clip_format is Format.png else f".{clip_format.value}"
+
     return convert(
         "decompressing",
         Request(
@@ -89,7 +135,7 @@ def decompress(
             {".qtl"},
             recursive,
             out,
-            f".{kind.value}",
+            suffix_of,
             SUFFIXES,
             force,
             skip_existing,
@@ -97,13 +143,22 @@ def decompress(
         ),
         partial(
             decompress_one,
-            format=kind.value,
+            format=(kind or Format.png).value,
             device=device.value,
             weights=weights,
             max_parts=max_parts,
             conceal=conceal,
         ),
-        prepare=partial(_check, device.value, weights),
+        clip_work=ClipDecompression(
+            clip_format.value,
+            parse_time(begin, "--from"),
+            parse_time(end, "--to"),
+            parse_options(options),
+            device.value,
+            weights,
+        ),
+        is_clip=holds_clip,
+        prepare=prepare,
         jobs=jobs,
         as_json=as_json,
     )
@@ -119,16 +174,18 @@ def _check(device: str, weights: str | None) -> None:
         find_weights(weights)
 
 
-def _format(out: str | None, asked: Format | None, to_folder: bool) -> Format:
+def _format(out: str | None, asked: Format | None, to_folder: bool) -> Format | None:
+    """Return the format that the call asks for; None if it depends on the input."""
     suffix = os.path.splitext(out or "")[1].lower()
     if not suffix or out is None or to_folder or os.path.isdir(out):
-        return asked or Format.png
+        return asked
     named = SUFFIXES.get(suffix)
     if asked is None and named is None:
-        raise ArgumentError(f"{suffix} can't be written; png, jpg and webp can, or give --format")
+        known = ", ".join(entry.value for entry in Format)
+        raise ArgumentError(f"{suffix} can't be written; {known} can, or give --format")
     if asked is not None and named is not None and asked is not named:
         raise ArgumentError(f"--format {asked.value} and the name {out} contradict each other")
-    return asked or named or Format.png
+    return asked or named
 
 
 def decompress_one(
@@ -142,6 +199,9 @@ def decompress_one(
     """Decompress one file; at module level, so that worker processes can import it."""
     from quantal import codecs, container, media
     from quantal.files import decode_picture
+
+    if format not in ("png", "jpg", "webp"):
+        raise ArgumentError(f"a picture can't be written as {format}; png, jpg and webp can")
 
     # The header first: other files are refused before they are read as a whole.
     size = source.size()

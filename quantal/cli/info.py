@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from quantal.cli._inputs import expand
 from quantal.cli._options import Inputs, JsonFlag, Recursive
@@ -13,7 +14,7 @@ from quantal.cli._streams import lost_output, say
 from quantal.names import printable
 
 if TYPE_CHECKING:
-    from quantal.container import Info
+    from quantal.container import ClipInfo, Header, Info
 
 __all__ = ["info"]
 
@@ -25,7 +26,7 @@ def info(inputs: Inputs, recursive: Recursive = False, as_json: JsonFlag = False
     """
     given = expand(inputs, {".qtl"}, recursive)
     failures = list(given.failures)
-    found: list[tuple[Source, Info]] = []
+    found: list[tuple[Source, Info | ClipInfo]] = []
     for source in given.sources:
         if lost_output() is not None:  # nobody would see the rest
             break
@@ -47,45 +48,123 @@ def info(inputs: Inputs, recursive: Recursive = False, as_json: JsonFlag = False
     return 1 if failures else 0
 
 
-def _probe(source: Source) -> Info:
+def _probe(source: Source) -> Info | ClipInfo:
     from quantal import container
 
-    return container.probe(source.bytes(container.HEADER_LIMIT), source.size())
+    start = source.bytes(container.HEADER_LIMIT)
+    if container.media_of(start) == "picture":
+        return container.probe(start, source.size())
+    content = source.content()
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
+        return container.probe_clip(file)
 
 
-def _document(source: Source, info: Info) -> dict[str, object]:
+def _document(source: Source, info: Info | ClipInfo) -> dict[str, object]:
     header = info.header
-    return {
+    document = {
         "format_version": header.version,
         "codec": header.codec,
         "model_hash": header.model_hash.hex(),
         "media": header.media,
         "width": header.width,
         "height": header.height,
-        "frames": 1,
+        "frames": getattr(info, "frames", 1),
         "bytes": info.bytes,
         "bpp": info.bpp,
         "quality": info.quality,
         "parts": [
-            {"name": part.name, "offset": part.offset, "bytes": part.bytes} for part in info.parts
+            {"name": name, "offset": offset, "bytes": size} for name, offset, size in _parts(info)
         ],
         "file": source.name,
         "grey": header.grey,
         "header_bytes": info.header_bytes,
     }
+    return document | (_of_clip(info) if _is_clip(info) else {})
 
 
-def _print(source: Source, info: Info) -> None:
-    from quantal import container
+def _is_clip(info: Info | ClipInfo) -> TypeGuard[ClipInfo]:
+    return info.header.media == "video"
 
+
+def _parts(info: Info | ClipInfo) -> list[tuple[str, int, int]]:
+    """Return name, offset and bytes of each part of a picture, or of each group of a clip."""
+    if not _is_clip(info):
+        return [(part.name, part.offset, part.bytes) for part in info.parts]  # type: ignore[union-attr]
+    groups = [("group", group.offset, group.bytes or 0) for group in info.groups]
+    return [*groups, *([] if info.index is None else [("index", *info.index)])]
+
+
+def _of_clip(info: ClipInfo) -> dict[str, object]:
+    return {
+        "duration": float(info.duration),
+        "frame_rate": None if info.header.frame_rate is None else float(info.header.frame_rate),
+        "kbps": info.kbps,
+        "cut": info.index is None,
+        "groups": [
+            {"frame": group.frame, "time": float(group.time * info.header.time_base)}
+            | {"frames": group.count, "bytes": group.bytes}
+            for group in info.groups
+        ],
+        "tracks": [
+            {"kind": each.track.kind, "codec": each.track.codec, "packets": each.packets}
+            | {"bytes": each.bytes, "metadata": dict(each.track.metadata)}
+            for each in info.tracks
+        ],
+        "chapters": [
+            {"start": float(each.start), "end": float(each.end), "metadata": dict(each.metadata)}
+            for each in info.about.chapters
+        ],
+        "metadata": dict(info.about.metadata),
+    }
+
+
+def _print(source: Source, info: Info | ClipInfo) -> None:
     header = info.header
     say(
         f"{printable(source.name)}: {header.width} x {header.height} pixels, quality {info.quality}"
     )
+    if _is_clip(info):
+        _print_clip(info)
+        return
     say(f"  {info.bytes:,} bytes, {info.bpp:.4f} bits per pixel")
+    _print_fields(header)
+    say(f"  {'header':<12} {info.header_bytes} bytes")
+    for name, offset, size in _parts(info):
+        say(f"  {name:<12} {size:,} bytes at {offset:,}")
+
+
+def _print_fields(header: Header) -> None:
+    from quantal import container
+
     for field in container.describe(header):
         value = field.value.hex() if isinstance(field.value, bytes) else field.value
-        say(f"  {field.name:<12} {str(value).lower()}")
-    say(f"  {'header':<12} {info.header_bytes} bytes")
-    for part in info.parts:
-        say(f"  {part.name:<12} {part.bytes:,} bytes at {part.offset:,}")
+        say(f"  {field.name:<13} {str(value).lower()}")
+
+
+def _print_clip(info: ClipInfo) -> None:
+    rate = (
+        "" if info.header.frame_rate is None else f", {float(info.header.frame_rate):.6g} a second"
+    )
+    say(f"  {info.frames} frames{rate}, {float(info.duration):.3f} s")
+    say(
+        f"  {info.bytes:,} bytes; pictures {info.picture_bytes:,} bytes, "
+        f"{info.kbps:,.1f} kbit/s, {info.bpp:.4f} bits per pixel"
+    )
+    if info.index is None:
+        say("  the file was cut: its index is missing, what is whole is listed")
+    _print_fields(info.header)
+    for each in info.tracks:
+        language = each.track.metadata.get("language", "")
+        size = f"{each.packets:,} packets, {each.bytes:,} bytes"
+        say(f"  {each.track.kind:<13} {printable(each.track.codec)} {printable(language)}  {size}")
+    for chapter in info.about.chapters:
+        title = printable(chapter.metadata.get("title", ""))
+        say(f"  {'chapter':<13} {float(chapter.start):.3f} to {float(chapter.end):.3f} s  {title}")
+    for name, value in info.about.metadata.items():
+        say(f"  {printable(name):<13} {printable(value)}")
+    for group in info.groups:
+        at = float(group.time * info.header.time_base)
+        say(
+            f"  {'group':<13} {group.bytes or 0:,} bytes at {group.offset:,}: "
+            f"{group.count} frames from {at:.3f} s"
+        )

@@ -42,7 +42,7 @@ def latents(
     from quantal.files import read_latents
 
     found = expand([file], {".qtl"})
-    planned = plan(found.sources, [file], out, ".safetensors", force)
+    planned = plan(found.sources, [file], out, lambda _: ".safetensors", force)
     failures = [*found.failures, *planned.failures]
     for failure in failures:
         say(failure.line, err=True)

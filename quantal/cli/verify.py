@@ -69,8 +69,12 @@ def _verify(source: Source, deep: bool, weights: str | None) -> str | None:
     """Return why an otherwise sound file was not parsed; None if it was."""
     from quantal import container
 
+    start = source.bytes(container.HEADER_LIMIT)
+    if container.media_of(start) == "video":
+        _verify_clip(source, deep, weights)
+        return None
     # The header first: other files are refused before they are read as a whole.
-    info = container.probe(source.bytes(container.HEADER_LIMIT), source.size())
+    info = container.probe(start, source.size())
     file = container.read(source.bytes())
     if not deep:
         return None
@@ -79,3 +83,14 @@ def _verify(source: Source, deep: bool, weights: str | None) -> str | None:
 
     codec = None if weights is None else load(info.header.codec, "cpu", weights)
     return verify(file, codec=codec)
+
+
+def _verify_clip(source: Source, deep: bool, weights: str | None) -> None:
+    from quantal.files import open_clip, verify_clip
+    from quantal.files.matching import video_codec
+
+    content, codec = source.content(), None
+    if deep and weights is not None:
+        with open_clip(content) as clip:
+            codec = video_codec(clip.header.codec, "cpu", weights)
+    verify_clip(content, deep=deep, codec=codec)

@@ -19,10 +19,14 @@ from quantal.names import shown
 __all__ = ["read_pictures"]
 
 _NUMBER = re.compile(r"\d+")
+_PLACE = re.compile(r"%(?:0(\d+))?d")
 
 
 def read_pictures(
-    folder: str | Path, picture: Callable[[Path], Pixels], rate: Fraction | None = None
+    folder: str | Path,
+    picture: Callable[[Path], Pixels],
+    rate: Fraction | None = None,
+    pattern: str | None = None,
 ) -> Clip:
     """Open a folder of numbered pictures as a clip.
 
@@ -34,17 +38,22 @@ def read_pictures(
         picture: Reads the file of a picture: upright RGB, uint8 [H, W, 3]. `quantal.media` has
             one that reads every format of pictures.
         rate: Frames per second; 25 by default, which a warning says.
+        pattern: Form of the names that count, such as "%04d.png": %d stands for a number, %04d for
+            one of four digits or more.
 
     Raises:
         MediaError: The folder has no such file or can't be read, or its first picture can't.
         ArgumentError: The rate is no positive Fraction.
     """
     name = path_of("folder of pictures", folder)
+    form = None if pattern is None else _form(pattern)
     found, others = [], 0
     try:
         for entry in os.scandir(name):
             numbers = _NUMBER.findall(Path(entry.name).stem)
             if entry.name.startswith(".") or not entry.is_file():
+                continue
+            if form is not None and form.fullmatch(entry.name) is None:
                 continue
             if numbers:
                 found.append((int(numbers[-1]), entry.name))
@@ -54,8 +63,19 @@ def read_pictures(
         reason = getattr(error, "strerror", None) or error
         raise MediaError(f"{shown(name)} can't be read as a folder: {reason}") from error
     if not found:
-        raise MediaError(f"{shown(name)} has no numbered pictures, such as 0001.png")
+        example = "0001.png" if pattern is None else pattern
+        raise MediaError(f"{shown(name)} has no numbered pictures, such as {example}")
     return _Pictures(Path(name), sorted(found), others, picture, rate)
+
+
+def _form(pattern: str) -> re.Pattern[str]:
+    """Return what names of a pattern such as "%04d.png" match."""
+    place = _PLACE.search(pattern)
+    if place is None:
+        raise ArgumentError(f"{pattern!r} has no %d in it, as in %04d.png")
+    digits = int(place[1] or 1)
+    before, after = re.escape(pattern[: place.start()]), re.escape(pattern[place.end() :])
+    return re.compile(rf"{before}\d{{{digits},}}{after}")
 
 
 class _Pictures(Clip):

@@ -150,6 +150,8 @@ class StoredClip(clips.Clip):
         self._groups = self._reader.groups(at)
         self._group: container.Group | None = None
         self._place = self._time = 0
+        #: Number of frames up to the end of the last group that was read.
+        self._frames = 0 if at is None else at.frame
         self._reference: Reference | None = None
 
     def __next__(self) -> clips.Frame:
@@ -167,12 +169,15 @@ class StoredClip(clips.Clip):
     def _next_group(self) -> container.Group | None:
         """Return the next group; None at the end, also of a cut file."""
         try:
-            return next(self._groups, None)
+            group = next(self._groups, None)
         except TruncatedError as error:
             if self._reader.end is not None:  # the index says that more was there
                 raise CorruptError(f"the file is damaged: {error}") from error
-            self._note(f"the file was cut: what is whole was read ({error})")
+            self._note(f"the file was cut: {self._frames} frames were read, the others are lost")
             return None
+        if group is not None:
+            self._frames = group.frame + group.count
+        return group
 
     def _decode(self) -> tuple[container.CodedFrame, Reference]:
         """Decode the frame at the place in the group, without drawing it, and go on."""
@@ -269,7 +274,9 @@ class StoredClip(clips.Clip):
         try:
             yield from map(packet_in, self._reader.packets(track.number))
         except TruncatedError as error:
-            self._note(f"the file was cut: what is whole was read ({error})")
+            if self._reader.end is not None:
+                raise CorruptError(f"the file is damaged: {error}") from error
+            self._note(f"the file was cut: {track.kind} ends with what was read")
 
     # Its end
 

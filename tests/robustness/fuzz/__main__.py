@@ -39,6 +39,15 @@ def _pictures(seed: int) -> tuple[Iterator[tuple[str, Any]], Callable[[Any], str
     return pictures.cases(seed), pictures.outcome, _MINUTE
 
 
+def _clips(seed: int) -> tuple[Iterator[tuple[str, Any]], Callable[[Any], str], float]:
+    from . import clips
+
+    files = clips.sample_clips()
+    for data in files:
+        clips.outcome(data)
+    return clips.cases(seed, files), clips.outcome, _MINUTE
+
+
 def _plugin(seed: int) -> tuple[Iterator[tuple[str, Any]], Callable[[Any], str], float]:
     from . import plugin
 
@@ -52,8 +61,14 @@ def _commands(seed: int) -> tuple[Iterator[tuple[str, Any]], Callable[[Any], str
 
 
 #: What can be fuzzed; those with files that take memory of this process are limited.
-_SUBJECTS = {"coded": _coded, "pictures": _pictures, "plugin": _plugin, "commands": _commands}
-_LIMITED = ("coded", "pictures")
+_SUBJECTS = {
+    "coded": _coded,
+    "pictures": _pictures,
+    "clips": _clips,
+    "plugin": _plugin,
+    "commands": _commands,
+}
+_LIMITED = ("coded", "pictures", "clips")
 
 
 def main() -> int:
