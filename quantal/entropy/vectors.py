@@ -9,8 +9,8 @@ by the frame before, adapt from frame to frame, and go on through a group of pic
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +24,11 @@ __all__ = [
     "LIMIT",
     "Field",
     "FieldState",
+    "Scan",
     "VectorPrior",
     "field_of",
     "macroblocks",
-    "predicted",
-    "waves",
+    "median",
 ]
 
 #: Vectors (dx, dy) of blocks in quarter pixels, int16 [2, h, w].
@@ -85,6 +85,42 @@ class FieldState:
     tables: CountedTables
 
 
+class Scan:
+    """The order in which macroblocks are predicted, and the vectors that predict each.
+
+    Macroblocks of a wave don't predict one another. Vectors in this order are an array [2, 4, n];
+    with a zero behind them, [2, 4 n + 1], `neighbours` points into it.
+
+    Args:
+        rows: of macroblocks.
+        columns: of macroblocks.
+
+    Attributes:
+        order: place of each macroblock in the order of rows, [n].
+        waves: the first macroblock of each wave and the one after its last.
+        neighbours: where the vectors to the left, above and above right of each are, [3, n].
+    """
+
+    def __init__(self, rows: int, columns: int) -> None:
+        count = rows * columns
+        row, column = np.divmod(np.arange(count), columns)
+        number = 2 * row + column
+        self.order = np.argsort(number, kind="stable")
+        ends = np.cumsum(np.bincount(number)).tolist()
+        self.waves = [wave for wave in zip([0, *ends], ends, strict=False) if wave[0] < wave[1]]
+        rank = np.empty(count, np.intp)
+        rank[self.order] = np.arange(count)
+        place = rank.reshape(rows, columns)
+        left = np.full((rows, columns), 4 * count)
+        # The upper right block of the left one, the lower left blocks of those above.
+        left[:, 1:] = count + place[:, :-1]
+        above, beside = left.copy(), left.copy()
+        above[1:] = 2 * count + place[:-1]
+        beside[1:, :-1] = above[1:, 1:]
+        beside[1:, -1] = above[1:, max(columns - 2, 0)]
+        self.neighbours = np.stack((left, above, beside)).reshape(3, -1)[:, self.order]
+
+
 class VectorPrior:
     """Codes fields of motion vectors."""
 
@@ -105,15 +141,10 @@ class VectorPrior:
         if int(np.abs(field.astype(np.int32)).max()) > LIMIT:
             raise ArgumentError(f"a vector is longer than {LIMIT // 4} pixels; clip it")
         blocks = macroblocks(field)
-        _, _, rows, columns = blocks.shape
-        modes = np.where((blocks == blocks[:1]).all((0, 1)), _ONE, _FOUR).astype(np.int32)
-        symbols = np.full(blocks.shape, _SPAN, np.int32)
-        for wave in waves(rows, columns):
-            found = blocks[:, :, wave[0], wave[1]]
-            differences = found - predicted(blocks, wave)
-            symbols[:, :, wave[0], wave[1]] += differences
-            modes[wave] = np.where(differences.any((0, 1)), modes[wave], _PREDICTED)
-        return [modes, symbols]
+        modes = np.where((blocks == blocks[:, :1]).all((0, 1)), _ONE, _FOUR).astype(np.int32)
+        differences = blocks - _predictions(blocks)[:, None]
+        modes[~differences.any((0, 1))] = _PREDICTED
+        return [modes, differences + _SPAN]
 
     def walk(self, coding: Coding, shape: tuple[int, int], before: FieldState | None) -> FieldState:
         """Go through the vectors of a frame.
@@ -134,15 +165,11 @@ class VectorPrior:
             mode_tables, tables = before.mode_tables.copy(), before.tables.copy()
         modes = _walk_modes(coding, (rows, columns), before, mode_tables)
         differences = _walk_differences(coding, modes, before, tables)
-        blocks = np.zeros((4, 2, rows, columns), np.int32)
-        for wave in waves(rows, columns):
-            vectors = predicted(blocks, wave) + differences[:, :, wave[0], wave[1]]
-            # Bounded at once, so that no sum overflows later.
-            if int(np.abs(vectors).max()) > LIMIT:
-                raise CorruptError(
-                    f"a motion vector is longer than {LIMIT // 4} pixels: the frame is damaged"
-                )
-            blocks[:, :, wave[0], wave[1]] = vectors
+        blocks = _summed(differences)
+        if int(np.abs(blocks).max()) > LIMIT:
+            raise CorruptError(
+                f"a motion vector is longer than {LIMIT // 4} pixels: the frame is damaged"
+            )
         height, width = shape
         field = np.ascontiguousarray(field_of(blocks)[:, :height, :width])
         sizes = np.abs(differences).max((0, 1)).astype(np.int32)
@@ -177,8 +204,8 @@ def _walk_modes(
 def _walk_differences(
     coding: Coding, modes: IntMap, before: FieldState | None, tables: CountedTables
 ) -> npt.NDArray[np.int64]:
-    """Code the differences of all vectors to their predictions, int64 [4, 2, rows, columns]."""
-    symbols = coding.begin((4, 2, *modes.shape), fill=_SPAN)
+    """Code the differences of all vectors to their predictions, int64 [2, 4, rows, columns]."""
+    symbols = coding.begin((2, 4, *modes.shape), fill=_SPAN)
     past = np.zeros_like(modes) if before is None else _largest_around(before.sizes)
     frozen = tables.tables()
     places = [np.nonzero(modes == _ONE), np.nonzero(modes == _FOUR)]
@@ -193,7 +220,7 @@ def _walk_differences(
         for axis in range(2):
             state = states.astype(np.uint8)
             found = coding.code(
-                (block, axis, rows, columns),
+                (axis, block, rows, columns),
                 frozen,
                 index=lambda s=state: s,  # type: ignore[misc]
             )
@@ -203,7 +230,7 @@ def _walk_differences(
             states = 2 * _CLASSES + own + _CLASSES * four
     differences = symbols.astype(np.int64) - _SPAN
     one = modes == _ONE
-    differences[1:, :, one] = differences[0][:, one]
+    differences[:, 1:, one] = differences[:, :1, one]
     return differences
 
 
@@ -248,49 +275,64 @@ def _lattice(rows: int, columns: int, cosets: tuple[tuple[int, int], ...]) -> Pl
     )
 
 
-def waves(rows: int, columns: int) -> Iterator[Places]:
-    """Yield rows and columns of the macroblocks of each wave.
+def median(three: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the medians of three vectors, component by component: [2, n] of [2, 3, n]."""
+    left, above, beside = three[:, 0], three[:, 1], three[:, 2]
+    most = np.minimum(np.maximum(left, above), beside)
+    found: npt.NDArray[Any] = np.maximum(np.minimum(left, above), most)
+    return found
 
-    What is to the left, above and above right of a macroblock is in waves before its own.
+
+def _predictions(blocks: IntMap) -> IntMap:
+    """Return the predictions of all macroblocks [2, rows, columns] from their vectors."""
+    _, count, rows, columns = blocks.shape
+    scan = Scan(rows, columns)
+    ordered = blocks.reshape(2, count, -1)[:, :, scan.order].reshape(2, -1)
+    known = np.pad(ordered, ((0, 0), (0, 1)))
+    found = np.empty((2, rows * columns), np.int32)
+    found[:, scan.order] = median(known.take(scan.neighbours, axis=1))
+    return found.reshape(2, rows, columns)
+
+
+def _summed(differences: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the vectors of macroblocks [2, 4, rows, columns] from differences to predictions.
+
+    Raises:
+        CorruptError: If a difference is larger than any between two vectors.
     """
-    for number in range(2 * rows + columns - 2):
-        first = max(0, (number - columns + 2) // 2)
-        row = np.arange(first, min(rows, number // 2 + 1))
-        if len(row):
-            yield row, number - 2 * row
-
-
-def predicted(blocks: IntMap, wave: Places) -> IntMap:
-    """Return the predictions of the macroblocks of a wave, int32 [2, n].
-
-    Args:
-        blocks: vectors [4, 2, rows, columns], known in all earlier waves.
-        wave: rows and columns [n].
-    """
-    rows, columns = wave
-    last = blocks.shape[3] - 1
-    # The upper right block of the left one, the lower left blocks of those above.
-    left = np.where(columns > 0, blocks[1][:, rows, columns - 1], 0)
-    above = blocks[2][:, rows - 1, columns]
-    aside = np.where(columns < last, columns + 1, np.maximum(columns - 1, 0))
-    beside = blocks[2][:, rows - 1, aside]
-    median = np.maximum(np.minimum(left, above), np.minimum(np.maximum(left, above), beside))
-    return np.where(rows > 0, median, left).astype(np.int32)
+    if not differences.any():
+        return differences
+    # So bounded, sums along any chain of predictions stay within 64 bits.
+    if int(np.abs(differences).max()) > 2 * LIMIT:
+        raise CorruptError(
+            f"motion vectors differ by more than {2 * LIMIT // 4} pixels: the frame is damaged"
+        )
+    _, count, rows, columns = differences.shape
+    scan = Scan(rows, columns)
+    ordered = differences.reshape(2, count, -1)[:, :, scan.order]
+    known = np.zeros((2, count * rows * columns + 1), np.int64)
+    vectors = known[:, :-1].reshape(2, count, -1)
+    for first, end in scan.waves:
+        prediction = median(known.take(scan.neighbours[:, first:end], axis=1))
+        vectors[:, :, first:end] = prediction[:, None] + ordered[:, :, first:end]
+    found = np.empty_like(vectors)
+    found[:, :, scan.order] = vectors
+    return found.reshape(differences.shape)
 
 
 def macroblocks(field: Field) -> IntMap:
-    """Return vectors [4, 2, rows, columns] of macroblocks; the field continues with its edge."""
+    """Return vectors [2, 4, rows, columns] of macroblocks; the field continues with its edge."""
     _, height, width = field.shape
     padded = np.pad(field, ((0, 0), (0, height % _SIDE), (0, width % _SIDE)), mode="edge")
     split = padded.reshape(2, -(-height // _SIDE), _SIDE, -(-width // _SIDE), _SIDE)
-    blocks = split.transpose(2, 4, 0, 1, 3).astype(np.int32)
-    return blocks.reshape(4, *blocks.shape[2:])
+    blocks = split.transpose(0, 2, 4, 1, 3).astype(np.int32)
+    return blocks.reshape(2, _SIDE**2, *blocks.shape[3:])
 
 
-def field_of(blocks: IntMap) -> Field:
+def field_of(blocks: npt.NDArray[Any]) -> Field:
     """Reverse macroblocks()."""
     _, _, rows, columns = blocks.shape
-    split = blocks.reshape(_SIDE, _SIDE, 2, rows, columns).transpose(2, 3, 0, 4, 1)
+    split = blocks.reshape(2, _SIDE, _SIDE, rows, columns).transpose(0, 3, 1, 4, 2)
     return split.reshape(2, rows * _SIDE, columns * _SIDE).astype(np.int16)
 
 
