@@ -1,9 +1,9 @@
 """Video by libx264, libx265, SVT-AV1 and libvpx, through PyAV, on one thread.
 
 `structure=low-delay` has one key frame at the beginning of each group and no frame that waits for a
-later one; `random-access` is what an encoder does by itself. Frames that are 4:2:0 of 8 bits in the
-file go to the encoder as they are; others are converted. Quality is the largest quantiser minus the
-quantiser in use.
+later one; `random-access` is what an encoder does by itself (libvpx in one pass has low delay
+alone). Frames that are 4:2:0 of 8 bits in the file go to the encoder as they are; others are
+converted. Quality is the largest quantiser minus the quantiser in use.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class EncoderCodec(ClipCodec):
     @property
     def low_delay(self) -> bool:
         """Whether no frame waits for a later one."""
-        return self.values["structure"] == _LOW_DELAY
+        return self.values.get("structure", _LOW_DELAY) == _LOW_DELAY
 
     @abstractmethod
     def encoder_options(self, quantiser: int) -> dict[str, str]:
@@ -176,17 +176,16 @@ class Vp9(EncoderCodec):
 
     description = "VP9 by libvpx, deadline good"
     encoder, coarsest = "libvpx-vp9", 63
-    options: ClassVar = {"speed": Option.whole(3, 0, 5), "structure": _STRUCTURE, "intra": INTRA}
+    options: ClassVar = {"speed": Option.whole(3, 0, 5), "intra": INTRA}
     qualities = (7, 17, 29, 43)
 
     def encoder_options(self, quantiser: int) -> dict[str, str]:
-        lag, hidden = ("0", "0") if self.low_delay else ("25", "1")
         return {
             "deadline": "good",
             "cpu-used": self.values["speed"],
             "crf": str(quantiser),
             "b": "0",
             "row-mt": "1",
-            "lag-in-frames": lag,
-            "auto-alt-ref": hidden,
+            "lag-in-frames": "0",
+            "auto-alt-ref": "0",
         }
