@@ -383,12 +383,12 @@
     if (report.anchor) drawSpeed();
     drawStrip();
   }
+  metricMenu.replaceChildren(...report.axes.map((one) => el("option", { value: one.name }, one.title)));
   const drawClips = window.clipSections
     ? window.clipSections({ report, $, el, axis, layout, config, css, quality, count, name, lineOf }) : () => {};
   function draw() {
     for (const one of [drawCodecs, drawMatrix, drawRanking, drawCharts, drawClips]) one();
   }
-  metricMenu.replaceChildren(...report.axes.map((one) => el("option", { value: one.name }, one.title)));
   metricMenu.addEventListener("change", draw);
   for (const radio of document.querySelectorAll("input[name=rate]")) radio.addEventListener("change", drawCurves);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawCharts);

@@ -17,7 +17,7 @@ window.clipSections = ({ report, $, el, axis, layout, config, css, quality, coun
       const line = lineOf.get(one.codec);
       const label = `<b>${line.label}</b>, quality ${one.quality}, ${count(one.bytes)} bytes in all<br>frame %{x}: `;
       return [
-        { ...trace(line, one.series[metric.name], "y"), hovertemplate: `${label}%{y:.2f}<extra></extra>` },
+        { ...trace(line, one.series[metric.name], "y"), hovertemplate: `${label}%{y:.${metric.unit ? 2 : 4}f}<extra></extra>` },
         { ...trace(line, one.series.bytes, "y2"), hovertemplate: `${label}%{y:,} bytes<extra></extra>` },
       ];
     });
@@ -27,7 +27,7 @@ window.clipSections = ({ report, $, el, axis, layout, config, css, quality, coun
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { color: css("--ink"), size: 13.5 } },
       hovermode: "closest",
       xaxis: { title: { text: "frame" }, anchor: "y2" },
-      yaxis: { title: { text: metric.axis }, domain: [0.46, 1], autorange: metric.turned ? "reversed" : true },
+      yaxis: { title: { text: metric.title + (metric.unit ? ` (${metric.unit})` : "") }, domain: [0.46, 1], autorange: metric.turned ? "reversed" : true },
       yaxis2: { ...plain.yaxis, title: { text: "bytes" }, domain: [0, 0.38], type: "log" },
     }), config);
   }
