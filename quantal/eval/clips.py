@@ -12,22 +12,33 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from quantal import clips
 from quantal.errors import EvaluationError
-from quantal.eval.codecs import EvaluatedCodec
+from quantal.eval.codecs import EvaluatedCodec, Option
 
-__all__ = ["CLIP_SUFFIXES", "ClipCodec", "ClipSource", "CodedClip", "Frames", "stacked"]
+__all__ = [
+    "CLIP_SUFFIXES",
+    "INTRA",
+    "ClipCodec",
+    "ClipSource",
+    "CodedClip",
+    "Frames",
+    "stacked",
+]
 
 #: uint8 [T, H, W, 3], RGB.
 Frames: TypeAlias = npt.NDArray[np.uint8]
 
 CLIP_SUFFIXES = frozenset((".mp4", ".mkv", ".mov", ".webm", ".avi", ".y4m", ".m4v", ".ts"))
 """Suffixes of files that are measured as clips."""
+
+#: Frames from one intra frame to the next at most; an option of all video codecs.
+INTRA = Option.whole(48, 1, 250)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +78,7 @@ class CodedClip:
 
     Attributes:
         data: What is decoded, container included.
-        sizes: Bytes of each frame, in the order of coding.
+        sizes: Bytes of each frame, in the order in which they are shown.
         rotation: Degrees by which decoded frames are turned clockwise.
         mirrored: Whether they are mirrored left to right before.
     """
@@ -87,18 +98,19 @@ class CodedClip:
 
 
 class ClipCodec(EvaluatedCodec):
-    """A video codec under evaluation.
-
-    Every clip is coded as one group of pictures after the other, `INTRA_PERIOD` frames at most.
-    """
+    """A video codec under evaluation, with the option `intra`."""
 
     media = "video"
-    INTRA_PERIOD: ClassVar[int] = 48
+
+    @property
+    def intra_period(self) -> int:
+        """Frames from one intra frame to the next at most."""
+        return int(self.values["intra"])
 
     @abstractmethod
     def encode(self, source: ClipSource, quality: float) -> CodedClip:
         """Encode a clip at a quality within `limits`."""
 
     @abstractmethod
-    def decode(self, coded: Any) -> Frames:
-        """Decode a CodedClip to frames, uint8 [T, H, W, 3]."""
+    def decode(self, coded: CodedClip) -> Frames:
+        """Decode a clip to frames, uint8 [T, H, W, 3]."""

@@ -14,7 +14,7 @@ from quantal.codecs import load
 from quantal.codecs.contract import Pixels
 from quantal.codecs.video_contract import VideoCodec
 from quantal.errors import ArgumentError
-from quantal.eval.clips import ClipCodec, ClipSource, CodedClip, Frames, stacked
+from quantal.eval.clips import INTRA, ClipCodec, ClipSource, CodedClip, Frames, stacked
 from quantal.eval.codecs import ROUNDED, Decoded, ImageCodec, Option
 from quantal.files.clip_decode import open_clip
 from quantal.files.clip_face import compress_clip
@@ -69,10 +69,15 @@ class LearnedVideoCodec(ClipCodec):
     Options:
         weights: A safetensors file in place of the weights that ship.
         device: Where the networks run.
+        intra: Frames from one intra frame to the next at most.
     """
 
     description = "a video codec of Quantal or of a plug-in package"
-    options: ClassVar = {"weights": Option(""), "device": Option("cpu", ("cpu", "cuda", "auto"))}
+    options: ClassVar = {
+        "weights": Option(""),
+        "device": Option("cpu", ("cpu", "cuda", "auto")),
+        "intra": INTRA,
+    }
     qualities = (10, 20, 30, 40, 50, 60, 70)
     limits = (1.0, 100.0)
 
@@ -92,7 +97,7 @@ class LearnedVideoCodec(ClipCodec):
             source.pixels,
             self._codec,
             quality=round(quality),
-            intra_period=self.INTRA_PERIOD,
+            intra_period=self.intra_period,
         )
         groups = container.ClipReader(io.BytesIO(data)).groups()
         sizes = (len(frame.payload) for group in groups for frame in group.frames)

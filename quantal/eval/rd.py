@@ -186,7 +186,7 @@ def measure_rd(plan: Plan, progress: Progress | None = None) -> RDResult:
     there = look_over(plan.data, media)
     create_folder(plan.out)
     names = by_name(there.pictures)
-    rows = _measure_all(plan, coders, qualities, names, progress)
+    rows = _measure_all(plan, coders, qualities, names, media, progress)
     own = sheets([row.flat() for row in rows], plan.metrics, plan.mean)
     curves = {name: sheet.curve(plan.mean) for name, sheet in own.items() if sheet.pictures}
     return RDResult(
@@ -254,6 +254,7 @@ def _measure_all(
     coders: Sequence[EvaluatedCodec],
     qualities: Mapping[str, tuple[float, ...]],
     names: Mapping[str, Path],
+    media: str,
     progress: Progress | None,
 ) -> list[Row]:
     """Return every row of the plan, from the journal or measured now."""
@@ -273,7 +274,7 @@ def _measure_all(
     wanted: list[Key] = []
     tasks: list[Task] = []
     for name, path in names.items():
-        digest, unreadable = _digest(path)
+        digest, unreadable = _digest(path, plan.frames if media == "video" else None)
         for label, grid in qualities.items():
             keys = [(as_text(label), versions[label], name, digest, q) for q in grid]
             wanted += keys
@@ -306,11 +307,19 @@ def _measure_all(
     return [known[key] for key in wanted]
 
 
-def _digest(path: Path) -> tuple[str, str | None]:
-    """Return a digest of a file, or "" and why it can't be read."""
+def _digest(path: Path, frames: int | None) -> tuple[str, str | None]:
+    """Return a digest of what is measured, or "" and why it can't be read.
+
+    Args:
+        path: The file.
+        frames: Frames of a clip that are measured at most; None for a picture.
+    """
     try:
         reason = reason_unreadable(path)
-        return ("", reason) if reason else (f"{zlib.crc32(path.read_bytes()):08x}", None)
+        if reason:
+            return "", reason
+        part = "" if frames is None else f"/{frames}"
+        return f"{zlib.crc32(path.read_bytes()):08x}{part}", None
     except OSError as error:
         return "", f"can't be read: {error.strerror or error}"
 

@@ -31,7 +31,7 @@ class Row:
         codec: Label of the codec.
         version: Its version.
         picture: Name of the picture.
-        digest: Digest of the picture's file.
+        digest: Digest of the picture's file; for a clip, with the number of frames asked for.
         width: Width of the picture in pixels.
         height: Height of the picture in pixels.
         quality: Quality on the codec's scale.

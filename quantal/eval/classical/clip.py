@@ -1,9 +1,9 @@
 """Video by libx264, libx265, SVT-AV1 and libvpx, through PyAV, on one thread.
 
 `structure=low-delay` has one key frame at the beginning of each group and no frame that waits for a
-later one; `random-access` is what an encoder does by itself. Frames that are 4:2:0 of 8 bits in the
-file go to the encoder as they are; others are converted. Quality is the largest quantiser minus the
-quantiser in use.
+later one; `random-access` is what an encoder does by itself (libvpx in one pass has low delay
+alone). Frames that are 4:2:0 of 8 bits in the file go to the encoder as they are; others are
+converted. Quality is the largest quantiser minus the quantiser in use.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from __future__ import annotations
 import io
 import os
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import islice
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from quantal import clips
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval._optional import require
-from quantal.eval.clips import ClipCodec, ClipSource, CodedClip, Frames, stacked
+from quantal.eval.clips import INTRA, ClipCodec, ClipSource, CodedClip, Frames, stacked
 from quantal.eval.codecs import Option
 
 __all__ = ["SvtAv1", "Vp9", "X264", "X265"]
@@ -57,7 +57,7 @@ class EncoderCodec(ClipCodec):
     @property
     def low_delay(self) -> bool:
         """Whether no frame waits for a later one."""
-        return self.values["structure"] == _LOW_DELAY
+        return self.values.get("structure", _LOW_DELAY) == _LOW_DELAY
 
     @abstractmethod
     def encoder_options(self, quantiser: int) -> dict[str, str]:
@@ -65,7 +65,7 @@ class EncoderCodec(ClipCodec):
 
     def encode(self, source: ClipSource, quality: float) -> CodedClip:
         file = io.BytesIO()
-        sizes: list[int] = []
+        sizes: dict[int, int] = {}  # by time; with B frames, packets come in another order
         options = self.encoder_options(self.coarsest - round(quality))
         with self._av.open(str(source.path)) as given, self._av.open(file, "w", "matroska") as out:
             video = given.streams.video[0]
@@ -74,29 +74,33 @@ class EncoderCodec(ClipCodec):
             context = stream.codec_context
             context.width, context.height = video.width, video.height
             context.pix_fmt, context.thread_count = "yuv420p", 1
-            context.gop_size = self.INTRA_PERIOD
+            context.gop_size = self.intra_period
             if self.low_delay:
                 context.max_b_frames = 0
             for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
                 setattr(context, tag, getattr(video.codec_context, tag))
-            for number, frame in enumerate(islice(given.decode(video), source.frames)):
-                if frame.format.name != "yuv420p":
-                    frame = frame.reformat(format="yuv420p")
-                frame.pts, frame.time_base = number, 1 / rate
-                frame.pict_type = 0  # not the one of the file
-                for packet in stream.encode(frame):
-                    sizes.append(packet.size)
-                    out.mux(packet)
-            for packet in stream.encode(None):
-                sizes.append(packet.size)
+            for packet in self._packets(stream, islice(given.decode(video), source.frames), rate):
+                sizes[packet.pts] = packet.size
                 out.mux(packet)
             if context.extradata and sizes:
-                sizes[0] += len(context.extradata)
+                sizes[min(sizes)] += len(context.extradata)
         if not sizes:
             raise EvaluationError(f"{self.encoder} made no frame of {source.path.name}")
         with clips.read(source.path) as clip:
             shown = clip.properties
-        return CodedClip(file.getvalue(), tuple(sizes), shown.rotation, shown.mirrored)
+        in_order = tuple(sizes[time] for time in sorted(sizes))
+        return CodedClip(file.getvalue(), in_order, shown.rotation, shown.mirrored)
+
+    @staticmethod
+    def _packets(stream: Any, frames: Iterable[Any], rate: Fraction) -> Iterator[Any]:
+        """Yield the packets of frames at an even rate."""
+        for number, frame in enumerate(frames):
+            if frame.format.name != "yuv420p":
+                frame = frame.reformat(format="yuv420p")
+            frame.pts, frame.time_base = number, 1 / rate
+            frame.pict_type = 0  # not the one of the file
+            yield from stream.encode(frame)
+        yield from stream.encode(None)
 
     def decode(self, coded: CodedClip) -> Frames:
         with clips.read(coded.data) as clip:
@@ -108,7 +112,11 @@ class X264(EncoderCodec):
 
     description = "H.264 by x264, constant quantiser"
     encoder, coarsest = "libx264", 51
-    options: ClassVar = {"preset": Option("medium", _PRESETS), "structure": _STRUCTURE}
+    options: ClassVar = {
+        "preset": Option("medium", _PRESETS),
+        "structure": _STRUCTURE,
+        "intra": INTRA,
+    }
     qualities = (14, 19, 24, 29)
 
     def encoder_options(self, quantiser: int) -> dict[str, str]:
@@ -122,11 +130,15 @@ class X265(EncoderCodec):
 
     description = "HEVC by x265"
     encoder, coarsest = "libx265", 51
-    options: ClassVar = {"preset": Option("medium", _PRESETS), "structure": _STRUCTURE}
+    options: ClassVar = {
+        "preset": Option("medium", _PRESETS),
+        "structure": _STRUCTURE,
+        "intra": INTRA,
+    }
     qualities = (14, 19, 24, 29)
 
     def encoder_options(self, quantiser: int) -> dict[str, str]:
-        common = f"keyint={self.INTRA_PERIOD}:info=0:log-level=none:pools=none:frame-threads=1"
+        common = f"keyint={self.intra_period}:info=0:log-level=none:pools=none:frame-threads=1"
         params = f"crf={quantiser}:{common}"
         if self.low_delay:
             params = (
@@ -141,7 +153,7 @@ class SvtAv1(EncoderCodec):
 
     description = "AV1 by SVT-AV1"
     encoder, coarsest = "libsvtav1", 63
-    options: ClassVar = {"preset": Option.whole(8, 0, 13), "structure": _STRUCTURE}
+    options: ClassVar = {"preset": Option.whole(8, 0, 13), "structure": _STRUCTURE, "intra": INTRA}
     qualities = (6, 16, 27, 39)
 
     def __init__(self, name: str, values: Mapping[str, str]) -> None:
@@ -149,7 +161,7 @@ class SvtAv1(EncoderCodec):
         super().__init__(name, values)
 
     def encoder_options(self, quantiser: int) -> dict[str, str]:
-        params = f"tune=1:keyint={self.INTRA_PERIOD}:lp=1"
+        params = f"tune=1:keyint={self.intra_period}:lp=1"
         if self.low_delay:
             params += ":pred-struct=1:lookahead=0:scd=0:enable-tf=0"
         return {
@@ -164,16 +176,16 @@ class Vp9(EncoderCodec):
 
     description = "VP9 by libvpx, deadline good"
     encoder, coarsest = "libvpx-vp9", 63
-    options: ClassVar = {"speed": Option.whole(3, 0, 5), "structure": _STRUCTURE}
+    options: ClassVar = {"speed": Option.whole(3, 0, 5), "intra": INTRA}
     qualities = (7, 17, 29, 43)
 
     def encoder_options(self, quantiser: int) -> dict[str, str]:
-        delay = {"lag-in-frames": "0", "auto-alt-ref": "0"} if self.low_delay else {}
         return {
             "deadline": "good",
             "cpu-used": self.values["speed"],
             "crf": str(quantiser),
             "b": "0",
             "row-mt": "1",
-            **delay,
+            "lag-in-frames": "0",
+            "auto-alt-ref": "0",
         }

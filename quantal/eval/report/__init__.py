@@ -3,8 +3,8 @@
     ready()                                # before a long measurement: checks packages
     write_report(result, deltas, folder)   # after it
 
-digest.py summarises a result, views.py codes pictures to equal bytes; page.py, markdown.py and
-figure.py write the formats.
+digest.py summarises a result, views.py codes pictures and player.py clips to equal bytes, frames.py
+shows clips frame by frame; page.py, markdown.py and figure.py write the formats.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def ready() -> None:
 def write_report(
     result: RDResult, deltas: Mapping[str, Mapping[str, BD | str]], out: str | Path
 ) -> tuple[Path, ...]:
-    """Write a report. Up to three pictures are coded again, to equal bytes.
+    """Write a report. Up to three pictures, or two clips, are coded again, to equal bytes.
 
     Args:
         result: The result of a measurement.
@@ -49,8 +49,10 @@ def write_report(
     """
     from quantal.eval.report.digest import digest
     from quantal.eval.report.figure import draw
+    from quantal.eval.report.frames import frame_lines
     from quantal.eval.report.markdown import markdown
-    from quantal.eval.report.page import page
+    from quantal.eval.report.page import Clips, page
+    from quantal.eval.report.player import played
     from quantal.eval.report.views import views
 
     ready()
@@ -58,6 +60,8 @@ def write_report(
     create_folder(out)
     summed = digest(result, deltas)
     html, text = out / "report.html", out / "report.md"
-    write_whole(html, page(summed, views(result, summed)))
+    video = result.media == "video"
+    clips = Clips(frame_lines(result, summed), played(result, summed)) if video else None
+    write_whole(html, page(summed, () if video else views(result, summed), clips))
     write_whole(text, markdown(summed))
     return html, text, *draw(summed, out / "rd")

@@ -114,8 +114,9 @@ class Digest:
 
     Attributes:
         data: Name of the folder of pictures.
+        called: What was measured, "picture" or "clip".
         pictures: Names of pictures.
-        megapixels: Size of all pictures.
+        megapixels: Size of all pictures; of clips, of all frames.
         axes: The metrics.
         lines: The curves.
         anchor: Name of the anchor; None if it has no curve.
@@ -132,6 +133,7 @@ class Digest:
     """
 
     data: str
+    called: str
     pictures: tuple[str, ...]
     megapixels: float
     axes: tuple[Axis, ...]
@@ -170,9 +172,10 @@ def digest(result: RDResult, deltas: Mapping[str, Mapping[str, BD | str]]) -> Di
     lines = tuple(_line(result, name, place, axes) for place, name in enumerate(names))
     measured = [line.name for line in lines if not line.published]
     first = result.anchor if result.anchor in measured else next(iter(measured), None)
-    sizes = {row.picture: row.width * row.height / 1e6 for row in result.rows if not row.error}
+    sizes = {row.picture: _megapixels(row) for row in result.rows if not row.error}
     return Digest(
         data=as_text(plan.data.name or plan.data),
+        called="clip" if result.media == "video" else "picture",
         pictures=tuple(result.names),
         megapixels=sum(sizes.values()),
         axes=axes,
@@ -230,8 +233,13 @@ def _finite(values: Sequence[float | None] | np.ndarray) -> tuple[float | None, 
     return tuple(float(v) if v is not None and math.isfinite(v) else None for v in values)
 
 
+def _megapixels(row: Row) -> float:
+    """Return the size of all frames that a row is about."""
+    return row.width * row.height * row.frames / 1e6
+
+
 def _cost(rows: Sequence[Row]) -> Cost:
-    megapixels = sum(row.width * row.height for row in rows) / 1e6
+    megapixels = sum(map(_megapixels, rows))
 
     def seconds(values: Sequence[float | None]) -> float | None:
         known = [v for v in values if v is not None]

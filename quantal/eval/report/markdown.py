@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 
 from quantal.eval.report.digest import Axis, Comparison, Digest, Line
@@ -26,8 +27,10 @@ def markdown(summed: Digest) -> str:
     for axis in summed.axes:
         if len(summed.lines) > 1:
             parts += [f"## BD-rate of each pair, {axis.about.title}", _PAIRS, _matrix(summed, axis)]
-    parts += ["## Cost", _COST, _cost_table(summed.lines)]
-    parts += ["## Means", "Over pictures, a row a quality; bpp is bits per pixel."]
+    if summed.called == "clip":
+        parts += list(_by_clip(summed))
+    parts += ["## Cost", _COST.format(summed.called), _cost_table(summed.lines)]
+    parts += ["## Means", f"Over {summed.called}s, a row a quality; bpp is bits per pixel."]
     for line in summed.lines:
         parts += [f"### {line.label}", _means(line, summed.axes)]
     parts += ["## How this was measured", _items(approach(summed))]
@@ -38,17 +41,19 @@ def markdown(summed: Digest) -> str:
         rows = [
             (r.codec, r.picture, f"{r.quality:g}", r.error or "no reason") for r in summed.failures
         ]
-        parts += ["### Failures", _table(("codec", "picture", "quality", "reason"), rows)]
+        parts += ["### Failures", _table(("codec", summed.called, "quality", "reason"), rows)]
     return "\n\n".join(parts) + "\n"
 
 
 _PAIRS = "Rate that the codec of the row needs more than that of the column, at equal quality."
-_COST = "Seconds by the wall clock for a megapixel, means; peak memory of one picture, the most."
+_COST = "Seconds by the wall clock for a megapixel, means; peak memory of one {}, the most."
 
 
 def _anchor_sentence(summed: Digest) -> str:
     anchor = summed.line(summed.anchor or "").label
-    return f"Rate needed more than {anchor} at equal quality; in brackets 95 % over pictures."
+    return (
+        f"Rate needed more than {anchor} at equal quality; in brackets 95 % over {summed.called}s."
+    )
 
 
 def _bd_table(summed: Digest, anchor: str) -> str:
@@ -112,6 +117,20 @@ def _cell(found: Comparison | None) -> str:
     if found is None:
         return ""
     return f"{found.bd.percent:+.1f} %" if found.bd else "–"
+
+
+def _by_clip(summed: Digest) -> Iterable[str]:
+    """Yield tables of the BD-rates of single clips, with their mean and median."""
+    for axis in summed.axes:
+        own = summed.per_picture[axis.about.name]
+        if not own:
+            continue
+        yield f"## BD-rate of each clip against {summed.picture_anchor}, {axis.about.title}"
+        rows = [[clip, *(_cell(own[name].get(clip)) for name in own)] for clip in summed.pictures]
+        for title, over in (("mean", statistics.fmean), ("median", statistics.median)):
+            known = [[c.bd.percent for c in own[name].values() if c.bd] for name in own]
+            rows.append([title, *(f"{over(v):+.1f} %" if v else "–" for v in known)])
+        yield _table(["clip", *own], rows)
 
 
 def _cost_table(lines: Sequence[Line]) -> str:

@@ -137,7 +137,7 @@
       traces.push({
         type: "scatter", mode: "markers", x: [whole.percent], y: [line.label],
         marker: { color: css("--paper"), size: 11, symbol: "diamond", line: { width: 2, color: line.colour } },
-        hovertemplate: "<b>all pictures</b><br>%{y}: %{x:+.1f} %<extra></extra>",
+        hovertemplate: `<b>all ${report.called}s</b><br>%{y}: %{x:+.1f} %<extra></extra>`,
       });
     }
     $("strip-chart").style.height = `${90 + 48 * Math.max(Object.keys(own).length, 1)}px`;
@@ -178,7 +178,7 @@
         el("td", {}, seconds(line.cost.encode_s)), el("td", {}, seconds(line.cost.decode_s)), el("td", {}, memory),
         el("td", {}, line.pictures ? String(line.pictures) + (line.leftOut ? ` (${line.leftOut} left out)` : "") : "\u2013"));
     });
-    const heads = ["codec", "BD-rate", "with 95\u202f% interval", "bits per pixel", "encode, s/MP", "decode, s/MP", "memory, MB", "pictures"];
+    const heads = ["codec", "BD-rate", "with 95\u202f% interval", "bits per pixel", "encode, s/MP", "decode, s/MP", "memory, MB", `${report.called}s`];
     $("codecs-table").replaceChildren(
       el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, ...rows));
     $("codecs-note").textContent = report.anchor
@@ -245,7 +245,7 @@
       return coloured(found, { "data-detail": who + restsOn(found) });
     })));
     $("ranking-table").replaceChildren(
-      el("thead", {}, el("tr", {}, head("", ["picture"]), ...codecs.map((codec) => head(codec, name(lineOf.get(codec)))))),
+      el("thead", {}, el("tr", {}, head("", [report.called]), ...codecs.map((codec) => head(codec, name(lineOf.get(codec)))))),
       el("tbody", {}, ...rows));
   }
 
@@ -383,13 +383,12 @@
     if (report.anchor) drawSpeed();
     drawStrip();
   }
-  function draw() {
-    drawCodecs();
-    drawMatrix();
-    drawRanking();
-    drawCharts();
-  }
   metricMenu.replaceChildren(...report.axes.map((one) => el("option", { value: one.name }, one.title)));
+  const drawClips = window.clipSections
+    ? window.clipSections({ report, $, el, axis, layout, config, css, quality, count, name, lineOf }) : () => {};
+  function draw() {
+    for (const one of [drawCodecs, drawMatrix, drawRanking, drawCharts, drawClips]) one();
+  }
   metricMenu.addEventListener("change", draw);
   for (const radio of document.querySelectorAll("input[name=rate]")) radio.addEventListener("change", drawCurves);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawCharts);

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib import resources
 from string import Template
 from typing import Any
 
 from quantal.eval._optional import require
 from quantal.eval.report.digest import Axis, Comparison, Digest, Line
+from quantal.eval.report.frames import FrameLine
+from quantal.eval.report.player import PlayedClip
 from quantal.eval.report.views import View
 from quantal.eval.report.words import (
     approach,
@@ -26,42 +28,61 @@ from quantal.eval.report.words import (
     subtitle,
 )
 
-__all__ = ["page", "payload"]
+__all__ = ["Clips", "page", "payload"]
 
 _CURVES_NOTE = (
-    "Means over the pictures. In the legend a click hides a codec, a double click shows it alone."
+    "Means over the {}s. In the legend a click hides a codec, a double click shows it alone."
 )
 
 
-def page(summed: Digest, looks: Sequence[View]) -> str:
+@dataclass(frozen=True)
+class Clips:
+    """What a report of clips shows besides.
+
+    Attributes:
+        frames: Clip -> codecs frame by frame.
+        played: Clips for the player.
+    """
+
+    frames: Mapping[str, Sequence[FrameLine]]
+    played: Sequence[PlayedClip]
+
+
+def page(summed: Digest, looks: Sequence[View], clips: Clips | None = None) -> str:
     """Return the report as HTML.
 
     Args:
         summed: The content of the report.
         looks: Pictures to compare side by side.
+        clips: What is shown of clips; None for a report of pictures.
     """
     plotly = require("plotly.offline", "a report")
     return Template(_file("page.html")).substitute(
         title=_text(summed.data),
         lead=_text(subtitle(summed)),
         warning=_warning(summed),
-        links=_links(bool(looks)),
+        links=_links(bool(looks), clips, summed.called),
         looks=_file("looks.html") if looks else "",
-        curves_note=_CURVES_NOTE,
+        player=_file("player.html") if clips else "",
+        player_js=_file("player.js") if clips else "",
+        curves_note=_CURVES_NOTE.format(summed.called),
+        called=summed.called,
         speed_note=_text(costs_note(summed)),
         pictures_note=_text(pictures_note(summed)),
         method=_method(summed),
         # "</script" would end the script element and "<!--" hide its end.
-        data=json.dumps(payload(summed, looks), allow_nan=False).replace("<", "\\u003c"),
+        data=json.dumps(payload(summed, looks, clips), allow_nan=False).replace("<", "\\u003c"),
         css=_file("page.css"),
         plotly=plotly.get_plotlyjs(),
         js=_file("page.js"),
     )
 
 
-def payload(summed: Digest, looks: Sequence[View]) -> dict[str, Any]:
-    """Return the data of page.js, as JSON types."""
-    return {
+def payload(summed: Digest, looks: Sequence[View], clips: Clips | None = None) -> dict[str, Any]:
+    """Return the data of page.js and player.js, as JSON types."""
+    besides = asdict(clips) if clips else {}
+    return besides | {
+        "called": summed.called,
         "anchor": summed.anchor,
         "pictureAnchor": summed.picture_anchor,
         "axes": [_axis(axis) for axis in summed.axes],
@@ -124,14 +145,16 @@ def _comparisons(tree: Any) -> Any:
     }
 
 
-def _links(looks: bool) -> str:
+def _links(looks: bool, clips: Clips | None, called: str) -> str:
     names = {
         "codecs": "Codecs",
         "curves": "Curves",
         **({"looks": "Side by side"} if looks else {}),
+        **({"frames": "Frames"} if clips else {}),
+        **({"player": "Side by side"} if clips and clips.played else {}),
         "matrix": "Matrix",
         "speed": "Cost",
-        "pictures": "Pictures",
+        "pictures": f"{called.capitalize()}s",
         "method": "Method",
     }
     return "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in names.items())
@@ -143,7 +166,7 @@ def _warning(summed: Digest) -> str:
     count = len(summed.failures)
     return (
         f'<p class="warning">{count} measurement{"s" if count > 1 else ""} failed; '
-        '<a href="#method">below</a> is which. Means rest on the other pictures.</p>'
+        f'<a href="#method">below</a> is which. Means rest on the other {summed.called}s.</p>'
     )
 
 
@@ -161,7 +184,8 @@ def _method(summed: Digest) -> str:
         rows = (
             (row.codec, row.picture, f"{row.quality:g}", row.error or "") for row in summed.failures
         )
-        parts += ["<h3>Failures</h3>", _table(("codec", "picture", "quality", "reason"), rows)]
+        head = ("codec", summed.called, "quality", "reason")
+        parts += ["<h3>Failures</h3>", _table(head, rows)]
     return "\n".join(parts)
 
 

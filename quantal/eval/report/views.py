@@ -1,6 +1,5 @@
 """Side-by-side views: up to three pictures, coded by up to five codecs to equal bytes.
 
-The quality of a codec is found by bisection: the highest one whose file does not exceed the target.
 Decoded pictures are embedded losslessly.
 """
 
@@ -9,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +16,22 @@ import numpy as np
 from PIL import Image
 
 from quantal.codecs.contract import Pixels
-from quantal.errors import EvaluationError
 from quantal.eval.codecs import ImageCodec, codecs, picture_codec
 from quantal.eval.measure import metric_values, read_pixels
 from quantal.eval.rd import RDResult
 from quantal.eval.report.digest import Digest
+from quantal.eval.report.equal import (
+    bracket,
+    common_target,
+    compared,
+    largest_within,
+    sizes_of,
+    telling,
+)
 from quantal.eval.texts import as_text
 from quantal.eval.work import Failure, cores, spread
 
-__all__ = ["Shown", "View", "largest_within", "views"]
+__all__ = ["Shown", "View", "views"]
 
 PICTURES = 3
 CODECS = 5
@@ -33,8 +39,6 @@ CODECS = 5
 SIDE = 768
 #: A rate with visible differences that all common codecs reach.
 TARGET_BPP = 0.25
-#: Codecs with a higher rate at their lowest quality are left out.
-HIGHEST_BPP = 1.0
 #: Maximum size of all embedded pictures in bytes; further pictures are left out.
 BUDGET = 7_000_000
 
@@ -101,68 +105,38 @@ class _Task:
     weights: Path | None
 
 
-def largest_within(
-    coder: ImageCodec, pixels: Pixels, target: int, low: int, high: int
-) -> tuple[int, bytes]:
-    """Find the highest quality whose file has at most `target` bytes, by bisection.
-
-    Sizes are assumed to increase with quality.
-
-    Args:
-        coder: The codec.
-        pixels: The picture, uint8 [H, W, 3].
-        target: Maximum size in bytes.
-        low: Lowest quality, a whole number.
-        high: Highest quality, a whole number.
-
-    Returns:
-        The quality and the file.
-
-    Raises:
-        EvaluationError: The file of `low` is larger than the target.
-    """
-    best = low, coder.encode(pixels, low)
-    if len(best[1]) > target:
-        raise EvaluationError(
-            f"needs {len(best[1]):,} bytes at quality {low}, expected at most {target:,}"
-        )
-    while low < high:
-        middle = (low + high + 1) // 2
-        data = coder.encode(pixels, middle)
-        if len(data) <= target:
-            best = middle, data
-            low = middle
-        else:
-            high = middle - 1
-    return best
-
-
 def views(result: RDResult, summed: Digest) -> tuple[View, ...]:
-    """Code the pictures of a report; () if no codec has several qualities, and for clips.
+    """Code the pictures of a report; () if no codec has several qualities.
 
     Args:
         result: The result of a measurement.
         summed: Its digest.
     """
     found = codecs(result.plan.codecs)
-    coders = {as_text(one.label): one for one in found if isinstance(one, ImageCodec)}
+    coders = {
+        as_text(one.label): one
+        for one in found
+        if isinstance(one, ImageCodec) and len(one.qualities) > 1
+    }
     if not coders:
         return ()
-    names = _codecs(result, summed, coders)
-    chosen = _pictures(result, summed)
+    names = compared(result, summed, coders)[:CODECS]
+    chosen = telling(result, summed, PICTURES)
     if not names or not chosen:
         return ()
     plan = result.plan
     paths = result.names
-    sizes = _sizes(result)
+    sizes = sizes_of(result)
     targets: dict[str, int] = {}
     tasks: list[_Task] = []
     made: dict[str, dict[str, Shown | Failure]] = {}
     for picture, _ in chosen:
-        targets[picture] = target = _target(paths[picture], [sizes[n, picture] for n in names])
+        pixels = read_pixels(paths[picture])[..., 0].size
+        own = [sizes[name, picture] for name in names]
+        targets[picture] = target = common_target(pixels, own, TARGET_BPP)
         made[picture] = {}
         for name in names:
-            ends = _bracket(coders[name], sizes[name, picture], target)
+            ends = bracket(coders[name], sizes[name, picture], target)
             if isinstance(ends, Failure):
                 made[picture][name] = ends
             else:
@@ -186,72 +160,11 @@ def views(result: RDResult, summed: Digest) -> tuple[View, ...]:
     return tuple(_within_budget(whole))
 
 
-def _codecs(result: RDResult, summed: Digest, coders: Mapping[str, ImageCodec]) -> list[str]:
-    """Return the anchor and the first other codecs with several qualities."""
-    names = [
-        name for name in result.sheets if name in result.curves and len(coders[name].qualities) > 1
-    ]
-    names.sort(key=lambda name: name != summed.picture_anchor)
-    return names[:CODECS]
-
-
-def _pictures(result: RDResult, summed: Digest) -> list[tuple[str, str]]:
-    """Return names of pictures and notes: the best codec's worst, median and best picture."""
-    metric_name = summed.axes[0].about.name if summed.axes else ""
-    by_codec = {
-        name: sorted((c.bd.percent, picture) for picture, c in own.items() if c.bd)
-        for name, own in summed.per_picture.get(metric_name, {}).items()
-    }
-    by_codec = {name: order for name, order in by_codec.items() if order}
-    if not by_codec:
-        return [(name, "") for name in summed.pictures[:PICTURES]]
-    best = min(by_codec, key=lambda name: by_codec[name][len(by_codec[name]) // 2])
-    order = by_codec[best]
-    usual = len(order) // 2
-    places = {len(order) - 1: "worst", usual: "middle", 0: "best"}
-    notes = {
-        order[place][1]: f"{what} picture of {best} against {summed.picture_anchor}, BD-rate "
-        + f"{order[place][0]:+.1f} %".replace("-", "\N{MINUS SIGN}")
-        for place, what in places.items()
-    }
-    return list(reversed(notes.items()))
-
-
-def _sizes(result: RDResult) -> dict[tuple[str, str], dict[float, int]]:
-    """Return (codec, picture) -> quality -> measured bytes."""
-    sizes: dict[tuple[str, str], dict[float, int]] = {
-        (name, picture): {} for name in result.sheets for picture in result.names
-    }
-    for row in result.rows:
-        if row.bytes is not None:
-            sizes[row.codec, row.picture][row.quality] = row.bytes
-    return sizes
-
-
-def _target(path: Path, sizes: Sequence[dict[float, int]]) -> int:
-    """Return the target of a picture: the default rate, or the lowest rate of some codec."""
-    height, width = read_pixels(path).shape[:2]
-    pixels = width * height
-    least = [min(own.values()) for own in sizes if own]
-    usual = round(TARGET_BPP * pixels / 8)
-    return max([usual, *(size for size in least if size <= HIGHEST_BPP * pixels / 8)])
-
-
-def _bracket(coder: ImageCodec, sizes: dict[float, int], target: int) -> tuple[int, int] | Failure:
-    """Return the lowest and highest possible quality of the largest file within the target."""
-    known = {q: size for q, size in sizes.items() if q == int(q)}
-    fitting = [int(q) for q, size in known.items() if size <= target]
-    if not fitting:
-        least = min(known.values(), default=0)
-        reason = f"its smallest file here has {least:,} bytes" if least else "it was not measured"
-        return Failure(reason)
-    above = [int(q) - 1 for q, size in known.items() if size > target and q > max(fitting)]
-    return max(fitting), min([int(coder.limits[1]), *above])
-
-
 def _show(task: _Task) -> Shown:
     coder, pixels = picture_codec(task.codec), read_pixels(task.picture)
-    quality, data = largest_within(coder, pixels, task.target, task.low, task.high)
+    quality, data = largest_within(
+        lambda quality: coder.encode(pixels, quality), task.target, task.low, task.high
+    )
     decoded = coder.decode(data)
     found = metric_values(task.metrics, task.weights, pixels, decoded)
     # JSON holds no infinite numbers, as of a blank picture.

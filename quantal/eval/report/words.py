@@ -16,9 +16,15 @@ __all__ = [
 ]
 
 _MEANS = {
-    "picture": "mean of the pictures' values, each picture weighing the same",
-    "mse": "PSNR: of the mean of the pictures' MSEs; other metrics: mean of the pictures' values",
+    "picture": "mean of the {0}s' values, each {0} weighing the same",
+    "mse": "PSNR: of the mean of the {0}s' MSEs; other metrics: mean of the {0}s' values",
 }
+_BITS = {
+    "picture": "8 x bytes of the whole file / pixels; a set's rate is the pictures' mean",
+    "clip": "8 x bytes of all frames / their pixels: packets and parameter sets, or payloads, "
+    "without what a container adds; a set's rate is the clips' mean",
+}
+_FRAMES = {"picture": "", "clip": "; a clip's value is the mean of its frames' values"}
 _METHODS = {
     "pchip": "piecewise cubic interpolation (pchip) through all points",
     "akima": "Akima interpolation through all points",
@@ -31,7 +37,7 @@ def subtitle(summed: Digest) -> str:
     measured = sum(not line.published for line in summed.lines)
     published = len(summed.lines) - measured
     parts = [
-        f"{_count(len(summed.pictures), 'picture')}, {summed.megapixels:.1f} megapixels",
+        f"{_count(len(summed.pictures), summed.called)}, {summed.megapixels:.1f} megapixels",
         _count(measured, "codec") + " with files that were written and read back",
     ]
     if published:
@@ -43,12 +49,10 @@ def subtitle(summed: Digest) -> str:
 
 def approach(summed: Digest) -> list[tuple[str, str]]:
     """Return definitions of the figures: pairs of title and text."""
+    what = summed.called
     return [
-        (
-            "bits per pixel",
-            "8 x bytes of the whole file / pixels; a set's rate is the pictures' mean",
-        ),
-        ("means", _MEANS[summed.mean]),
+        ("bits per pixel", _BITS[what]),
+        ("means", _MEANS[summed.mean].format(what) + _FRAMES[what]),
         (
             "BD-rate",
             f"Bjøntegaard's delta of log rate over quality, {_METHODS[summed.method]}; refused "
@@ -57,12 +61,12 @@ def approach(summed: Digest) -> list[tuple[str, str]]:
         ),
         (
             "intervals",
-            "95 % of bootstrap resamples over the pictures, both codecs on the same ones; none "
+            f"95 % of bootstrap resamples over the {what}s, both codecs on the same ones; none "
             "against a published curve",
         ),
         (
             "left out",
-            "a picture on which a codec failed at any quality is in none of its means; one whose "
+            f"a {what} on which a codec failed at any quality is in none of its means; one whose "
             "PSNR is infinite, such as a blank one, is in no codec's",
         ),
     ]
@@ -84,10 +88,11 @@ def codec_versions(summed: Digest) -> list[tuple[str, str]]:
         text = line.version
         if line.left_out:
             text += (
-                f"; {_count(len(line.left_out), 'picture')} left out: {some(list(line.left_out))}"
+                f"; {_count(len(line.left_out), summed.called)} left out: "
+                f"{some(list(line.left_out))}"
             )
         items.append((line.label, text))
-    return items + [(name, "failed on every picture") for name in summed.without_curve]
+    return items + [(name, f"failed on every {summed.called}") for name in summed.without_curve]
 
 
 def environment(summed: Digest) -> list[tuple[str, str]]:
@@ -108,7 +113,7 @@ def costs_note(summed: Digest) -> str:
     anchor = f" against {summed.line(summed.anchor).label}" if summed.anchor else ""
     return (
         "Seconds by the wall clock for a megapixel, filled circles for encoding, open ones for "
-        "decoding, over all pictures and qualities, on "
+        f"decoding, over all {summed.called}s and qualities, on "
         f"{summed.provenance.machine}; BD-rate{anchor}. Lower left is better: less rate, less time."
     )
 
@@ -118,11 +123,11 @@ def pictures_note(summed: Digest) -> str:
     if summed.picture_anchor is None:
         return "No codec was measured."
     note = (
-        f"BD-rate of each picture for itself, against {summed.picture_anchor}: below 0 a codec "
-        "wins there, above it loses; the diamond is the set's."
+        f"BD-rate of each {summed.called} for itself, against {summed.picture_anchor}: below 0 a "
+        "codec wins there, above it loses; the diamond is the set's."
     )
     if summed.picture_anchor != summed.anchor:
-        note += " (A published curve is a mean and has no pictures.)"
+        note += f" (A published curve is a mean and has no {summed.called}s.)"
     return note + " A click on a column's name sorts by it."
 
 

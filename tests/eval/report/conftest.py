@@ -16,12 +16,14 @@ from quantal.eval.bdrate import BD
 from quantal.eval.classical.still import WebP
 from quantal.eval.rd import Plan, RDResult, measure_rd
 from quantal.eval.report import write_report
+from tests.moving import write_clip
 
 PUBLISHED = {
     "name": "made-up <b>",
     "results": {"bpp": [0.5, 1.0, 1.8, 2.6], "psnr-rgb": [28.0, 32.0, 36.0, 39.0]},
 }
 QUALITIES = (10.0, 30.0, 50.0, 70.0, 90.0)
+CLIP_CODECS = ("x264:preset=veryfast", "vp9:speed=5")
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 
 
@@ -90,4 +92,15 @@ def report(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Report:
             metrics=("psnr", "ms-ssim"),
             references=(published,),
         )
+    return report_of(result, folder)
+
+
+@pytest.fixture(scope="session")
+def clips_report(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) -> Report:
+    folder = tmp_path_factory.mktemp("clips & more")
+    (folder / "data").mkdir()
+    for name, left in (("a.mp4", 20), ("b.mp4", 120), ("c.mp4", 200)):
+        write_clip(folder / "data" / name, photograph, left)
+    settings: dict[str, Any] = {"codecs": CLIP_CODECS, "qualities": {}}
+    result = run(folder / "data", folder / "out", metrics=("psnr", "psnr-yuv"), **settings)
     return report_of(result, folder)

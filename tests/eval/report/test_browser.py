@@ -263,3 +263,22 @@ def test_a_page_of_a_minimal_measurement(
     assert opened.page.locator("#codecs-table tbody tr").count() == 1
     opened.page.context.close()
     assert opened.complaints == []
+
+
+def test_frames_are_drawn_and_played(browser: Any, clips_report: Report) -> None:
+    opened = open_page(browser, clips_report.html)
+    page = opened.page
+    page.locator("#player-stage[data-drawn='0']").wait_for()
+    assert len(opened.lines_drawn("frames-chart")) == 4  # quality and bytes of two codecs
+    page.locator("#player-stage").focus()
+    page.keyboard.press("ArrowRight")
+    page.locator("#player-stage[data-drawn='1']").wait_for()
+    assert page.locator("#player-number").text_content() == "frame 2 of 6"
+    page.click("#player-play")
+    page.locator("#player-stage[data-drawn='4']").wait_for()
+    page.click("#player-play")
+    assert page.locator("#player-play").text_content() == "play"
+    page.select_option("#metric", "psnr-yuv")
+    assert "PSNR-YUV" in page.locator("#player-table thead").text_content()
+    page.context.close()
+    assert opened.complaints == []
