@@ -197,8 +197,7 @@ def _against(result: RDResult, anchor: str) -> Iterator[str]:
     yield (
         "Rate needed more at equal quality, in percent, negative is better: means over clips of "
         "each clip's own BD-rate (pchip of log rate over quality), by PSNR-RGB also the median, "
-        "the least and the most. The last column is the BD-rate of the mean curves, with its 95 % "
-        "interval over clips."
+        "the least and the most. The last column is the BD-rate of the mean curves."
     )
     rows = []
     for name in result.sheets:
@@ -208,7 +207,7 @@ def _against(result: RDResult, anchor: str) -> Iterator[str]:
         known = [[v for v in own.values() if v is not None] for own in by_metric]
         means = [f"{statistics.fmean(own):+.1f}" if own else "–" for own in known]
         spread = [f"{f(known[0]):+.1f}" if known[0] else "–" for f in (statistics.median, min, max)]
-        whole = result.compare(name, anchor, "psnr", resamples=1000)
+        whole = result.compare(name, anchor, "psnr")
         rows.append((f"`{name}`", means[0], *spread, *means[1:], delta(whole)))
     titles = list(METRICS.values())
     yield table(
