@@ -318,6 +318,8 @@ class _Encoding:
             interrupt = error
             self._writer.recover()
         self._grouping.close()
+        if interrupt is not None and not self._writer.frames:
+            raise interrupt  # there is nothing to keep
         if interrupt is None:
             for number, packets in self._feed.rest():
                 self._writer.packets(number, packets)

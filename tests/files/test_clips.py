@@ -383,6 +383,18 @@ def test_an_interrupt_leaves_a_whole_file(
     assert not list(tmp_path.glob(".*"))
 
 
+def test_an_interrupt_before_the_first_frame_leaves_nothing(
+    little_video: LittleVideo, filmed: Filmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LittleVideo, "group", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        quantal.write_clip(tmp_path / "clip.qtl", filmed(5))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_full_disk_is_named_and_leaves_nothing(little_video: LittleVideo, filmed: Filmed) -> None:
     with pytest.raises(OutputError, match="No space left"):
         quantal.write_clip("/dev/full", filmed(9))
