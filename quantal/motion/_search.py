@@ -36,6 +36,10 @@ _OPTIONS = {
         "sync-lookahead=0:sliced-threads=0:log-level=error"
     ),
 }
+#: Rows and columns of the eight places around one, in arrays with a border of one place.
+_RING = np.array([divmod(place, 3) for place in range(9) if place != 4]).T
+#: Vectors are filled in from known ones at most so many blocks away.
+_RINGS = 4
 #: The crf of the search falls from one of these to the other between two rates 0..252.
 _CRF, _RATES = (34.0, 22.0), (40.0, 160.0)
 _CRF_RANGE = (16.0, 40.0)
@@ -92,6 +96,8 @@ class Search:
         frame = av.VideoFrame.from_ndarray(padded, format="rgb24").reformat(format="yuv420p")
         frame.pts = self._count
         self._count += 1
+        if self._encoder is None:
+            raise ArgumentError("the search is closed; open another one")
         try:
             packets = self._encoder.encode(frame)
             decoded = [each for packet in packets for each in self._decoder.decode(packet)]
@@ -120,8 +126,9 @@ class Search:
 
 
 def _vectors(frame: Any, blocks: tuple[int, int]) -> Field:
-    """Return the vectors of a decoded frame; blocks that are coded without any take zero."""
+    """Return the vectors of a decoded frame; blocks that are coded without any take some."""
     field = np.zeros((2, *blocks), np.int16)
+    known = np.zeros(blocks, np.bool_)
     found = frame.side_data.get("MOTION_VECTORS")
     if found is None:
         return field
@@ -135,6 +142,35 @@ def _vectors(frame: Any, blocks: tuple[int, int]) -> Field:
     for down in range(_MACROBLOCK // BLOCK):
         for across in range(_MACROBLOCK // BLOCK):
             inside = (wide > across) & (high > down)
+            place = top[inside] + down, left[inside] + across
+            known[place] = True
             for axis, move in enumerate(moves):
-                field[axis, top[inside] + down, left[inside] + across] = move[inside]
+                field[axis][place] = move[inside]
+    _fill(field, known)
     return field
+
+
+def _fill(field: Field, known: npt.NDArray[np.bool_]) -> None:
+    """Give unknown vectors the median of the known ones around, for a few rings; the rest stay.
+
+    Args:
+        field: int16 [2, h, w], filled in.
+        known: which of them are known, bool [h, w], set where a vector is filled in.
+    """
+    # Blocks without a vector are few, so only they and what is around them are looked at.
+    for _ in range(_RINGS):
+        if known.all():
+            break
+        around = np.pad(known, 1)
+        vectors = np.pad(field, ((0, 0), (1, 1), (1, 1)))
+        row, column = np.nonzero(~known)
+        near = row[:, None] + _RING[0], column[:, None] + _RING[1]
+        there = around[near]
+        count = there.sum(1)
+        reached = count > 0
+        values = np.where(there, vectors[:, near[0], near[1]], np.iinfo(np.int16).max)[:, reached]
+        middle = ((count[reached] - 1) // 2)[None, :, None]
+        place = row[reached], column[reached]
+        medians = np.take_along_axis(np.sort(values, axis=2), middle, axis=2)[..., 0]
+        field[:, place[0], place[1]] = medians
+        known[place] = True

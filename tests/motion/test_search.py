@@ -7,6 +7,7 @@ import pytest
 
 from quantal.errors import ArgumentError
 from quantal.motion import Search, crf_of
+from quantal.motion._search import _fill
 
 RNG = np.random.default_rng(3)
 
@@ -63,3 +64,28 @@ def test_the_crf_follows_the_rate() -> None:
 def test_a_frame_of_another_size_is_refused() -> None:
     with Search(32, 32) as search, pytest.raises(ArgumentError, match="expected uint8"):
         search.next(np.zeros((32, 40, 3), np.uint8))
+
+
+def test_blocks_without_a_vector_take_those_around() -> None:
+    field = np.zeros((2, 5, 20), np.int16)
+    field[:, :, :2] = np.array([12, -7]).reshape(2, 1, 1)
+    field[:, 0, 0] = 500
+    known = np.zeros((5, 20), np.bool_)
+    known[:, :2] = True
+    _fill(field, known)
+    assert (field[:, :, 2:6] == np.array([12, -7]).reshape(2, 1, 1)).all()
+    assert not field[:, :, 6:].any()
+
+
+def test_a_scene_cut_has_vectors() -> None:
+    with Search(64, 48) as search:
+        for _ in range(3):
+            frame = RNG.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            assert np.abs(search.next(frame)).max() < 1 << 13
+
+
+def test_a_closed_search_is_refused() -> None:
+    search = Search(32, 32)
+    search.close()
+    with pytest.raises(ArgumentError, match="closed"):
+        search.next(np.zeros((32, 32, 3), np.uint8))

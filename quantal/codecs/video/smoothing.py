@@ -2,7 +2,8 @@
 
 The search weighs them too, but for another coder, at another rate and against its own pictures.
 Here every macroblock takes, in the order of coding, the cheapest of a few candidates: the
-prediction, the vectors of the macroblocks to the left and above, its own vector, or its own four.
+prediction, the vectors of the macroblocks to the left and above, or its own ones: one for all of
+it, one for each half or one for each block.
 """
 
 from __future__ import annotations
@@ -22,8 +23,16 @@ _BLOCK, _SIDE, _UNITS = 8, 2, 4
 _PIXELS = _BLOCK * _SIDE
 #: A picture continues with its edge for as many pixels; what lies further out looks the same.
 _BORDER = _PIXELS + 1
-#: About the bits of the mode of a macroblock: predicted, one vector, four.
-_MODE_BITS = (0.7, 2.5, 4.0)
+#: Own vectors that a macroblock may take: the block whose vector each of its blocks gets, and the
+#: blocks with a vector of their own besides the first, each with the one that it is coded against.
+_OWN = (
+    ((0, 0, 0, 0), ()),
+    ((0, 0, 2, 2), ((2, 0),)),
+    ((0, 1, 0, 1), ((1, 0),)),
+    ((0, 1, 2, 3), ((1, 0), (2, 0), (3, 2))),
+)
+#: About the bits of the mode of a macroblock: predicted, then as above.
+_PREDICTED_BITS, _OWN_BITS = 0.7, (2.5, 4.5, 4.5, 4.5)
 #: About the bits of each component of a difference to the prediction, by its size.
 _SIZE_BITS = (1.2 + 1.8 * np.log2(1 + np.arange(2 * LIMIT + 1))).astype(np.float32)
 _WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
@@ -59,13 +68,7 @@ def smoothed(field: Field, reference: FloatArray, source: FloatArray, worth: flo
     tiles = source.reshape(rows, _PIXELS, columns, _PIXELS).transpose(0, 2, 1, 3)
     tiles = tiles.reshape(-1, _PIXELS, _PIXELS)[scan.order]
     moved = _Moved(reference)
-    one = moved.errors(own[:, 0], top, left, tiles) * worth + _MODE_BITS[1]
-    four = np.full(len(scan.order), _MODE_BITS[2], np.float32)
-    for block in range(blocks):
-        down, across = (part * _BLOCK for part in divmod(block, _SIDE))
-        part = tiles[:, down : down + _BLOCK, across : across + _BLOCK]
-        four += moved.errors(own[:, block], top + down, left + across, part) * worth
-    four[(own == own[:, :1]).all((0, 1))] = np.inf
+    own, own_costs = _best_own(moved, own, top, left, tiles, worth)
     known = np.zeros((2, own[0].size + 1), np.int32)
     chosen = known[:, :-1].reshape(own.shape)
     for first, end in scan.waves:
@@ -76,21 +79,44 @@ def smoothed(field: Field, reference: FloatArray, source: FloatArray, worth: flo
         candidates[:, 2] = candidates[:, 1]
         candidates[:, 1] = candidates[:, 0]
         candidates[:, 0] = prediction
-        costs = np.empty((5, end - first), np.float32)
+        costs = np.empty((4, end - first), np.float32)
         costs[:3] = moved.errors(candidates, top[here], left[here], tiles[here])
         costs[:3] *= worth
-        costs[0] += _MODE_BITS[0]
-        costs[1:3] += _bits(candidates[:, 1:] - prediction[:, None]) + _MODE_BITS[1]
-        bits = _bits(own[:, :, here] - prediction[:, None])
-        costs[3] = one[here] + bits[0]
-        costs[4] = four[here] + bits.sum(0)
+        costs[0] += _PREDICTED_BITS
+        costs[1:3] += _bits(candidates[:, 1:] - prediction[:, None]) + _OWN_BITS[0]
+        costs[3] = own_costs[here] + _bits(own[:, 0, here] - prediction)
         best = costs.argmin(0)
         single = candidates[:, np.minimum(best, 2), np.arange(end - first)]
-        single = np.where(best < 3, single, own[:, 0, here])
-        chosen[:, :, here] = np.where(best < 4, single[:, None], own[:, :, here])
+        chosen[:, :, here] = np.where(best < 3, single[:, None], own[:, :, here])
     found.reshape(own.shape)[:, :, scan.order] = chosen
     height, width = field.shape[1:]
     return np.ascontiguousarray(field_of(found)[:, :height, :width])
+
+
+def _best_own(
+    moved: _Moved, own: Ints, top: Places, left: Places, tiles: FloatArray, worth: float
+) -> tuple[Ints, FloatArray]:
+    """Return the cheapest own vectors of macroblocks [2, 4, n], and their costs [n].
+
+    The costs are in bits, without those of the first vector.
+    """
+    # Errors of each block with the vector of each: [vectors, blocks, n].
+    errors = np.zeros((4, 4, len(tiles)), np.float32)
+    for block in range(4):
+        down, across = (part * _BLOCK for part in divmod(block, _SIDE))
+        part = tiles[:, down : down + _BLOCK, across : across + _BLOCK]
+        for vector in {blocks[block] for blocks, _ in _OWN}:
+            errors[vector, block] = moved.errors(own[:, vector], top + down, left + across, part)
+    costs = np.empty((len(_OWN), len(tiles)), np.float32)
+    for number, (blocks, later) in enumerate(_OWN):
+        costs[number] = sum(errors[vector, block] for block, vector in enumerate(blocks))
+        costs[number] *= worth
+        costs[number] += _OWN_BITS[number]
+        for block, base in later:
+            costs[number] += _bits(own[:, block] - own[:, base])
+    best = costs.argmin(0)
+    vectors = np.array([blocks for blocks, _ in _OWN])[best].T
+    return np.take_along_axis(own, vectors[None], axis=1), costs.min(0)
 
 
 def _bits(differences: Ints) -> FloatArray:
@@ -121,7 +147,7 @@ class _Moved:
                 planes[y * _UNITS + x] = total
         #: Tiles of a block's side and of a macroblock's, by phase, row and column of their corner.
         self._tiles = {
-            side: np.lib.stride_tricks.sliding_window_view(planes, (side, side), axis=(1, 2))
+            side: np.lib.stride_tricks.sliding_window_view(planes, (1, side, side))
             for side in (_BLOCK, _PIXELS)
         }
 
@@ -140,6 +166,6 @@ class _Moved:
         phase = (y & (_UNITS - 1)) * _UNITS + (x & (_UNITS - 1))
         row = np.minimum(np.maximum(y // _UNITS + (top + _BORDER), 0), rows - 1)
         column = np.minimum(np.maximum(x // _UNITS + (left + _BORDER), 0), columns - 1)
-        wrong = found[phase, row, column] - tiles
+        wrong = found[phase, row, column, 0] - tiles
         errors: FloatArray = np.einsum("...ij,...ij->...", wrong, wrong)
         return errors
