@@ -22,7 +22,7 @@ from quantal.errors import ArgumentError, MediaError
 from quantal.motion import Search, crf_of
 from quantal.train.files import pictures_under
 
-__all__ = ["SEARCH_RATES", "Advance", "Clip", "SequenceSampler", "read_sequences"]
+__all__ = ["SEARCH_RATES", "Advance", "Clip", "SequenceSampler", "as_clips", "read_sequences"]
 
 #: Rates 0..252 whose vectors are searched for; a sample takes those of the nearest.
 SEARCH_RATES = (40, 100, 160, 220)
@@ -103,14 +103,23 @@ def read_sequences(paths: Sequence[str], smallest: int) -> list[Clip]:
     return [_clip(name, frames) for name, frames in found.items()]
 
 
+def as_clips(given: Sequence[Clip | Tensor]) -> list[Clip]:
+    """Return clips; pictures uint8 [3, H, W] become stills."""
+    return [_still(each) if isinstance(each, Tensor) else each for each in given]
+
+
+def _still(pixels: Tensor) -> Clip:
+    nothing = np.zeros(0, np.int16)
+    return Clip(pixels[None], nothing, nothing)
+
+
 def _clip(name: str, numbered: dict[int, Tensor]) -> Clip:
     frames = [numbered[number] for number in sorted(numbered)]
     if len({frame.shape for frame in frames}) > 1:
         raise MediaError(f"training sequence {name} has frames of different sizes")
     stacked = torch.stack(frames)
     if len(frames) == 1:
-        nothing = np.zeros(0, np.int16)
-        return Clip(stacked, nothing, nothing)
+        return _still(frames[0])
     return Clip(stacked, _vectors(stacked), _vectors(stacked.flip(0))[:, ::-1])
 
 

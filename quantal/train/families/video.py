@@ -17,11 +17,11 @@ from quantal.codecs.video.picture import find_picture, read_picture
 from quantal.codecs.weights import read_header
 from quantal.entropy.rates import RATE_INDICES
 from quantal.errors import ModelError
-from quantal.train.card import card
+from quantal.train.card import card, kmac
 from quantal.train.objectives.base import Objective
 from quantal.train.objectives.prediction import Chains, Prediction, PredictionSettings, nearest
 from quantal.train.recipe import Recipe
-from quantal.train.sequences import Clip, SequenceSampler, read_sequences
+from quantal.train.sequences import Clip, SequenceSampler, as_clips, read_sequences
 from quantal.train.trainer import Export, Trainer
 from quantal.transforms import rank_channels
 
@@ -41,6 +41,8 @@ _SHARED_DEEP = (
 _LEFT = 0.3
 #: Chains in a batch that symbols are counted on.
 _BATCH = 4
+#: Pixels along a side of the frame that multiplications are counted on, and latents.
+_SIDE, _LATENTS = 256, 16
 
 
 class VideoTrainer(Trainer):
@@ -103,11 +105,11 @@ class VideoTrainer(Trainer):
         return Prediction(net, ema, recipe.objective, _picture(net.config).to(device))
 
     def export(self, net: VideoNet, export: Export) -> bytes:
-        clips: Sequence[Any] = export.pictures()
+        clips = as_clips(export.pictures())
         sampler = SequenceSampler(clips, torch.device("cpu"), seed=0)
         picture = _picture(net.config)
         frozen = net.entropy.freeze(_samples(net, picture, sampler, export.crop, export.batches))
-        about = card(net, export.steps, export.training_data, 0.0, 0.0)
+        about = card(net, export.steps, export.training_data, *_work(net, picture))
         return write_pyramid_weights(export.out, net, frozen, about)
 
 
@@ -140,6 +142,24 @@ def _samples(
         found = net.entropy.predict(y, chains.rate, *condition)
         yield (y, chains.rate.clone(), *condition)
         chains.advance(found.y_hat, found.symbols)
+
+
+@torch.no_grad()
+def _work(net: VideoNet, picture: PyramidNet) -> tuple[float, float]:
+    """Return thousand multiplications per pixel to encode and to decode a predicted frame."""
+    area, rate = _SIDE**2, torch.zeros(1)
+    pixels = torch.zeros(1, 3, _SIDE, _SIDE)
+    y = torch.zeros(1, net.config.channels, _LATENTS, _LATENTS)
+    z = torch.zeros(1, net.config.z_channels, _LATENTS // 4, _LATENTS // 4)
+    model = net.entropy
+    analysis = kmac(area, lambda: picture.analysis(pixels))
+    synthesis = kmac(area, lambda: picture.synthesis(y))
+    hyper = kmac(area, lambda: model.hyper_analysis(y, rate))
+    coding = kmac(area, lambda: model.code(y, model.side_information(z, rate, y, y), rate))
+    prediction = analysis + synthesis if net.config.motion else 0.0
+    encoding = analysis + hyper + coding + prediction
+    decoding = coding + synthesis + (analysis if net.config.motion else 0.0)
+    return round(encoding, 2), round(decoding, 2)
 
 
 TRAINER = VideoTrainer()

@@ -1,0 +1,137 @@
+"""Training of video codecs: sequences, chains, a short run, and what it exports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from skimage import data
+
+from quantal.codecs.video.codec import Video
+from quantal.errors import ArgumentError, MediaError, ModelError
+from quantal.train import export_checkpoint, read_recipe
+from quantal.train.loop import train
+from quantal.train.objectives.prediction import nearest
+from quantal.train.sequences import SEARCH_RATES, SequenceSampler, as_clips, read_sequences
+from quantal.transforms.warp import warp
+
+PICTURE = data.astronaut()
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    """A panned sequence of three frames, and a still."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in range(3):
+        part = PICTURE[100 + number : 228 + number, 60 + 3 * number : 188 + 3 * number]
+        Image.fromarray(part).save(folder / f"0001_pan_f{number}.png")
+    Image.fromarray(PICTURE[200:400, 200:400]).save(folder / "still.png")
+    return folder
+
+
+def recipe(tmp_path: Path, frames: Path, **more: object) -> Path:
+    sizes = dict.fromkeys(("hyper_width", "mean_width", "scale_width", "past_width"), 8)
+    values = {
+        "codec": "video-s",
+        "data": [str(frames)],
+        "evaluation": [str(frames)],
+        "out": str(tmp_path / "run"),
+        "model": {"picture": "context-s", **sizes},
+        "objective": {"evaluation_rates": [30]},
+        "steps": 4,
+        "warmup_steps": 1,
+        "phases": [{"until": 1.0, "crop": 64, "batch": 2}],
+        "export_batches": 2,
+        "device": "cpu",
+        "threads": 1,
+        **more,
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+def test_frames_become_sequences_with_motion(frames: Path) -> None:
+    found = read_sequences([str(frames)], 64)
+    assert sorted(len(clip.frames) for clip in found) == [1, 3]
+    clip = max(found, key=lambda each: len(each.frames))
+    assert clip.forward.shape == clip.backward.shape == (len(SEARCH_RATES), 3, 2, 16, 16)
+    middle = np.s_[-1, 1, :, 4:-4, 4:-4]
+    assert np.abs(np.median(clip.forward[middle], (1, 2)) - np.array([12, 4])).max() <= 1
+    assert np.abs(np.median(clip.backward[middle], (1, 2)) + np.array([12, 4])).max() <= 1
+
+
+def test_fields_are_turned_with_their_crops(frames: Path) -> None:
+    sequence = [clip for clip in read_sequences([str(frames)], 64) if len(clip.frames) > 1]
+    sampler = SequenceSampler(sequence, torch.device("cpu"), seed=3)
+    before = None
+    better = compared = 0
+    for _ in range(12):
+        batch = sampler.batch(4, 64)
+        reference = torch.zeros_like(batch.frames) if before is None else before.clone()
+        reference[batch.begins] = batch.first
+        field = nearest(batch.fields, torch.full((4,), 55.0))
+        copied, moved = (
+            (each - batch.frames)[..., 8:-8, 8:-8].square().mean((1, 2, 3))
+            for each in (reference, warp(reference, field))
+        )
+        better += int((moved < 0.5 * copied).sum())
+        compared += 4
+        before = batch.frames
+    assert better > 0.9 * compared
+
+
+def test_a_still_is_moved(frames: Path) -> None:
+    pictures = as_clips([torch.from_numpy(PICTURE).permute(2, 0, 1)])
+    sampler = SequenceSampler(pictures, torch.device("cpu"), seed=0)
+    batches = [sampler.batch(3, 64) for _ in range(4)]
+    assert all(batch.frames.shape == (3, 3, 64, 64) for batch in batches)
+    assert any((a.frames != b.frames).any() for a, b in pairwise(batches))
+
+
+def test_a_run_trains_resumes_and_exports_a_codec(tmp_path: Path, frames: Path) -> None:
+    path = recipe(tmp_path, frames)
+    log: list[Mapping[str, object]] = []
+    checkpoint = train(read_recipe(path), log=log.append)
+    (points,) = [entry["points"] for entry in log if entry.get("event") == "evaluation"]
+    assert 0 < points[0]["bpp"] < 24 and points[0]["psnr"] > 15  # type: ignore[index]
+    checkpoint = train(read_recipe(path, ["steps=6"]), resume=True, log=log.append)
+    assert log[-1]["step"] == 6
+    weights = tmp_path / "video-s.safetensors"
+    export_checkpoint(checkpoint, weights)
+    codec = Video("video-s", weights, torch.device("cpu"))
+    first, second = (
+        np.asarray(Image.open(frames / f"0001_pan_f{number}.png")) for number in range(2)
+    )
+    group = codec.group(128, 128, 160)
+    before = group.frame(first).intra(160)
+    coded = group.frame(second).predicted(before.reference, 160)
+    decoded = codec.decode_predicted(
+        coded.payload, codec.decode_intra(before.payload, 128, 128, 160), 160
+    )
+    error = np.square(decoded.pixels().astype(float) - second).mean()
+    assert 10 * np.log10(255**2 / error) > 24
+    # Weights go on where they stopped, in the same sizes.
+    more = recipe(tmp_path, frames, out=str(tmp_path / "more"), start_from=str(weights), steps=1)
+    train(read_recipe(more), log=lambda _: None)
+    other = ["model.past_width=4", f"out={tmp_path / 'other'}"]
+    with pytest.raises(ModelError, match="have to be equal"):
+        train(read_recipe(more, other), log=lambda _: None)
+
+
+def test_frames_of_different_sizes_are_refused(frames: Path) -> None:
+    Image.fromarray(PICTURE[:200, :200]).save(frames / "0001_pan_f9.png")
+    with pytest.raises(MediaError, match="different sizes"):
+        read_sequences([str(frames)], 64)
+
+
+def test_no_frames_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="no frames"):
+        read_sequences([str(tmp_path)], 64)
