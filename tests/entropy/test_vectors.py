@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantal.entropy.vectors import LIMIT, FieldState, VectorPrior
+from quantal.entropy.vectors import LIMIT, FieldState, VectorPrior, fit_vectors
 from quantal.entropy.walk import Known, Pricing, Reading, Writing
 from quantal.errors import ArgumentError, BitstreamError
 
@@ -112,3 +112,45 @@ def test_damaged_streams_give_bitstream_errors_or_short_vectors() -> None:
         else:
             assert np.abs(found.field).max() <= LIMIT
     assert refused > 100
+
+
+def test_random_streams_give_bitstream_errors_or_short_vectors() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(100):
+        data = rng.integers(0, 256, int(rng.integers(0, 200)), dtype=np.uint8).tobytes()
+        try:
+            found = read(data, (12, 9))
+        except BitstreamError:
+            continue
+        assert np.abs(found.field).max() <= LIMIT
+
+
+@pytest.mark.parametrize("shape", [(1, 200), (200, 1), (200, 200)])
+def test_large_fields_of_any_vectors_come_back(shape) -> None:
+    rng = np.random.default_rng(2)
+    field = rng.integers(-LIMIT, LIMIT + 1, (2, *shape)).astype(np.int16)
+    assert np.array_equal(read(written(field)[0], shape).field, field)
+
+
+def test_halves_cost_less_than_quarters() -> None:
+    rng = np.random.default_rng(3)
+    quarters = rng.integers(-40, 40, (2, 32, 32)).astype(np.int16)
+    rows, columns = quarters.copy(), quarters.copy()
+    rows[:, :, 1::2], columns[:, 1::2] = rows[:, :, ::2], columns[:, ::2]
+    least = 0.7 * len(written(quarters)[0])
+    assert len(written(rows)[0]) < least
+    assert len(written(columns)[0]) < least
+
+
+def test_tables_that_are_fitted_make_such_fields_smaller() -> None:
+    groups = [[moving(24, 32, 10 * group + k, 0.05) for k in range(3)] for group in range(4)]
+    fitted = VectorPrior(fit_vectors(groups[:3]))
+    sizes = []
+    for prior in (PRIOR, fitted):
+        pricing, state = 0.0, None
+        for field in groups[3]:
+            coding = Pricing(prior.latents(field))
+            state = prior.walk(coding, field.shape[1:], state)
+            pricing += coding.bits
+        sizes.append(pricing)
+    assert sizes[1] < sizes[0]
