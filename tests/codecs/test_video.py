@@ -11,12 +11,13 @@ import torch
 
 from quantal.codecs.video.codec import Reconstruction, Symbols, Video
 from quantal.codecs.video.smoothing import luma, smoothed
-from quantal.entropy.frozen.predicted import moved
+from quantal.entropy.frozen.predicted import moved, still_latents
 from quantal.entropy.vectors import VectorPrior
 from quantal.entropy.walk import Pricing
 from quantal.errors import BitstreamError, ModelError
 from quantal.motion import Search
 from quantal.train.objectives.prediction import moved as moved_in_training
+from quantal.train.objectives.prediction import still_latents as still_in_training
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -103,7 +104,9 @@ def test_parsing_runs_no_floating_point_network(codec: Video, monkeypatch) -> No
 def test_last_bits_of_references_decide_nothing(codec: Video) -> None:
     payloads, references = coded(codec, clip(3))
     before = references[0]
-    shaken = Reconstruction(codec.picture, before.symbols, before.y_hat * np.float32(1.001))
+    shaken = Reconstruction(
+        codec.picture, before.symbols, before.y_hat * np.float32(1.001), np.ones(1, np.float32)
+    )
     found = codec.decode_predicted(payloads[1], shaken, RATES[1])
     assert np.array_equal(found.symbols.y, references[1].symbols.y)
 
@@ -143,6 +146,27 @@ def test_training_moves_symbols_as_coding_does() -> None:
         torch.from_numpy(symbols)[None].float(), torch.from_numpy(field)[None]
     )
     assert np.array_equal(trained[0].int().numpy(), moved(symbols, field))
+
+
+def test_training_sees_what_stands_still_as_coding_does() -> None:
+    rng = np.random.default_rng(1)
+    field = (rng.integers(1, 9, (2, 14, 18)) * (rng.random((14, 18)) < 0.03)).astype(np.int16)
+    trained = still_in_training(torch.from_numpy(field)[None])[0, 0].numpy()
+    assert np.array_equal(trained, still_latents(field, 7, 9))
+    assert 0 < trained.mean() < 1
+
+
+def test_a_picture_that_stands_still_is_predicted_by_its_latents(tmp_path) -> None:
+    codec = small_video(tmp_path, True)
+    pixels = clip(1)[0]
+    group = codec.group(119, 83, 140)
+    before = group.frame(pixels).intra(180).reference
+    still = np.zeros((2, 11, 15), np.int16)
+    assert np.array_equal(codec.predict(before, still), before.y)
+    still[:, 0, 0] = 4
+    mixed = codec.predict(before, still)
+    assert np.array_equal(mixed[:, 3:, 3:], before.y[:, 3:, 3:])
+    assert not np.array_equal(mixed[:, 0, 0], before.y[:, 0, 0])
 
 
 def test_smoothing_trades_bits_for_errors() -> None:

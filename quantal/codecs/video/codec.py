@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from quantal.codecs.context.codec import Context
@@ -26,11 +27,11 @@ from quantal.codecs.video_contract import CodedFrame, VideoCodec
 from quantal.codecs.weights import digest
 from quantal.entropy.coder import IntArray
 from quantal.entropy.frozen.base import Values
-from quantal.entropy.frozen.predicted import Condition, moved
+from quantal.entropy.frozen.predicted import Condition, moved, still_latents
 from quantal.entropy.orders import scatter
 from quantal.entropy.rates import lambda_at
 from quantal.entropy.vectors import Field, FieldState, VectorPrior
-from quantal.entropy.walk import Coding, FloatArray, Reading, Writing
+from quantal.entropy.walk import Coding, FloatArray, Networks, Reading, Writing
 from quantal.errors import ArgumentError
 from quantal.motion import Search, crf_of
 from quantal.planes import ceil_div
@@ -67,10 +68,20 @@ class Reconstruction:
         picture: draws it.
         symbols: of the frame.
         y_hat: its latents, float32 [C, h, w].
+        shrunk: what the codec's gains make of a latent of each channel, float32 [C, 1, 1].
     """
 
-    def __init__(self, picture: Context, symbols: Symbols, y_hat: FloatArray) -> None:
+    def __init__(
+        self, picture: Context, symbols: Symbols, y_hat: FloatArray, shrunk: FloatArray
+    ) -> None:
         self._picture, self.symbols, self.y_hat = picture, symbols, y_hat
+        self._shrunk = shrunk
+
+    @cached_property
+    def y(self) -> FloatArray:
+        """The latents as an analysis gives them, float32 [C, h, w]."""
+        y: FloatArray = self.y_hat / self._shrunk
+        return y
 
     @cached_property
     def unrounded(self) -> UnroundedPixels:
@@ -123,8 +134,16 @@ class Video(VideoCodec):
         coding = Writing(model.latents(y, position))
         rows, columns = y.shape[1:]
         values = model.walk(coding, rows, columns, position)
-        reference = Reconstruction(self.picture, Symbols(width, height), values.y_hat())
+        reference = self._intra(Symbols(width, height), values.y_hat(), position)
         return CodedFrame(coding.finish(model.progressive), reference)
+
+    def _intra(self, symbols: Symbols, y_hat: FloatArray, position: float) -> Reconstruction:
+        shrunk = _shrunk(self.picture.entropy.networks, position)
+        return Reconstruction(self.picture, symbols, y_hat, shrunk)
+
+    def _predicted(self, symbols: Symbols, values: Values, rate: int) -> Reconstruction:
+        shrunk = _shrunk(self.entropy.networks, rate / QUARTERS)
+        return Reconstruction(self.picture, symbols, values.y_hat(), shrunk)
 
     def code_predicted(
         self, y: FloatArray, field: Field | None, before: Reconstruction, rate: int
@@ -138,17 +157,17 @@ class Video(VideoCodec):
             rate: 0..252.
         """
         predicted = self.predict(before, field)
-        model = self.entropy.given(Condition(None, lambda: predicted))
+        still = self._still(field, *y.shape[1:])
+        model = self.entropy.given(Condition(None, still, lambda: predicted))
         vectors = self._vectors
         parts = [] if vectors is None or field is None else vectors.latents(field)
         coding = Writing([*parts, *model.latents(y, rate / QUARTERS)])
         symbols, values = self._walk(coding, before.symbols, rate, lambda _: predicted)
-        reference = Reconstruction(self.picture, symbols, values.y_hat())
-        return CodedFrame(coding.finish(), reference)
+        return CodedFrame(coding.finish(), self._predicted(symbols, values, rate))
 
     def decode_intra(self, payload: bytes, width: int, height: int, rate: int) -> Reconstruction:
         latents = self.picture.read(payload, width, height, rate)
-        return Reconstruction(self.picture, Symbols(width, height), latents.y_hat.numpy())
+        return self._intra(Symbols(width, height), latents.y_hat.numpy(), rate / QUARTERS)
 
     def decode_predicted(self, payload: bytes, before: Reconstruction, rate: int) -> Reconstruction:
         reading = self._reading(payload, before.symbols)
@@ -156,7 +175,7 @@ class Video(VideoCodec):
             reading, before.symbols, rate, lambda field: self.predict(before, field)
         )
         reading.finish()
-        return Reconstruction(self.picture, symbols, values.y_hat())
+        return self._predicted(symbols, values, rate)
 
     def parse_intra(self, payload: bytes, width: int, height: int, rate: int) -> Symbols:
         self.picture.parse(payload, width, height, rate)
@@ -171,18 +190,28 @@ class Video(VideoCodec):
     def predict(self, before: Reconstruction, field: Field | None) -> FloatArray:
         """Return the prediction of a frame's latents, float32 [C, h, w].
 
+        Where a picture stands still that is the latents before, which no second analysis blurs.
+
         Args:
             before: the frame before.
             field: the motion from it; None for codecs without motion.
         """
-        if field is None:
-            return before.y_hat
+        if field is None or not field.any():
+            return before.y
         height, width = before.unrounded.shape[:2]
         with torch.inference_mode():
             plane = plane_of(before.unrounded, BLOCK).to(self.device)
             compensated = warp(plane, torch.from_numpy(field)[None])
             found = compensated[0, :, :height, :width].permute(1, 2, 0).cpu().numpy()
-        return self.picture.analyse(found)
+        moving = self.picture.analyse(found)
+        return np.where(self._still(field, *moving.shape[1:]), before.y, moving)
+
+    @staticmethod
+    def _still(field: Field | None, rows: int, columns: int) -> npt.NDArray[np.bool_]:
+        """Return which latents stand still; none for codecs without motion, which don't know."""
+        if field is None:
+            return np.zeros((rows, columns), np.bool_)
+        return still_latents(field, rows, columns)
 
     @staticmethod
     def _reading(payload: bytes, before: Symbols) -> Reading:
@@ -214,10 +243,17 @@ class Video(VideoCodec):
             state = self._vectors.walk(coding, shape, before.vectors)
             field = state.field
         past = before.y if field is None or before.y is None else moved(before.y, field)
-        model = self.entropy.given(Condition(past, lambda: predicted(field)))
+        still = self._still(field, rows, columns)
+        model = self.entropy.given(Condition(past, still, lambda: predicted(field)))
         values = model.walk(coding, rows, columns, position)
         y = scatter(coding.symbols[-1], model.places)[:, :rows, :columns]
         return Symbols(width, height, np.ascontiguousarray(y), state), values
+
+
+def _shrunk(networks: Networks, position: float) -> FloatArray:
+    """Return what gains make of a latent of each channel at a rate, [C, 1, 1]."""
+    shrunk: FloatArray = networks("gain", position) * networks("ungain", position)
+    return shrunk
 
 
 def _unpredicted(field: Field | None) -> FloatArray:

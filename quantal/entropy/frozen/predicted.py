@@ -8,7 +8,6 @@ has been read. docs/codecs/video.md specifies the stream.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +25,7 @@ from quantal.entropy.tables import TableSet
 from quantal.entropy.walk import Coding, FloatArray, Networks
 from quantal.planes import apply_in_windows, bands, pad_edge
 
-__all__ = ["Condition", "FrozenPredicted", "moved"]
+__all__ = ["Condition", "FrozenPredicted", "moved", "still_latents"]
 
 #: Reach in cells of the network that sees the frame before, and of the one that sees predictions.
 _PAST_REACH, _LOOK_REACH = 1, 1
@@ -50,6 +49,29 @@ def moved(symbols: IntArray, field: npt.NDArray[np.int16]) -> IntArray:
     return symbols[:, rows, columns]
 
 
+def still_latents(field: npt.NDArray[np.int16], rows: int, columns: int) -> npt.NDArray[np.bool_]:
+    """Return which latents stand still: no vector of theirs or of a latent beside them moves.
+
+    Args:
+        field: vectors in quarter pixels, int16 [2, ceil(H / 8), ceil(W / 8)].
+        rows: of latents.
+        columns: of latents.
+
+    Returns:
+        bool [rows, columns].
+    """
+    moving = pad_edge(field.any(0)[None], _BLOCKS)[0]
+    moving = moving.reshape(rows, _BLOCKS, columns, _BLOCKS).any((1, 3))
+    around = np.pad(moving, 1)
+    shifted = [
+        around[row : row + rows, column : column + columns]
+        for row in range(3)
+        for column in range(3)
+    ]
+    still: npt.NDArray[np.bool_] = ~np.logical_or.reduce(shifted)
+    return still
+
+
 @dataclass(frozen=True, eq=False)
 class Condition:
     """What a frame is coded given.
@@ -57,11 +79,20 @@ class Condition:
     Attributes:
         past: the symbols of the frame before, moved to where they are expected, int32 [C, h, w];
             None if that frame was not coded by this model, which counts as zeros.
+        still: which latents stand still, bool [h, w].
         predicted: returns the prediction of the latents, float32 [C, h, w]; called at most once.
     """
 
     past: IntArray | None
+    still: npt.NDArray[np.bool_]
     predicted: Callable[[], FloatArray]
+
+    def still_cells(self) -> npt.NDArray[np.bool_]:
+        """Return what stands still at the places of cells, bool [4, ceil(h / 2), ceil(w / 2)]."""
+        padded = pad_edge(self.still[None], CELL)[0]
+        rows, columns = padded.shape
+        split = padded.reshape(rows // CELL, CELL, columns // CELL, CELL)
+        return split.transpose(1, 3, 0, 2).reshape(CELL * CELL, rows // CELL, columns // CELL)
 
 
 class _Scales(Scales):
@@ -76,16 +107,18 @@ class _Scales(Scales):
         rate_index: int,
         rows: int,
         columns: int,
-        past: IntArray | None,
+        condition: Condition,
     ) -> None:
         super().__init__(exact, z, rate_index, rows, columns)
+        past = condition.past
         if past is None:
             past = np.zeros((len(exact.elements) // CELL**2, rows, columns), np.int32)
         cells = gather(pad_edge(past, CELL), exact.elements)
+        still = condition.still_cells().astype(np.int32)
         before = np.empty((exact.past.outputs, self.height, self.width), np.int32)
         for band in bands(self.height, self.width, BAND_CELLS):
             around = slice(max(band.start - _PAST_REACH, 0), band.stop + _PAST_REACH)
-            made = exact.past_features(cells[:, around])
+            made = exact.past_features(cells[:, around], still[:, around])
             top = band.start - around.start
             before[:, band] = made[:, top : top + band.stop - band.start]
         self.features = np.concatenate((self.features, before))
@@ -108,7 +141,7 @@ class _Values(ContextValues):
             super()._features,
             self.model.core // CELL,
             _LOOK_REACH,
-            beside=[self._predicted],
+            beside=[self._predicted, self.model.condition.still_cells().astype(np.float32)],
         )
 
     def _beside(self, span: slice) -> list[FloatArray]:
@@ -116,9 +149,9 @@ class _Values(ContextValues):
 
     def y_hat(self) -> FloatArray:
         networks = self.model.networks
-        gains = (networks(name, self.rate) for name in ("gate", "gain", "ungain"))
         y_hat: FloatArray = super().y_hat()
-        y_hat += math.prod(gains) * self.model.prediction
+        given = self.model.part(self.rate) * self.model.prediction
+        y_hat += networks("gain", self.rate) * networks("ungain", self.rate) * given
         return y_hat
 
 
@@ -128,8 +161,8 @@ class FrozenPredicted(FrozenContext):
     Coding needs a condition: `model.given(condition)` is the model of one frame.
 
     Networks beside those of FrozenContext: `gate` gives the part of the prediction that is taken
-    off, [C, 1, 1]; `looked` maps features and the cells of the prediction to features; `mean.K`
-    takes the prediction of its elements as well.
+    off where something moves, [C, 1, 1]; `looked` maps features, the cells of the prediction and
+    those of what stands still to features; `mean.K` takes the prediction of its elements as well.
     """
 
     progressive = False
@@ -164,11 +197,16 @@ class FrozenPredicted(FrozenContext):
         """The prediction of the latents, float32 [C, h, w]."""
         return self.condition.predicted()
 
+    def part(self, rate: float) -> FloatArray:
+        """Return the part of the prediction that is taken off y, float32 [C, h, w]."""
+        gate = self.networks("gate", rate)
+        return np.where(self.condition.still, np.float32(1), gate)
+
     def latents(self, y: FloatArray, rate: float, z: IntArray | None = None) -> list[Array]:
-        return super().latents(y - self.networks("gate", rate) * self.prediction, rate, z)
+        return super().latents(y - self.part(rate) * self.prediction, rate, z)
 
     def scales(self, z: IntArray, rate_index: int, rows: int, columns: int) -> Scales:
-        return _Scales(self.exact, z, rate_index, rows, columns, self.condition.past)
+        return _Scales(self.exact, z, rate_index, rows, columns, self.condition)
 
     def values(
         self, z: IntArray, coding: Coding, rate: float, size: tuple[int, int]

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from quantal.entropy.curves import RateCurve
@@ -24,6 +25,7 @@ from quantal.entropy.models.context import ContextModel
 from quantal.entropy.models.context_networks import magnitudes
 from quantal.entropy.models.predicted_networks import PredictedMean, PredictedScale
 from quantal.entropy.models.runtime import TorchLayers, TorchNetworks
+from quantal.entropy.orders import CELL
 from quantal.errors import ModelError
 
 __all__ = ["Predicted", "PredictedModel"]
@@ -49,9 +51,10 @@ class Predicted(NamedTuple):
 class PredictedModel(ContextModel):
     """Latents given a prediction of them, and the symbols of the frame before.
 
-    The condition that SideInformationModel speaks of is a pair: the prediction [B, C, h, w], and
-    the symbols of the frame before, moved to where they are expected, [B, C, h, w]; zeros if that
-    frame was not coded by this model.
+    The condition that SideInformationModel speaks of has three parts: the prediction [B, C, h, w];
+    the symbols of the frame before, moved to where they are expected, [B, C, h, w], zeros if that
+    frame was not coded by this model; and what stands still, 0 or 1, [B, 1, h, w]. There the
+    prediction is taken whole, so that a picture that stands still stays as it is.
 
     Args:
         channels: C of the latents, a multiple of 4.
@@ -94,7 +97,14 @@ class PredictedModel(ContextModel):
         """Return the part of the prediction that is taken off y [B, C, 1, 1]."""
         return self.gates(rate)[:, :, None, None]
 
-    def predict(self, y: Tensor, rate: Tensor, predicted: Tensor, past: Tensor) -> Predicted:
+    def given(self, rate: Tensor, predicted: Tensor, still: Tensor) -> Tensor:
+        """Return what is taken off y: the gated prediction [B, C, h, w]."""
+        gate = self.gate(rate)
+        return (gate + (1 - gate) * still) * predicted
+
+    def predict(
+        self, y: Tensor, rate: Tensor, predicted: Tensor, past: Tensor, still: Tensor
+    ) -> Predicted:
         """Code latents given a condition, for training.
 
         Args:
@@ -102,11 +112,12 @@ class PredictedModel(ContextModel):
             rate: positions on the rate axis [B].
             predicted: the prediction [B, C, h, w].
             past: symbols of the frame before [B, C, h, w].
+            still: what stands still, 0 or 1, [B, 1, h, w].
         """
         height, width = y.shape[-2:]
-        y, predicted, past = (pad_to(each, Z_STRIDE) for each in (y, predicted, past))
-        given = self.gate(rate) * predicted
-        coded, bits = self.coded(y - given, rate, predicted, past)
+        y, predicted, past, still = (pad_to(each, Z_STRIDE) for each in (y, predicted, past, still))
+        given = self.given(rate, predicted, still)
+        coded, bits = self.coded(y - given, rate, predicted, past, still)
         symbols = self.cells.scatter(coded.residual.detach().round())
         # The synthesis expects what gains make of y, in the prediction as in the rest.
         y_hat = coded.y_hat + self.gain(rate) * self.ungain(rate) * given
@@ -114,28 +125,31 @@ class PredictedModel(ContextModel):
 
     @torch.no_grad()
     def quantised(self, y: Tensor, rate: Tensor, *condition: Tensor) -> tuple[Tensor, Residual]:
-        return super().quantised(y - self.gate(rate) * condition[0], rate, *condition)
+        predicted, _, still = condition
+        return super().quantised(y - self.given(rate, predicted, still), rate, *condition)
 
     def side_information(
         self, z_hat: Tensor, rate: Tensor, *condition: Tensor
     ) -> tuple[Tensor, ...]:
         """Return features for the means and for the scale indices, and the prediction in cells."""
-        predicted, past = (self.cells.gather(each) for each in condition)
+        predicted, past = (self.cells.gather(each) for each in condition[:2])
+        still = F.pixel_unshuffle(condition[2], CELL)
         features, scale_features = super().side_information(z_hat, rate)
-        features = self.mean.looked(features, predicted, rate)
+        features = self.mean.looked(features, predicted, still, rate)
         with torch.autocast(z_hat.device.type, enabled=False):
-            before = self.scale.past_features(magnitudes(past))
+            before = self.scale.past_features(magnitudes(past), still)
         return features, torch.cat((scale_features, before), dim=1), predicted
 
     def exact_index(
         self, exact: Any, z: Tensor, symbols: Tensor, rate_index: int, *condition: Tensor
     ) -> Tensor:
-        past = self.cells.gather(pad_to(condition[1], Z_STRIDE)).to(torch.int32).cpu().numpy()
+        _, past, still = (pad_to(each, Z_STRIDE) for each in condition)
+        cells = (self.cells.gather(past), F.pixel_unshuffle(still, CELL))
+        arrays = (each.to(torch.int32).cpu().numpy() for each in (z, symbols, *cells))
         found = []
-        pairs = zip(z.cpu().numpy(), symbols.cpu().numpy(), past, strict=True)
-        for side, known, before in pairs:
+        for side, known, before, fixed in zip(*arrays, strict=True):
             features = np.concatenate(
-                (exact.features(side, rate_index), exact.past_features(before))
+                (exact.features(side, rate_index), exact.past_features(before, fixed))
             )
             steps = [
                 exact.index(step, features, known[: span.start], rate_index)

@@ -1,7 +1,7 @@
 """The networks of the predicted model beside those of the context model.
 
-Means see a prediction of the latents, scales the symbols of the frame before. All of them work on
-cells (quantal.entropy.orders).
+Means see a prediction of the latents, scales the symbols of the frame before; both see what stands
+still. All of them work on cells (quantal.entropy.orders).
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from quantal.entropy.exact import ExactNet
 from quantal.entropy.fixed_point import FixedPoint
-from quantal.entropy.frozen.exact_predicted import ExactPredicted
+from quantal.entropy.frozen.exact_predicted import STILL, ExactPredicted
 from quantal.entropy.models.context_networks import ContextMean, ContextScale
 from quantal.entropy.models.networks import RateScaled
+from quantal.entropy.orders import CELL
 from quantal.layers import GatedBlock
 
 __all__ = ["PredictedMean", "PredictedScale"]
@@ -35,7 +36,7 @@ class PredictedMean(ContextMean):
         super().__init__(channels, width, spans)
         elements = spans[-1].stop
         self.register_buffer("predicted_spread", torch.ones(elements))
-        self.look = RateScaled(elements, width)
+        self.look = RateScaled(elements + CELL * CELL, width)
         self.settle = GatedBlock(width)
         self.leaves = nn.ModuleList(RateScaled(width, 2 * (s.stop - s.start)) for s in spans)
         # A step begins as no more than the prediction.
@@ -43,16 +44,18 @@ class PredictedMean(ContextMean):
             nn.init.zeros_(leave.conv.weight)  # type: ignore[union-attr, arg-type]
             nn.init.zeros_(leave.conv.bias)  # type: ignore[union-attr, arg-type]
 
-    def looked(self, features: Tensor, predicted: Tensor, rate: Tensor) -> Tensor:
+    def looked(self, features: Tensor, predicted: Tensor, still: Tensor, rate: Tensor) -> Tensor:
         """Return features [B, width, h/2, w/2] that have seen the prediction.
 
         Args:
             features: of features().
             predicted: cells of the prediction [B, 4M, h/2, w/2].
+            still: cells of what stands still, 0 or 1, [B, 4, h/2, w/2].
             rate: positions on the rate axis [B].
         """
         scaled = predicted / self.predicted_spread[:, None, None]
-        return self.settle(features + self.look(scaled.to(features.dtype), rate))  # type: ignore[no-any-return]
+        seen = torch.cat((scaled, still), dim=1).to(features.dtype)
+        return self.settle(features + self.look(seen, rate))  # type: ignore[no-any-return]
 
     def forward(  # type: ignore[override]
         self, step: int, features: Tensor, known: Tensor, rate: Tensor, predicted: Tensor
@@ -86,14 +89,23 @@ class PredictedScale(ContextScale):
     def __init__(self, channels: int, width: int, spans: Sequence[slice], past_width: int) -> None:
         super().__init__(channels, width, spans, adaptive=True, beside=past_width)
         self.past = nn.ModuleList(
-            [FixedPoint(spans[-1].stop, past_width), FixedPoint.depthwise(past_width)]
+            [
+                FixedPoint(spans[-1].stop + CELL * CELL, past_width),
+                FixedPoint.depthwise(past_width),
+            ]
         )
 
-    def past_features(self, sizes: Tensor) -> Tensor:
-        """Map magnitudes() of the frame before, in cells [B, 4M, h/2, w/2], to features."""
+    def past_features(self, sizes: Tensor, still: Tensor) -> Tensor:
+        """Return features of the frame before.
+
+        Args:
+            sizes: magnitudes() of its symbols, in cells [B, 4M, h/2, w/2].
+            still: cells of what stands still, 0 or 1, [B, 4, h/2, w/2].
+        """
+        x = torch.cat((sizes, still), dim=1)
         for layer in self.past:
-            sizes = layer(sizes)
-        return sizes
+            x = layer(x)
+        return x
 
     def nets(self) -> list[nn.Module]:
         """Return the network of the frame before, the trunk and the steps."""
@@ -102,7 +114,7 @@ class PredictedScale(ContextScale):
     @torch.no_grad()
     def export(self, largest_input: int, elements: Tensor) -> ExactPredicted:
         plain = super().export(largest_input, elements)
-        largest = int(plain.table.max())
+        largest = max(int(plain.table.max()), STILL)
         past = ExactNet([layer.export() for layer in self.past], largest)  # type: ignore[operator]
         steps = self.exported_steps(max(plain.trunk.largest_output, past.largest_output, largest))
         return ExactPredicted(past, plain.trunk, steps, plain.table, plain.elements)

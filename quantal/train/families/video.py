@@ -83,11 +83,6 @@ class VideoTrainer(Trainer):
         rms = 1 / picture.entropy.hyper_analysis.normaliser
         net.entropy.calibrate(rms, rank_channels(picture.synthesis, rms))
         net.entropy.set_sizes(_LEFT * rms, rms)
-        if not net.config.motion:
-            # Predictions are latents after coding, which its gains have made smaller.
-            middle = torch.tensor([RATE_INDICES / 2])
-            shrunk = (picture.entropy.gain(middle) * picture.entropy.ungain(middle))[:, :, 0, 0]
-            net.entropy.gates.anchors.data.div_(shrunk)
 
     def start_from(self, net: VideoNet, path: Path, crops: Any) -> None:
         """Continue from weights of a video codec of the same sizes."""
@@ -141,7 +136,7 @@ def _samples(
         y = picture.analysis(batch.frames)
         found = net.entropy.predict(y, chains.rate, *condition)
         yield (y, chains.rate.clone(), *condition)
-        chains.advance(found.y_hat, found.symbols)
+        chains.advance(net.entropy, found)
 
 
 @torch.no_grad()
@@ -155,7 +150,9 @@ def _work(net: VideoNet, picture: PyramidNet) -> tuple[float, float]:
     analysis = kmac(area, lambda: picture.analysis(pixels))
     synthesis = kmac(area, lambda: picture.synthesis(y))
     hyper = kmac(area, lambda: model.hyper_analysis(y, rate))
-    coding = kmac(area, lambda: model.code(y, model.side_information(z, rate, y, y), rate))
+    coding = kmac(
+        area, lambda: model.code(y, model.side_information(z, rate, y, y, y[:, :1]), rate)
+    )
     prediction = analysis + synthesis if net.config.motion else 0.0
     encoding = analysis + hyper + coding + prediction
     decoding = coding + synthesis + (analysis if net.config.motion else 0.0)

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quantal.codecs.pyramid.net import PyramidNet
 from quantal.codecs.video.net import VideoNet
 from quantal.entropy.curves import rate_lambda
+from quantal.entropy.models.predicted import Predicted, PredictedModel
 from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES
 from quantal.errors import ArgumentError
 from quantal.train.objectives.base import Objective
@@ -67,7 +69,7 @@ class Chains:
     def __init__(self, picture: PyramidNet, motion: bool) -> None:
         self.picture, self.motion = picture, motion
         self.rate = torch.zeros(0)
-        self.pixels = self.y_hat = self.symbols = torch.zeros(0)
+        self.pixels = self.y = self.symbols = torch.zeros(0)
 
     @torch.no_grad()
     def begin(
@@ -85,32 +87,41 @@ class Chains:
         if not len(places):
             return
         y = given(self.picture.analysis, frames)
-        y_hat = self.picture.entropy(y, intra).y_hat
+        entropy = self.picture.entropy
+        y_hat = entropy(y, intra).y_hat
         if len(self.rate) != count:
             self.rate = rate.new_zeros(count)
             self.pixels = frames.new_zeros(count, *frames.shape[1:])
-            self.y_hat = y.new_zeros(count, *y.shape[1:])
-            self.symbols = torch.zeros_like(self.y_hat)
+            self.y = y.new_zeros(count, *y.shape[1:])
+            self.symbols = torch.zeros_like(self.y)
         self.rate[places] = rate
-        self.y_hat[places] = y_hat
+        self.y[places] = y_hat / (entropy.gain(intra) * entropy.ungain(intra))
         self.symbols[places] = 0.0
         if self.motion:
             self.pixels[places] = given(self.picture.synthesis, y_hat).clamp_(0, 1)
 
     @torch.no_grad()
-    def condition(self, field: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the next frames are coded given: a prediction of y, and moved symbols."""
+    def condition(self, field: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what the next frames are coded given: see PredictedModel."""
         if not self.motion:
-            return self.y_hat, self.symbols
+            return self.y, self.symbols, torch.zeros_like(self.y[:, :1])
         predicted = given(self.picture.analysis, warp(self.pixels, field))
-        return predicted, moved(self.symbols, field)
+        still = still_latents(field)
+        predicted = torch.where(still, self.y, predicted)
+        return predicted, moved(self.symbols, field), still.float()
 
     @torch.no_grad()
-    def advance(self, y_hat: Tensor, symbols: Tensor) -> None:
-        """Take over the reconstructions of the next frames."""
-        self.y_hat, self.symbols = y_hat.detach(), symbols.detach()
+    def advance(self, entropy: PredictedModel, found: Predicted) -> None:
+        """Take over the reconstructions of the next frames.
+
+        Args:
+            entropy: the model that coded them.
+            found: its result.
+        """
+        shrunk = entropy.gain(self.rate) * entropy.ungain(self.rate)
+        self.y, self.symbols = found.y_hat / shrunk, found.symbols
         if self.motion:
-            self.pixels = given(self.picture.synthesis, self.y_hat).clamp_(0, 1)
+            self.pixels = given(self.picture.synthesis, found.y_hat).clamp_(0, 1)
 
 
 def given(transform: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -135,6 +146,15 @@ def moved(symbols: Tensor, field: Tensor) -> Tensor:
     source = (y * width + x).flatten(1).long()
     flat = symbols.flatten(2)
     return flat.gather(2, source[:, None].expand(-1, flat.shape[1], -1)).view_as(symbols)
+
+
+def still_latents(field: Tensor) -> Tensor:
+    """Return which latents stand still, bool [B, 1, h, w], for a field [B, 2, 2h, 2w].
+
+    No vector of theirs or of a latent beside them moves.
+    """
+    moving = (field != 0).any(1, keepdim=True).float()
+    return F.max_pool2d(F.max_pool2d(moving, 2), 3, stride=1, padding=1) == 0
 
 
 class Prediction(Objective):
@@ -175,13 +195,13 @@ class Prediction(Objective):
             above = torch.rand(len(rate), generator=self.generator).to(frames.device)
             intra = (rate + _INTRA_ABOVE * above).clamp_max(RATE_INDICES - 1)
             self.chains.begin(pixels.begins, pixels.first, rate, intra, count)
-            predicted, past = self.chains.condition(nearest(pixels.fields, self.chains.rate))
+            condition = self.chains.condition(nearest(pixels.fields, self.chains.rate))
             y = given(self.picture.analysis, frames)
         rate = self.chains.rate
-        found = net.entropy.predict(y, rate, predicted, past)
+        found = net.entropy.predict(y, rate, *condition)
         area = frames.shape[-1] * frames.shape[-2]
         with torch.autocast(frames.device.type, enabled=False):
-            self.chains.advance(found.y_hat, found.symbols)
+            self.chains.advance(_network(self.net).entropy, found)
             wrong = found.y_hat - self._expected(y, rate)
             error = (wrong.square() * self.weights).flatten(1).sum(1) / (3 * area)
         lam = rate_lambda(rate)
@@ -226,7 +246,7 @@ class Prediction(Objective):
                     y = self.picture.analysis(frames[number : number + 1])
                     condition = chains.condition(nearest(field, rate))
                     found = net.entropy.predict(y, rate, *condition)
-                    chains.advance(found.y_hat, found.symbols)
+                    chains.advance(net.entropy, found)
                     drawn = self.picture.synthesis(found.y_hat)[0]
                     wrong = drawn.clamp(0, 1).mul(255).round() - clip.frames[number].float()
                     psnr += float(10 * torch.log10(255**2 / wrong.square().mean()))
