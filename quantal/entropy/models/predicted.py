@@ -31,7 +31,7 @@ from quantal.errors import ModelError
 __all__ = ["Predicted", "PredictedModel"]
 
 #: The gate of every channel before training.
-_GATE = 0.9
+_GATE = 0.97
 
 
 class Predicted(NamedTuple):

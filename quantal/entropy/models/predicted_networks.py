@@ -17,6 +17,7 @@ from quantal.entropy.frozen.exact_predicted import STILL, ExactPredicted
 from quantal.entropy.models.context_networks import ContextMean, ContextScale
 from quantal.entropy.models.networks import RateScaled
 from quantal.entropy.orders import CELL
+from quantal.entropy.rounding import clamp_through
 from quantal.layers import GatedBlock
 
 __all__ = ["PredictedMean", "PredictedScale"]
@@ -25,7 +26,7 @@ __all__ = ["PredictedMean", "PredictedScale"]
 class PredictedMean(ContextMean):
     """Means of what the prediction leaves, step by step.
 
-    A step refines the prediction as well: it adds a fraction of it, for every element, to its mean.
+    A step refines the prediction as well: it takes a part of it, for every element, off its mean.
     Values are in the latents' own units; `predicted_spread` [4M] are the root mean squares of the
     predictions, in coding order.
     """
@@ -73,6 +74,8 @@ class PredictedMean(ContextMean):
         scaled = known / self.spread[: span.start, None, None]
         x = self.gathers[step](torch.cat((features, scaled.to(features.dtype)), dim=1), rate)
         mean, part = self.leaves[step](self.refine(self.mix(x)), rate).float().chunk(2, dim=1)
+        # Never more than the whole prediction: what is copied from frame to frame must not grow.
+        part = clamp_through(part, -1.0, 0.0)
         return mean * self.spread[span, None, None] + part * predicted  # type: ignore[no-any-return]
 
 
