@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from quantal.errors import ArgumentError
-from quantal.eval.codecs import ImageCodec, codec, codecs, names, split_specs
+from quantal.eval.codecs import (
+    EvaluatedCodec,
+    ImageCodec,
+    codec,
+    codecs,
+    names,
+    split_specs,
+)
 
 LOSSY = (
     "jpeg",
@@ -231,5 +238,5 @@ def test_lists_of_specs_are_split_at_the_right_commas(specs: list[str]) -> None:
 
 def test_all_names_are_codecs() -> None:
     for name in names():
-        assert isinstance(codec(name), ImageCodec)
+        assert isinstance(codec(name), EvaluatedCodec)
         assert codec(name).description
