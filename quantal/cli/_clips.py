@@ -59,7 +59,7 @@ CLIP_SUFFIXES = frozenset(
         ".3gp",
     ]
 )
-"""Of files that are taken for clips; others are taken for pictures."""
+"""Suffixes of files that are taken for clips; others are taken for pictures."""
 
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d+)?)")
 _BEGINNINGS = (b"\x1aE\xdf\xa3", b"YUV4MPEG2", b"FLV\x01", b"OggS", b"\0\0\x01\xba")

@@ -42,7 +42,7 @@ class Source:
         relative: Its place below an output folder: its name, or its path inside the folder that was
             given.
         data: The bytes of a stream, which can be read only once.
-        pattern: Of the names of numbered pictures in the folder `path`, which are one clip.
+        pattern: Pattern of the names of numbered pictures in the folder `path`, which are one clip.
     """
 
     name: str
