@@ -271,7 +271,7 @@ class ClipDecompression:
         format: "mp4", "mkv", "y4m" or "png"; another is refused.
         begin: seconds at which to begin.
         end: seconds at which to end.
-        options: of the encoder.
+        options: options of the encoder.
         device: where networks run.
         weights: a file in place of the weights that ship.
     """

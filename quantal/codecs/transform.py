@@ -133,8 +133,8 @@ class TransformCodec(Codec):
 
         Args:
             y_hat: its latents, float32 [M, h, w].
-            width: of the picture, in pixels.
-            height: of the picture, in pixels.
+            width: width of the picture, in pixels.
+            height: height of the picture, in pixels.
 
         Returns:
             float32 [H, W, 3] in 0..255.

@@ -70,8 +70,8 @@ class VideoCodec(CodecBase):
         """Begin to code a group of pictures.
 
         Args:
-            width: of the frames, in pixels.
-            height: of the frames, in pixels.
+            width: width of the frames, in pixels.
+            height: height of the frames, in pixels.
             rate: 0..252, about the rate of the predicted frames; steers the search for motion.
         """
 
@@ -81,8 +81,8 @@ class VideoCodec(CodecBase):
 
         Args:
             payload: its bytes.
-            width: of the frame, in pixels.
-            height: of the frame, in pixels.
+            width: width of the frame, in pixels.
+            height: height of the frame, in pixels.
             rate: 0..252, at which it was coded.
 
         Raises:

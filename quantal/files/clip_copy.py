@@ -43,7 +43,7 @@ def copy_clip(
         clip: from where it stands.
         path: of the file or folder.
         format: see quantal.clips.write().
-        options: of the encoder.
+        options: options of the encoder.
         progress: called after each frame.
 
     Raises:

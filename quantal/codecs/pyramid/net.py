@@ -58,7 +58,8 @@ class EntropyNet(nn.Module):
     """Networks with an entropy model, as weights files hold them.
 
     Attributes:
-        layout: of the weights file; changes whenever the same integers are used in another way.
+        layout: layout of the weights file; changes whenever the same integers are used in another
+            way.
         config_type: type of `config`.
         config: sizes of the networks; what the class is called with.
         entropy: the entropy model.

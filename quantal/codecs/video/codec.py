@@ -49,8 +49,8 @@ class Symbols:
     """Everything about a frame that the parsing of the next one depends on.
 
     Attributes:
-        width: of the frame, in pixels.
-        height: of the frame, in pixels.
+        width: width of the frame, in pixels.
+        height: height of the frame, in pixels.
         y: symbols of the latents, int32 [C, h, w]; None for an intra frame.
         vectors: what the coding of vectors has learned; None for an intra frame.
     """
@@ -126,8 +126,8 @@ class Video(VideoCodec):
 
         Args:
             y: float32 [C, h, w].
-            width: of the frame, in pixels.
-            height: of the frame, in pixels.
+            width: width of the frame, in pixels.
+            height: height of the frame, in pixels.
             rate: 0..252.
         """
         model, position = self.picture.entropy, rate / QUARTERS

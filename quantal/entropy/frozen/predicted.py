@@ -60,15 +60,13 @@ def still_latents(field: npt.NDArray[np.int16], rows: int, columns: int) -> npt.
     Returns:
         bool [rows, columns].
     """
-    moving = pad_edge(field.any(0)[None], _BLOCKS)[0]
+    moving = pad_edge((field != 0).any(0, keepdims=True), _BLOCKS)[0]
     moving = moving.reshape(rows, _BLOCKS, columns, _BLOCKS).any((1, 3))
     around = np.pad(moving, 1)
-    shifted = [
-        around[row : row + rows, column : column + columns]
-        for row in range(3)
-        for column in range(3)
-    ]
-    still: npt.NDArray[np.bool_] = ~np.logical_or.reduce(shifted)
+    still = np.ones((rows, columns), np.bool_)
+    for row in range(3):
+        for column in range(3):
+            still &= ~around[row : row + rows, column : column + columns]
     return still
 
 

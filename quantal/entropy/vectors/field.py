@@ -183,10 +183,10 @@ def _walk_differences(
     """Code what vectors differ by; return the differences to predictions, [2, 4, rows, columns]."""
     symbols = coding.begin((2, 4, *modes.shape), fill=SPAN)
     block, row, column = np.nonzero(np.moveaxis(_CODED[modes], 2, 0))
-    if len(block):
+    if block.size:
         past = np.zeros_like(modes) if before is None else _past_sizes(before.sizes)
         mode = modes[row, column]
-        kind = _kinds(block, mode)
+        kind = _kinds(block.astype(np.int32), mode)
         classes = np.where(block > 0, 0, past[row, column])
         frozen = tables.tables()
         for axis in range(2):
@@ -232,7 +232,7 @@ def _past_classes(modes: IntMap) -> IntMap:
 
 def _past_sizes(sizes: IntMap) -> IntMap:
     """Return classes of macroblocks by the differences of the frame before: 1 to 4."""
-    largest = np.maximum.reduce(_around(sizes))
+    largest = np.stack(_around(sizes)).max(0)
     return 1 + np.searchsorted(_PAST_SIZE_BOUNDS, largest).astype(np.int32)
 
 

@@ -28,6 +28,12 @@ _LOW_DELAY = "low-delay"
 _STRUCTURE = Option(_LOW_DELAY, (_LOW_DELAY, "random-access"))
 _PRESETS = ("ultrafast", "veryfast", "fast", "medium", "slow", "slower", "veryslow")
 
+_X26_OPTIONS: Mapping[str, Option] = {
+    "preset": Option("medium", _PRESETS),
+    "structure": _STRUCTURE,
+    "intra": INTRA,
+}
+
 
 class EncoderCodec(ClipCodec):
     """An encoder of FFmpeg; decoded by FFmpeg too."""
@@ -112,11 +118,7 @@ class X264(EncoderCodec):
 
     description = "H.264 by x264, constant quantiser"
     encoder, coarsest = "libx264", 51
-    options: ClassVar = {
-        "preset": Option("medium", _PRESETS),
-        "structure": _STRUCTURE,
-        "intra": INTRA,
-    }
+    options: ClassVar = _X26_OPTIONS
     qualities = (14, 19, 24, 29)
 
     def encoder_options(self, quantiser: int) -> dict[str, str]:
@@ -130,11 +132,7 @@ class X265(EncoderCodec):
 
     description = "HEVC by x265"
     encoder, coarsest = "libx265", 51
-    options: ClassVar = {
-        "preset": Option("medium", _PRESETS),
-        "structure": _STRUCTURE,
-        "intra": INTRA,
-    }
+    options: ClassVar = _X26_OPTIONS
     qualities = (14, 19, 24, 29)
 
     def encoder_options(self, quantiser: int) -> dict[str, str]:
