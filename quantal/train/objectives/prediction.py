@@ -9,6 +9,7 @@ is measured on the latents, weighted by how much an error of each channel change
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ from quantal.train.recipe import Phase
 from quantal.train.sequences import SEARCH_RATES, Advance, Clip
 from quantal.transforms.warp import warp
 
-__all__ = ["Chains", "Prediction", "PredictionSettings"]
+__all__ = ["Chains", "Prediction", "PredictionSettings", "Replay"]
 
 _LAMBDA_MIDDLE = math.sqrt(LAMBDA_RANGE[0] * LAMBDA_RANGE[1])
 _QUARTERS = 4
@@ -37,6 +38,8 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 #: An intra frame is coded at up to this many positions above its chain.
 _INTRA_ABOVE = 12.0
 _STRIDE = 16
+#: Frames that are kept to be learned from again.
+_KEPT = 1024
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,17 @@ class PredictionSettings:
         quantise_from: the fraction of the run from which scale networks are rounded.
         evaluation_rates: positions on the rate axis, 0..63, at which evaluations measure.
         intra_above: positions that intra frames are coded above predicted ones in evaluations.
+        replay: how many frames of earlier steps a step learns from again, for each new one.
     """
 
     quantise_from: float = 0.6
     evaluation_rates: tuple[int, ...] = (8, 20, 32, 44)
     intra_above: float = 6.0
+    replay: int = 0
 
     def __post_init__(self) -> None:
+        if self.replay < 0:
+            raise ArgumentError(f"replay is {self.replay}, expected 0 or more")
         if any(not 0 <= rate < RATE_INDICES for rate in self.evaluation_rates):
             raise ArgumentError(f"evaluation_rates are 0..63, not {[*self.evaluation_rates]}")
 
@@ -124,6 +131,38 @@ class Chains:
             self.pixels = given(self.picture.synthesis, found.y_hat).clamp_(0, 1)
 
 
+class Replay:
+    """Frames of earlier steps with their conditions, to be learned from again.
+
+    Transforms and motion compensation, most of the work of a step, are done already. The conditions
+    are those that earlier states of the network left, about as good as those of the present one.
+
+    Args:
+        most: frames that are kept; the oldest make room.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._frames: deque[tuple[Tensor, ...]] = deque(maxlen=most)
+
+    def add(self, *parts: Tensor) -> None:
+        """Keep frames.
+
+        Args:
+            parts: what belongs to them, each [B, ...].
+        """
+        halves = [part.half() for part in parts]
+        frames = list(zip(*halves, strict=True))
+        if self._frames and self._frames[0][0].shape != frames[0][0].shape:
+            self._frames.clear()
+        self._frames.extend(frames)
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Return parts of `count` random frames, fewer only if fewer are kept; float32."""
+        chosen = torch.randperm(len(self._frames), generator=generator)[:count].tolist()
+        frames = [self._frames[place] for place in chosen]
+        return tuple(torch.stack(part).float() for part in zip(*frames, strict=True))
+
+
 def given(transform: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a transform that is not trained; networks are fastest in inference mode."""
     with torch.inference_mode():
@@ -174,6 +213,7 @@ class Prediction(Objective):
         self.settings, self.picture = settings, picture
         self.chains = Chains(picture, _network(net).config.motion)
         self.weights = channel_weights(picture)
+        self.replay = Replay(_KEPT)
         self.generator = torch.Generator()
         self._turn = 0.0
 
@@ -195,13 +235,14 @@ class Prediction(Objective):
             above = torch.rand(len(rate), generator=self.generator).to(frames.device)
             intra = (rate + _INTRA_ABOVE * above).clamp_max(RATE_INDICES - 1)
             self.chains.begin(pixels.begins, pixels.first, rate, intra, count)
-            condition = self.chains.condition(nearest(pixels.fields, self.chains.rate))
-            y = given(self.picture.analysis, frames)
-        rate = self.chains.rate
+            fields = nearest(pixels.fields, self.chains.rate)
+            new = (given(self.picture.analysis, frames), self.chains.rate.clone())
+            y, rate, *condition = self._with_earlier(*new, *self.chains.condition(fields))
         found = net.entropy.predict(y, rate, *condition)
         area = frames.shape[-1] * frames.shape[-2]
         with torch.autocast(frames.device.type, enabled=False):
-            self.chains.advance(_network(self.net).entropy, found)
+            own = Predicted(found.y_hat[:count].detach(), found.symbols[:count], {})
+            self.chains.advance(_network(self.net).entropy, own)
             wrong = found.y_hat - self._expected(y, rate)
             error = (wrong.square() * self.weights).flatten(1).sum(1) / (3 * area)
         lam = rate_lambda(rate)
@@ -212,6 +253,15 @@ class Prediction(Objective):
         loss = (cost * (_LAMBDA_MIDDLE / lam).sqrt()).mean()
         parts = {name: part.mean() for name, part in bpp.items()}
         return {"loss": loss, "distortion": error.mean(), **parts}
+
+    def _with_earlier(self, *parts: Tensor) -> tuple[Tensor, ...]:
+        """Return parts of new frames [B, ...], followed by those of frames to be replayed."""
+        if not self.settings.replay:
+            return parts
+        count = len(parts[0])
+        self.replay.add(*parts)
+        earlier = self.replay.draw(count * self.settings.replay, self.generator)
+        return tuple(map(torch.cat, zip(parts, earlier, strict=True)))
 
     @torch.no_grad()
     def _expected(self, y: Tensor, rate: Tensor) -> Tensor:
