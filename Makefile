@@ -21,7 +21,7 @@ demo: $(VENV)/.stamp-dev
 	$(BIN)/python examples/demo.py
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 fuzz: $(VENV)/.stamp-dev
 	$(BIN)/python -m tests.robustness.fuzz --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)

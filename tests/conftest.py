@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
@@ -20,6 +21,13 @@ from tests.little_video import LittleVideo
 # No deadline: no test of ours is about seconds. In CI the same examples every time.
 settings.register_profile("quantal", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("quantal")
+
+# Processes of pytest-xdist share the processors, and so do the processes that their tests start:
+# networks on more threads than there are processors take many times as long.
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    threads = max((os.cpu_count() or 1) // workers, 1)
+    torch.set_num_threads(threads)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +56,6 @@ def zoo_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 
     Last layers are enlarged, so that symbols, scales and means are not all the same.
     """
-    import torch
-
     from quantal.codecs.compressai.weights import CLASSES, quiet
 
     with quiet():
