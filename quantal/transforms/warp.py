@@ -88,17 +88,19 @@ def _moved(reference: Tensor, vectors: Tensor) -> Tensor:
     source_y = ((y >> 2) + rows).clamp_(0, height - 1)
     start = torch.arange(batch, dtype=torch.int32, device=device)[:, None, None] * height
     source = ((source_y + start) * width + source_x).flatten()
-    phase = (down * UNITS + across).flatten()
+    phase = (across * UNITS + down).flatten().to(torch.uint8)
     out = reference.new_empty(colours, phase.numel())
-    planes = reference.transpose(0, 1).contiguous()
-    for horizontal in range(UNITS):
-        beside = _filtered(planes, horizontal, 3)
-        for vertical in range(UNITS):
-            chosen = (phase == vertical * UNITS + horizontal).nonzero()[:, 0]
-            if not len(chosen):
-                continue
+    planes = beside = reference.transpose(0, 1).contiguous()
+    # Sorted, because a search for each of the phases takes as long as all the filters.
+    order = phase.argsort(stable=True)
+    counts = torch.bincount(phase, minlength=UNITS**2).tolist()
+    parts = zip(order.split(counts), source.index_select(0, order).split(counts), strict=True)
+    for number, (chosen, places) in enumerate(parts):
+        horizontal, vertical = divmod(number, UNITS)
+        if vertical == 0:
+            beside = _filtered(planes, horizontal, 3)
+        if len(chosen):
             between = _filtered(beside, vertical, 2).view(colours, -1)
-            places = source.index_select(0, chosen)
             for plane, result in zip(between, out, strict=True):
                 result.index_copy_(0, chosen, plane.index_select(0, places))
     return out.view(colours, *vectors.shape[1:])
