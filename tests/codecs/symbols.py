@@ -1,4 +1,4 @@
-"""Print a hash of every symbol in a .qtl file; run by test_exactness.py under many conditions.
+"""Print a hash of every symbol in a .qtl file; run by test_exactness*.py under many conditions.
 
 python symbols.py FILE [--threads N] [--no-onednn] [--channels-last] [--by-torch] [--by-numpy]
 """
@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
 import torch
 
 import quantal
+from quantal import container
 from quantal.codecs.contract import Latents
+from quantal.codecs.video.codec import Reconstruction, Video
 from quantal.entropy.exact import ExactNet
 
 
@@ -23,6 +26,37 @@ def digest(latents: Latents) -> str:
     for part in latents.symbols:
         result.update(part.contiguous().numpy().astype("<i4").tobytes())
     return result.hexdigest()
+
+
+def clip_digest(data: bytes) -> str:
+    """SHA-256 over the vectors and symbols of all frames, decoded with their references."""
+    reader = container.ClipReader(io.BytesIO(data))
+    header = reader.header
+    codec = quantal.load(header.codec, "cpu")
+    assert isinstance(codec, Video)
+    result = hashlib.sha256()
+    for group in reader.groups():
+        reference: Reconstruction | None = None
+        for frame in group.frames:
+            place = (frame.payload, header.width, header.height, frame.rate)
+            if reference is None:
+                reference = codec.decode_intra(*place)
+                parts = [part.numpy() for part in codec.picture.parse(*place)]
+            else:
+                reference = codec.decode_predicted(frame.payload, reference, frame.rate)
+                symbols = reference.symbols
+                vectors = symbols.vectors
+                parts = [symbols.y] if vectors is None else [vectors.field, symbols.y]
+            for part in parts:
+                result.update(np.ascontiguousarray(part).astype("<i4").tobytes())
+    return result.hexdigest()
+
+
+def digest_of(data: bytes) -> str:
+    """The hash of a picture or of a clip."""
+    if container.media_of(data) == "video":
+        return clip_digest(data)
+    return digest(quantal.latents(data))
 
 
 def disturb(options: argparse.Namespace) -> None:
@@ -69,7 +103,7 @@ def main() -> None:
     torch.backends.mkldnn.enabled = not options.no_onednn  # type: ignore[assignment]
     disturb(options)
     with torch.autocast("cpu", torch.bfloat16, enabled=options.autocast):
-        print(digest(quantal.latents(options.file.read_bytes())))
+        print(digest_of(options.file.read_bytes()))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,11 @@ from quantal.codecs import TransformCodec, available
 from quantal.codecs.pyramid.codec import PyramidCodec
 from quantal.entropy.walk import Writing
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from frames import moving
+from symbols import clip_digest, digest
+
 WORKER = Path(__file__).with_name("symbols.py")
 ROOT = Path(quantal.__file__).parents[1]
 CONDITIONS = {
@@ -39,12 +44,11 @@ CONDITIONS = {
 }
 
 
-#: Every codec of ours whose weights ship; earlier weights run through the same code.
-SHIPPED = [
-    info.name
-    for info in available()
-    if info.weights and info.media == "picture" and "@" not in info.name
-]
+#: Every codec of ours whose weights ship.
+SHIPPED, SHIPPED_VIDEO = (
+    [info.name for info in available() if info.weights and info.media == media]
+    for media in ("picture", "video")
+)
 
 
 @pytest.fixture(scope="module", params=SHIPPED)
@@ -57,16 +61,11 @@ def coded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 def expected(coded: Path) -> str:
     """The hash of the symbols that the encoder, in this process, had in hand."""
-    sys.path.insert(0, str(WORKER.parent))
-    try:
-        from symbols import digest
-    finally:
-        sys.path.pop(0)
     return digest(quantal.latents(coded.read_bytes()))
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
-def test_symbols_are_the_same(condition: str, coded: Path, expected: str) -> None:
+def found_under(condition: str, coded: Path) -> str:
+    """Return the hash that a process of its own finds, which decodes under a condition."""
     options, variables = CONDITIONS[condition]
     if condition == "AVX-512" and "AVX512" not in torch.backends.cpu.get_cpu_capability():
         pytest.skip("this processor has no AVX-512")
@@ -77,7 +76,36 @@ def test_symbols_are_the_same(condition: str, coded: Path, expected: str) -> Non
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == expected
+    return result.stdout.strip()
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_symbols_are_the_same(condition: str, coded: Path, expected: str) -> None:
+    assert found_under(condition, coded) == expected
+
+
+#: Frames of one group: those of `video-s` are a long chain, in which any error would grow.
+CHAIN, SHORT_CHAIN = 100, 12
+
+
+@pytest.fixture(scope="module", params=SHIPPED_VIDEO)
+def coded_clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("exactness") / f"{request.param}.qtl"
+    count = CHAIN if request.param == "video-s" else SHORT_CHAIN
+    path.write_bytes(quantal.compress_clip(moving(count), request.param, intra_period=CHAIN))
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected_of_clip(coded_clip: Path) -> str:
+    return clip_digest(coded_clip.read_bytes())
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_symbols_of_clips_are_the_same(
+    condition: str, coded_clip: Path, expected_of_clip: str
+) -> None:
+    assert found_under(condition, coded_clip) == expected_of_clip
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name not in ("vq", "tokens")])

@@ -1,4 +1,4 @@
-"""Make a codec's golden files anew: coded pictures and the hashes of their symbols.
+"""Make a codec's golden files anew: coded pictures or a clip, and the hashes of their symbols.
 
     python tests/golden/make.py CODEC
 
@@ -11,18 +11,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from skimage import data
 
 import quantal
+from quantal.codecs.contract import Codec
+from quantal.codecs.video_contract import VideoCodec
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "codecs"))
 
-from symbols import digest  # noqa: E402
+from frames import moving  # noqa: E402
+from symbols import clip_digest, digest  # noqa: E402
 
 
 def pictures() -> dict[str, tuple[Image.Image, int]]:
@@ -41,6 +46,23 @@ def pictures() -> dict[str, tuple[Image.Image, int]]:
     }
 
 
+def coded_pictures(codec: Codec) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
+    """Yield name, file and what is expected of it."""
+    for name, (image, quality) in pictures().items():
+        coded = quantal.compress(image, quality=quality, codec=codec)
+        latents = quantal.latents(coded)
+        size = [latents.width, latents.height]
+        yield name, coded, {"symbols": digest(latents), "size": size}
+
+
+def coded_clips(codec: VideoCodec) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
+    """Yield name, file and what is expected of it."""
+    frames = moving(10)
+    height, width = frames[0].shape[:2]
+    coded = quantal.compress_clip(frames, codec, quality=50, intra_period=6)
+    yield "clip", coded, {"symbols": clip_digest(coded), "size": [width, height], "frames": 10}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("codec")
@@ -48,14 +70,12 @@ def main() -> None:
     folder, table = HERE / codec.name, HERE / "golden.json"
     folder.mkdir(exist_ok=True)
     hashes = json.loads(table.read_text(encoding="utf-8"))
-    for name, (image, quality) in pictures().items():
-        coded = quantal.compress(image, quality=quality, codec=codec)
+    files = list(coded_clips(codec) if isinstance(codec, VideoCodec) else coded_pictures(codec))
+    for name, coded, expected in files:
         (folder / f"{name}.qtl").write_bytes(coded)
-        latents = quantal.latents(coded)
-        size = [latents.width, latents.height]
-        hashes[f"{codec.name}/{name}"] = {"symbols": digest(latents), "size": size}
+        hashes[f"{codec.name}/{name}"] = expected
     table.write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
-    print(f"{len(pictures())} golden files of {codec.name} written")
+    print(f"golden files of {codec.name} written: {len(files)}")
 
 
 if __name__ == "__main__":
