@@ -1,10 +1,10 @@
 """Motion compensation: a picture moved by a field of quarter-pixel vectors.
 
 Pixels between the given ones are interpolated by the 8-tap filters of HEVC (Ugur et al., "Motion
-compensated prediction and interpolation filter design in H.265/HEVC", 2013). Blocks overlap: the
-result is the mean of two predictions, one by the vector of each block and one by vectors that are
-interpolated between the centres of blocks (after Orchard and Sullivan, "Overlapped block motion
-compensation", 1994).
+compensated prediction and interpolation filter design in H.265/HEVC", 2013). Blocks overlap: a
+pixel is a weighted mean of three predictions, by the vector of its own block, of the block above or
+below and of the block to the left or right, whichever are nearer (after Orchard and Sullivan,
+"Overlapped block motion compensation", 1994).
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ _FILTERS = (
     (0, 1, -5, 17, 58, -10, 4, -1),
 )
 _SUM = 64
+#: Weights of the nearer block beside, from the edge of a block to its middle and back.
+_BESIDE = tuple(part / 24 for part in (7, 5, 3, 1, 1, 3, 5, 7))
 
 
 def warp(reference: Tensor, field: Tensor) -> Tensor:
@@ -57,15 +59,27 @@ def warp(reference: Tensor, field: Tensor) -> Tensor:
     field = field.to(reference.device, torch.int32)
     if not field.any():
         return reference
-    blockwise = field.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
-    vectors = torch.stack((blockwise, _interpolated(field)), dim=1)
-    return _moved(reference, vectors.permute(2, 1, 0, 3, 4)).mean(1).permute(1, 0, 2, 3)
+    own = field.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
+    vectors = torch.stack((own, _beside(field, 2), _beside(field, 3)), dim=1)
+    block, vertical, horizontal = _moved(reference, vectors.permute(2, 1, 0, 3, 4)).unbind(1)
+    across = torch.tensor(_BESIDE, device=reference.device).repeat(width // BLOCK)
+    down = torch.tensor(_BESIDE, device=reference.device).repeat(height // BLOCK)[:, None]
+    # Differences, so that what three equal vectors bring is copied exactly.
+    change = vertical.sub_(block).mul_(down).addcmul_(horizontal.sub_(block), across)
+    return block.add_(change).transpose(0, 1)
 
 
-def _interpolated(field: Tensor) -> Tensor:
-    """Return a vector for every pixel, interpolated between the centres of blocks and rounded."""
-    fine = F.interpolate(field.float(), scale_factor=BLOCK, mode="bilinear", align_corners=False)
-    return fine.round_().to(torch.int32)
+def _beside(field: Tensor, axis: int) -> Tensor:
+    """Return for every pixel the vector of the nearer block beside along an axis, [B, 2, H, W].
+
+    Beyond the border there is none; the block's own vector takes its place.
+    """
+    halves = field.repeat_interleave(2, axis)
+    places = torch.arange(halves.shape[axis], device=field.device)
+    nearer = torch.where(places % 2 == 0, places - 1, places + 1).clamp_(0, len(places) - 1)
+    rows, columns = (BLOCK // 2, BLOCK) if axis == 2 else (BLOCK, BLOCK // 2)
+    chosen = halves.index_select(axis, nearer)
+    return chosen.repeat_interleave(rows, 2).repeat_interleave(columns, 3)
 
 
 def _moved(reference: Tensor, vectors: Tensor) -> Tensor:

@@ -63,15 +63,24 @@ def test_each_of_a_batch_has_its_own_field() -> None:
         assert torch.allclose(both[part], warp(pictures[part], field[part]), atol=1e-6)
 
 
-def test_vectors_change_smoothly_between_blocks() -> None:
-    ramp = torch.arange(32.0).expand(1, 3, 16, 32)
-    field = torch.zeros(1, 2, 2, 4, dtype=torch.int16)
+def test_a_block_takes_part_in_its_neighbours() -> None:
+    ramp = torch.arange(32.0).expand(1, 3, 24, 32)
+    field = torch.zeros(1, 2, 3, 4, dtype=torch.int16)
     field[:, 0, :, 2:] = 16
-    moved = warp(ramp, field)[0, 0, 8] - ramp[0, 0, 8]
-    steps = moved.diff()[:-6]
-    assert moved[0] == 0 and moved[20] == 4
-    # Half of the step between blocks is a jump, the rest is spread around it.
-    assert steps.max() <= 3 and int((steps > 0).sum()) >= 4
+    moved = warp(ramp, field)[0, 0, 12] - ramp[0, 0, 12]
+    parts = torch.tensor([1.0, 3, 5, 7]) / 24
+    assert torch.allclose(moved[12:16], 4 * parts)
+    assert torch.allclose(moved[16:20], 4 * (1 - parts.flip(0)))
+    assert torch.equal(moved[:12], torch.zeros(12)) and torch.allclose(
+        moved[20:28], torch.tensor(4.0)
+    )
+
+
+def test_above_and_below_count_as_left_and_right() -> None:
+    torch.manual_seed(1)
+    picture, field = torch.rand(1, 3, 32, 24), torch.randint(-20, 20, (1, 2, 4, 3))
+    turned = warp(picture.transpose(2, 3), field.flip(1).transpose(2, 3)).transpose(2, 3)
+    assert torch.allclose(warp(picture, field), turned, atol=1e-5)
 
 
 @pytest.mark.parametrize(
