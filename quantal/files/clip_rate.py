@@ -44,7 +44,7 @@ class Offsets:
         every: See `raised`.
     """
 
-    intra: int = 24
+    intra: int = 32
     raised: int = 4
     every: int = 4
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from quantal.errors import ArgumentError
 
-__all__ = ["BLOCK", "UNITS", "warp"]
+__all__ = ["BLOCK", "UNITS", "interpolated", "warp"]
 
 #: Pixels along a side of a block.
 BLOCK = 8
@@ -112,16 +112,22 @@ def _moved(reference: Tensor, vectors: Tensor) -> Tensor:
     for number, (chosen, places) in enumerate(parts):
         horizontal, vertical = divmod(number, UNITS)
         if vertical == 0:
-            beside = _filtered(planes, horizontal, 3)
+            beside = interpolated(planes, horizontal, 3)
         if len(chosen):
-            between = _filtered(beside, vertical, 2).view(colours, -1)
+            between = interpolated(beside, vertical, 2).view(colours, -1)
             for plane, result in zip(between, out, strict=True):
                 result.index_copy_(0, chosen, plane.index_select(0, places))
     return out.view(colours, *vectors.shape[1:])
 
 
-def _filtered(planes: Tensor, phase: int, axis: int) -> Tensor:
-    """Return planes [C, B, H, W] between their pixels, a phase further along an axis."""
+def interpolated(planes: Tensor, phase: int, axis: int) -> Tensor:
+    """Return planes between their pixels.
+
+    Args:
+        planes: float32 [..., H, W], four axes in all.
+        phase: quarters of a pixel by which the result lies further along the axis, 0..3.
+        axis: 2 or 3.
+    """
     if not phase:
         return planes
     size = planes.shape[axis]

@@ -1,9 +1,9 @@
 """Fields of motion vectors that cost less: bits of vectors weighed against errors of prediction.
 
 The search weighs them too, but for another coder, at another rate and against its own pictures.
-Here every macroblock takes, in the order of coding, the cheapest of a few candidates: the
-prediction, the vectors of the macroblocks to the left and above, or its own ones: one for all of
-it, one for each half or one for each block.
+Here every vector moves to the best place nearby. Then every macroblock takes, in the order of
+coding, the cheapest of a few candidates: the prediction, the vectors of the macroblocks to the left
+and above, or its own ones: one for all of it, one for each half or one for each block.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from quantal.entropy.vectors import LIMIT, Field, Scan, field_of, macroblocks, median
 from quantal.entropy.walk import FloatArray
+from quantal.transforms.warp import interpolated
 
 __all__ = ["luma", "smoothed"]
 
@@ -36,6 +38,10 @@ _PREDICTED_BITS, _OWN_BITS = 0.7, (2.5, 4.5, 4.5, 4.5)
 #: About the bits of each component of a difference to the prediction, by its size.
 _SIZE_BITS = (1.2 + 1.8 * np.log2(1 + np.arange(2 * LIMIT + 1))).astype(np.float32)
 _WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
+#: What a vector may change by in the end, quarter pixels, [2, 9]; the middle one is no change.
+_NEARBY = np.mgrid[-1:2, -1:2].reshape(2, -1).astype(np.int32)
+#: Bits that a change has to be worth.
+_CHANGE_BITS = 2.0
 
 Ints = npt.NDArray[np.int32]
 Places = npt.NDArray[np.intp]
@@ -60,14 +66,14 @@ def smoothed(field: Field, reference: FloatArray, source: FloatArray, worth: flo
     """
     if not field.any():
         return field
-    found = macroblocks(field)
+    moved = _Moved(reference)
+    found = macroblocks(_refined(field, moved, source, worth))
     _, blocks, rows, columns = found.shape
     scan = Scan(rows, columns)
     own = found.reshape(2, blocks, -1)[:, :, scan.order]
     top, left = (part * _PIXELS for part in np.divmod(scan.order, columns))
     tiles = source.reshape(rows, _PIXELS, columns, _PIXELS).transpose(0, 2, 1, 3)
     tiles = tiles.reshape(-1, _PIXELS, _PIXELS)[scan.order]
-    moved = _Moved(reference)
     own, own_costs = _best_own(moved, own, top, left, tiles, worth)
     known = np.zeros((2, own[0].size + 1), np.int32)
     chosen = known[:, :-1].reshape(own.shape)
@@ -91,6 +97,23 @@ def smoothed(field: Field, reference: FloatArray, source: FloatArray, worth: flo
     found.reshape(own.shape)[:, :, scan.order] = chosen
     height, width = field.shape[1:]
     return np.ascontiguousarray(field_of(found)[:, :height, :width])
+
+
+def _refined(field: Field, moved: _Moved, source: FloatArray, worth: float) -> Field:
+    """Return a field whose vectors are the best of those nearby; zeros stay."""
+    rows, columns = field.shape[1:]
+    vectors = field.reshape(2, -1).astype(np.int32)
+    places = np.flatnonzero(vectors.any(0))
+    top, left = (_BLOCK * part for part in np.divmod(places, columns))
+    tiles = source[: rows * _BLOCK, : columns * _BLOCK]
+    tiles = tiles.reshape(rows, _BLOCK, columns, _BLOCK).transpose(0, 2, 1, 3)
+    tiles = tiles.reshape(-1, _BLOCK, _BLOCK)[places]
+    nearby = vectors[:, None, places] + _NEARBY[:, :, None]
+    costs = worth * moved.errors(nearby, top, left, tiles)
+    costs[len(costs) // 2] -= _CHANGE_BITS
+    best = costs.argmin(0)
+    vectors[:, places] = np.take_along_axis(nearby, best[None, None], axis=1)[:, 0]
+    return vectors.clip(-LIMIT, LIMIT).astype(np.int16).reshape(field.shape)
 
 
 def _best_own(
@@ -127,24 +150,24 @@ def _bits(differences: Ints) -> FloatArray:
 
 
 class _Moved:
-    """A picture between its pixels: interpolated linearly at all quarters, once.
+    """A picture between its pixels: interpolated at all quarters, once.
 
     Args:
         picture: luma, float32 [H, W].
     """
 
     def __init__(self, picture: FloatArray) -> None:
-        rounded = np.clip(np.rint(picture), 0, 255).astype(np.uint16)
-        padded = np.pad(rounded, _BORDER, mode="edge")
+        padded = np.pad(picture, _BORDER, mode="edge")
         height, width = padded.shape
         planes = np.empty((_UNITS**2, height - 1, width - 1), np.uint8)
-        for x in range(_UNITS):
-            between = padded[:, :-1] * np.uint16(_UNITS - x) + padded[:, 1:] * np.uint16(x)
-            for y in range(_UNITS):
-                total = between[:-1] * np.uint16(_UNITS - y) + between[1:] * np.uint16(y)
-                total += _UNITS**2 // 2
-                np.floor_divide(total, _UNITS**2, out=total)
-                planes[y * _UNITS + x] = total
+        with torch.inference_mode():
+            whole = torch.from_numpy(padded)[None, None]
+            for x in range(_UNITS):
+                beside = interpolated(whole, x, 3)
+                for y in range(_UNITS):
+                    between = interpolated(beside, y, 2)[0, 0, :-1, :-1]
+                    between = between.add(0.5).clamp_(0, 255)
+                    planes[y * _UNITS + x] = between.to(torch.uint8).numpy()
         #: Tiles of a block's side and of a macroblock's, by phase, row and column of their corner.
         self._tiles = {
             side: np.lib.stride_tricks.sliding_window_view(planes, (1, side, side))
