@@ -45,8 +45,8 @@ class Offsets:
     """
 
     intra: int = 32
-    raised: int = 4
-    every: int = 4
+    raised: int = 32
+    every: int = 8
 
     def rate(self, base: int, place: int) -> int:
         """Return the rate of the frame at a place of its group, 0 for the first."""
