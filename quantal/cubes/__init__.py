@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from quantal.cubes._datasets import NETCDF_SUFFIXES, is_netcdf, is_zarr
 from quantal.cubes._decode import BandInfo, CubeInfo, VariableInfo, decompress, probe, verify
-from quantal.cubes._encode import OTHERS, compress
+from quantal.cubes._encode import OTHERS, check_options, compress
 from quantal.cubes._file import MAGIC
 from quantal.cubes._streams import BITS
 
@@ -21,6 +21,7 @@ __all__ = [
     "BandInfo",
     "CubeInfo",
     "VariableInfo",
+    "check_options",
     "compress",
     "decompress",
     "is_netcdf",

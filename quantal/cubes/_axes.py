@@ -26,12 +26,60 @@ _STANDARD = {
     "projection_x_coordinate": 2,
 }
 _NAMES: tuple[frozenset[str], ...] = (
-    frozenset("time t valid_time datetime date day month year step times xtime ocean_time".split()),
     frozenset(
-        "lat latitude y nlat rlat yc northing j south_north nav_lat eta_rho eta yh y_1 row".split()
+        [
+            "time",
+            "t",
+            "valid_time",
+            "datetime",
+            "date",
+            "day",
+            "month",
+            "year",
+            "step",
+            "times",
+            "xtime",
+            "ocean_time",
+        ]
     ),
     frozenset(
-        "lon longitude x nlon rlon xc easting i west_east nav_lon xi_rho xi xh x_1 col long".split()
+        [
+            "lat",
+            "latitude",
+            "y",
+            "nlat",
+            "rlat",
+            "yc",
+            "northing",
+            "j",
+            "south_north",
+            "nav_lat",
+            "eta_rho",
+            "eta",
+            "yh",
+            "y_1",
+            "row",
+        ]
+    ),
+    frozenset(
+        [
+            "lon",
+            "longitude",
+            "x",
+            "nlon",
+            "rlon",
+            "xc",
+            "easting",
+            "i",
+            "west_east",
+            "nav_lon",
+            "xi_rho",
+            "xi",
+            "xh",
+            "x_1",
+            "col",
+            "long",
+        ]
     ),
 )
 
@@ -86,7 +134,7 @@ def axes_of(dims: tuple[str, ...], found: list[tuple[str, ...]]) -> Axes | None:
 
 def no_cube(dataset: Any, axes: Axes | None) -> MediaError:
     """Return the error of a dataset of which no variable can be coded over time."""
-    held = ", ".join(f"{str(name):.40} ({size})" for name, size in dataset.sizes.items()) or "none"
+    held = ", ".join(f"{name!s:.40} ({size})" for name, size in dataset.sizes.items()) or "none"
     asked = "time, y and x" if axes is None else ", ".join(axes)
     return MediaError(
         f"no variable of numbers has the dimensions {asked}; the dataset's are {held}: name those "

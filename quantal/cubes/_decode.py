@@ -210,11 +210,13 @@ def _restored(variable: Variable, reader: _Reader) -> Any:
     if not variable.conventions:
         return xarray.Variable(variable.dims, data, variable.attrs, variable.encoding)
     try:
-        return decoded(variable.dims, data, variable.attrs, variable.encoding)
+        found = decoded(variable.dims, data, variable.attrs, {})
     except Exception as error:  # numpy, pandas and cftime raise many kinds
         raise CorruptError(
             f"variable {variable.name!r:.60} does not follow the conventions: {error!s:.120}"
         ) from error
+    found.encoding = variable.encoding
+    return found
 
 
 def _coded(variable: Variable, reader: _Reader) -> Array:
@@ -268,10 +270,10 @@ class _Reader:
     def levels(self, band: Band, shape: tuple[int, int, int]) -> Array:
         """Return the levels of a band, [T, H, W]."""
         self.justify(band, shape)
-        found = np.zeros(shape, np.uint64 if len(band.streams) > 1 else np.uint16)
+        found: Array = np.zeros(shape, np.uint64 if len(band.streams) > 1 else np.uint16)
         for stream in band.streams:
             if len(band.streams) > 1:
-                found <<= np.uint64(16)
+                found = found << np.uint64(16)
             for place, plane in enumerate(self._planes(stream, shape)):
                 found[place] |= plane
         return found

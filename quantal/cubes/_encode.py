@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantal.arguments import choice, number, typed, whole
+from quantal.arguments import choice, number, path, typed, whole
+from quantal.codecs import available
 from quantal.cubes._axes import Axes, axes_of, find_axes, no_cube, parse_dims
 from quantal.cubes._bands import Loss, Values, bounded_levels, missing_values, scaled_levels
 from quantal.cubes._datasets import opened
@@ -19,6 +20,7 @@ from quantal.cubes._learned import RATIO as LEARNED_RATIO
 from quantal.cubes._learned import encode_frames, load_codec, rate_of
 from quantal.cubes._levels import Levels, planes_of
 from quantal.cubes._missing import pack_mask
+from quantal.cubes._require import require
 from quantal.cubes._stored import Stored, keep, stored
 from quantal.cubes._streams import BITS, COARSEST, RATIO, decode_x265, encode_ffv1, encode_x265
 from quantal.cubes._values import encodings, mapping_to_json
@@ -32,14 +34,15 @@ if TYPE_CHECKING:
     from quantal.codecs.video_contract import VideoCodec
     from quantal.sources import Source
 
-__all__ = ["OTHERS", "compress"]
+__all__ = ["OTHERS", "check_options", "compress"]
 
-Bounds = Union[float, Mapping[str, float]]
+Bounds = float | Mapping[str, float]
 Progress = Callable[[float, str], None]
 
 OTHERS = "*"
 """The name under which `max_error` holds the bound of all variables that it doesn't name."""
 _QUALITY = 60
+_CLASSICAL = ("ffv1", "x265")
 
 
 @dataclass
@@ -66,7 +69,7 @@ def compress(
     codec: str | VideoCodec = "ffv1",
     max_error: Bounds | None = None,
     quality: int | None = None,
-    bits: int = 12,
+    bits: int | None = None,
     dims: str | Iterable[str] | None = None,
     weights: Source | None = None,
     device: str = "auto",
@@ -87,7 +90,7 @@ def compress(
             "*" names the others. Without, ffv1 keeps every bit.
         quality: 1 (smallest) to 100 (finest) of variables without a bound, for lossy codecs;
             default 60.
-        bits: of the levels that x265 codes: 8, 10 or 12.
+        bits: of the levels that x265 codes: 8, 10 or 12, the default.
         dims: names of time, y and x; default: found by attributes and well-known names.
         weights: of a codec of clips, in place of those that ship.
         device: where its networks run.
@@ -101,21 +104,54 @@ def compress(
         MediaError: The dataset can't be read, has infinite values, or no variable to code.
         TargetError: A lossy codec can't keep the bound.
     """
-    name = codec if isinstance(codec, str) else codec.name
-    if name == "ffv1" and quality is not None:
-        raise ArgumentError("ffv1 has no quality: say which error is allowed", code="max-error")
-    bits = whole("bits", bits)
-    if bits not in BITS:
-        raise ArgumentError(f"bits must be one of {', '.join(map(str, BITS))}, not {bits}")
-    quality = whole("quality", _QUALITY if quality is None else quality, 1, 100)
+    name = check_options(codec, max_error, quality, bits, dims, weights)
     axes, bounds = parse_dims(dims), _checked_bounds(max_error)
-    learned = None if name in ("ffv1", "x265") else load_codec(codec, device, weights)
+    learned = None if name in _CLASSICAL else load_codec(codec, device, weights)
+    quality, bits = quality or _QUALITY, bits or max(BITS)
     with opened(source) as dataset, memory_errors("compressing a data cube"):
         coder = _Coder(learned, name, quality, bits, progress or _silent)
         data = coder.dataset(dataset, axes, bounds)
     if target is not None:
-        write_whole(target, data)
+        write_whole(path("data cube", target), data)
     return data
+
+
+def check_options(
+    codec: str | VideoCodec,
+    max_error: Bounds | None = None,
+    quality: int | None = None,
+    bits: int | None = None,
+    dims: str | Iterable[str] | None = None,
+    weights: Source | None = None,
+) -> str:
+    """Raise ArgumentError for options of `compress` that no dataset can have.
+
+    Returns:
+        The name of the codec.
+    """
+    require("xarray")
+    name = codec if isinstance(codec, str) else getattr(codec, "name", type(codec).__name__)
+    given = {"a quality": quality, "bits": bits, "weights": weights}
+    takes = {"ffv1": (), "x265": ("a quality", "bits")}.get(name, ("a quality", "weights"))
+    for what, value in given.items():
+        if value is not None and what not in takes:
+            code = "max-error" if what == "a quality" else ""
+            hint = "; say which error is allowed" if code else "; leave them out"
+            raise ArgumentError(f"{name} takes no {what.removeprefix('a ')}{hint}", code=code)
+    if bits is not None and whole("bits", bits) not in BITS:
+        raise ArgumentError(f"bits must be one of {', '.join(map(str, BITS))}, not {bits}")
+    if quality is not None:
+        whole("quality", quality, 1, 100)
+    parse_dims(dims)
+    _checked_bounds(max_error)
+    if name not in _CLASSICAL and isinstance(codec, str):
+        known = {info.name: info.media for info in available()}
+        if known.get(name.partition("@")[0]) != "video":
+            videos = [each for each, media in known.items() if media == "video"]
+            raise ArgumentError(
+                f"codec {name!r:.40} codes no data cubes; {', '.join((*_CLASSICAL, *videos))} do"
+            )
+    return name
 
 
 def _silent(part: float, note: str) -> None:
@@ -152,7 +188,9 @@ class _Coder:
 
     def dataset(self, dataset: Any, axes: Axes | None, bounds: dict[str, float]) -> bytes:
         """Return the file of a dataset."""
-        found = find_axes(dataset) if axes is None else [(axis,) for axis in axes]
+        found = find_axes(dataset)
+        if axes is not None:
+            found = [(axis,) for axis in axes]
         coded = {}
         for key, variable in dataset.variables.items():
             name = str(typed("the name of a variable", key, str))
@@ -295,8 +333,7 @@ class _Coder:
         def keeps(losses: list[Loss]) -> bool:
             # One level more: networks may round a level otherwise on another machine.
             return all(
-                band.bound is None
-                or loss.largest + abs(float(each.step) * band.unit) <= band.bound
+                band.bound is None or loss.largest + abs(float(each.step) * band.unit) <= band.bound
                 for band, each, loss in zip(bands, levels, losses, strict=True)
             )
 

@@ -1,4 +1,4 @@
-"""What the header of a .qcube file says: variables, bands, streams; checked before it is believed."""
+"""What the header of a .qcube file says, every field checked: variables, bands, streams."""
 
 from __future__ import annotations
 
@@ -243,8 +243,8 @@ def parse_header(sections: Sections) -> Header:
 def _sections_of(variable: Variable) -> list[int]:
     if variable.kept is not None:
         return [variable.kept.section]
-    parts = [part for band in variable.bands for part in (*band.streams, *band.missing)]
-    return [part.section for part in parts]
+    streams = [each.section for band in variable.bands for each in band.streams]
+    return streams + [each.section for band in variable.bands for each in band.missing]
 
 
 def _parse_variable(found: Any, dims: dict[str, int], count: int) -> Variable:
@@ -262,7 +262,7 @@ def _parse_variable(found: Any, dims: dict[str, int], count: int) -> Variable:
         form, section = _get(part, "form", str), _get(part, "section", int)
         _check(form in _FORMS, "form of a variable", form)
         size = _get(part, "size", int)
-        _check(0 <= section < count and 0 <= size, "section of a variable", (section, size))
+        _check(0 <= section < count and size >= 0, "section of a variable", (section, size))
         kept = Kept(form, section, size)
         if form == "raw":
             held = array_dtype(dtype).itemsize * math.prod(shape)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,11 +50,11 @@ class Linear:
             found = levels.astype(np.uint64) * np.uint64(self.step % (1 << 64))
             return (found + np.uint64(self.offset % (1 << 64))).view(np.int64).astype(dtype)
         with np.errstate(over="ignore", invalid="ignore"):
-            found = self.offset + self.step * levels.astype(np.float64)
+            near = self.offset + self.step * levels.astype(np.float64)
             if dtype.kind == "f":
-                return found.astype(dtype)
+                return near.astype(dtype)
             span = np.iinfo(dtype)
-            return np.clip(np.rint(found), float(span.min), float(span.max)).astype(dtype)
+            return np.clip(np.rint(near), float(span.min), float(span.max)).astype(dtype)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Bits:
         return found.astype(f"u{dtype.itemsize}").view(dtype)
 
 
-Levels = Union[Linear, Bits]
+Levels = Linear | Bits
 
 
 def exact_levels(valid: Array) -> Levels:

@@ -29,7 +29,7 @@ class Stored:
     Attributes:
         data: its values.
         attrs: its attributes, with those of the conventions if they are to be decoded.
-        encoding: the others.
+        encoding: as it was given.
         conventions: whether it has to be decoded by them.
     """
 
@@ -104,7 +104,7 @@ def _encoded(name: str, variable: Any) -> Stored | None:
     if data.dtype.kind not in "iuf" or given.dtype != back.dtype:
         return None
     equal = np.array_equal(given, back, equal_nan=given.dtype.kind == "f")
-    return Stored(data, dict(found.attrs), dict(found.encoding), True) if equal else None
+    return Stored(data, dict(found.attrs), dict(variable.encoding), True) if equal else None
 
 
 def keep(name: str, data: Array) -> tuple[str, bytes, int]:
@@ -165,5 +165,3 @@ def _text(name: str, item: object) -> str | None:
         f"variable {name!r:.60} holds {type(item).__name__} objects, which can't be kept; turn "
         "them into numbers, times or texts"
     )
-
-

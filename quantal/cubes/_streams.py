@@ -138,7 +138,7 @@ def _encode(planes: Plane, coder: Any, head: bytes) -> bytes:
         target = frame.planes[0]
         rows = np.zeros((target.buffer_size // target.line_size, target.line_size), np.uint8)
         rows.view(dtype)[: coder.height, : coder.width] = plane
-        target.update(rows)
+        target.update(rows.tobytes())
         frame.pts = number
         packets += [bytes(packet) for packet in coder.encode(frame)]
     packets += [bytes(packet) for packet in coder.encode(None)]

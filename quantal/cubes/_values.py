@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,8 @@ def to_json(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         items = [to_json(item) for item in value]
         return items if isinstance(value, list) else {"tuple": items}
+    if isinstance(value, dict) and all(type(name) is str for name in value):
+        return {"dict": {name: to_json(item) for name, item in value.items()}}
     if isinstance(value, np.dtype):
         return {"dtype": value.str}
     if isinstance(value, type) and issubclass(value, np.generic):
@@ -91,8 +93,8 @@ def mapping_to_json(values: Mapping[Any, Any], what: str) -> dict[str, Any]:
     return found
 
 
-def encodings(values: Mapping[Hashable, Any]) -> dict[str, Any]:
-    """Return encodings as JSON, without those that name a file or can't be kept (codecs of Zarr)."""
+def encodings(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return encodings as JSON, without a file's name and what can't be kept (codecs of Zarr)."""
     found = {}
     for name, value in values.items():
         if isinstance(name, str) and name != "source":
@@ -142,6 +144,7 @@ def _objects(content: Any) -> NDArray[Any]:
 _READERS: dict[str, Any] = {
     "float": lambda text: {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}[text],
     "tuple": lambda items: tuple(from_json(item) for item in items),
+    "dict": lambda items: {name: from_json(item) for name, item in items.items()},
     "dtype": array_dtype,
     "bytes": _bytes,
     "scalar": lambda content: _array(content)[()],
