@@ -165,9 +165,9 @@ def compress(
 ) -> int:
     """Compress pictures and clips to .qtl files, data cubes (NetCDF, Zarr) to .qcube files.
 
-    A folder given as IN means the pictures, clips and cubes in it, and OUT then is a folder that gets the
-    same tree. A name such as frames/%04d.png means numbered pictures, which are one clip. At most
-    one of -q, --bpp, --psnr, --kbps and --max-bytes can be given.
+    A folder given as IN means the pictures, clips and cubes in it, and OUT then is a folder that
+    gets the same tree. A name such as frames/%04d.png means numbered pictures, which are one clip.
+    At most one of -q, --bpp, --psnr, --kbps and --max-bytes can be given.
     """
     rates = {
         "-q": quality,

@@ -96,7 +96,9 @@ def save(dataset: Any, target: str | os.PathLike[str]) -> None:
     name = checked_path("data cube", target)
     suffix = os.path.splitext(name)[1].lower()
     if suffix not in (*NETCDF_SUFFIXES, ".zarr"):
-        raise ArgumentError(f"a data cube can't be written as {suffix or name!r}; .nc or .zarr can")
+        raise ArgumentError(
+            f"a data cube can't be written as {suffix or shown(name)}; .nc or .zarr can"
+        )
     zarr = suffix == ".zarr"
     require("zarr" if zarr else "netCDF4")
     if zarr and os.path.isdir(name) and not is_zarr(name) and os.listdir(name):
@@ -105,7 +107,7 @@ def save(dataset: Any, target: str | os.PathLike[str]) -> None:
         warnings.simplefilter("ignore")  # about types that Zarr's format does not specify
         try:
             if zarr:
-                dataset.to_zarr(str(place), mode="w", consolidated=False)
+                dataset.to_zarr(str(place), mode="w")
             else:
                 dataset.to_netcdf(str(place), engine="netcdf4")
         except (MemoryError, OSError):

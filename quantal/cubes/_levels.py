@@ -64,7 +64,8 @@ class Bits:
     def levels(self, values: Array) -> NDArray[np.uint64]:
         """Return the bits, those of negative numbers turned so that levels rise with values."""
         bits = values.dtype.itemsize * 8
-        found = values.view(f"u{values.dtype.itemsize}").astype(np.uint64)
+        native = values.astype(values.dtype.newbyteorder("="))
+        found = native.view(f"u{values.dtype.itemsize}").astype(np.uint64)
         top = np.uint64(1 << (bits - 1))
         if values.dtype.kind == "i":
             return found ^ top
@@ -82,7 +83,7 @@ class Bits:
             found = found ^ top
         elif dtype.kind == "f":
             found = np.where(found & top, found ^ top, found ^ whole)
-        return found.astype(f"u{dtype.itemsize}").view(dtype)
+        return found.astype(f"u{dtype.itemsize}").view(dtype.newbyteorder("=")).astype(dtype)
 
 
 Levels = Linear | Bits
