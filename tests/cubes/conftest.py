@@ -46,8 +46,7 @@ def many() -> Any:
             "odd name / ☃": (("time",), np.arange(time, dtype=np.uint8)),
         },
         {
-            "time": np.datetime64("2020-02-28T00:00", "ns")
-            + np.arange(time) * np.timedelta64(6, "h"),
+            "time": np.arange("2020-02-28", "2020-03-05", dtype="datetime64[D]").astype("M8[ns]"),
             "lat": (("lat",), np.linspace(60, 50, height), {"standard_name": "latitude"}),
             "lon": np.linspace(-5, 7, width).astype(np.float32),
             "level": [1000, 850, 500],
