@@ -138,6 +138,7 @@ def decompress(
     source: Source,
     target: str | os.PathLike[str] | None = None,
     *,
+    codec: VideoCodec | None = None,
     weights: Source | None = None,
     device: str = "auto",
 ) -> xarray.Dataset:
@@ -146,6 +147,7 @@ def decompress(
     Args:
         source: bytes, path or open file of a .qcube file.
         target: a .nc file or a .zarr folder to write; it appears whole or not at all.
+        codec: of clips, loaded already; default: the one that the file needs.
         weights: of a codec of clips, in place of those that ship.
         device: where its networks run.
 
@@ -161,7 +163,7 @@ def decompress(
     xarray = require("xarray")
     sections = unpack(read_source(source, _WHAT))
     header = parse_header(sections)
-    reader = _Reader(sections, weights, device)
+    reader = _Reader(sections, codec, weights, device)
     found: dict[str, Any] = {}
     with memory_errors("decompressing a data cube"):
         for variable in header.variables:
@@ -179,7 +181,12 @@ def decompress(
 
 
 def verify(
-    source: Source, *, deep: bool = True, weights: Source | None = None, device: str = "cpu"
+    source: Source,
+    *,
+    deep: bool = True,
+    codec: VideoCodec | None = None,
+    weights: Source | None = None,
+    device: str = "cpu",
 ) -> None:
     """Check a file: its checksums, and with `deep` also every frame, mask and kept value.
 
@@ -192,7 +199,7 @@ def verify(
     sections.check()
     if not deep:
         return
-    reader = _Reader(sections, weights, device)
+    reader = _Reader(sections, codec, weights, device)
     for variable in header.variables:
         if variable.kept is not None:
             reader.kept(variable, variable.kept)
@@ -239,12 +246,20 @@ class _Reader:
 
     Args:
         sections: of the file.
+        codec: of clips, if it is loaded already.
         weights: of a codec of clips.
         device: where its networks run.
     """
 
-    def __init__(self, sections: Sections, weights: Source | None, device: str) -> None:
-        self._sections, self._weights, self._device = sections, weights, device
+    def __init__(
+        self,
+        sections: Sections,
+        codec: VideoCodec | None,
+        weights: Source | None,
+        device: str,
+    ) -> None:
+        self._sections, self._given = sections, codec
+        self._weights, self._device = weights, device
         self._codecs: dict[tuple[str, str], VideoCodec] = {}
         self._drawn: tuple[int, Array] | None = None
 
@@ -326,5 +341,5 @@ class _Reader:
 
         key = stream.codec, stream.model_hash
         if key not in self._codecs:
-            self._codecs[key] = codec_of(stream, self._device, self._weights)
+            self._codecs[key] = codec_of(stream, self._device, self._weights, self._given)
         return self._codecs[key]

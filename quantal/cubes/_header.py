@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import numpy as np
+
 from quantal.cubes._file import Sections
 from quantal.cubes._levels import Bits, Levels, Linear
 from quantal.cubes._streams import BITS
@@ -269,14 +271,15 @@ def _parse_variable(found: Any, dims: dict[str, int], count: int) -> Variable:
             _check(size == held, "bytes of a variable", size)
     else:
         axes = tuple(_get(found, "axes", list))
-        good = len(axes) == 3 and len(set(axes)) == 3 and set(axes) <= set(names)
+        good = all(isinstance(axis, str) and axis in names for axis in axes)
+        good = good and len(axes) == 3 and len(set(axes)) == 3
         _check(good, "axes of a variable", axes)
         type_ = array_dtype(dtype)
         _check(type_.kind in "iuf" and type_.itemsize <= 8, "type of a coded variable", dtype)
         rest = math.prod(dims[name] for name in names if name not in axes)
         listed = _get(found, "bands", list)
         _check(len(listed) == rest and math.prod(shape) > 0, "bands of a variable", len(listed))
-        bands = tuple(_parse_band(each, count) for each in listed)
+        bands = tuple(_parse_band(each, count, type_) for each in listed)
     return Variable(
         name=_get(found, "name", str),
         dims=names,
@@ -292,7 +295,7 @@ def _parse_variable(found: Any, dims: dict[str, int], count: int) -> Variable:
     )
 
 
-def _parse_band(found: Any, count: int) -> Band:
+def _parse_band(found: Any, count: int, dtype: np.dtype[Any]) -> Band:
     levels: Levels = Bits()
     stated = _get(found, "levels", (dict, type(None)))
     if stated is not None:
@@ -307,7 +310,7 @@ def _parse_band(found: Any, count: int) -> Band:
         section = _get(each, "section", int)
         _check(0 <= section < count, "section of a mask", section)
         value = from_json(each.get("value"))
-        _check(isinstance(value, (int, float)) or hasattr(value, "dtype"), "missing value", value)
+        _check(_is_one_of(value, dtype), "missing value", value)
         missing.append(Missing(value, section))
     _check(len(missing) <= 4, "masks of a band", len(missing))
     number = (int, float, type(None))
@@ -319,6 +322,19 @@ def _parse_band(found: Any, count: int) -> Band:
         _get(found, "max_error", (int, float)),
         _get(found, "psnr", number),
     )
+
+
+def _is_one_of(value: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether a type has a value, which may be NaN."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        return False
+    if value != value:
+        return dtype.kind == "f"
+    try:
+        with np.errstate(all="ignore"):
+            return bool(np.array(value).astype(dtype) == value)
+    except (OverflowError, ValueError):
+        return False
 
 
 def _parse_stream(found: Any, count: int) -> Stream:

@@ -32,7 +32,9 @@ def load_codec(codec: Any, device: str, weights: Any) -> VideoCodec:
     return video_codec(codec, device, weights)
 
 
-def codec_of(stream: Stream, device: str, weights: Any) -> VideoCodec:
+def codec_of(
+    stream: Stream, device: str, weights: Any, codec: VideoCodec | None = None
+) -> VideoCodec:
     """Return the codec of clips that a stream needs.
 
     Raises:
@@ -42,8 +44,9 @@ def codec_of(stream: Stream, device: str, weights: Any) -> VideoCodec:
     from quantal.files.matching import video_codec_for
 
     header = ClipHeader(stream.codec, bytes.fromhex(stream.model_hash), 1, 1, stream.rate)
-    given = None if weights is None else load_codec(stream.codec, device, weights)
-    return video_codec_for(header, device, given)
+    if codec is None and weights is not None:
+        codec = load_codec(stream.codec, device, weights)
+    return video_codec_for(header, device, codec)
 
 
 def rate_of(quality: int) -> int:

@@ -162,10 +162,10 @@ def test_packed_files_stay_on_their_grid(tmp_path: Path, suffix: str, bound: flo
         dataset.to_zarr(path, consolidated=False)
     data = cubes.compress(path, max_error=bound)
     cubes.decompress(data, tmp_path / f"back{suffix}")
-    engine = "netcdf4" if suffix == ".nc" else "zarr"
+    how = {"engine": "netcdf4"} if suffix == ".nc" else {"engine": "zarr", "consolidated": False}
     with (
-        xarray.open_dataset(path, engine=engine) as given_,
-        xarray.open_dataset(tmp_path / f"back{suffix}", engine=engine) as found,
+        xarray.open_dataset(path, **how) as given_,
+        xarray.open_dataset(tmp_path / f"back{suffix}", **how) as found,
     ):
         assert found["v"].encoding["dtype"] == np.int16
         assert found["v"].encoding["scale_factor"] == 0.01
