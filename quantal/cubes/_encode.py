@@ -18,7 +18,7 @@ from quantal.cubes._file import pack
 from quantal.cubes._header import Band, Kept, Missing, Stream, Variable, header_to_json
 from quantal.cubes._learned import RATIO as LEARNED_RATIO
 from quantal.cubes._learned import encode_frames, load_codec, rate_of
-from quantal.cubes._levels import Levels, planes_of
+from quantal.cubes._levels import Levels, Linear, planes_of
 from quantal.cubes._missing import pack_mask
 from quantal.cubes._require import require
 from quantal.cubes._stored import Stored, keep, stored
@@ -282,26 +282,19 @@ class _Coder:
         """Code a band by x265, as coarsely as its bound or the quality says."""
         values, bits = coding.values, self._bits
         levels = scaled_levels(values, bits)
-        planes = values.levels(levels).astype(np.uint16)
-
-        def attempt(qp: int | None) -> tuple[bytes, Loss]:
-            data = encode_x265(planes, bits, qp)
-            if planes.size > RATIO["x265"] * len(data):
-                raise _TooTight
-            frames = np.stack(list(decode_x265(data, values.shape, bits)))
-            return data, values.loss(levels, frames)
-
+        bounded: Levels = levels
         try:
             if coding.bound is None:
-                data, loss = attempt(COARSEST - round((self._quality - 1) * COARSEST / 99))
+                qp = COARSEST - round((self._quality - 1) * COARSEST / 99)
+                found = _attempt(values, levels, bits, qp)
             else:
-                data, loss = _coarsest(coding, attempt)
+                bounded = bounded_levels(values, coding.bound, coding.unit)
+                found = _coarsest(coding, levels, bounded, bits)
         except _TooTight:
-            exact = bounded_levels(values, coding.bound, coding.unit)
-            self._losslessly(coding, levels if coding.bound is None else exact)
+            self._losslessly(coding, bounded)
             return
-        stream = Stream("x265", self._sections.put(data), bits=bits)
-        _finish(coding, levels, [stream], loss)
+        stream = Stream("x265", self._sections.put(found.data), bits=found.bits)
+        _finish(coding, found.levels, [stream], found.loss)
 
     def _code_together(self, bands: list[_Coding]) -> None:
         """Code bands of one shape by a codec of clips, three at a time."""
@@ -372,24 +365,51 @@ class _TooTight(Exception):
     """A stream is so short that a reader would not believe it."""
 
 
-def _coarsest(
-    coding: _Coding, attempt: Callable[[int | None], tuple[bytes, Loss]]
-) -> tuple[bytes, Loss]:
-    """Return the coarsest coding by x265 that keeps a bound; TargetError if none does."""
-    bound = coding.bound or 0.0
-    low, high, best = -1, COARSEST, None  # -1: lossless
+@dataclass(frozen=True)
+class _Attempt:
+    """A band by x265."""
+
+    data: bytes
+    levels: Linear
+    bits: int
+    loss: Loss
+
+
+def _attempt(values: Values, levels: Linear, bits: int, qp: int | None) -> _Attempt:
+    planes = values.levels(levels).astype(np.uint16)
+    data = encode_x265(planes, bits, qp)
+    if planes.size > RATIO["x265"] * len(data):
+        raise _TooTight
+    frames = np.stack(list(decode_x265(data, values.shape, bits)))
+    return _Attempt(data, levels, bits, values.loss(levels, frames))
+
+
+def _coarsest(coding: _Coding, scaled: Linear, bounded: Levels, bits: int) -> _Attempt:
+    """Return the coarsest coding by x265 that keeps a bound; TargetError if none does.
+
+    Its finest quantiser still loses some levels. Below that error, levels as wide apart as the
+    bound allows are coded losslessly.
+    """
+    values, bound, best = coding.values, coding.bound or 0.0, None
+    low, high = 0, COARSEST
     while low <= high:
         middle = (low + high + 1) // 2
-        tried = attempt(None if middle < 0 else middle)
-        if tried[1].largest <= bound:
+        tried = _attempt(values, scaled, bits, middle)
+        if tried.loss.largest <= bound:
             low, best = middle + 1, tried
-        elif middle < 0:
-            raise TargetError(_unreachable("x265", [coding], [tried[1]]), code="max-error-ffv1")
         else:
             high = middle - 1
-    if best is None:
-        raise TargetError(_unreachable("x265", [coding], []), code="max-error-ffv1")
-    return best
+    if best is not None:
+        return best
+    if isinstance(bounded, Linear):
+        highest = int(values.levels(bounded).max())
+        depth = next((b for b in BITS if b <= bits and highest < 1 << b), None)
+        if depth is not None:
+            return _attempt(values, bounded, depth, None)
+    finest = _attempt(values, scaled, bits, None)
+    if finest.loss.largest > bound:
+        raise TargetError(_unreachable("x265", [coding], [finest.loss]), code="max-error-ffv1")
+    return finest
 
 
 def _unreachable(codec: str, bands: list[_Coding], losses: list[Loss]) -> str:
