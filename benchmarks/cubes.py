@@ -114,6 +114,10 @@ def rows(dataset: Any, name: str, part: float) -> list[list[str]]:
             lambda: ours(dataset, name, codec="x265", max_error=bound),
         ),
         (
+            f"ffv1 --max-error {10 * bound:.4g}",
+            lambda: ours(dataset, name, max_error=10 * bound),
+        ),
+        (
             f"x265 --max-error {10 * bound:.4g}",
             lambda: ours(dataset, name, codec="x265", max_error=10 * bound),
         ),
