@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -192,7 +193,9 @@ def compress(
     codes_clips = codec is not None and known.get(codec.partition("@")[0]) == "video"
     if codec is None:
         kind = "picture or clip or cube"
-        suffixes = {*media.PICTURE_SUFFIXES, *CLIP_SUFFIXES, *CUBE_SUFFIXES}
+        suffixes = {*media.PICTURE_SUFFIXES, *CLIP_SUFFIXES}
+        if find_spec("xarray") is not None:  # else folders with a cube among pictures would fail
+            suffixes |= CUBE_SUFFIXES
     elif codes_clips:
         kind, suffixes = "clip or cube", {*CLIP_SUFFIXES, *CUBE_SUFFIXES}
     elif codec in CUBE_CODECS:

@@ -15,6 +15,7 @@ from quantal.errors import MediaError
 __all__ = ["Loss", "Values", "bounded_levels", "missing_values", "restored", "scaled_levels"]
 
 _TRIES = 8
+_WIDEST = 1e300
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ class Values:
         largest = float(errors.max())
         if not largest:
             return Loss(0.0, None)
-        span = _distance(self._given.max(), self._given.min())
-        mse = float(np.mean(np.square(errors)))
         with np.errstate(all="ignore"):
+            span = _distance(self._given.max(), self._given.min())
+            mse = float(np.mean(np.square(errors)))
             psnr = float(20 * np.log10(span) - 10 * np.log10(mse)) if span and mse else None
         return Loss(largest, psnr if psnr is not None and np.isfinite(psnr) else None)
 
@@ -156,7 +157,7 @@ def scaled_levels(values: Values, bits: int) -> Linear:
     if values.stored.dtype.kind in "iu" and int(high) - int(low) <= most:
         return Linear(int(low), 1)
     span = float(high) - float(low)
-    if not np.isfinite(span):
+    if not span < _WIDEST:
         raise MediaError(
             f"variable {values.name!r:.60} spans {low} to {high}, too much to scale; take ffv1"
         )

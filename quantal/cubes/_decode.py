@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantal.arguments import path
 from quantal.cubes._bands import restored
 from quantal.cubes._datasets import save
-from quantal.cubes._file import Sections, unpack
+from quantal.cubes._file import BEGINNING, Sections, unpack
 from quantal.cubes._header import Band, Header, Kept, Stream, Variable, parse_header
 from quantal.cubes._levels import Array
 from quantal.cubes._missing import unpack_mask
@@ -106,13 +107,25 @@ def probe(source: Source) -> CubeInfo:
     Raises:
         BitstreamError: It is damaged, cut, or no .qcube file.
     """
-    data = read_source(source, _WHAT)
-    sections = unpack(data)
+    data, size = _beginning(source)
+    sections = unpack(data, size)
     header = parse_header(sections)
     variables = tuple(_about(each, sections, header) for each in header.variables)
     values = sum(math.prod(each.shape) for each in header.variables if each.bands)
-    per_value = 8 * len(data) / values if values else 0.0
-    return CubeInfo(header.dims, variables, len(data), values, per_value)
+    per_value = 8 * size / values if values else 0.0
+    return CubeInfo(header.dims, variables, size, values, per_value)
+
+
+def _beginning(source: Source) -> tuple[bytes, int]:
+    """Return what holds the header of a file, and the size of the file."""
+    if isinstance(source, (str, os.PathLike)):
+        try:
+            with open(path(_WHAT, source), "rb") as file:
+                return file.read(BEGINNING), os.fstat(file.fileno()).st_size
+        except (OSError, ValueError):
+            pass  # what is wrong is said below
+    data = read_source(source, _WHAT)
+    return data, len(data)
 
 
 def _about(variable: Variable, sections: Sections, header: Header) -> VariableInfo:

@@ -24,7 +24,7 @@ from quantal.cubes._require import require
 from quantal.cubes._stored import Stored, keep, stored
 from quantal.cubes._streams import BITS, COARSEST, RATIO, decode_x265, encode_ffv1, encode_x265
 from quantal.cubes._values import encodings, mapping_to_json
-from quantal.errors import ArgumentError, TargetError
+from quantal.errors import ArgumentError, MediaError, TargetError
 from quantal.memory import memory_errors
 from quantal.outputs import write_whole
 
@@ -196,6 +196,10 @@ class _Coder:
             name = str(typed("the name of a variable", key, str))
             for dim in variable.dims:
                 typed("the name of a dimension", dim, str)
+            if len(set(variable.dims)) < len(variable.dims):
+                raise MediaError(
+                    f"variable {name!r:.60} has a dimension twice: {variable.dims}; rename one"
+                )
             own = axes_of(tuple(map(str, variable.dims)), found)
             number = variable.dtype.kind in "iuf" and variable.dtype.itemsize <= 8
             if own is not None and number and variable.size:

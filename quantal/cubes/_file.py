@@ -14,7 +14,7 @@ from typing import Any
 
 from quantal.errors import ArgumentError, CorruptError, TruncatedError, UnsupportedVersionError
 
-__all__ = ["HEADER_LIMIT", "MAGIC", "Sections", "pack", "unpack", "unzipped"]
+__all__ = ["BEGINNING", "HEADER_LIMIT", "MAGIC", "Sections", "pack", "unpack", "unzipped"]
 
 MAGIC = b"\x8bQCB"
 VERSION = 1
@@ -23,6 +23,8 @@ HEADER_LIMIT = 1 << 23
 
 _FIXED = struct.Struct("<4sBI")  # magic, version, bytes of the header
 _CHECKSUM = struct.Struct("<I")
+BEGINNING = _FIXED.size + HEADER_LIMIT + _CHECKSUM.size
+"""Bytes of a file that hold its header."""
 _ZLIB_RATIO, _ZLIB_SLACK = 1032, 64  # zlib packs no tighter
 
 
@@ -90,8 +92,12 @@ def pack(header: dict[str, Any], sections: Sequence[bytes]) -> bytes:
     return b"".join(pieces)
 
 
-def unpack(data: bytes) -> Sections:
+def unpack(data: bytes, size: int | None = None) -> Sections:
     """Read the header of a file, and find its sections; their checksums are not verified.
+
+    Args:
+        data: the file, or its first BEGINNING bytes if no section will be read.
+        size: of the file; default: of `data`.
 
     Raises:
         CorruptError: It is damaged, or no .qcube file.
@@ -103,8 +109,9 @@ def unpack(data: bytes) -> Sections:
             f"not a .qcube file: starts with {data[:4].hex(' ')}, expected {MAGIC.hex(' ')}; name "
             "one that `quantal compress` wrote"
         )
+    size = len(data) if size is None else size
     if len(data) < _FIXED.size:
-        raise _cut(len(data), _FIXED.size)
+        raise _cut(size, _FIXED.size)
     _, version, length = _FIXED.unpack_from(data)
     if version != VERSION:
         raise UnsupportedVersionError(
@@ -114,7 +121,7 @@ def unpack(data: bytes) -> Sections:
         raise CorruptError(f"a header of {length:,} bytes found, expected at most {HEADER_LIMIT:,}")
     end = _FIXED.size + length
     if end + _CHECKSUM.size > len(data):
-        raise _cut(len(data), end + _CHECKSUM.size)
+        raise _cut(size, end + _CHECKSUM.size)
     seed = zlib.crc32(memoryview(data)[:end])
     if _CHECKSUM.unpack_from(data, end)[0] != seed:
         raise CorruptError("the header of the .qcube file is damaged; fetch the file again")
@@ -123,7 +130,7 @@ def unpack(data: bytes) -> Sections:
         lengths = header["sections"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptError(f"the header of the .qcube file can't be read: {error!r:.80}") from error
-    return Sections(header, data, _places(lengths, end + _CHECKSUM.size, len(data)), seed)
+    return Sections(header, data, _places(lengths, end + _CHECKSUM.size, size), seed)
 
 
 def unzipped(packed: bytes, size: int, what: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -360,7 +361,9 @@ def _get(found: Any, name: str, kind: type[Kind] | tuple[type[Any], ...]) -> Any
         raise CorruptError(f"the header of the .qcube file lacks {name!r}; it is damaged")
     value = found[name]
     good = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-    if not good or (isinstance(value, float) and not math.isfinite(value)):
+    if isinstance(value, (int, float)):
+        good = good and abs(value) <= sys.float_info.max  # False of NaN
+    if not good:
         raise CorruptError(f"{name} of the .qcube file is {value!r:.40}; it is damaged")
     return value
 

@@ -211,3 +211,18 @@ def test_forged_streams_are_damaged_files(coded: bytes) -> None:
             cubes.decompress(_file.pack(header, changed))
         except QuantalError as error:
             assert isinstance(error, BitstreamError)
+
+
+def test_a_dimension_twice_is_refused(plain: Any) -> None:
+    with pytest.warns(UserWarning):
+        twice = plain.assign(c=(("x", "x"), np.zeros((30, 30))))
+    with pytest.raises(MediaError, match="'c' has a dimension twice"):
+        cubes.compress(twice)
+
+
+def test_a_list_needs_no_more_than_the_header(tmp_path: Path, coded: bytes) -> None:
+    path = tmp_path / "a.qcube"
+    path.write_bytes(coded)
+    assert cubes.probe(path) == cubes.probe(coded) == cubes.probe(memoryview(coded))
+    with pytest.raises(MediaError, match="can't be read"):
+        cubes.probe(tmp_path / "none.qcube")
