@@ -293,8 +293,8 @@ class _Coder:
                 found = _attempt(values, levels, bits, qp)
             else:
                 bounded = bounded_levels(values, coding.bound, coding.unit)
-                found = _coarsest(coding, levels, bounded, bits)
-        except _TooTight:
+                found = _shortest(coding, levels, bounded, bits)
+        except _Unfit:
             self._losslessly(coding, bounded)
             return
         stream = Stream("x265", self._sections.put(found.data), bits=found.bits)
@@ -365,8 +365,8 @@ class _Coder:
             _finish(band, levels[channel], [stream], losses[channel])
 
 
-class _TooTight(Exception):
-    """A stream is so short that a reader would not believe it."""
+class _Unfit(Exception):
+    """x265 is no choice for a band: a reader would not believe so short a stream, or it fails."""
 
 
 @dataclass(frozen=True)
@@ -383,37 +383,42 @@ def _attempt(values: Values, levels: Linear, bits: int, qp: int | None) -> _Atte
     planes = values.levels(levels).astype(np.uint16)
     data = encode_x265(planes, bits, qp)
     if planes.size > RATIO["x265"] * len(data):
-        raise _TooTight
+        raise _Unfit
     frames = np.stack(list(decode_x265(data, values.shape, bits)))
     return _Attempt(data, levels, bits, values.loss(levels, frames))
 
 
-def _coarsest(coding: _Coding, scaled: Linear, bounded: Levels, bits: int) -> _Attempt:
-    """Return the coarsest coding by x265 that keeps a bound; TargetError if none does.
+def _shortest(coding: _Coding, scaled: Linear, bounded: Levels, bits: int) -> _Attempt:
+    """Return the shortest coding by x265 that keeps a bound; TargetError if none does.
 
-    Its finest quantiser still loses some levels. Below that error, levels as wide apart as the
-    bound allows are coded losslessly.
+    Either the coarsest quantiser that keeps it, or levels as wide apart as the bound allows, coded
+    losslessly.
     """
-    values, bound, best = coding.values, coding.bound or 0.0, None
+    values, bound = coding.values, coding.bound or 0.0
+    found: list[_Attempt] = []
     low, high = 0, COARSEST
     while low <= high:
         middle = (low + high + 1) // 2
         tried = _attempt(values, scaled, bits, middle)
         if tried.loss.largest <= bound:
-            low, best = middle + 1, tried
+            low = middle + 1
+            found.append(tried)
         else:
             high = middle - 1
-    if best is not None:
-        return best
-    if isinstance(bounded, Linear):
-        highest = int(values.levels(bounded).max())
-        depth = next((b for b in BITS if b <= bits and highest < 1 << b), None)
-        if depth is not None:
-            return _attempt(values, bounded, depth, None)
-    finest = _attempt(values, scaled, bits, None)
-    if finest.loss.largest > bound:
-        raise TargetError(_unreachable("x265", [coding], [finest.loss]), code="max-error-ffv1")
-    return finest
+    highest = int(values.levels(bounded).max()) if isinstance(bounded, Linear) else 1 << 32
+    depth = next((depth for depth in BITS if depth <= bits and highest < 1 << depth), None)
+    if isinstance(bounded, Linear) and depth is not None:
+        tried = _attempt(values, bounded, depth, None)
+        if tried.loss.largest <= bound:
+            found.append(tried)
+        elif not found:  # some builds of x265 lose something in their lossless mode
+            raise _Unfit
+    if not found:
+        found.append(_attempt(values, scaled, bits, None))
+    best = min(found, key=lambda each: len(each.data))
+    if best.loss.largest > bound:
+        raise TargetError(_unreachable("x265", [coding], [best.loss]), code="max-error-ffv1")
+    return best
 
 
 def _unreachable(codec: str, bands: list[_Coding], losses: list[Loss]) -> str:

@@ -76,8 +76,10 @@ def encode_x265(planes: Plane, bits: int, qp: int | None) -> bytes:
     padding = ((0, 0), (0, tall - height), (0, wide - width))
     loss = "lossless=1" if qp is None else f"qp={qp}"
     # One thread: x265's pools and wavefronts are no help at these sizes, and a source of crashes.
+    # With units of 64, its default, it reads memory that it never wrote: the same frames give other
+    # bytes each time, and its lossless mode loses something of noise. With units of 32 it does not.
     fixed = (
-        "log-level=none:info=0:pools=none:frame-threads=1:wpp=0:pmode=0:pme=0:keyint=-1:"
+        "log-level=none:info=0:ctu=32:pools=none:frame-threads=1:wpp=0:pmode=0:pme=0:keyint=-1:"
         "scenecut=0:aq-mode=0:cutree=0:psy-rd=0:psy-rdoq=0"
     )
     options = {"preset": "medium", "x265-params": f"{loss}:{fixed}"}

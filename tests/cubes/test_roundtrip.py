@@ -96,6 +96,14 @@ def test_x265_searches_the_coarsest_that_keeps_its_bound(plain: Any, bits: int) 
         cubes.compress(plain, codec="x265", max_error=1e-6, bits=bits)
 
 
+def test_x265_gives_the_same_bytes_and_loses_nothing_of_noise() -> None:
+    noise = np.random.default_rng(8).integers(0, 256, (3, 64, 64)).astype(np.int16)
+    coded = {cubes.compress(one(noise), codec="x265", max_error=0, bits=8) for _ in range(4)}
+    (data,) = coded
+    assert cubes.probe(data).codecs == ("x265",)
+    assert np.array_equal(cubes.decompress(data)["v"], noise)
+
+
 def test_quality_steers_x265(plain: Any) -> None:
     sizes = [len(cubes.compress(plain, codec="x265", quality=q)) for q in (1, 50, 100)]
     assert sizes == sorted(sizes)
@@ -266,3 +274,19 @@ def test_files_are_listed_without_torch_and_xarray(tmp_path: Path, plain: Any) -
         "assert info.variables[0].bands[0].max_error <= 0.1; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_bound_holds_where_x265_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some builds of x265 lose something in their lossless mode: then ffv1 takes the band."""
+    from quantal.cubes import _encode
+
+    encode = _encode.encode_x265
+
+    def lossy(planes: Any, bits: int, qp: int | None) -> bytes:
+        return encode(planes, bits, 30 if qp is None else qp)
+
+    monkeypatch.setattr(_encode, "encode_x265", lossy)
+    values = np.random.default_rng(8).integers(0, 200, (3, 64, 64)).astype(np.int16)
+    data = cubes.compress(one(values), codec="x265", max_error=0, bits=8)
+    assert cubes.probe(data).codecs == ("ffv1",)
+    assert np.array_equal(cubes.decompress(data)["v"], values)
