@@ -47,6 +47,7 @@ _ROOMS = (
     "clips",
     "codecs",
     "container",
+    "cubes",
     "entropy",
     "errors",
     "eval",

@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from quantal.cli._guard import describe
@@ -33,10 +33,14 @@ class Outcome:
 
     Attributes:
         data: bytes to write; empty if the work wrote them itself.
-        bpp: bits of the .qtl side per pixel.
+        bpp: bits of the compressed side per pixel, or per value of a data cube.
+        quality: None of a data cube.
         written: bytes that the work wrote.
         stopped: why a clip is there only in part; None if it is whole.
         interrupt: what is to be raised once the outcome is reported.
+        unit: of `bpp`.
+        lines: what else to print of the result.
+        more: what else to put into a JSON document.
     """
 
     data: bytes
@@ -45,13 +49,16 @@ class Outcome:
     height: int
     bytes_in: int
     bpp: float
-    quality: int
+    quality: int | None
     frames: int = 1
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     written: int = 0
     stopped: str | None = None
     interrupt: BaseException | None = None
+    unit: str = "bpp"
+    lines: tuple[str, ...] = ()
+    more: Mapping[str, object] = field(default_factory=dict)
 
 
 #: Takes a source and, if the command says so, `progress`.
@@ -201,7 +208,7 @@ def _write_all(
         except QuantalError as error:
             report.failed(Failure(step.source.name, describe(error)))
             continue
-        report.done(places[step.source.name], _entry(step, result))
+        report.done(places[step.source.name], _entry(step, result), result.unit, result.lines)
 
 
 def _convert_clip(step: Step, work: ClipWork, place: int, report: Report, force: bool) -> None:
@@ -213,7 +220,7 @@ def _convert_clip(step: Step, work: ClipWork, place: int, report: Report, force:
     if result.stopped is not None:
         report.failed(Failure(step.source.name, result.stopped))
     else:
-        report.done(place, _entry(step, result))
+        report.done(place, _entry(step, result), result.unit, result.lines)
     if result.interrupt is not None:
         raise result.interrupt
 
@@ -232,6 +239,7 @@ def _entry(step: Step, outcome: Outcome) -> dict[str, object]:
         "seconds": round(outcome.seconds, 4),
         "quality": outcome.quality,
         "warnings": list(outcome.warnings),
+        **outcome.more,
     }
 
 

@@ -35,6 +35,9 @@ _ADVICE = {
     "no-concealment": ": leave --conceal out",
     "weights": ": --weights FILE",
     "quality": ": -q N",
+    "dims": ": --dims time,lat,lon",
+    "max-error": ": --max-error",
+    "max-error-ffv1": ": --codec ffv1",
     "metadata": ": --strip all",
     "memory": ": fewer --jobs, QUANTAL_WINDOW=512, or --device cpu",
 }

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from quantal.cli._sources import Failure, Source, is_stream, read_stream
+from quantal.cli._sources import Failure, Source, is_folder, is_stream, read_stream
 from quantal.errors import MediaError
 from quantal.names import printable
 
@@ -60,7 +60,7 @@ def expand(
     found = Found([], [], [])
     for name in names:
         key = name if name == STDIN else os.path.abspath(name)
-        if name != STDIN and os.path.isdir(name):
+        if name != STDIN and is_folder(name):
             listing = _list(Path(name), suffixes, recursive)
             for file in listing.files:
                 source = Source(str(file), file, file.relative_to(name))
@@ -149,7 +149,9 @@ def _list(folder: Path, suffixes: Collection[str], recursive: bool) -> _Listing:
                 path = here / entry.name
                 if entry.name.startswith("."):
                     continue
-                if _is_real_folder(entry):
+                if os.path.isdir(path) and not is_folder(path):
+                    _sort(path, suffixes, listing)
+                elif _is_real_folder(entry):
                     below.append(path)
                 elif os.path.isdir(path):
                     linked.append(path)
@@ -173,7 +175,7 @@ def _sort(path: Path, suffixes: Collection[str], listing: _Listing) -> None:
     """Take a file, or note why it is left."""
     suffix = os.path.splitext(path.name)[1].lower()
     if suffix not in suffixes:
-        if suffix != ".qtl":  # results among their sources
+        if suffix not in (".qtl", ".qcube"):  # results among their sources
             listing.left[suffix] += 1
     elif is_stream(path):  # it may wait for a writer for ever
         reason = "it is a pipe or a device in a folder; name it by itself"

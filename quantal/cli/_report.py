@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -64,12 +64,16 @@ class Report:
     ) -> None:
         self._bar.stop()
 
-    def done(self, place: int, entry: Mapping[str, Any]) -> None:
+    def done(
+        self, place: int, entry: Mapping[str, Any], unit: str = "bpp", lines: Iterable[str] = ()
+    ) -> None:
         """Report a file whose result is written.
 
         Args:
             place: Place of the file among the inputs; workers finish in any order.
             entry: For the JSON document.
+            unit: Of its bits.
+            lines: What else to print.
         """
         self._entries[place] = entry
         name = printable(entry["input"])
@@ -79,9 +83,10 @@ class Report:
             line = (
                 f"{name} -> {printable(entry['output'])}  "
                 f"{entry['bytes_in']:,} -> {entry['bytes_out']:,} bytes  "
-                f"{entry['bpp']:.3f} bpp  {entry['seconds']:.2f} s"
+                f"{entry['bpp']:.3f} {unit}  {entry['seconds']:.2f} s"
             )
-            self._bar.say(line, err=self._lines_to_stderr)
+            for each in (line, *lines):
+                self._bar.say(each, err=self._lines_to_stderr)
         self._bar.advance()
 
     def partly(self, part: float, note: str = "") -> None:

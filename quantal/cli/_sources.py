@@ -11,7 +11,7 @@ from quantal.cli._guard import describe
 from quantal.errors import MediaError, QuantalError
 from quantal.names import printable
 
-__all__ = ["Failure", "Source", "is_stream", "read_stream"]
+__all__ = ["Failure", "Source", "is_folder", "is_stream", "read_stream"]
 
 STREAM_LIMIT = 1 << 32
 """Bytes that are taken from a stream, which may have no end, as /dev/zero."""
@@ -72,6 +72,8 @@ class Source:
         content = self.content()
         if isinstance(content, bytes):
             return len(content)
+        if self.pattern is None and content.is_dir():  # of Zarr
+            return sum(each.stat().st_size for each in content.rglob("*") if each.is_file())
         if self.pattern is None:
             return content.stat().st_size
         return sum(entry.stat().st_size for entry in os.scandir(content) if entry.is_file())
@@ -91,6 +93,12 @@ class Source:
         path = printable(self.name if self.path is None else self.path)
         reason = describe(error).removeprefix(f"{path} ").removesuffix(f": {path}")
         return Failure(self.name, reason)
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a path is a folder of files; one of Zarr, by its suffix, is taken for a file."""
+    zarr = os.path.splitext(os.path.basename(os.path.normpath(path)))[1].lower() == ".zarr"
+    return os.path.isdir(path) and not zarr
 
 
 def is_stream(path: str | Path) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from quantal.cli._inputs import STDIN
-from quantal.cli._sources import Failure, Source, is_stream
+from quantal.cli._sources import Failure, Source, is_folder, is_stream
 from quantal.cli._streams import lost_output
 from quantal.errors import ArgumentError, BitstreamError, OutputError, QuantalError
 from quantal.names import printable
@@ -91,7 +91,7 @@ def plan(
         skip_existing: whether inputs whose outputs exist are left.
         keep_time: whether outputs get the times of their inputs.
     """
-    into_folder = len(names) > 1 or any(name != STDIN and os.path.isdir(name) for name in names)
+    into_folder = len(names) > 1 or any(name != STDIN and is_folder(name) for name in names)
     place = _place(sources, out, into_folder, suffixes)
     inputs = {os.path.realpath(s.path): s.name for s in sources if s.path is not None}
     taken: dict[str, str] = {}
@@ -115,7 +115,7 @@ def plan(
                 f"its output {target} is already that of {taken[real]}; "
                 "name another for one of them with -o, or different folders"
             )
-        elif os.path.isdir(target):
+        elif is_folder(target):
             reason = f"its output {target} is a folder"
         elif skip_existing and os.path.exists(target) and not is_stream(target):
             skipped += 1
@@ -158,7 +158,7 @@ def _place(
             raise ArgumentError("-o - takes one input: several results can't share one stream")
         return _Place(stdout=True)
     path = Path(out)
-    if os.path.isdir(path) or out.endswith((os.sep, "/")):
+    if is_folder(path) or out.endswith((os.sep, "/")):
         return _Place(folder=path)
     if not into_folder:
         return _Place(file=path)

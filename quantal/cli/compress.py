@@ -1,10 +1,11 @@
-"""`quantal compress`: pictures and clips to .qtl files."""
+"""`quantal compress`: pictures and clips to .qtl files, data cubes to .qcube files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,7 @@ from quantal.cli._clips import (
     parse_rate,
     parse_time,
 )
+from quantal.cli._cubes import CUBE_CODECS, CUBE_SUFFIXES, CubeCompression, is_cube, parse_bounds
 from quantal.cli._eval_options import split
 from quantal.cli._options import (
     Begin,
@@ -60,7 +62,7 @@ def compress(
         typer.Option(
             metavar="NAME",
             help="One of `quantal codecs`, or compressai/ARCHITECTURE; default context-m, and "
-            "video-m for clips.",
+            "video-m for clips. For data cubes ffv1 (the default), x265, or a codec of clips.",
         ),
     ] = None,
     quality: Annotated[
@@ -129,6 +131,25 @@ def compress(
             "clip; default 25.",
         ),
     ] = None,
+    max_error: Annotated[
+        str | None,
+        typer.Option(
+            metavar="E",
+            help="The largest error of a data cube, in the units of its variables: 0.01, or by "
+            "name t2m=0.05,precip=0.1, or both.",
+        ),
+    ] = None,
+    dims: Annotated[
+        str | None,
+        typer.Option(
+            metavar="T,Y,X",
+            help="Names of a data cube's dimensions of time, y and x, such as time,lat,lon.",
+        ),
+    ] = None,
+    bits: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Bits of the levels of a data cube by x265: 8, 10 or 12."),
+    ] = None,
     strip: Annotated[
         str | None,
         typer.Option(metavar="KINDS", help="Leave out metadata: all, or some of exif,xmp,icc."),
@@ -143,11 +164,11 @@ def compress(
     keep_time: KeepTime = False,
     as_json: JsonFlag = False,
 ) -> int:
-    """Compress pictures and clips to .qtl files.
+    """Compress pictures and clips to .qtl files, data cubes (NetCDF, Zarr) to .qcube files.
 
-    A folder given as IN means the pictures and clips in it, and OUT then is a folder that gets the
-    same tree. A name such as frames/%04d.png means numbered pictures, which are one clip. At most
-    one of -q, --bpp, --psnr, --kbps and --max-bytes can be given.
+    A folder given as IN means the pictures, clips and cubes in it, and OUT then is a folder that
+    gets the same tree. A name such as frames/%04d.png means numbered pictures, which are one clip.
+    At most one of -q, --bpp, --psnr, --kbps and --max-bytes can be given.
     """
     rates = {
         "-q": quality,
@@ -166,13 +187,19 @@ def compress(
     from quantal.files.targets import Target, check_effort, check_resilient, check_target
 
     known = {info.name: info.media for info in codecs.available()}
-    if codec is not None and codec not in (*known, *codecs.names()):
-        raise ArgumentError(f"there is no codec {codec!r}; there are: {', '.join(codecs.names())}")
+    if codec is not None and codec not in (*known, *codecs.names(), *CUBE_CODECS):
+        every = ", ".join((*codecs.names(), *CUBE_CODECS))
+        raise ArgumentError(f"there is no codec {codec!r}; there are: {every}")
     codes_clips = codec is not None and known.get(codec.partition("@")[0]) == "video"
     if codec is None:
-        kind, suffixes = "picture or clip", {*media.PICTURE_SUFFIXES, *CLIP_SUFFIXES}
+        kind = "picture or clip or cube"
+        suffixes = {*media.PICTURE_SUFFIXES, *CLIP_SUFFIXES}
+        if find_spec("xarray") is not None:  # else folders with a cube among pictures would fail
+            suffixes |= CUBE_SUFFIXES
     elif codes_clips:
-        kind, suffixes = "clip", set(CLIP_SUFFIXES)
+        kind, suffixes = "clip or cube", {*CLIP_SUFFIXES, *CUBE_SUFFIXES}
+    elif codec in CUBE_CODECS:
+        kind, suffixes = "cube", set(CUBE_SUFFIXES)
     else:
         kind, suffixes = "picture", set(media.PICTURE_SUFFIXES)
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
@@ -194,11 +221,29 @@ def compress(
     }
     of_numbered = {"--rate": rate is not None}
 
+    of_cubes = {
+        "--max-error": max_error is not None,
+        "--dims": dims is not None,
+        "--bits": bits is not None,
+    }
+    of_frames = {"--bpp": bpp is not None, "--psnr": psnr is not None}
+
+    def is_data_cube(source: Source) -> bool:
+        return codec in CUBE_CODECS or is_cube(source)
+
     def is_clip(source: Source) -> bool:
-        return codes_clips or is_video_file(source)
+        return not is_data_cube(source) and (codes_clips or is_video_file(source))
 
     def prepare(sources: Sequence[Source]) -> None:
         """Report missing weights, and what they can't do, once and not for each file."""
+        if any(map(is_data_cube, sources)):
+            others = {**of_pictures, **of_clips, **of_numbered, **of_frames}
+            check_options(others, True, "a data cube")
+            cube_work.prepare()
+        sources = [source for source in sources if not is_data_cube(source)]
+        if not sources:
+            return
+        check_options(of_cubes, True, "a picture or a clip")
         films = [is_clip(source) for source in sources]
         numbered = [source.pattern is not None for source in sources]
         check_options(of_pictures, any(films), "a clip")
@@ -226,6 +271,15 @@ def compress(
         device=device.value,
         weights=weights,
     )
+    cube_work = CubeCompression(
+        codec=codec,
+        bounds=parse_bounds(max_error),
+        quality=quality,
+        bits=bits,
+        dims=dims,
+        device=device.value,
+        weights=weights,
+    )
     work = partial(
         compress_one,
         codec=codec or codecs.DEFAULT_CODEC,
@@ -243,16 +297,18 @@ def compress(
             suffixes,
             recursive,
             out,
-            lambda _: ".qtl",
-            {".qtl"},
+            lambda source: ".qcube" if is_data_cube(source) else ".qtl",
+            {".qtl", ".qcube"},
             force,
             skip_existing,
             keep_time,
             kind=kind,
         ),
         work,
-        clip_work=clip_work,
-        is_clip=is_clip,
+        clip_work=lambda step, force, report: (
+            cube_work if is_data_cube(step.source) else clip_work
+        )(step, force, report),
+        is_clip=lambda source: is_data_cube(source) or is_clip(source),
         prepare=prepare,
         jobs=jobs,
         as_json=as_json,

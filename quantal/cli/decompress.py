@@ -1,4 +1,4 @@
-"""`quantal decompress`: .qtl files to pictures and clips."""
+"""`quantal decompress`: .qtl files to pictures and clips, .qcube files to data cubes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from quantal.cli._clips import (
     parse_options,
     parse_time,
 )
+from quantal.cli._cubes import CubeDecompression, holds_cube
 from quantal.cli._options import (
     Begin,
     Device,
@@ -34,7 +35,7 @@ from quantal.cli._options import (
     SkipExisting,
     Weights,
 )
-from quantal.cli._sources import Source
+from quantal.cli._sources import Source, is_folder
 from quantal.errors import ArgumentError, TruncatedError
 
 __all__ = ["decompress"]
@@ -49,9 +50,11 @@ class Format(str, Enum):
     mp4 = "mp4"
     mkv = "mkv"
     y4m = "y4m"
+    nc = "nc"
+    zarr = "zarr"
 
 
-SUFFIXES = {".jpeg": Format.jpg} | {f".{entry.value}": entry for entry in Format}
+SUFFIXES = {".jpeg": Format.jpg, ".nc4": Format.nc} | {f".{entry.value}": entry for entry in Format}
 
 
 def decompress(
@@ -60,8 +63,8 @@ def decompress(
     format: Annotated[
         Format | None,
         typer.Option(
-            help="What to write; default: by the suffix of OUT, else png, and mp4 of clips. A clip "
-            "as png is a folder of pictures.",
+            help="What to write; default: by the suffix of OUT, else png, mp4 of clips and nc of "
+            "data cubes. A clip as png is a folder of pictures.",
         ),
     ] = None,
     begin: Begin = None,
@@ -101,14 +104,15 @@ def decompress(
     keep_time: KeepTime = False,
     as_json: JsonFlag = False,
 ) -> int:
-    """Decompress .qtl files to pictures and clips.
+    """Decompress .qtl files to pictures and clips, and .qcube files to data cubes.
 
     PNG and WebP are written losslessly, JPEG at quality 95. Clips become MP4 (H.264, crf 12), MKV
-    (FFV1, lossless), Y4M, or a folder of PNG where OUT has no suffix; sound is copied.
+    (FFV1, lossless), Y4M, or a folder of PNG where OUT has no suffix; sound is copied. Data cubes
+    become NetCDF or a folder of Zarr.
     """
     if conceal and max_parts is not None:
         raise ArgumentError("--conceal and --max-parts ask for different things; give one of them")
-    kind = _format(out, format, to_folder=len(inputs) > 1 or os.path.isdir(inputs[0]))
+    kind = _format(out, format, to_folder=len(inputs) > 1 or is_folder(inputs[0]))
     of_clips = {"--from": begin is not None, "--to": end is not None, "--option": bool(options)}
     of_pictures = {"--max-parts": max_parts is not None, "--conceal": conceal}
     # A name without a suffix, which is not that of a folder that exists, is one for pictures.
@@ -116,6 +120,8 @@ def decompress(
     pictures_of_clips = named and len(inputs) == 1 and not os.path.splitext(out or "")[1]
 
     def prepare(sources: Sequence[Source]) -> None:
+        cubes = [holds_cube(source) for source in sources]
+        check_options({**of_clips, **of_pictures}, any(cubes), "a data cube")
         films = [holds_clip(source) for source in sources]
         check_options(of_clips, not all(films), "a picture")
         check_options(of_pictures, any(films), "a clip")
@@ -123,16 +129,29 @@ def decompress(
 
     clip_format = kind or (Format.png if pictures_of_clips else Format.mp4)
 
+    cube_format = kind or Format.nc
+
     def suffix_of(source: Source) -> str:
+        if holds_cube(source):
+            return f".{cube_format.value}"
         if not holds_clip(source):
             return f".{(kind or Format.png).value}"
         return "" if clip_format is Format.png else f".{clip_format.value}"
 
+    clip_work = ClipDecompression(
+        clip_format.value,
+        parse_time(begin, "--from"),
+        parse_time(end, "--to"),
+        parse_options(options),
+        device.value,
+        weights,
+    )
+    cube_work = CubeDecompression(cube_format.value, device.value, weights)
     return convert(
         "decompressing",
         Request(
             inputs,
-            {".qtl"},
+            {".qtl", ".qcube"},
             recursive,
             out,
             suffix_of,
@@ -149,15 +168,10 @@ def decompress(
             max_parts=max_parts,
             conceal=conceal,
         ),
-        clip_work=ClipDecompression(
-            clip_format.value,
-            parse_time(begin, "--from"),
-            parse_time(end, "--to"),
-            parse_options(options),
-            device.value,
-            weights,
+        clip_work=lambda step, force, report: (cube_work if holds_cube(step.source) else clip_work)(
+            step, force, report
         ),
-        is_clip=holds_clip,
+        is_clip=lambda source: holds_cube(source) or holds_clip(source),
         prepare=prepare,
         jobs=jobs,
         as_json=as_json,
@@ -177,7 +191,7 @@ def _check(device: str, weights: str | None) -> None:
 def _format(out: str | None, asked: Format | None, to_folder: bool) -> Format | None:
     """Return the format that the call asks for; None if it depends on the input."""
     suffix = os.path.splitext(out or "")[1].lower()
-    if not suffix or out is None or to_folder or os.path.isdir(out):
+    if not suffix or out is None or to_folder or is_folder(out):
         return asked
     named = SUFFIXES.get(suffix)
     if asked is None and named is None:

@@ -1,15 +1,15 @@
-"""`quantal info`: prints the headers of .qtl files; loads no model."""
+"""`quantal info`: prints the headers of .qtl and .qcube files; loads no model."""
 
 from __future__ import annotations
 
 import io
-import os
 from typing import TYPE_CHECKING, TypeGuard
 
+from quantal.cli._cubes import cube_document, holds_cube, print_cube
 from quantal.cli._inputs import expand
 from quantal.cli._options import Inputs, JsonFlag, Recursive
 from quantal.cli._report import print_json
-from quantal.cli._sources import Source
+from quantal.cli._sources import Source, is_folder
 from quantal.cli._streams import lost_output, say
 from quantal.names import printable
 
@@ -20,29 +20,36 @@ __all__ = ["info"]
 
 
 def info(inputs: Inputs, recursive: Recursive = False, as_json: JsonFlag = False) -> int:
-    """Show header, sizes of every part and bits per pixel of .qtl files.
+    """Show header, sizes of every part and bits per pixel of .qtl and .qcube files.
 
     With --json one FILE gives an object (null if it can't be read), several or a folder a list.
     """
-    given = expand(inputs, {".qtl"}, recursive)
+    given = expand(inputs, {".qtl", ".qcube"}, recursive)
     failures = list(given.failures)
-    found: list[tuple[Source, Info | ClipInfo]] = []
+    found: list[dict[str, object]] = []
     for source in given.sources:
         if lost_output() is not None:  # nobody would see the rest
             break
         try:
-            info = _probe(source)
+            if holds_cube(source):
+                from quantal import cubes
+
+                cube = cubes.probe(source.content())
+                entry = cube_document(cube) | {"file": source.name} if as_json else {}
+                if not as_json:
+                    print_cube(source.name, cube)
+            else:
+                about = _probe(source)
+                entry = _document(source, about) if as_json else {}
+                if not as_json:
+                    _print(source, about)
         except Exception as error:
             failures.append(source.failure(error))
             continue
-        if as_json:
-            found.append((source, info))
-        else:
-            _print(source, info)
+        found.append(entry)
     if as_json:
-        entries = [_document(source, entry) for source, entry in found]
-        single = len(inputs) == 1 and not os.path.isdir(inputs[0])
-        print_json((entries[0] if entries else None) if single else entries)
+        single = len(inputs) == 1 and not is_folder(inputs[0])
+        print_json((found[0] if found else None) if single else found)
     for failure in failures:
         say(failure.line, err=True)
     return 1 if failures else 0

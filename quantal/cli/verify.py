@@ -1,4 +1,4 @@
-"""`quantal verify`: checks every bit of .qtl files."""
+"""`quantal verify`: checks every bit of .qtl and .qcube files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from quantal.cli._cubes import holds_cube
 from quantal.cli._inputs import expand
 from quantal.cli._options import Inputs, JsonFlag, Plugin, Recursive, Weights
 from quantal.cli._report import Bar, print_json
@@ -28,12 +29,12 @@ def verify(
     recursive: Recursive = False,
     as_json: JsonFlag = False,
 ) -> int:
-    """Check checksums and parse every symbol of .qtl files; exit 1 if any file is bad.
+    """Check checksums and parse every symbol of .qtl and .qcube files; exit 1 if one is bad.
 
     A file whose weights only you have is parsed with --weights; without, its structure and
     checksums are checked. With --json: a list of {"file", "ok", "error", "note"}.
     """
-    found = expand(inputs, {".qtl"}, recursive)
+    found = expand(inputs, {".qtl", ".qcube"}, recursive)
     notes: dict[str, str | None] = {}
     reasons: dict[str, str | None] = {failure.name: failure.reason for failure in found.failures}
     with Bar("verifying", len(found.sources), shown=not as_json and sys.stderr.isatty()) as bar:
@@ -69,6 +70,11 @@ def _verify(source: Source, deep: bool, weights: str | None) -> str | None:
     """Return why an otherwise sound file was not parsed; None if it was."""
     from quantal import container
 
+    if holds_cube(source):
+        from quantal import cubes
+
+        cubes.verify(source.content(), deep=deep, weights=weights)
+        return None
     start = source.bytes(container.HEADER_LIMIT)
     if container.media_of(start) == "video":
         _verify_clip(source, deep, weights)

@@ -96,7 +96,7 @@ def test_pictures_and_clips_in_one_call(
     (film.parent / "text.txt").write_text("no clip")
     call = quantal("compress", tmp_path, "-o", tmp_path / "out", "--json")
     assert [e["frames"] for e in call.document] == [30, 1]
-    assert "1 file that is no picture or clip: 1 .txt" in call.err
+    assert "1 file that is no picture or clip or cube: 1 .txt" in call.err
     call = quantal("decompress", tmp_path / "out", "--json", "--jobs", 2)
     assert [Path(e["output"]).name for e in call.document] == ["film.mp4", "photo.png"]
 

@@ -109,7 +109,8 @@ def test_what_a_folder_held_besides_is_counted(quantal, photo, tmp_path) -> None
     assert call.err == f"{folder}: left 1 file that is no picture: 1 .txt\n"
     (folder / "done.qtl").unlink()
     call = quantal("verify", folder)
-    assert call.status == 1 and "no file to take (.qtl); it holds 1 .txt, 1 .png;" in call.err
+    assert call.status == 1
+    assert "no file to take (.qcube, .qtl); it holds 1 .txt, 1 .png;" in call.err
 
 
 def feeding(path: Path, data: bytes) -> Callable[[], None]:

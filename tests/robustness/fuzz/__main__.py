@@ -48,6 +48,15 @@ def _clips(seed: int) -> tuple[Iterator[tuple[str, Any]], Callable[[Any], str], 
     return clips.cases(seed, files), clips.outcome, _MINUTE
 
 
+def _cubes(seed: int) -> tuple[Iterator[tuple[str, Any]], Callable[[Any], str], float]:
+    from . import cubes
+
+    files = cubes.sample_cubes()
+    for data in files:
+        cubes.outcome(data)
+    return cubes.cases(seed, files), cubes.outcome, _MINUTE
+
+
 def _plugin(seed: int) -> tuple[Iterator[tuple[str, Any]], Callable[[Any], str], float]:
     from . import plugin
 
@@ -65,10 +74,11 @@ _SUBJECTS = {
     "coded": _coded,
     "pictures": _pictures,
     "clips": _clips,
+    "cubes": _cubes,
     "plugin": _plugin,
     "commands": _commands,
 }
-_LIMITED = ("coded", "pictures", "clips")
+_LIMITED = ("coded", "pictures", "clips", "cubes")
 
 
 def main() -> int:
