@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,20 @@ def test_a_picture_that_stands_still_is_predicted_by_its_latents(tmp_path) -> No
     mixed = codec.predict(before, still)
     assert np.array_equal(mixed[:, 3:, 3:], before.y[:, 3:, 3:])
     assert not np.array_equal(mixed[:, 0, 0], before.y[:, 0, 0])
+
+
+def test_what_stands_still_and_has_no_symbols_stays_as_it_is(tmp_path) -> None:
+    codec = small_video(tmp_path, True)
+    pixels = clip(1)[0]
+    _, references = coded(codec, [pixels] * 5)
+    changed = 0
+    for before, after in pairwise(references[1:]):
+        unsaid = after.symbols.y == 0
+        unsaid &= still_latents(after.symbols.vectors.field, *unsaid.shape[1:])
+        assert unsaid.mean() > 0.3
+        assert np.allclose(after.y_hat[unsaid], before.y_hat[unsaid], rtol=1e-5, atol=1e-6)
+        changed += int((~unsaid).sum())
+    assert changed
 
 
 def test_smoothing_trades_bits_for_errors() -> None:

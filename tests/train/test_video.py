@@ -14,10 +14,11 @@ from PIL import Image
 from skimage import data
 
 from quantal.codecs.video.codec import Video
+from quantal.codecs.video.picture import find_picture, read_picture
 from quantal.errors import ArgumentError, MediaError, ModelError
 from quantal.train import export_checkpoint, read_recipe
 from quantal.train.loop import train
-from quantal.train.objectives.prediction import nearest
+from quantal.train.objectives.prediction import Replay, channel_weights, nearest
 from quantal.train.sequences import SEARCH_RATES, SequenceSampler, as_clips, read_sequences
 from quantal.transforms.warp import warp
 
@@ -44,7 +45,7 @@ def recipe(tmp_path: Path, frames: Path, **more: object) -> Path:
         "evaluation": [str(frames)],
         "out": str(tmp_path / "run"),
         "model": {"picture": "context-s", **sizes},
-        "objective": {"evaluation_rates": [30]},
+        "objective": {"evaluation_rates": [30], "replay": 1},
         "steps": 4,
         "warmup_steps": 1,
         "phases": [{"until": 1.0, "crop": 64, "batch": 2}],
@@ -124,6 +125,41 @@ def test_a_run_trains_resumes_and_exports_a_codec(tmp_path: Path, frames: Path) 
     other = ["model.past_width=4", f"out={tmp_path / 'other'}"]
     with pytest.raises(ModelError, match="have to be equal"):
         train(read_recipe(more, other), log=lambda _: None)
+
+
+def test_frames_are_replayed_with_what_belongs_to_them() -> None:
+    replay, generator = Replay(4), torch.Generator().manual_seed(0)
+    for number in range(3):
+        part = torch.full((2, 3, 2, 2), float(number))
+        replay.add(part + torch.tensor([0.0, 0.5]).view(2, 1, 1, 1), part[:, 0, 0, 0])
+    pictures, numbers = replay.draw(9, generator)
+    assert pictures.shape == (4, 3, 2, 2) and pictures.dtype == torch.float32
+    assert sorted(numbers.tolist()) == [1, 1, 2, 2]  # the oldest have made room
+    assert torch.equal(pictures[:, 0, 0, 0].floor(), numbers)
+    replay.add(torch.zeros(1, 3, 4, 4), torch.zeros(1))
+    assert len(replay.draw(9, generator)[0]) == 1  # those of another size are gone
+
+
+def test_channels_weigh_what_their_errors_change() -> None:
+    picture = read_picture(find_picture("context-s", "")).net.eval()
+    frames = torch.from_numpy(PICTURE[:128, 100:228].copy()).permute(2, 0, 1)[None] / 255
+    weights = channel_weights(picture, frames, torch.Generator().manual_seed(0))
+    rate = torch.tensor([30.0])
+    with torch.no_grad():
+        y, entropy = picture.analysis(frames), picture.entropy
+        y_hat = entropy(y, rate).y_hat
+        wrong = y_hat - y * entropy.gain(rate) * entropy.ungain(rate)
+        error = (picture.synthesis(y_hat) - frames).square().sum()
+    assert float((wrong.square() * weights).sum()) == pytest.approx(float(error), rel=0.01)
+    most, least = weights.flatten().topk(2).indices[0], weights.flatten().argmin()
+    with torch.no_grad():
+        drawn = picture.synthesis(y_hat)
+        changes = []
+        for channel in (most, least):
+            changed = y_hat.clone()
+            changed[:, channel] += 0.02
+            changes.append(float((picture.synthesis(changed) - drawn).square().sum()))
+    assert changes[0] > 3 * changes[1]
 
 
 def test_frames_of_different_sizes_are_refused(frames: Path) -> None:

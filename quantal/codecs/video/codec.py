@@ -39,8 +39,8 @@ from quantal.transforms.warp import BLOCK, warp
 
 __all__ = ["Reconstruction", "Symbols", "Video"]
 
-#: How much an error of prediction counts beside one of the result when vectors are chosen: a part of
-#: it is corrected by what is coded. Measured: docs/codecs/video.md.
+#: How much an error of prediction counts beside one of the result when vectors are chosen: what is
+#: coded corrects a part of it. Measured: docs/codecs/video.md.
 _WORTH = 0.7
 
 

@@ -143,7 +143,9 @@ class _Values(ContextValues):
         )
 
     def _beside(self, span: slice) -> list[FloatArray]:
-        return [self._predicted[span]]
+        places = self.model.exact.elements[span] % CELL**2
+        moving = ~self.model.condition.still_cells()[places]
+        return [self._predicted[span], moving.astype(np.float32)]
 
     def y_hat(self) -> FloatArray:
         networks = self.model.networks
@@ -160,7 +162,8 @@ class FrozenPredicted(FrozenContext):
 
     Networks beside those of FrozenContext: `gate` gives the part of the prediction that is taken
     off where something moves, [C, 1, 1]; `looked` maps features, the cells of the prediction and
-    those of what stands still to features; `mean.K` takes the prediction of its elements as well.
+    those of what stands still to features; `mean.K` takes the prediction of its elements as well,
+    and 0 where they stand still, else 1.
     """
 
     progressive = False

@@ -54,7 +54,7 @@ class PredictedModel(ContextModel):
     The condition that SideInformationModel speaks of has three parts: the prediction [B, C, h, w];
     the symbols of the frame before, moved to where they are expected, [B, C, h, w], zeros if that
     frame was not coded by this model; and what stands still, 0 or 1, [B, 1, h, w]. There the
-    prediction is taken whole, so that a picture that stands still stays as it is.
+    prediction is taken whole and means are zeros: a picture that stands still stays as it is.
 
     Args:
         channels: C of the latents, a multiple of 4.
@@ -131,14 +131,16 @@ class PredictedModel(ContextModel):
     def side_information(
         self, z_hat: Tensor, rate: Tensor, *condition: Tensor
     ) -> tuple[Tensor, ...]:
-        """Return features for the means and for the scale indices, and the prediction in cells."""
+        """Return features for the means and for the scale indices, and for each element of cells
+        the prediction and whether it moves."""
         predicted, past = (self.cells.gather(each) for each in condition[:2])
         still = F.pixel_unshuffle(condition[2], CELL)
         features, scale_features = super().side_information(z_hat, rate)
         features = self.mean.looked(features, predicted, still, rate)
         with torch.autocast(z_hat.device.type, enabled=False):
             before = self.scale.past_features(magnitudes(past), still)
-        return features, torch.cat((scale_features, before), dim=1), predicted
+        moving = 1 - still[:, self.cells.elements % CELL**2]
+        return features, torch.cat((scale_features, before), dim=1), predicted, moving
 
     def exact_index(
         self, exact: Any, z: Tensor, symbols: Tensor, rate_index: int, *condition: Tensor
@@ -168,8 +170,8 @@ class PredictedModel(ContextModel):
 
     def networks(self) -> dict[str, Callable[..., Tensor]]:
         def mean(step: int) -> Callable[..., Tensor]:
-            return lambda features, known, predicted, rate: self.mean(
-                step, features, known, rate, predicted
+            return lambda features, known, predicted, moving, rate: self.mean(
+                step, features, known, rate, predicted, moving
             )
 
         steps = {f"mean.{step}": mean(step) for step in range(len(self.cells.spans))}

@@ -59,9 +59,15 @@ class PredictedMean(ContextMean):
         return self.settle(features + self.look(seen, rate))  # type: ignore[no-any-return]
 
     def forward(  # type: ignore[override]
-        self, step: int, features: Tensor, known: Tensor, rate: Tensor, predicted: Tensor
+        self,
+        step: int,
+        features: Tensor,
+        known: Tensor,
+        rate: Tensor,
+        predicted: Tensor,
+        moving: Tensor,
     ) -> Tensor:
-        """Return the means of a step, [B, elements, h/2, w/2].
+        """Return the means of a step, [B, elements, h/2, w/2]; zeros where something stands still.
 
         Args:
             step: which.
@@ -69,6 +75,7 @@ class PredictedMean(ContextMean):
             known: what the prediction left of earlier steps, [B, elements, h/2, w/2].
             rate: positions on the rate axis [B].
             predicted: the prediction of the step's elements, [B, elements, h/2, w/2].
+            moving: 0 where an element stands still, else 1, [B, elements, h/2, w/2].
         """
         span = self.spans[step]
         scaled = known / self.spread[: span.start, None, None]
@@ -76,7 +83,8 @@ class PredictedMean(ContextMean):
         mean, part = self.leaves[step](self.refine(self.mix(x)), rate).float().chunk(2, dim=1)
         # Never more than the whole prediction: what is copied from frame to frame must not grow.
         part = clamp_through(part, -1.0, 0.0)
-        return mean * self.spread[span, None, None] + part * predicted  # type: ignore[no-any-return]
+        # An estimate that is right for one frame shrinks a still picture again in every frame.
+        return moving * (mean * self.spread[span, None, None] + part * predicted)  # type: ignore[no-any-return]
 
 
 class PredictedScale(ContextScale):

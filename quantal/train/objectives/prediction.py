@@ -3,14 +3,14 @@
 Each chain has a rate of its own and goes on from step to step with the codec's own reconstructions,
 so that the network learns on references as it will meet them, far into a chain; no gradient passes
 from frame to frame. The transforms are those of a picture codec and are not trained. The distortion
-is measured on the latents, weighted by how much an error of each channel changes the picture.
+is measured on the latents, weighted by how much an error of each channel changes real pictures.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,8 @@ _QUARTERS = 4
 _GOLDEN = (math.sqrt(5) - 1) / 2
 #: An intra frame is coded at up to this many positions above its chain.
 _INTRA_ABOVE = 12.0
+#: Channels are weighed by so many passes, at this position on the rate axis.
+_NOISES, _WEIGHED_AT = 8, 30.0
 _STRIDE = 16
 #: Frames that are kept to be learned from again.
 _KEPT = 1024
@@ -212,7 +214,7 @@ class Prediction(Objective):
         super().__init__(net, ema)
         self.settings, self.picture = settings, picture
         self.chains = Chains(picture, _network(net).config.motion)
-        self.weights = channel_weights(picture)
+        self.weights: Tensor | None = None
         self.replay = Replay(_KEPT)
         self.generator = torch.Generator()
         self._turn = 0.0
@@ -230,6 +232,8 @@ class Prediction(Objective):
     def losses(self, net: Any, pixels: Advance) -> dict[str, Tensor]:  # type: ignore[override]
         """Return the loss and its parts, means over the chains."""
         frames, count = pixels.frames, len(pixels.frames)
+        if self.weights is None:
+            self.weights = channel_weights(self.picture, frames, self.generator)
         with torch.autocast(frames.device.type, enabled=False):
             rate = self._rates(len(pixels.begins)).to(frames.device)
             above = torch.rand(len(rate), generator=self.generator).to(frames.device)
@@ -274,6 +278,12 @@ class Prediction(Objective):
         turns = self._turn + _GOLDEN * torch.arange(1, count + 1)
         self._turn = (self._turn + _GOLDEN * count) % 1
         return turns.remainder(1) * (RATE_INDICES - 1)
+
+    def state(self) -> dict[str, Any]:
+        return {"weights": self.weights}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.weights = state["weights"]
 
     @torch.no_grad()
     def evaluate(self, pictures: Sequence[Clip]) -> list[dict[str, Any]]:  # type: ignore[override]
@@ -321,16 +331,34 @@ def nearest(fields: Tensor, rate: Tensor) -> Tensor:
     return fields[choice, torch.arange(len(rate), device=rate.device)]
 
 
-@torch.no_grad()
-def channel_weights(picture: PyramidNet) -> Tensor:
-    """Return the squared change of a picture by a unit of each latent channel [M, 1, 1]."""
-    channels = picture.entropy.channels
-    blank = torch.zeros(1, channels, 5, 5)
-    drawn = picture.synthesis(blank)
-    step = 0.02
-    weights = []
-    for channel in range(channels):
-        tried = blank.clone()
-        tried[0, channel, 2, 2] = step
-        weights.append(float((picture.synthesis(tried) - drawn).square().sum()) / step**2)
-    return torch.tensor(weights)[:, None, None]
+def channel_weights(picture: PyramidNet, frames: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the squared change of a picture by a unit of each latent channel [M, 1, 1].
+
+    The squared length of a column of the Jacobian matrix of the synthesis is the expected square of
+    what a backward pass makes of white noise, so a few passes measure all of them, at latents as
+    they are coded. Errors of quantisation are no white noise: all weights are scaled so that they
+    add up to what such errors really change.
+
+    Args:
+        picture: the networks of the picture codec.
+        frames: real pictures [B, 3, H, W] in 0..1.
+        generator: of the noise.
+    """
+    device = frames.device
+    with torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        rate = torch.full((len(frames),), _WEIGHED_AT, device=device)
+        entropy = picture.entropy
+        with torch.no_grad():
+            y = picture.analysis(frames)
+            coded = entropy(y, rate).y_hat
+            wrong = coded - y * entropy.gain(rate) * entropy.ungain(rate)
+        y_hat = coded.clone().requires_grad_(True)
+        drawn = picture.synthesis(y_hat)
+        squares = torch.zeros(coded.shape[1], device=device)
+        for _ in range(_NOISES):
+            noise = torch.randn(drawn.shape, generator=generator).to(device)
+            (passed,) = torch.autograd.grad(drawn, y_hat, noise, retain_graph=True)
+            squares += passed.square().mean((0, 2, 3)) / _NOISES
+        weights = squares[:, None, None]
+        really = (drawn.detach() - frames).square().sum()
+        return weights * (really / (wrong.square() * weights).sum())
