@@ -18,7 +18,12 @@ from quantal.codecs.video.picture import find_picture, read_picture
 from quantal.errors import ArgumentError, MediaError, ModelError
 from quantal.train import export_checkpoint, read_recipe
 from quantal.train.loop import train
-from quantal.train.objectives.prediction import Replay, channel_weights, nearest
+from quantal.train.objectives.prediction import (
+    Replay,
+    channel_weights,
+    nearest,
+    synthesis_unit,
+)
 from quantal.train.sequences import SEARCH_RATES, SequenceSampler, as_clips, read_sequences
 from quantal.transforms.warp import warp
 
@@ -146,9 +151,9 @@ def test_channels_weigh_what_their_errors_change() -> None:
     weights = channel_weights(picture, frames, torch.Generator().manual_seed(0))
     rate = torch.tensor([30.0])
     with torch.no_grad():
-        y, entropy = picture.analysis(frames), picture.entropy
-        y_hat = entropy(y, rate).y_hat
-        wrong = y_hat - y * entropy.gain(rate) * entropy.ungain(rate)
+        y = picture.analysis(frames)
+        y_hat = picture.entropy(y, rate).y_hat
+        wrong = y_hat - y * synthesis_unit(picture)
         error = (picture.synthesis(y_hat) - frames).square().sum()
     assert float((wrong.square() * weights).sum()) == pytest.approx(float(error), rel=0.01)
     most, least = weights.flatten().topk(2).indices[0], weights.flatten().argmin()

@@ -21,7 +21,7 @@ from quantal.codecs.drawing import plane_of
 from quantal.codecs.pyramid.weights import read_pyramid_weights
 from quantal.codecs.transform import QUARTERS
 from quantal.codecs.video.net import VideoNet
-from quantal.codecs.video.picture import find_picture
+from quantal.codecs.video.picture import find_picture, synthesis_unit
 from quantal.codecs.video.smoothing import luma, smoothed
 from quantal.codecs.video_contract import CodedFrame, VideoCodec
 from quantal.codecs.weights import digest
@@ -31,7 +31,7 @@ from quantal.entropy.frozen.predicted import Condition, moved, still_latents
 from quantal.entropy.orders import scatter
 from quantal.entropy.rates import lambda_at
 from quantal.entropy.vectors import Field, FieldState, VectorPrior
-from quantal.entropy.walk import Coding, FloatArray, Networks, Reading, Writing
+from quantal.entropy.walk import Coding, FloatArray, Reading, Writing
 from quantal.errors import ArgumentError
 from quantal.motion import Search, crf_of
 from quantal.planes import ceil_div
@@ -67,21 +67,11 @@ class Reconstruction:
     Args:
         picture: draws it.
         symbols: of the frame.
-        y_hat: its latents, float32 [C, h, w].
-        shrunk: what the codec's gains make of a latent of each channel, float32 [C, 1, 1].
+        y_hat: its latents in units of the synthesis, float32 [C, h, w].
     """
 
-    def __init__(
-        self, picture: Context, symbols: Symbols, y_hat: FloatArray, shrunk: FloatArray
-    ) -> None:
+    def __init__(self, picture: Context, symbols: Symbols, y_hat: FloatArray) -> None:
         self._picture, self.symbols, self.y_hat = picture, symbols, y_hat
-        self._shrunk = shrunk
-
-    @cached_property
-    def y(self) -> FloatArray:
-        """The latents as an analysis gives them, float32 [C, h, w]."""
-        y: FloatArray = self.y_hat / self._shrunk
-        return y
 
     @cached_property
     def unrounded(self) -> UnroundedPixels:
@@ -110,6 +100,8 @@ class Video(VideoCodec):
         self.picture = Context(config.picture, path, device)
         loaded.net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.entropy = loaded.net.entropy.frozen_from(loaded.integers, device)
+        #: What a unit of each latent of the analysis is to the synthesis, float32 [C, 1, 1].
+        self._unit = synthesis_unit(self.picture.entropy.networks)
         self._vectors = VectorPrior() if config.motion else None
         hashes = {"picture": self.picture.model_hash, "video": loaded.hash}
         parts = {part: np.frombuffer(found, np.uint8) for part, found in hashes.items()}
@@ -134,16 +126,8 @@ class Video(VideoCodec):
         coding = Writing(model.latents(y, position))
         rows, columns = y.shape[1:]
         values = model.walk(coding, rows, columns, position)
-        reference = self._intra(Symbols(width, height), values.y_hat(), position)
+        reference = Reconstruction(self.picture, Symbols(width, height), values.y_hat())
         return CodedFrame(coding.finish(model.progressive), reference)
-
-    def _intra(self, symbols: Symbols, y_hat: FloatArray, position: float) -> Reconstruction:
-        shrunk = _shrunk(self.picture.entropy.networks, position)
-        return Reconstruction(self.picture, symbols, y_hat, shrunk)
-
-    def _predicted(self, symbols: Symbols, values: Values, rate: int) -> Reconstruction:
-        shrunk = _shrunk(self.entropy.networks, rate / QUARTERS)
-        return Reconstruction(self.picture, symbols, values.y_hat(), shrunk)
 
     def code_predicted(
         self, y: FloatArray, field: Field | None, before: Reconstruction, rate: int
@@ -151,11 +135,12 @@ class Video(VideoCodec):
         """Code the latents of a predicted frame.
 
         Args:
-            y: float32 [C, h, w].
+            y: what the analysis made of it, float32 [C, h, w].
             field: the motion from the frame before; None for codecs without motion.
             before: the frame before.
             rate: 0..252.
         """
+        y = self._unit * y
         predicted = self.predict(before, field)
         still = self._still(field, *y.shape[1:])
         model = self.entropy.given(Condition(None, still, lambda: predicted))
@@ -163,11 +148,12 @@ class Video(VideoCodec):
         parts = [] if vectors is None or field is None else vectors.latents(field)
         coding = Writing([*parts, *model.latents(y, rate / QUARTERS)])
         symbols, values = self._walk(coding, before.symbols, rate, lambda _: predicted)
-        return CodedFrame(coding.finish(), self._predicted(symbols, values, rate))
+        reference = Reconstruction(self.picture, symbols, values.y_hat())
+        return CodedFrame(coding.finish(), reference)
 
     def decode_intra(self, payload: bytes, width: int, height: int, rate: int) -> Reconstruction:
         latents = self.picture.read(payload, width, height, rate)
-        return self._intra(Symbols(width, height), latents.y_hat.numpy(), rate / QUARTERS)
+        return Reconstruction(self.picture, Symbols(width, height), latents.y_hat.numpy())
 
     def decode_predicted(self, payload: bytes, before: Reconstruction, rate: int) -> Reconstruction:
         reading = self._reading(payload, before.symbols)
@@ -175,7 +161,7 @@ class Video(VideoCodec):
             reading, before.symbols, rate, lambda field: self.predict(before, field)
         )
         reading.finish()
-        return self._predicted(symbols, values, rate)
+        return Reconstruction(self.picture, symbols, values.y_hat())
 
     def parse_intra(self, payload: bytes, width: int, height: int, rate: int) -> Symbols:
         self.picture.parse(payload, width, height, rate)
@@ -188,7 +174,7 @@ class Video(VideoCodec):
         return symbols
 
     def predict(self, before: Reconstruction, field: Field | None) -> FloatArray:
-        """Return the prediction of a frame's latents, float32 [C, h, w].
+        """Return the prediction of a frame's latents in units of the synthesis, float32 [C, h, w].
 
         Where a picture stands still that is the latents before, which no second analysis blurs.
 
@@ -197,14 +183,14 @@ class Video(VideoCodec):
             field: the motion from it; None for codecs without motion.
         """
         if field is None or not field.any():
-            return before.y
+            return before.y_hat
         height, width = before.unrounded.shape[:2]
         with torch.inference_mode():
             plane = plane_of(before.unrounded, BLOCK).to(self.device)
             compensated = warp(plane, torch.from_numpy(field)[None])
             found = compensated[0, :, :height, :width].permute(1, 2, 0).cpu().numpy()
-        moving = self.picture.analyse(found)
-        return np.where(self._still(field, *moving.shape[1:]), before.y, moving)
+        moving = self._unit * self.picture.analyse(found)
+        return np.where(self._still(field, *moving.shape[1:]), before.y_hat, moving)
 
     @staticmethod
     def _still(field: Field | None, rows: int, columns: int) -> npt.NDArray[np.bool_]:
@@ -248,12 +234,6 @@ class Video(VideoCodec):
         values = model.walk(coding, rows, columns, position)
         y = scatter(coding.symbols[-1], model.places)[:, :rows, :columns]
         return Symbols(width, height, np.ascontiguousarray(y), state), values
-
-
-def _shrunk(networks: Networks, position: float) -> FloatArray:
-    """Return what gains make of a latent of each channel at a rate, [C, 1, 1]."""
-    shrunk: FloatArray = networks("gain", position) * networks("ungain", position)
-    return shrunk
 
 
 def _unpredicted(field: Field | None) -> FloatArray:

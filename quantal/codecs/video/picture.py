@@ -8,9 +8,25 @@ from quantal.codecs.context.net import ContextNet
 from quantal.codecs.family import SHIPPED
 from quantal.codecs.pyramid.weights import PyramidWeights, read_pyramid_weights
 from quantal.codecs.weights import read_header
+from quantal.entropy.rates import RATE_INDICES
+from quantal.entropy.walk import FloatArray, Networks
 from quantal.errors import ModelError
 
-__all__ = ["find_picture", "read_picture"]
+__all__ = ["find_picture", "read_picture", "synthesis_unit"]
+
+
+def synthesis_unit(networks: Networks) -> FloatArray:
+    """Return what a unit of each latent of the analysis is to the synthesis, float32 [C, 1, 1].
+
+    The synthesis is trained on what gains make of latents. At low rates these shrink a latent by
+    what its quantisation makes of it; at the highest rate the scale between the transforms is left.
+
+    Args:
+        networks: of the picture codec's entropy model.
+    """
+    highest = RATE_INDICES - 1.0
+    unit: FloatArray = networks("gain", highest) * networks("ungain", highest)
+    return unit
 
 
 def find_picture(name: str, wanted: str, beside: Path | None = None) -> Path:

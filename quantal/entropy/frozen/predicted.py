@@ -148,10 +148,8 @@ class _Values(ContextValues):
         return [self._predicted[span], moving.astype(np.float32)]
 
     def y_hat(self) -> FloatArray:
-        networks = self.model.networks
         y_hat: FloatArray = super().y_hat()
-        given = self.model.part(self.rate) * self.model.prediction
-        y_hat += networks("gain", self.rate) * networks("ungain", self.rate) * given
+        y_hat += self.model.part(self.rate) * self.model.prediction
         return y_hat
 
 

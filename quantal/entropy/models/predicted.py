@@ -119,8 +119,7 @@ class PredictedModel(ContextModel):
         given = self.given(rate, predicted, still)
         coded, bits = self.coded(y - given, rate, predicted, past, still)
         symbols = self.cells.scatter(coded.residual.detach().round())
-        # The synthesis expects what gains make of y, in the prediction as in the rest.
-        y_hat = coded.y_hat + self.gain(rate) * self.ungain(rate) * given
+        y_hat = coded.y_hat + given
         return Predicted(y_hat[..., :height, :width], symbols[..., :height, :width], bits)
 
     @torch.no_grad()

@@ -19,7 +19,13 @@ from quantal.entropy.rates import RATE_INDICES
 from quantal.errors import ModelError
 from quantal.train.card import card, kmac
 from quantal.train.objectives.base import Objective
-from quantal.train.objectives.prediction import Chains, Prediction, PredictionSettings, nearest
+from quantal.train.objectives.prediction import (
+    Chains,
+    Prediction,
+    PredictionSettings,
+    nearest,
+    synthesis_unit,
+)
 from quantal.train.recipe import Recipe
 from quantal.train.sequences import Clip, SequenceSampler, as_clips, read_sequences
 from quantal.train.trainer import Export, Trainer
@@ -81,8 +87,11 @@ class VideoTrainer(Trainer):
         }
         net.entropy.load_state_dict(wanted, strict=False)
         rms = 1 / picture.entropy.hyper_analysis.normaliser
-        net.entropy.calibrate(rms, rank_channels(picture.synthesis, rms))
-        net.entropy.set_sizes(_LEFT * rms, rms)
+        unit = synthesis_unit(picture).flatten()
+        with torch.no_grad():
+            net.entropy.log_gain.anchors.sub_(unit.log())
+        net.entropy.calibrate(unit * rms, rank_channels(picture.synthesis, rms))
+        net.entropy.set_sizes(_LEFT * unit * rms, unit * rms)
 
     def start_from(self, net: VideoNet, path: Path, crops: Any) -> None:
         """Continue from weights of a video codec of the same sizes."""
@@ -133,10 +142,10 @@ def _samples(
         intra = (rate + above).clamp_max(RATE_INDICES - 1)
         chains.begin(batch.begins, batch.first, rate, intra, _BATCH)
         condition = chains.condition(nearest(batch.fields, chains.rate))
-        y = picture.analysis(batch.frames)
+        y = chains.analyse(batch.frames)
         found = net.entropy.predict(y, chains.rate, *condition)
         yield (y, chains.rate.clone(), *condition)
-        chains.advance(net.entropy, found)
+        chains.advance(found)
 
 
 @torch.no_grad()

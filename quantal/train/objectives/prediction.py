@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from quantal.codecs.pyramid.net import PyramidNet
 from quantal.codecs.video.net import VideoNet
 from quantal.entropy.curves import rate_lambda
-from quantal.entropy.models.predicted import Predicted, PredictedModel
+from quantal.entropy.models.predicted import Predicted
 from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES
 from quantal.errors import ArgumentError
 from quantal.train.objectives.base import Objective
@@ -77,8 +77,13 @@ class Chains:
 
     def __init__(self, picture: PyramidNet, motion: bool) -> None:
         self.picture, self.motion = picture, motion
+        self.unit = synthesis_unit(picture)
         self.rate = torch.zeros(0)
         self.pixels = self.y = self.symbols = torch.zeros(0)
+
+    def analyse(self, frames: Tensor) -> Tensor:
+        """Return latents of frames [n, 3, H, W], in units of the synthesis."""
+        return self.unit * given(self.picture.analysis, frames)
 
     @torch.no_grad()
     def begin(
@@ -96,15 +101,14 @@ class Chains:
         if not len(places):
             return
         y = given(self.picture.analysis, frames)
-        entropy = self.picture.entropy
-        y_hat = entropy(y, intra).y_hat
+        y_hat = self.picture.entropy(y, intra).y_hat
         if len(self.rate) != count:
             self.rate = rate.new_zeros(count)
             self.pixels = frames.new_zeros(count, *frames.shape[1:])
             self.y = y.new_zeros(count, *y.shape[1:])
             self.symbols = torch.zeros_like(self.y)
         self.rate[places] = rate
-        self.y[places] = y_hat / (entropy.gain(intra) * entropy.ungain(intra))
+        self.y[places] = y_hat
         self.symbols[places] = 0.0
         if self.motion:
             self.pixels[places] = given(self.picture.synthesis, y_hat).clamp_(0, 1)
@@ -114,21 +118,15 @@ class Chains:
         """Return what the next frames are coded given: see PredictedModel."""
         if not self.motion:
             return self.y, self.symbols, torch.zeros_like(self.y[:, :1])
-        predicted = given(self.picture.analysis, warp(self.pixels, field))
+        predicted = self.analyse(warp(self.pixels, field))
         still = still_latents(field)
         predicted = torch.where(still, self.y, predicted)
         return predicted, moved(self.symbols, field), still.float()
 
     @torch.no_grad()
-    def advance(self, entropy: PredictedModel, found: Predicted) -> None:
-        """Take over the reconstructions of the next frames.
-
-        Args:
-            entropy: the model that coded them.
-            found: its result.
-        """
-        shrunk = entropy.gain(self.rate) * entropy.ungain(self.rate)
-        self.y, self.symbols = found.y_hat / shrunk, found.symbols
+    def advance(self, found: Predicted) -> None:
+        """Take over the reconstructions of the next frames."""
+        self.y, self.symbols = found.y_hat, found.symbols
         if self.motion:
             self.pixels = given(self.picture.synthesis, found.y_hat).clamp_(0, 1)
 
@@ -240,14 +238,14 @@ class Prediction(Objective):
             intra = (rate + _INTRA_ABOVE * above).clamp_max(RATE_INDICES - 1)
             self.chains.begin(pixels.begins, pixels.first, rate, intra, count)
             fields = nearest(pixels.fields, self.chains.rate)
-            new = (given(self.picture.analysis, frames), self.chains.rate.clone())
+            new = (self.chains.analyse(frames), self.chains.rate.clone())
             y, rate, *condition = self._with_earlier(*new, *self.chains.condition(fields))
         found = net.entropy.predict(y, rate, *condition)
         area = frames.shape[-1] * frames.shape[-2]
         with torch.autocast(frames.device.type, enabled=False):
             own = Predicted(found.y_hat[:count].detach(), found.symbols[:count], {})
-            self.chains.advance(_network(self.net).entropy, own)
-            wrong = found.y_hat - self._expected(y, rate)
+            self.chains.advance(own)
+            wrong = found.y_hat - y
             error = (wrong.square() * self.weights).flatten(1).sum(1) / (3 * area)
         lam = rate_lambda(rate)
         bpp = {f"{name}_bpp": bits / area for name, bits in found.bits.items()}
@@ -266,12 +264,6 @@ class Prediction(Objective):
         self.replay.add(*parts)
         earlier = self.replay.draw(count * self.settings.replay, self.generator)
         return tuple(map(torch.cat, zip(parts, earlier, strict=True)))
-
-    @torch.no_grad()
-    def _expected(self, y: Tensor, rate: Tensor) -> Tensor:
-        """Return what the synthesis expects of latents: what the picture codec's gains leave."""
-        entropy = self.picture.entropy
-        return y * entropy.gain(rate) * entropy.ungain(rate)
 
     def _rates(self, count: int) -> Tensor:
         """Return the rates of new chains, evenly spread over the range."""
@@ -303,10 +295,10 @@ class Prediction(Objective):
                 chains.begin(torch.zeros(1, dtype=torch.int64), frames[:1], rate, intra, 1)
                 for number in range(1, len(frames)):
                     field = torch.from_numpy(clip.forward[:, number].copy())[:, None]
-                    y = self.picture.analysis(frames[number : number + 1])
+                    y = chains.analyse(frames[number : number + 1])
                     condition = chains.condition(nearest(field, rate))
                     found = net.entropy.predict(y, rate, *condition)
-                    chains.advance(net.entropy, found)
+                    chains.advance(found)
                     drawn = self.picture.synthesis(found.y_hat)[0]
                     wrong = drawn.clamp(0, 1).mul(255).round() - clip.frames[number].float()
                     psnr += float(10 * torch.log10(255**2 / wrong.square().mean()))
@@ -331,6 +323,19 @@ def nearest(fields: Tensor, rate: Tensor) -> Tensor:
     return fields[choice, torch.arange(len(rate), device=rate.device)]
 
 
+@torch.no_grad()
+def synthesis_unit(picture: PyramidNet) -> Tensor:
+    """Return what a unit of each latent is to the synthesis, [1, M, 1, 1].
+
+    The synthesis is trained on what gains make of latents. At low rates these shrink a latent by
+    what its quantisation makes of it; at the highest rate the scale between the transforms is left.
+    """
+    entropy, highest = picture.entropy, torch.full((1,), RATE_INDICES - 1.0)
+    highest = highest.to(entropy.log_gain.anchors.device)
+    unit: Tensor = entropy.gain(highest) * entropy.ungain(highest)
+    return unit
+
+
 def channel_weights(picture: PyramidNet, frames: Tensor, generator: torch.Generator) -> Tensor:
     """Return the squared change of a picture by a unit of each latent channel [M, 1, 1].
 
@@ -351,7 +356,7 @@ def channel_weights(picture: PyramidNet, frames: Tensor, generator: torch.Genera
         with torch.no_grad():
             y = picture.analysis(frames)
             coded = entropy(y, rate).y_hat
-            wrong = coded - y * entropy.gain(rate) * entropy.ungain(rate)
+            wrong = coded - y * synthesis_unit(picture)
         y_hat = coded.clone().requires_grad_(True)
         drawn = picture.synthesis(y_hat)
         squares = torch.zeros(coded.shape[1], device=device)
