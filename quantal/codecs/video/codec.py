@@ -27,7 +27,12 @@ from quantal.codecs.video_contract import CodedFrame, VideoCodec
 from quantal.codecs.weights import digest
 from quantal.entropy.coder import IntArray
 from quantal.entropy.frozen.base import Values
-from quantal.entropy.frozen.predicted import Condition, moved, still_latents
+from quantal.entropy.frozen.predicted import (
+    Condition,
+    moved,
+    still_latents,
+    uncoded_latents,
+)
 from quantal.entropy.orders import scatter
 from quantal.entropy.rates import lambda_at
 from quantal.entropy.vectors import Field, FieldState, VectorPrior
@@ -142,7 +147,7 @@ class Video(VideoCodec):
         """
         y = self._unit * y
         predicted = self.predict(before, field)
-        still = self._still(field, *y.shape[1:])
+        still = self._still(field, before.symbols, *y.shape[1:])
         model = self.entropy.given(Condition(None, still, lambda: predicted))
         vectors = self._vectors
         parts = [] if vectors is None or field is None else vectors.latents(field)
@@ -190,14 +195,18 @@ class Video(VideoCodec):
             compensated = warp(plane, torch.from_numpy(field)[None])
             found = compensated[0, :, :height, :width].permute(1, 2, 0).cpu().numpy()
         moving = self._unit * self.picture.analyse(found)
-        return np.where(self._still(field, *moving.shape[1:]), before.y_hat, moving)
+        return np.where(still_latents(field, *moving.shape[1:]), before.y_hat, moving)
 
     @staticmethod
-    def _still(field: Field | None, rows: int, columns: int) -> npt.NDArray[np.bool_]:
-        """Return which latents stand still; none for codecs without motion, which don't know."""
-        if field is None:
+    def _still(
+        field: Field | None, before: Symbols, rows: int, columns: int
+    ) -> npt.NDArray[np.bool_]:
+        """Return which latents stand still, by the motion; without it, by the frame before."""
+        if field is not None:
+            return still_latents(field, rows, columns)
+        if before.y is None:
             return np.zeros((rows, columns), np.bool_)
-        return still_latents(field, rows, columns)
+        return uncoded_latents(before.y)
 
     @staticmethod
     def _reading(payload: bytes, before: Symbols) -> Reading:
@@ -229,7 +238,7 @@ class Video(VideoCodec):
             state = self._vectors.walk(coding, shape, before.vectors)
             field = state.field
         past = before.y if field is None or before.y is None else moved(before.y, field)
-        still = self._still(field, rows, columns)
+        still = self._still(field, before, rows, columns)
         model = self.entropy.given(Condition(past, still, lambda: predicted(field)))
         values = model.walk(coding, rows, columns, position)
         y = scatter(coding.symbols[-1], model.places)[:, :rows, :columns]

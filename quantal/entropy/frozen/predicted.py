@@ -25,7 +25,7 @@ from quantal.entropy.tables import TableSet
 from quantal.entropy.walk import Coding, FloatArray, Networks
 from quantal.planes import apply_in_windows, bands, pad_edge
 
-__all__ = ["Condition", "FrozenPredicted", "moved", "still_latents"]
+__all__ = ["Condition", "FrozenPredicted", "moved", "still_latents", "uncoded_latents"]
 
 #: Reach in cells of the network that sees the frame before, and of the one that sees predictions.
 _PAST_REACH, _LOOK_REACH = 1, 1
@@ -61,13 +61,30 @@ def still_latents(field: npt.NDArray[np.int16], rows: int, columns: int) -> npt.
         bool [rows, columns].
     """
     moving = pad_edge((field != 0).any(0, keepdims=True), _BLOCKS)[0]
-    moving = moving.reshape(rows, _BLOCKS, columns, _BLOCKS).any((1, 3))
-    around = np.pad(moving, 1)
-    still = np.ones((rows, columns), np.bool_)
+    return _apart(moving.reshape(rows, _BLOCKS, columns, _BLOCKS).any((1, 3)))
+
+
+def uncoded_latents(symbols: IntArray) -> npt.NDArray[np.bool_]:
+    """Return which latents have no symbol, and none beside them: what stands still without motion.
+
+    Args:
+        symbols: of the frame before, int32 [C, h, w].
+
+    Returns:
+        bool [h, w].
+    """
+    return _apart((symbols != 0).any(0))
+
+
+def _apart(places: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return where neither a place nor one of the eight around it is true, [h, w]."""
+    rows, columns = places.shape
+    around = np.pad(places, 1)
+    apart = np.ones((rows, columns), np.bool_)
     for row in range(3):
         for column in range(3):
-            still &= ~around[row : row + rows, column : column + columns]
-    return still
+            apart &= ~around[row : row + rows, column : column + columns]
+    return apart
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,8 +78,8 @@ class Chains:
     def __init__(self, picture: PyramidNet, motion: bool) -> None:
         self.picture, self.motion = picture, motion
         self.unit = synthesis_unit(picture)
-        self.rate = torch.zeros(0)
-        self.pixels = self.y = self.symbols = torch.zeros(0)
+        self.rate = self.pixels = self.y = self.symbols = torch.zeros(0)
+        self.begun = torch.zeros(0, dtype=torch.bool)
 
     def analyse(self, frames: Tensor) -> Tensor:
         """Return latents of frames [n, 3, H, W], in units of the synthesis."""
@@ -107,6 +107,8 @@ class Chains:
             self.pixels = frames.new_zeros(count, *frames.shape[1:])
             self.y = y.new_zeros(count, *y.shape[1:])
             self.symbols = torch.zeros_like(self.y)
+            self.begun = torch.ones_like(self.rate, dtype=torch.bool)
+        self.begun[places] = True
         self.rate[places] = rate
         self.y[places] = y_hat
         self.symbols[places] = 0.0
@@ -117,7 +119,8 @@ class Chains:
     def condition(self, field: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return what the next frames are coded given: see PredictedModel."""
         if not self.motion:
-            return self.y, self.symbols, torch.zeros_like(self.y[:, :1])
+            still = uncoded_latents(self.symbols) & ~self.begun[:, None, None, None]
+            return self.y, self.symbols, still.float()
         predicted = self.analyse(warp(self.pixels, field))
         still = still_latents(field)
         predicted = torch.where(still, self.y, predicted)
@@ -127,6 +130,7 @@ class Chains:
     def advance(self, found: Predicted) -> None:
         """Take over the reconstructions of the next frames."""
         self.y, self.symbols = found.y_hat, found.symbols
+        self.begun.zero_()
         if self.motion:
             self.pixels = given(self.picture.synthesis, found.y_hat).clamp_(0, 1)
 
@@ -193,7 +197,21 @@ def still_latents(field: Tensor) -> Tensor:
     No vector of theirs or of a latent beside them moves.
     """
     moving = (field != 0).any(1, keepdim=True).float()
-    return F.max_pool2d(F.max_pool2d(moving, 2), 3, stride=1, padding=1) == 0
+    return _apart(F.max_pool2d(moving, 2))
+
+
+def uncoded_latents(symbols: Tensor) -> Tensor:
+    """Return which latents have no symbol, and none beside them, bool [B, 1, h, w].
+
+    Args:
+        symbols: of the frame before [B, C, h, w].
+    """
+    return _apart((symbols != 0).any(1, keepdim=True).float())
+
+
+def _apart(places: Tensor) -> Tensor:
+    """Return where neither a place nor one of the eight around it is 1, bool [B, 1, h, w]."""
+    return F.max_pool2d(places, 3, stride=1, padding=1) == 0
 
 
 class Prediction(Objective):
