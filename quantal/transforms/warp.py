@@ -30,6 +30,13 @@ _FILTERS = (
     (0, 1, -5, 17, 58, -10, 4, -1),
 )
 _SUM = 64
+#: Pixels of half a block, of a block with half a block around it, and of what that is made of.
+_HALF, _WINDOW = BLOCK // 2, 2 * BLOCK
+_PATCH = _WINDOW + _TAPS - 1
+#: The block in its window, and the window at phase 0 in its patch.
+_MIDDLE, _WHOLE = slice(_HALF, -_HALF), slice(_TAPS // 2 - 1, -_TAPS // 2)
+#: Blocks whose patches are in memory at once.
+_AT_ONCE = 2048
 #: Weights of the nearer block beside, from the edge of a block to its middle and back.
 _BESIDE = tuple(part / 24 for part in (7, 5, 3, 1, 1, 3, 5, 7))
 
@@ -59,65 +66,66 @@ def warp(reference: Tensor, field: Tensor) -> Tensor:
     field = field.to(reference.device, torch.int32)
     if not field.any():
         return reference
-    own = field.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
-    vectors = torch.stack((own, _beside(field, 2), _beside(field, 3)), dim=1)
-    block, vertical, horizontal = _moved(reference, vectors.permute(2, 1, 0, 3, 4)).unbind(1)
-    across = torch.tensor(_BESIDE, device=reference.device).repeat(width // BLOCK)
-    down = torch.tensor(_BESIDE, device=reference.device).repeat(height // BLOCK)[:, None]
+    found = _predictions(reference, field)
+    block = found[..., _MIDDLE, _MIDDLE]
+    # The half of a neighbour's window that reaches into a block; its own where there is none.
+    above = torch.cat((block[:, :, :1, :, :_HALF], found[:, :, :-1, :, -_HALF:, _MIDDLE]), dim=2)
+    below = torch.cat((found[:, :, 1:, :, :_HALF, _MIDDLE], block[:, :, -1:, :, _HALF:]), dim=2)
+    left = torch.cat((block[:, :, :, :1, :, :_HALF], found[:, :, :, :-1, _MIDDLE, -_HALF:]), dim=3)
+    right = torch.cat((found[:, :, :, 1:, _MIDDLE, :_HALF], block[:, :, :, -1:, :, _HALF:]), dim=3)
+    beside = torch.tensor(_BESIDE, device=reference.device)
     # Differences, so that what three equal vectors bring is copied exactly.
-    change = vertical.sub_(block).mul_(down).addcmul_(horizontal.sub_(block), across)
-    return block.add_(change).transpose(0, 1)
+    change = torch.cat((above, below), dim=4).sub_(block).mul_(beside[:, None])
+    change.addcmul_(torch.cat((left, right), dim=5).sub_(block), beside)
+    return change.add_(block).transpose(3, 4).reshape(reference.shape)
 
 
-def _beside(field: Tensor, axis: int) -> Tensor:
-    """Return for every pixel the vector of the nearer block beside along an axis, [B, 2, H, W].
-
-    Beyond the border there is none; the block's own vector takes its place.
-    """
-    halves = field.repeat_interleave(2, axis)
-    places = torch.arange(halves.shape[axis], device=field.device)
-    nearer = torch.where(places % 2 == 0, places - 1, places + 1).clamp_(0, len(places) - 1)
-    rows, columns = (BLOCK // 2, BLOCK) if axis == 2 else (BLOCK, BLOCK // 2)
-    chosen = halves.index_select(axis, nearer)
-    return chosen.repeat_interleave(rows, 2).repeat_interleave(columns, 3)
-
-
-def _moved(reference: Tensor, vectors: Tensor) -> Tensor:
-    """Return the reference moved by each of several fields.
+def _predictions(reference: Tensor, field: Tensor) -> Tensor:
+    """Return what the vector of each block predicts for its window: the block and half a block
+    around it.
 
     Args:
         reference: [B, 3, H, W].
-        vectors: int32 [2, N, B, H, W], a vector for every pixel.
+        field: int32 [B, 2, H/8, W/8].
 
     Returns:
-        [3, N, B, H, W].
+        [B, 3, H/8, W/8, 16, 16].
     """
     batch, colours, height, width = reference.shape
+    _, _, rows, columns = field.shape
     device = reference.device
-    columns = torch.arange(width, dtype=torch.int32, device=device)
-    rows = torch.arange(height, dtype=torch.int32, device=device)[:, None]
-    x, y = vectors
-    across, down = x & (UNITS - 1), y & (UNITS - 1)
-    source_x = ((x >> 2) + columns).clamp_(0, width - 1)
-    source_y = ((y >> 2) + rows).clamp_(0, height - 1)
-    start = torch.arange(batch, dtype=torch.int32, device=device)[:, None, None] * height
-    source = ((source_y + start) * width + source_x).flatten()
-    phase = (across * UNITS + down).flatten().to(torch.uint8)
-    out = reference.new_empty(colours, phase.numel())
-    planes = beside = reference.transpose(0, 1).contiguous()
-    # Sorted, because a search for each of the phases takes as long as all the filters.
+    # Wholly beyond the border all windows are alike.
+    padded = F.pad(reference, (_PATCH,) * 4, mode="replicate")
+    patches = padded.unfold(2, _PATCH, 1).unfold(3, _PATCH, 1).permute(0, 2, 3, 1, 4, 5)
+    first = _PATCH - _HALF - _TAPS // 2 + 1
+    x, y = field.unbind(1)
+    top = (y >> 2) + BLOCK * torch.arange(rows, device=device)[:, None] + first
+    left = (x >> 2) + BLOCK * torch.arange(columns, device=device) + first
+    top = top.clamp_(0, height + _PATCH).flatten()
+    left = left.clamp_(0, width + _PATCH).flatten()
+    picture = torch.arange(batch, device=device).repeat_interleave(rows * columns)
+    phase = ((x & (UNITS - 1)) * UNITS + (y & (UNITS - 1))).flatten()
     order = phase.argsort(stable=True)
+    filters = _window_filters(device)
+    found = reference.new_empty(len(order), colours, _WINDOW, _WINDOW)
     counts = torch.bincount(phase, minlength=UNITS**2).tolist()
-    parts = zip(order.split(counts), source.index_select(0, order).split(counts), strict=True)
-    for number, (chosen, places) in enumerate(parts):
+    for number, chosen in enumerate(torch.split(order, counts)):
         horizontal, vertical = divmod(number, UNITS)
-        if vertical == 0:
-            beside = interpolated(planes, horizontal, 3)
-        if len(chosen):
-            between = interpolated(beside, vertical, 2).view(colours, -1)
-            for plane, result in zip(between, out, strict=True):
-                result.index_copy_(0, chosen, plane.index_select(0, places))
-    return out.view(colours, *vectors.shape[1:])
+        for some in torch.split(chosen, _AT_ONCE):
+            part = patches[picture[some], top[some], left[some]]
+            part = part @ filters[horizontal].T if horizontal else part[..., _WHOLE]
+            found[some] = filters[vertical] @ part if vertical else part[..., _WHOLE, :]
+    found = found.view(batch, rows, columns, colours, _WINDOW, _WINDOW)
+    return found.permute(0, 3, 1, 2, 4, 5)
+
+
+def _window_filters(device: torch.device) -> Tensor:
+    """Return the filters of all phases as matrices from patches to windows, [4, 16, 23]."""
+    filters = torch.zeros(UNITS, _WINDOW, _PATCH, device=device)
+    taps = torch.tensor(_FILTERS, dtype=torch.float32, device=device) / _SUM
+    for place in range(_WINDOW):
+        filters[:, place, place : place + _TAPS] = taps
+    return filters
 
 
 def interpolated(planes: Tensor, phase: int, axis: int) -> Tensor:

@@ -52,6 +52,10 @@ def test_beyond_the_border_the_edge_goes_on() -> None:
     moved = warp(picture, constant(-4 * 1000, 0, 16, 16))
     assert torch.allclose(moved, picture[..., :1].expand_as(picture))
     assert torch.isfinite(warp(picture, constant(32767, -32768, 16, 16))).all()
+    # Half inside: as if the picture had been larger from the beginning.
+    larger = torch.nn.functional.pad(picture, (16,) * 4, mode="replicate")
+    inside = warp(larger, constant(-37, 22, 48, 48))[..., 16:32, 16:32]
+    assert torch.allclose(warp(picture, constant(-37, 22, 16, 16)), inside, atol=1e-6)
 
 
 def test_each_of_a_batch_has_its_own_field() -> None:
