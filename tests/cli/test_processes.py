@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,19 @@ from PIL import Image
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
 
 CHEAP = ("--codec", "hyperprior")
+
+
+@pytest.fixture(autouse=True)
+def usual_signals() -> Iterator[None]:
+    """Signals as a terminal leaves them: a background or nohup has processes inherit that some are
+    ignored."""
+    names = (signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(name) for name in names]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    for name, handler in zip(names, before, strict=True):
+        signal.signal(name, handler)
 
 
 @pytest.fixture
@@ -35,8 +48,6 @@ def start(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        # Tests that run in the background of a shell inherit an ignored Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **options,  # type: ignore[call-overload]
     )
 
