@@ -50,6 +50,8 @@ QUALITIES = {
     "x265:intra=1": (11.0, 16.0, 21.0, 26.0),
     "x265:structure=random-access": (16.0, 21.0, 26.0, 31.0),
 }
+#: Of our codecs: about the PSNR of the others.
+OWN_QUALITIES = (20.0, 34.0, 48.0, 62.0, 74.0)
 METRICS = {"psnr": "PSNR-RGB", "psnr-yuv": "PSNR-YUV 6:1:1", "ms-ssim": "MS-SSIM"}
 SETTINGS = (
     ("`x264`", "preset medium, tune psnr,zerolatency, sc_threshold 0, qp 37 32 27 22"),
@@ -86,13 +88,13 @@ def main() -> None:
     parser.add_argument("--jobs", type=int)
     options = parser.parse_args()
     with_weights = (info.name for info in available() if info.media == "video" and info.weights)
-    ours = with_weights if options.codecs is None else split_specs(options.codecs)
+    ours = tuple(with_weights if options.codecs is None else split_specs(options.codecs))
     plan = Plan(
         codecs=(*CLASSICAL, *ours),
         data=chosen(options.clips, options.work / "clips"),
         out=options.work / "out",
         metrics=tuple(METRICS),
-        qualities=QUALITIES,
+        qualities=QUALITIES | dict.fromkeys(ours, OWN_QUALITIES),
         anchor=ANCHORS[0],
         pareto=True,
         frames=options.frames,

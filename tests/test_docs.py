@@ -1,6 +1,6 @@
 """Every example of the documentation runs: python blocks of its pages, doctests of public modules.
 
-Blocks of a page share a namespace and run in order, in a folder that holds photo.png.
+Blocks of a page share a namespace and run in order, in a folder that holds photo.png and clip.mp4.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from PIL import Image
 
 import quantal
 from quantal.codecs import registry
+from tests.moving import write_clip
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -41,6 +42,7 @@ def test_the_examples_of_a_page_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photograph: Image.Image
 ) -> None:
     photograph.save(tmp_path / "photo.png")
+    write_clip(tmp_path / "clip.mp4", photograph, left=20)
     monkeypatch.chdir(tmp_path)
     # What a page registers is its own.
     monkeypatch.setattr(registry, "_CATALOGUE", registry.Catalogue())

@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from skimage import data
 
+import quantal
+from quantal.codecs import available
 from quantal.codecs.video.codec import Reconstruction, Symbols, Video
 from quantal.codecs.video.smoothing import luma, smoothed
 from quantal.entropy.frozen.predicted import moved, still_latents, uncoded_latents
 from quantal.entropy.vectors import VectorPrior
 from quantal.entropy.walk import Pricing
 from quantal.errors import BitstreamError, ModelError
+from quantal.files.clip_rate import OFFSETS
 from quantal.motion import Search
 from quantal.train.objectives.prediction import moved as moved_in_training
 from quantal.train.objectives.prediction import still_latents as still_in_training
@@ -25,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_video import small_video, write_small_video
 
 RATES = (180, 140)
+SHIPPED = [info.name for info in available() if info.media == "video" and info.weights]
 
 
 def clip(frames: int = 5, height: int = 83, width: int = 119) -> list[np.ndarray]:
@@ -189,6 +194,22 @@ def test_what_stands_still_and_has_no_symbols_stays_as_it_is(codec: Video) -> No
         compared += int(unsaid.sum())
         assert np.allclose(after.y_hat[unsaid], before.y_hat[unsaid], rtol=1e-5, atol=1e-6)
     assert compared > 100
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_long_chain_of_still_frames_keeps_its_quality(name: str) -> None:
+    codec = quantal.load(name, "cpu")
+    assert isinstance(codec, Video)
+    pixels = data.astronaut()[100:196, 150:278]
+    for rate in (20, 120, 220):
+        group = codec.group(128, 96, rate)
+        reference = group.frame(pixels).intra(OFFSETS.rate(rate, 0)).reference
+        errors = []
+        for place in range(1, 48):
+            frame = group.frame(pixels)
+            reference = frame.predicted(reference, OFFSETS.rate(rate, place)).reference
+            errors.append(np.square(reference.pixels() - pixels.astype(float)).mean())
+        assert 10 * np.log10(errors[-1] / errors[0]) < 0.5  # dB
 
 
 def test_smoothing_trades_bits_for_errors() -> None:
