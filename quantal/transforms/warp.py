@@ -66,7 +66,8 @@ def warp(reference: Tensor, field: Tensor) -> Tensor:
     field = field.to(reference.device, torch.int32)
     if not field.any():
         return reference
-    found = _predictions(reference, field)
+    with torch.autocast(reference.device.type, enabled=False):
+        found = _predictions(reference, field)
     block = found[..., _MIDDLE, _MIDDLE]
     # The half of a neighbour's window that reaches into a block; its own where there is none.
     above = torch.cat((block[:, :, :1, :, :_HALF], found[:, :, :-1, :, -_HALF:, _MIDDLE]), dim=2)

@@ -58,6 +58,14 @@ def test_beyond_the_border_the_edge_goes_on() -> None:
     assert torch.allclose(warp(picture, constant(-37, 22, 16, 16)), inside, atol=1e-6)
 
 
+def test_autocast_changes_nothing() -> None:
+    torch.manual_seed(2)
+    picture, field = torch.rand(1, 3, 24, 32), torch.randint(-20, 20, (1, 2, 3, 4))
+    expected = warp(picture, field)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(warp(picture, field), expected)
+
+
 def test_each_of_a_batch_has_its_own_field() -> None:
     pictures = torch.rand(2, 3, 24, 24)
     field = torch.randint(-20, 20, (2, 2, 3, 3), dtype=torch.int16)
