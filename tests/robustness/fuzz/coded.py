@@ -20,7 +20,7 @@ from .mutations import GENERAL, Mutation, Random
 __all__ = ["MUTATIONS", "cases", "forged", "outcome", "repaired", "sample_files", "scene"]
 
 #: Codecs of ours whose weights ship; the streams of some are made of parts.
-CODECS = [info.name for info in available() if info.weights]
+CODECS = [info.name for info in available() if info.weights and info.media == "picture"]
 PARTS = {name: 9 for name in CODECS if name.startswith("context")} | {"tokens": 128}
 #: Those whose damaged files can be concealed.
 CONCEALING = [name for name in CODECS if name == "vq"]
