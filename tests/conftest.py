@@ -98,6 +98,8 @@ def little_video(monkeypatch: pytest.MonkeyPatch) -> LittleVideo:
     """A little codec of video, registered as "little-video" in a catalogue of its own."""
     monkeypatch.setattr(registry, "_CATALOGUE", registry.Catalogue())
     codec = LittleVideo()
+    # It is the default too, instead of one that ships.
+    monkeypatch.setattr(registry, "VIDEO_CODECS", (codec.name,))
     codecs.register(codec)
     return codec
 
