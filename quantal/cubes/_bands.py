@@ -51,7 +51,7 @@ class Values:
         stored: as they are coded, [T, H, W], of whole or floating-point numbers.
         missing: what stands for missing values.
         physical: returns values in the variable's units, of what is stored.
-        name: of the variable, for errors.
+        name: name of the variable, for errors.
 
     Attributes:
         masks: what is missing: values and where they are, only those that occur.
@@ -124,7 +124,7 @@ def bounded_levels(values: Values, bound: float | None, unit: float) -> Levels:
     """Return the coarsest levels whose error stays within a bound.
 
     Args:
-        values: of the band.
+        values: values of the band.
         bound: the largest error, in the variable's units; None or 0 for none.
         unit: what whole numbers, if they are stored, stand for in the variable's units.
     """

@@ -86,7 +86,7 @@ class CubeInfo:
         variables: all of them.
         bytes: size of the file.
         values: how many are coded over time.
-        bits_per_value: of the whole file, for these.
+        bits_per_value: bits per value of the whole file, for these.
     """
 
     dims: dict[str, int]
@@ -258,7 +258,7 @@ class _Reader:
     """Decodes the sections of a file.
 
     Args:
-        sections: of the file.
+        sections: sections of the file.
         codec: of clips, if it is loaded already.
         weights: of a codec of clips.
         device: where its networks run.

@@ -90,7 +90,7 @@ def compress(
             "*" names the others. Without, ffv1 keeps every bit.
         quality: 1 (smallest) to 100 (finest) of variables without a bound, for lossy codecs;
             default 60.
-        bits: of the levels that x265 codes: 8, 10 or 12, the default.
+        bits: bits of the levels that x265 codes: 8, 10 or 12, the default.
         dims: names of time, y and x; default: found by attributes and well-known names.
         weights: of a codec of clips, in place of those that ship.
         device: where its networks run.

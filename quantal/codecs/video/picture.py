@@ -22,7 +22,7 @@ def synthesis_unit(networks: Networks) -> FloatArray:
     what its quantisation makes of it; at the highest rate the scale between the transforms is left.
 
     Args:
-        networks: of the picture codec's entropy model.
+        networks: networks of the picture codec's entropy model.
     """
     highest = RATE_INDICES - 1.0
     unit: FloatArray = networks("gain", highest) * networks("ungain", highest)
