@@ -250,6 +250,7 @@ def test_devices_are_written_to_not_replaced(quantal, photo) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
+@pytest.mark.usefixtures("usual_signals")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_in_a_batch_leaves_whole_files_only(quantal, photograph, tmp_path, jobs) -> None:
     for index in range(40):
@@ -260,8 +261,6 @@ def test_ctrl_c_in_a_batch_leaves_whole_files_only(quantal, photograph, tmp_path
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
-        # Whoever runs the tests in the background hands down an ignored Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not list((tmp_path / "o").glob("*.qtl")) and time.monotonic() < deadline:

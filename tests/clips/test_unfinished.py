@@ -110,6 +110,7 @@ with clips.write(sys.argv[1], clips.Properties(256, 256, Fraction(1, 25))) as wr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.usefixtures("usual_signals")
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a"])
 def test_control_c_leaves_nothing(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / name), "1000000"]
@@ -117,7 +118,10 @@ def test_control_c_leaves_nothing(name: str, tmp_path: Path) -> None:
         assert process.stdout is not None and process.stdout.readline() == b"begun\n"
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
+        try:
+            _, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()  # no test waits for ever
     assert b"KeyboardInterrupt" in errors
     assert list(tmp_path.iterdir()) == []
 
