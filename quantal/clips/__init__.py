@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from quantal.clips._clip import Clip
 from quantal.clips._pictures import read_pictures
-from quantal.clips._properties import (
-    PIXEL_LIMIT,
-    SIDE_LIMIT,
-    Colour,
-    Frame,
-    Pixels,
-    Properties,
-)
+from quantal.clips._properties import Colour, Frame, Pixels, Properties
 from quantal.clips._read import read
 from quantal.clips._source import Readable
 from quantal.clips._tracks import Chapter, Packet, Track
 from quantal.clips._write import CLIP_FORMATS, write
 from quantal.clips._writer import Writer
+from quantal.limits import PIXEL_LIMIT, SIDE_LIMIT
 
 __all__ = [
     "CLIP_FORMATS",

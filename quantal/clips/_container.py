@@ -10,9 +10,9 @@ import av
 import av.container
 from av.error import FFmpegError
 
-from quantal.clips._properties import PIXEL_LIMIT
 from quantal.clips._source import Source
 from quantal.errors import MediaError
+from quantal.limits import PIXEL_LIMIT
 from quantal.memory import memory_errors
 
 __all__ = ["FAILURES", "open_input", "reading_errors"]

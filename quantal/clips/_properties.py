@@ -9,33 +9,19 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from quantal.errors import ArgumentError, MediaError
+from quantal.errors import ArgumentError
+from quantal.limits import check_size
 
-__all__ = ["PIXEL_LIMIT", "SIDE_LIMIT", "Colour", "Frame", "Pixels", "Properties", "check_size"]
+__all__ = ["Colour", "Frame", "Pixels", "Properties", "check_frames"]
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
-
-SIDE_LIMIT = 65535
-"""Maximum width and height of a frame in pixels, as for pictures."""
-
-PIXEL_LIMIT = 1 << 30
-"""Maximum number of pixels of a frame, as for pictures."""
 
 UNSPECIFIED = 2  # in every table of H.273
 
 
-def check_size(width: int, height: int, name: str) -> None:
-    """Raise MediaError if frames of a size in pixels exceed the limits."""
-    if not (1 <= width <= SIDE_LIMIT and 1 <= height <= SIDE_LIMIT):
-        raise MediaError(
-            f"{name} has frames of {width}x{height} pixels, expected 1..{SIDE_LIMIT} each; "
-            "scale the clip first"
-        )
-    if width * height > PIXEL_LIMIT:
-        raise MediaError(
-            f"{name} has frames of {width}x{height} = {width * height} pixels, expected at most "
-            f"{PIXEL_LIMIT}; scale the clip first"
-        )
+def check_frames(width: int, height: int, name: str) -> None:
+    """Raise MediaError if the size of frames, in pixels, exceeds the limits."""
+    check_size(width, height, what=f"{name} has frames of", remedy="scale the clip first")
 
 
 @dataclass(frozen=True)
@@ -96,7 +82,7 @@ class Properties:
     colour: Colour = field(default_factory=Colour)
 
     def __post_init__(self) -> None:
-        check_size(self.width, self.height, "the clip")
+        check_frames(self.width, self.height, "the clip")
         for name in ("time_base", "rate", "sample_aspect"):
             value = getattr(self, name)
             if value is None and name == "rate":

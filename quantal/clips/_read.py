@@ -15,7 +15,7 @@ from quantal.clips._container import FAILURES, open_input, reading_errors
 from quantal.clips._convert import Converter
 from quantal.clips._decoder import Decoder, Loss, demuxed
 from quantal.clips._notes import notes_of_frame, notes_of_loss, notes_of_streams
-from quantal.clips._properties import Frame, check_size
+from quantal.clips._properties import Frame, check_frames
 from quantal.clips._source import Readable, Source
 from quantal.clips._stream import pictures_of, properties_of, turn_of_frame
 from quantal.clips._tracks import (
@@ -84,7 +84,7 @@ class _VideoClip(Clip):
             )
         self._queue.append(first)
         self._form = first.width, first.height
-        check_size(*self._form, self._source.name)
+        check_frames(*self._form, self._source.name)
         self._turn = turn_of_frame(first)
         self.properties = properties_of(self._container, self._stream, first, self._turn)
         others = [s for s in self._container.streams if s.type in TRACK_KINDS]

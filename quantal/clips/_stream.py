@@ -12,7 +12,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from quantal.clips._convert import bits_of, colour_of, subsampling_of
-from quantal.clips._properties import Properties, check_size
+from quantal.clips._properties import Properties, check_frames
 from quantal.clips._source import Source
 from quantal.clips._turn import Turn, turn_of
 from quantal.errors import MediaError
@@ -33,7 +33,7 @@ def pictures_of(container: InputContainer, source: Source) -> VideoStream:
                 "the clip, for example to H.264, or pip install --upgrade av"
             )
         if stream.codec_context.width or stream.codec_context.height:
-            check_size(stream.codec_context.width, stream.codec_context.height, source.name)
+            check_frames(stream.codec_context.width, stream.codec_context.height, source.name)
         stream.thread_type = "AUTO"  # type: ignore[assignment]
         return stream
     kinds = sorted({str(stream.type) for stream in container.streams}) or ["nothing"]

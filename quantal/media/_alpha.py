@@ -13,7 +13,8 @@ from PIL import Image, PngImagePlugin
 
 from quantal.arguments import typed, whole
 from quantal.errors import CorruptError, MediaError
-from quantal.media._picture import Bytes, check_size
+from quantal.limits import check_size
+from quantal.media._picture import Bytes
 from quantal.planes import ceil_div
 
 __all__ = ["decode_alpha", "encode_alpha"]

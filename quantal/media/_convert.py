@@ -14,10 +14,11 @@ from PIL import Image
 
 from quantal.arguments import typed
 from quantal.errors import MediaError, OutOfMemoryError, QuantalError
+from quantal.limits import check_size
 from quantal.media._decoded import Decoded
 from quantal.media._exif import EXIF_PREFIX
 from quantal.media._metadata import icc_fits, metadata_of
-from quantal.media._picture import Bytes, Picture, check_size
+from quantal.media._picture import Bytes, Picture
 from quantal.media._samples import reduce_samples
 
 __all__ = ["from_decoded", "pillow_errors", "to_image"]

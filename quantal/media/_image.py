@@ -11,11 +11,12 @@ from PIL import Image
 
 from quantal.arguments import choice, typed
 from quantal.errors import ArgumentError
+from quantal.limits import check_size
 from quantal.media._convert import from_decoded, pillow_errors
 from quantal.media._decoded import Decoded
 from quantal.media._decoders import DECODERS
 from quantal.media._info import info_of
-from quantal.media._picture import Picture, check_size
+from quantal.media._picture import Picture
 
 __all__ = ["from_image"]
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from PIL import PngImagePlugin
 
 from quantal.errors import MediaError
+from quantal.limits import check_size
 from quantal.media._convert import pillow_errors
-from quantal.media._picture import check_size
 from quantal.media._read import Readable, _identify, _opened, name_of
 from quantal.media._survey.png import survey
 

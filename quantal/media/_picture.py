@@ -10,30 +10,11 @@ import numpy.typing as npt
 
 from quantal.arguments import typed
 from quantal.errors import ArgumentError, MediaError
+from quantal.limits import check_size
 
-__all__ = ["PIXEL_LIMIT", "SIDE_LIMIT", "Bytes", "Picture", "check_size", "from_array"]
+__all__ = ["Bytes", "Picture", "from_array"]
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
-
-SIDE_LIMIT = 65535
-"""Maximum width and height of a picture in a .qtl file, in pixels."""
-
-PIXEL_LIMIT = 1 << 30
-"""Maximum number of pixels; larger pictures would need more than 7 GB of memory."""
-
-
-def check_size(width: int, height: int) -> None:
-    """Raise MediaError if a size in pixels exceeds the limits."""
-    if not (1 <= width <= SIDE_LIMIT and 1 <= height <= SIDE_LIMIT):
-        raise MediaError(
-            f"the picture is {width}x{height} pixels, expected 1..{SIDE_LIMIT} each; "
-            "resize it or cut it into pieces"
-        )
-    if width * height > PIXEL_LIMIT:
-        raise MediaError(
-            f"the picture is {width}x{height} = {width * height} pixels, expected at most "
-            f"{PIXEL_LIMIT}; resize it or cut it into pieces"
-        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from quantal.errors import MediaError
+from quantal.limits import check_size
 from quantal.media._decoded import Decoded
-from quantal.media._picture import Bytes, check_size
+from quantal.media._picture import Bytes
 from quantal.media._samples import Samples, reduce_samples
 from quantal.media._survey.png import Png, survey
 

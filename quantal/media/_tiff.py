@@ -15,8 +15,8 @@ import tifffile
 from PIL import Image, TiffImagePlugin
 
 from quantal.errors import MediaError
+from quantal.limits import check_size
 from quantal.media._decoded import Decoded
-from quantal.media._picture import check_size
 from quantal.media._samples import Samples, reduce_samples
 from quantal.media._survey.tiff import Layout, survey
 

@@ -16,18 +16,12 @@ import numpy as np
 import pytest
 
 from quantal import clips
-from quantal.clips import PIXEL_LIMIT, SIDE_LIMIT, Pixels
+from quantal.clips import SIDE_LIMIT, Pixels
 from quantal.errors import ArgumentError, MediaError, QuantalError
 from tests.clips.conftest import coded
 from tests.clips.test_tracks import with_sound
 
 X264 = {"encoder": "libx264", "pix_fmt": "yuv420p"}
-
-
-def test_limits_are_those_of_pictures() -> None:
-    from quantal import media
-
-    assert (PIXEL_LIMIT, SIDE_LIMIT) == (media.PIXEL_LIMIT, media.SIDE_LIMIT)
 
 
 @pytest.mark.parametrize(
