@@ -9,11 +9,19 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from quantal.errors import OutputError
 from quantal.names import shown
 
-__all__ = ["create_folder", "output_errors", "replaced_whole", "write_whole"]
+__all__ = [
+    "OutputFile",
+    "Sink",
+    "create_folder",
+    "output_errors",
+    "replaced_whole",
+    "write_whole",
+]
 
 
 @contextmanager
@@ -26,6 +34,54 @@ def output_errors(path: str | Path) -> Iterator[None]:
         raise OutputError(
             f"{shown(path)} can't be written: {reason}; make room, or name another place"
         ) from error
+
+
+class Sink(Protocol):
+    """What a file is written to."""
+
+    def write(self, data: bytes, /) -> int: ...
+    def seekable(self) -> bool: ...
+    def seek(self, offset: int, /) -> int: ...
+    def truncate(self) -> int: ...
+
+
+class OutputFile:
+    """A new file whose errors are OutputError; those of what is written to it stay as they are.
+
+    Args:
+        path: The file, which is created.
+        name: What messages call it.
+
+    Raises:
+        OutputError: It can't be created.
+    """
+
+    def __init__(self, path: str | Path, name: str | Path) -> None:
+        self._name = name
+        with output_errors(name):
+            self._file = open(path, "wb")  # noqa: SIM115 - lives as long as this object
+
+    def __enter__(self) -> OutputFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with output_errors(self._name):
+            self._file.close()
+
+    def write(self, data: bytes) -> int:
+        with output_errors(self._name):
+            return self._file.write(data)
+
+    def seekable(self) -> bool:
+        return self._file.seekable()
+
+    def seek(self, offset: int) -> int:
+        with output_errors(self._name):
+            return self._file.seek(offset)
+
+    def truncate(self) -> int:
+        with output_errors(self._name):
+            return self._file.truncate()
 
 
 def create_folder(path: str | Path) -> None:

@@ -80,10 +80,11 @@ class Copied:
 
     Args:
         pipe: Open for reading in binary mode.
+        own: Whether close() closes the pipe as well.
     """
 
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe, self._at, self._taken = pipe, 0, 0
+    def __init__(self, pipe: IO[bytes], own: bool = False) -> None:
+        self._pipe, self._own, self._at, self._taken = pipe, own, 0, 0
         self._copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object
 
     def read(self, count: int) -> bytes:
@@ -111,5 +112,7 @@ class Copied:
         return self._at
 
     def close(self) -> None:
-        """Remove the temporary file; the pipe stays open."""
+        """Remove the temporary file."""
         self._copy.close()
+        if self._own:
+            self._pipe.close()

@@ -24,6 +24,7 @@ from quantal.names import shown
 __all__ = ["MuxedWriter"]
 
 _MICROSECOND = Fraction(1, 1_000_000)
+_LARGEST_BASE = (1 << 31) - 1  # of either number of a time base
 
 
 class MuxedWriter(Writer):
@@ -96,7 +97,7 @@ class MuxedWriter(Writer):
             self._note(f"{self._kind.container} can't hold {track.codec}; it was left out")
             return None
         stream.metadata.update(plain(track.metadata))
-        with suppress(AttributeError, *FAILURES):
+        with suppress(AttributeError, OverflowError, *FAILURES):
             stream.disposition = track.disposition
         number = int(stream.index)
         self._tracks[number] = stream, track
@@ -111,6 +112,8 @@ class MuxedWriter(Writer):
             name = plain(track.metadata).get("filename", f"attachment {track.number}")
             kind = "".join(plain({track.codec: ""}))
             return self._container.add_attachment(name, kind, track.parameters)
+        if max(track.time_base.as_integer_ratio()) > _LARGEST_BASE:
+            raise ValueError
         with open_parameters(track.parameters) as found:
             stream = self._container.add_stream_from_template(found.streams[0], opaque=True)
         stream.time_base = track.time_base
@@ -121,7 +124,7 @@ class MuxedWriter(Writer):
             super().write_packet(number, packet)
         stream, track = self._tracks[number]
         self._start()
-        times = [t for t in (packet.time, packet.decode_time) if t is not None]
+        times = [t for t in (packet.time, packet.decode_time, packet.duration) if t is not None]
         if packet.time is None or not all(is_time(t * track.time_base) for t in times):
             self._note(f"packets of {track.codec} without a possible time were left out")
             return
@@ -194,7 +197,9 @@ class MuxedWriter(Writer):
 
     def _finish(self) -> None:
         with self._errors():
-            self._encode((self._held and self._held[1]) or self._step)
+            duration = (self._held and self._held[1]) or self._step
+            possible = is_time(duration * self.properties.time_base)
+            self._encode(duration if possible else self._step)
             self._container.mux(self._encoder.flush())
             for feed in self._feeds:
                 for packet in feed.until(None):

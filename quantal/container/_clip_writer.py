@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import IO
 
 from quantal.arguments import typed
 from quantal.container._chunks import CHECKSUM_BYTES, pack_chunk
@@ -18,6 +17,7 @@ from quantal.container._records import (
     pack_track,
 )
 from quantal.errors import ArgumentError
+from quantal.outputs import Sink
 
 __all__ = ["TRAILER_BYTES", "TRAILER_MAGIC", "ClipWriter"]
 
@@ -44,7 +44,7 @@ class ClipWriter:
 
     def __init__(
         self,
-        file: IO[bytes],
+        file: Sink,
         header: ClipHeader,
         tracks: Sequence[Track] = (),
         about: About | None = None,
@@ -52,6 +52,8 @@ class ClipWriter:
         self._file, self.bytes, self.frames = file, 0, 0
         self._groups: list[GroupInfo] = []
         self._end = 0
+        #: Whether a call is at work; whether a part of a chunk was left in a pipe.
+        self._busy = self._cut = False
         self._tracks = {track.number for track in tracks}
         if len(self._tracks) < len(tracks):
             raise ArgumentError("several tracks have the same number; give each its own")
@@ -65,7 +67,7 @@ class ClipWriter:
             self._chunk("track", pack_track(track))
         if about is not None and (about.metadata or about.chapters):
             self._chunk("about", pack_about(about))
-        self._settled = self.bytes
+        self._settle()
 
     def packets(self, track: int, packets: Sequence[Packet]) -> None:
         """Add packets of a track, before the group that is shown while they are.
@@ -78,7 +80,7 @@ class ClipWriter:
             raise ArgumentError(f"there is no track {track}; declare it first")
         if packets:
             self._chunk("packets", pack_packets(track, packets))
-            self._settled = self.bytes
+            self._settle()
 
     def group(self, group: Group) -> int:
         """Add a group of pictures; return the bytes of its chunk.
@@ -98,18 +100,33 @@ class ClipWriter:
         size = self.bytes - begin
         self._groups.append(GroupInfo(begin, group.frame, group.time, group.count, size))
         self.frames += group.count
-        self._end, self._settled = group.end, self.bytes
+        self._end = group.end
+        self._settle()
         return size
 
-    def recover(self) -> None:
-        """Take back what an interrupted call has written, if the file can be sought."""
-        if self._file.seekable():
-            self._file.seek(self._settled)
-            self._file.truncate()
-            self.bytes = self._settled
+    def recover(self) -> bool:
+        """Take back what an interrupted call has done.
+
+        Returns:
+            Whether more can follow. It can't in a pipe, where a part of a chunk may be: the file
+            stays one that was cut.
+        """
+        settled = not self._busy
+        self.bytes, groups, self.frames, self._end = self._settled
+        del self._groups[groups:]
+        if not settled:
+            if self._file.seekable():
+                self._file.seek(self.bytes)
+                self._file.truncate()
+            else:
+                self._cut = True
+        self._busy = False
+        return not self._cut
 
     def finish(self) -> None:
-        """Write the index; nothing can follow."""
+        """Write the index, unless the file was cut; nothing can follow."""
+        if self._cut:
+            return
         begin = self.bytes
         self._chunk("end", pack_index(self._groups, self._end))
         self._put((self.bytes - begin).to_bytes(4, "little") + TRAILER_MAGIC)
@@ -117,6 +134,12 @@ class ClipWriter:
     def _chunk(self, kind: str, content: bytes) -> None:
         self._put(pack_chunk(kind, content, self._seed))
 
+    def _settle(self) -> None:
+        """Note what is complete, in one step that nothing interrupts."""
+        self._settled = self.bytes, len(self._groups), self.frames, self._end
+        self._busy = False
+
     def _put(self, data: bytes) -> None:
+        self._busy = True
         self._file.write(data)
         self.bytes += len(data)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, islice
-from typing import IO
 
 from quantal import clips, container
 from quantal.arguments import typed, whole
@@ -30,6 +29,7 @@ from quantal.files.clip_rate import (
 )
 from quantal.files.matching import describe_work
 from quantal.memory import memory_errors
+from quantal.outputs import Sink
 
 __all__ = ["INTRA_PERIOD", "ClipProgress", "EncodedClip", "encode_clip", "total_of"]
 
@@ -195,14 +195,14 @@ class _Grouping:
     def close(self) -> None:
         """Close the group that is being made, if there is one."""
         found, self._open = self._open, None
-        if found is not None:
+        if found is not None and found.frames:
             self._emit(container.Group(found.frame, found.time, tuple(found.frames)))
 
 
 def encode_clip(
     clip: clips.Clip,
     codec: VideoCodec,
-    file: IO[bytes],
+    file: Sink,
     target: ClipTarget | None = None,
     *,
     intra_period: int = INTRA_PERIOD,
@@ -239,7 +239,7 @@ class _Encoding:
         self,
         clip: clips.Clip,
         codec: VideoCodec,
-        file: IO[bytes],
+        file: Sink,
         target: ClipTarget,
         period: int,
         progress: Callable[[ClipProgress], None] | None,
@@ -316,11 +316,11 @@ class _Encoding:
                     self._progress(ClipProgress(done, self._total, seconds))
         except KeyboardInterrupt as error:
             interrupt = error
-            self._writer.recover()
-        self._grouping.close()
+        if interrupt is None or self._writer.recover():
+            self._grouping.close()
         if interrupt is not None and not self._writer.frames:
             raise interrupt  # there is nothing to keep
-        if interrupt is None:
+        if interrupt is None and self._failure is None:
             for number, packets in self._feed.rest():
                 self._writer.packets(number, packets)
         self._writer.finish()

@@ -6,10 +6,9 @@ import io
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from contextlib import closing
+from contextlib import closing, nullcontext
 from fractions import Fraction
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,7 @@ from quantal.files.clip_encode import (
 from quantal.files.clip_part import part_of
 from quantal.files.clip_rate import ClipTarget
 from quantal.files.matching import video_codec
-from quantal.outputs import output_errors, replaced_whole
+from quantal.outputs import OutputFile, Sink, replaced_whole
 from quantal.sources import Source
 
 __all__ = ["Playable", "compress_clip", "decompress_clip", "write_clip"]
@@ -52,7 +51,7 @@ def compress_clip(
     intra_period: int = INTRA_PERIOD,
     begin: Seconds = None,
     end: Seconds = None,
-    rate: Fraction | int | None = None,
+    rate: Fraction | float | None = None,
     device: str = "auto",
     progress: Callable[[ClipProgress], None] | None = None,
 ) -> bytes:
@@ -65,7 +64,8 @@ def compress_clip(
         clip: a file of video, as its path, its bytes in any buffer, or the file open in binary
             mode; a clip from `quantal.clips` or `quantal.open`, coded from where it stands; or
             frames, as an array uint8 [N, H, W, 3] or any iterable of arrays [H, W, 3].
-        codec: a name, or a codec from quantal.load(); default: `video-m`.
+        codec: a name, or a codec from quantal.load(); default: the first of `video-m`, `video-s`
+            and `video-s-still` whose weights are here.
         quality: 1..100; default 60.
         kbps: kilobits per second of the pictures to aim at.
         bpp: bits per pixel of the pictures to aim at.
@@ -108,7 +108,7 @@ def write_clip(
     intra_period: int = INTRA_PERIOD,
     begin: Seconds = None,
     end: Seconds = None,
-    rate: Fraction | int | None = None,
+    rate: Fraction | float | None = None,
     device: str = "auto",
     progress: Callable[[ClipProgress], None] | None = None,
 ) -> EncodedClip:
@@ -129,7 +129,7 @@ def write_clip(
     """
     target = ClipTarget(quality=quality, kbps=kbps, bpp=bpp, psnr=psnr)
     name = arguments.path("file", path)
-    with replaced_whole(name) as partial, output_errors(name), partial.open("wb") as file:
+    with replaced_whole(name) as partial, OutputFile(partial, name) as file:
         encoded = _encode(
             clip, codec, file, target, intra_period, begin, end, rate, device, progress
         )
@@ -184,38 +184,31 @@ def decompress_clip(
 def _encode(
     clip: Playable,
     codec: str | VideoCodec | None,
-    file: IO[bytes],
+    file: Sink,
     target: ClipTarget,
     intra_period: int,
     begin: Seconds,
     end: Seconds,
-    rate: Fraction | int | None,
+    rate: Fraction | float | None,
     device: str,
     progress: Callable[[ClipProgress], None] | None,
 ) -> EncodedClip:
     coder = video_codec(default_video_codec() if codec is None else codec, device)
     given = isinstance(clip, clips.Clip)
     opened = _opened(clip, rate)
-    with closing(_Kept() if given else opened):
+    with nullcontext() if given else closing(opened):
         part = part_of(opened, _seconds("begin", begin), _seconds("end", end))
         return encode_clip(part, coder, file, target, intra_period=intra_period, progress=progress)
 
 
-class _Kept:
-    """Stands for a clip that its owner closes."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-def _opened(clip: Playable, rate: Fraction | int | None) -> clips.Clip:
+def _opened(clip: Playable, rate: Fraction | float | None) -> clips.Clip:
     if isinstance(clip, clips.Clip):
         return clip
     if isinstance(clip, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(clip, "read"):
         return clips.read(clip)  # type: ignore[arg-type]
     if isinstance(clip, Iterable):
         count = len(clip) if isinstance(clip, Sized) else None
-        return _Frames(iter(clip), count, Fraction(25 if rate is None else rate))
+        return _Frames(iter(clip), count, Fraction(25) if rate is None else _exact("rate", rate))
     raise ArgumentError(
         f"{type(clip).__name__} is no clip: give a path, the bytes of a file, a file open in "
         "binary mode, a clip, or frames"
@@ -234,7 +227,14 @@ class _Frames(clips.Clip):
             raise ArgumentError("no frame was given, expected at least one")
         self._first: NDArray[np.uint8] | None = self._checked(first, None)
         height, width = first.shape[:2]
-        self.properties = clips.Properties(width, height, 1 / rate, rate=rate, frames=count)
+        self.properties = clips.Properties(
+            width,
+            height,
+            1 / rate,
+            rate=rate,
+            duration=None if count is None else count / rate,
+            frames=count,
+        )
         self._at = 0
 
     @property
@@ -264,11 +264,17 @@ class _Frames(clips.Clip):
             raise ArgumentError(
                 f"a frame is {found} {getattr(pixels, 'shape', '')}, expected uint8 [{size}, 3]"
             )
-        return np.ascontiguousarray(pixels)
+        return np.array(pixels, order="C")  # frames are held; the caller may fill this one again
 
     def seek(self, time: int) -> None:
+        frame: clips.Frame | None = None
         for _ in range(time - self._at):
-            next(self)
+            following = next(self, None)
+            if following is None:
+                if frame is not None:  # behind the end the last one is shown
+                    self._at, self._first = frame.time, frame.pixels
+                return
+            frame = following
 
     def packets(self, track: clips.Track) -> Iterator[clips.Packet]:
         raise ArgumentError("frames in memory have no tracks")
@@ -280,9 +286,13 @@ class _Frames(clips.Clip):
 def _seconds(name: str, value: Seconds) -> Fraction | None:
     if value is None:
         return None
-    if value == 0:
-        return Fraction(0)
-    return value if isinstance(value, Fraction) else Fraction(str(arguments.number(name, value)))
+    return Fraction(0) if value == 0 else _exact(name, value)
+
+
+def _exact(name: str, value: Fraction | float) -> Fraction:
+    """Return a positive number exactly: what is written of a float, not its binary digits."""
+    found = arguments.number(name, value)
+    return value if isinstance(value, Fraction) else Fraction(str(found))
 
 
 def _warn(messages: Iterable[str]) -> None:

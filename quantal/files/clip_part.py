@@ -47,10 +47,14 @@ class ClipPart(clips.Clip):
         self._clip = clip
         whole_clip = clip.properties
         tick = whole_clip.time_base
-        origin = whole_clip.start * tick
+        start = whole_clip.start * tick
         #: In seconds of the clip's own times.
-        self._begin, self._end = origin + begin, None if end is None else origin + end
+        self._begin, self._end = start + begin, None if end is None else start + end
+        #: What becomes zero, in ticks and in seconds. Everything moves by it alike: frames have
+        #: times in whole ticks, and what lies beside them stays in step.
         self._shift = int(self._begin / tick // 1)
+        self._origin = self._shift * tick
+        self._checked = False
         self.tracks, self.metadata = clip.tracks, clip.metadata
         self.chapters = tuple(self._chapters())
         duration = whole_clip.duration
@@ -59,7 +63,7 @@ class ClipPart(clips.Clip):
         self.properties = replace(
             whole_clip,
             start=0,
-            duration=None if duration is None else duration - begin,
+            duration=None if duration is None else start + duration - self._origin,
             frames=None,
         )
         self.seek(0)
@@ -71,6 +75,8 @@ class ClipPart(clips.Clip):
     def __next__(self) -> clips.Frame:
         frame = next(self._clip)
         tick = self.properties.time_base
+        if not self._checked:
+            self._check(frame)
         if self._end is not None and frame.time * tick >= self._end:
             raise StopIteration
         time, duration = frame.time - self._shift, frame.duration
@@ -82,11 +88,18 @@ class ClipPart(clips.Clip):
             duration = max(min(duration, int(left)), 1)
         return clips.Frame(time, frame.pixels, duration, frame.damaged)
 
+    def _check(self, first: clips.Frame) -> None:
+        """Raise ArgumentError if the clip, whose length was not known, ends before the part."""
+        self._checked = True
+        tick = self.properties.time_base
+        if first.duration and (first.time + first.duration) * tick <= self._begin:
+            raise ArgumentError("the part begins behind the end of the clip; let it begin earlier")
+
     def seek(self, time: int) -> None:
         self._clip.seek(max(whole("time", time), 0) + self._shift)
 
     def packets(self, track: clips.Track) -> Iterator[clips.Packet]:
-        shift = round(self._begin / track.time_base)
+        first, shift = (round(at / track.time_base) for at in (self._begin, self._origin))
         for packet in self._clip.packets(track):
             time = packet.decode_time if packet.time is None else packet.time
             if time is None:
@@ -96,11 +109,11 @@ class ClipPart(clips.Clip):
                     return
                 continue
             duration = packet.duration
-            if time < shift:
-                late = track.kind == "subtitle" and time + duration > shift
+            if time < first:
+                late = track.kind == "subtitle" and time + duration > first
                 if not late:
                     continue
-                duration = time + duration - shift
+                duration -= max(shift - time, 0)
             yield clips.Packet(
                 packet.data,
                 None if packet.time is None else max(packet.time - shift, 0),
@@ -115,7 +128,7 @@ class ClipPart(clips.Clip):
     def _chapters(self) -> Iterator[clips.Chapter]:
         for chapter in self._clip.chapters:
             end = chapter.end if self._end is None else min(chapter.end, self._end)
-            start = max(chapter.start, self._begin)
-            if start < end:
+            if max(chapter.start, self._begin) < end:
+                start = max(chapter.start, self._origin)
                 tags: Mapping[str, str] = chapter.metadata
-                yield clips.Chapter(start - self._begin, end - self._begin, tags)
+                yield clips.Chapter(start - self._origin, end - self._origin, tags)

@@ -31,6 +31,7 @@ _WEIGHT = 0.3  # of the last frame in running means
 _LEAST = 8  # frames over which a deviation is spread
 _HORIZON = 24  # frames over which a deviation of PSNR is spread
 _TOLERANCE = 0.05
+_LEAST_TARGET, _LARGEST_TARGET = 1e-6, 1e9  # of kbps, bpp and psnr; no clip comes near
 _DECIBEL_TOLERANCE = 0.1
 
 
@@ -79,6 +80,10 @@ class ClipTarget:
             raise ArgumentError(f"only one target can be aimed at, not {' and '.join(asked)}")
         for name, value in asked.items():
             checked = whole(name, value, 1, 100) if name == "quality" else number(name, value)
+            if not _LEAST_TARGET <= checked <= _LARGEST_TARGET:
+                raise ArgumentError(
+                    f"{name} must be {_LEAST_TARGET:g} to {_LARGEST_TARGET:g}, not {checked:g}"
+                )
             object.__setattr__(self, name, checked)
 
 
@@ -211,7 +216,7 @@ def _search(
             measured = (known[high] - known[low]) / (high - low)
             slope = min(max(measured, slope / 4), slope * 4)
         near = min(known, key=lambda rate: abs(known[rate] - wanted))
-        base = min(max(round(near + (wanted - known[near]) / slope), 0), _HIGHEST)
+        base = round(min(max(near + (wanted - known[near]) / slope, 0), _HIGHEST))
         if base in known:
             break
     return base, slope

@@ -5,6 +5,6 @@ Importing this package needs PyAV and numpy, but no torch.
 
 from __future__ import annotations
 
-from quantal.motion._search import BLOCK, UNITS, Field, Search, crf_of
+from quantal.motion._search import Search, crf_of
 
-__all__ = ["BLOCK", "UNITS", "Field", "Search", "crf_of"]
+__all__ = ["Search", "crf_of"]

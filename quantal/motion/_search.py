@@ -17,15 +17,10 @@ from av.codec.context import Flags
 
 from quantal.arguments import whole
 from quantal.errors import ArgumentError, MediaError
+from quantal.fields import BLOCK, UNITS, Field
 
-__all__ = ["BLOCK", "UNITS", "Field", "Search", "crf_of"]
+__all__ = ["Search", "crf_of"]
 
-#: Vectors (dx, dy) of blocks in quarter pixels, int16 [2, ceil(H / 8), ceil(W / 8)]: the block is
-#: predicted from what lies dx / 4 pixels to its right and dy / 4 below it in the frame before.
-Field = npt.NDArray[np.int16]
-
-#: Pixels along a side of a block, and units of a vector in a pixel.
-BLOCK, UNITS = 8, 4
 #: Sides of what libx264 codes are multiples of its macroblocks, and no smaller than this.
 _MACROBLOCK, _LEAST = 16, 32
 _OPTIONS = {

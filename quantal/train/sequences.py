@@ -19,6 +19,7 @@ from torch import Tensor
 from quantal import media
 from quantal.arguments import whole
 from quantal.errors import ArgumentError, MediaError
+from quantal.fields import BLOCK
 from quantal.motion import Search, crf_of
 from quantal.train.files import pictures_under
 
@@ -27,7 +28,6 @@ __all__ = ["SEARCH_RATES", "Advance", "Clip", "SequenceSampler", "as_clips", "re
 #: Rates 0..252 whose vectors are searched for; a sample takes those of the nearest.
 SEARCH_RATES = (40, 100, 160, 220)
 _FRAME = re.compile(r"(.*)_f(\d+)$")
-_BLOCK = 8
 #: Frames that a chain of predicted frames has, on average, beyond the first two, and at most.
 _MEAN_LENGTH, _MOST = 6.0, 32
 #: Frames of a chain that is made from a still, and how many chains are, where there are both.
@@ -206,15 +206,17 @@ class SequenceSampler:
         still = self._stills and (not self._sequences or draw.random() < _STILL_SHARE)
         kind = self._stills if still else self._sequences
         clip = kind[int(draw.integers(len(kind)))]
-        clip = self._moving(clip.frames[0], size) if still else clip
         height, width = clip.frames.shape[2:]
         if min(height, width) < size:
             raise ArgumentError(
                 f"a training sequence of {width}x{height} is smaller than crops of {size}; leave "
                 "it out"
             )
-        top = int(draw.integers((height - size) // _BLOCK + 1)) * _BLOCK
-        left = int(draw.integers((width - size) // _BLOCK + 1)) * _BLOCK
+        if still:
+            clip = self._moving(clip.frames[0], size)
+            height, width = clip.frames.shape[2:]
+        top = int(draw.integers((height - size) // BLOCK + 1)) * BLOCK
+        left = int(draw.integers((width - size) // BLOCK + 1)) * BLOCK
         length = min(1 + int(draw.geometric(1 / _MEAN_LENGTH)), _MOST)
         step = 1 if draw.random() < 0.5 else -1
         place = int(draw.integers(len(clip.frames)))
@@ -234,7 +236,7 @@ class SequenceSampler:
     def _field(self, chain: _Chain, size: int, forward: bool) -> npt.NDArray[np.int16]:
         vectors = chain.clip.forward if forward else chain.clip.backward
         rows, columns = (
-            slice(start // _BLOCK, (start + size) // _BLOCK) for start in (chain.top, chain.left)
+            slice(start // BLOCK, (start + size) // BLOCK) for start in (chain.top, chain.left)
         )
         field = vectors[:, chain.place, :, rows, columns]
         if chain.turns & 1:
@@ -254,7 +256,7 @@ class SequenceSampler:
         side = size + 64
         height, width = still.shape[1:]
         if min(height, width) < side:
-            side = min(height, width) // 64 * 64
+            side = min(height, width) // BLOCK * BLOCK
         top = int(draw.integers(height - side + 1))
         left = int(draw.integers(width - side + 1))
         source = still[None, :, top : top + side, left : left + side].float()

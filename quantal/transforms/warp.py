@@ -14,13 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from quantal.errors import ArgumentError
+from quantal.fields import BLOCK, UNITS
 
-__all__ = ["BLOCK", "UNITS", "interpolated", "warp"]
+__all__ = ["interpolated", "warp"]
 
-#: Pixels along a side of a block.
-BLOCK = 8
-#: Units of a vector in a pixel.
-UNITS = 4
 _TAPS = 8
 #: Filters of the phases 0, 1/4, 1/2 and 3/4; they begin 3 pixels before the one at phase 0.
 _FILTERS = (

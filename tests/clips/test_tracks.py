@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,29 @@ def test_what_can_not_be_written_of_a_track_is_named(
         assert found == [packets[3].data, packets[5].data]
     for name in ("a.y4m", "a"):
         assert any("audio" in note for note in copy(source, tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_numbers_that_no_file_can_hold_are_left_out(
+    name: str, tmp_path: Path, moving: Callable[..., list[Pixels]]
+) -> None:
+    """As hostile .qtl files have them."""
+    with clips.read(with_sound(moving(20), "matroska", "aac")) as clip:
+        track, packets = clip.tracks[0], list(clip.packets(clip.tracks[0]))
+    wrong = replace(packets[1], duration=1 << 63)
+    for change in (
+        {"time_base": Fraction((1 << 32) - 1)},
+        {"time_base": Fraction(1, (1 << 32) - 1)},
+        {"disposition": (1 << 32) - 1},
+    ):
+        with clips.write(tmp_path / name, Properties(96, 64, Fraction(1, 25))) as writer:
+            writer.add_track(replace(track, **change), [packets[0], wrong, packets[2]])
+            writer.write(Frame(0, moving(1)[0], 1 << 63))
+        assert "disposition" in change or any("can't hold" in note for note in writer.warnings)
+        with clips.read(tmp_path / name) as clip:
+            assert len(list(clip)) == 1
+            counts = [len(list(clip.packets(each))) for each in clip.tracks]
+            assert counts == ([2] if "disposition" in change else [])
 
 
 def test_a_cover_and_further_pictures_are_named(moving: Callable[..., list[Pixels]]) -> None:

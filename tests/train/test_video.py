@@ -176,3 +176,16 @@ def test_frames_of_different_sizes_are_refused(frames: Path) -> None:
 def test_no_frames_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="no frames"):
         read_sequences([str(tmp_path)], 64)
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "**", "a\0b", "", "x" * 5000])
+def test_weights_name_a_codec_not_a_path(name: str) -> None:
+    with pytest.raises(ModelError, match="as the name of a picture codec"):
+        find_picture(name, "")
+
+
+def test_a_small_still_is_named() -> None:
+    stills = as_clips([torch.zeros(3, 50, 70, dtype=torch.uint8)])
+    sampler = SequenceSampler(stills, torch.device("cpu"), seed=0)
+    with pytest.raises(ArgumentError, match="70x50 is smaller than crops of 64"):
+        sampler.batch(1, 64)

@@ -35,12 +35,13 @@ from quantal.entropy.frozen.predicted import (
 )
 from quantal.entropy.orders import scatter
 from quantal.entropy.rates import lambda_at
-from quantal.entropy.vectors import Field, FieldState, VectorPrior
+from quantal.entropy.vectors import FieldState, VectorPrior
 from quantal.entropy.walk import Coding, FloatArray, Reading, Writing
 from quantal.errors import ArgumentError
+from quantal.fields import BLOCK, Field
 from quantal.motion import Search, crf_of
 from quantal.planes import ceil_div
-from quantal.transforms.warp import BLOCK, warp
+from quantal.transforms.warp import warp
 
 __all__ = ["Reconstruction", "Symbols", "Video"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from quantal.codecs.context.net import ContextNet
@@ -38,8 +39,10 @@ def find_picture(name: str, wanted: str, beside: Path | None = None) -> Path:
         beside: a file whose folder is searched first.
 
     Raises:
-        ModelError: If they are not here.
+        ModelError: If they are not here, or the name is none of a codec.
     """
+    if not re.fullmatch(r"[a-z0-9._-]{1,23}", name):
+        raise ModelError(f"{name!r:.40} found as the name of a picture codec; it can't be one")
     folders = [SHIPPED] if beside is None else [beside.parent, SHIPPED]
     for folder in folders:
         for path in (folder / f"{name}.safetensors", *sorted(folder.glob(f"{name}@*.safetensors"))):

@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from quantal.entropy.vectors import LIMIT, Field, Scan, field_of, macroblocks, median
+from quantal.entropy.vectors import LIMIT, Scan, field_of, macroblocks, median
 from quantal.entropy.walk import FloatArray
+from quantal.fields import BLOCK, SIDE, UNITS, Field
 from quantal.transforms.warp import interpolated
 
 __all__ = ["luma", "smoothed"]
 
-#: Pixels along a side of a block, blocks along one of a macroblock, units of a vector in a pixel.
-_BLOCK, _SIDE, _UNITS = 8, 2, 4
-_PIXELS = _BLOCK * _SIDE
+#: Pixels along a side of a macroblock.
+_PIXELS = BLOCK * SIDE
 #: A picture continues with its edge for as many pixels; what lies further out looks the same.
 _BORDER = _PIXELS + 1
 #: Own vectors that a macroblock may take: the block whose vector each of its blocks gets, and the
@@ -104,10 +104,10 @@ def _refined(field: Field, moved: _Moved, source: FloatArray, worth: float) -> F
     rows, columns = field.shape[1:]
     vectors = field.reshape(2, -1).astype(np.int32)
     places = np.flatnonzero(vectors.any(0))
-    top, left = (_BLOCK * part for part in np.divmod(places, columns))
-    tiles = source[: rows * _BLOCK, : columns * _BLOCK]
-    tiles = tiles.reshape(rows, _BLOCK, columns, _BLOCK).transpose(0, 2, 1, 3)
-    tiles = tiles.reshape(-1, _BLOCK, _BLOCK)[places]
+    top, left = (BLOCK * part for part in np.divmod(places, columns))
+    tiles = source[: rows * BLOCK, : columns * BLOCK]
+    tiles = tiles.reshape(rows, BLOCK, columns, BLOCK).transpose(0, 2, 1, 3)
+    tiles = tiles.reshape(-1, BLOCK, BLOCK)[places]
     nearby = vectors[:, None, places] + _NEARBY[:, :, None]
     costs = worth * moved.errors(nearby, top, left, tiles)
     costs[len(costs) // 2] -= _CHANGE_BITS
@@ -126,8 +126,8 @@ def _best_own(
     # Errors of each block with the vector of each: [vectors, blocks, n].
     errors = np.zeros((4, 4, len(tiles)), np.float32)
     for block in range(4):
-        down, across = (part * _BLOCK for part in divmod(block, _SIDE))
-        part = tiles[:, down : down + _BLOCK, across : across + _BLOCK]
+        down, across = (part * BLOCK for part in divmod(block, SIDE))
+        part = tiles[:, down : down + BLOCK, across : across + BLOCK]
         for vector in {blocks[block] for blocks, _ in _OWN}:
             errors[vector, block] = moved.errors(own[:, vector], top + down, left + across, part)
     costs = np.empty((len(_OWN), len(tiles)), np.float32)
@@ -159,19 +159,19 @@ class _Moved:
     def __init__(self, picture: FloatArray) -> None:
         padded = np.pad(picture, _BORDER, mode="edge")
         height, width = padded.shape
-        planes = np.empty((_UNITS**2, height - 1, width - 1), np.uint8)
+        planes = np.empty((UNITS**2, height - 1, width - 1), np.uint8)
         with torch.inference_mode():
             whole = torch.from_numpy(padded)[None, None]
-            for x in range(_UNITS):
+            for x in range(UNITS):
                 beside = interpolated(whole, x, 3)
-                for y in range(_UNITS):
+                for y in range(UNITS):
                     between = interpolated(beside, y, 2)[0, 0, :-1, :-1]
                     between = between.add(0.5).clamp_(0, 255)
-                    planes[y * _UNITS + x] = between.to(torch.uint8).numpy()
+                    planes[y * UNITS + x] = between.to(torch.uint8).numpy()
         #: Tiles of a block's side and of a macroblock's, by phase, row and column of their corner.
         self._tiles = {
             side: np.lib.stride_tricks.sliding_window_view(planes, (1, side, side))
-            for side in (_BLOCK, _PIXELS)
+            for side in (BLOCK, _PIXELS)
         }
 
     def errors(self, vectors: Ints, top: Places, left: Places, tiles: FloatArray) -> FloatArray:
@@ -186,9 +186,9 @@ class _Moved:
         found = self._tiles[tiles.shape[-1]]
         _, rows, columns = found.shape[:3]
         x, y = vectors
-        phase = (y & (_UNITS - 1)) * _UNITS + (x & (_UNITS - 1))
-        row = np.minimum(np.maximum(y // _UNITS + (top + _BORDER), 0), rows - 1)
-        column = np.minimum(np.maximum(x // _UNITS + (left + _BORDER), 0), columns - 1)
+        phase = (y & (UNITS - 1)) * UNITS + (x & (UNITS - 1))
+        row = np.minimum(np.maximum(y // UNITS + (top + _BORDER), 0), rows - 1)
+        column = np.minimum(np.maximum(x // UNITS + (left + _BORDER), 0), columns - 1)
         wrong = found[phase, row, column, 0] - tiles
         errors: FloatArray = np.einsum("...ij,...ij->...", wrong, wrong)
         return errors

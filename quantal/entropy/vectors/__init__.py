@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from quantal.entropy.vectors.blocks import LIMIT, Field, Scan, field_of, macroblocks, median
+from quantal.entropy.vectors.blocks import LIMIT, Scan, field_of, macroblocks, median
 from quantal.entropy.vectors.field import FieldState, VectorPrior
 from quantal.entropy.vectors.fit import fit_vectors
 
 __all__ = [
     "LIMIT",
-    "Field",
     "FieldState",
     "Scan",
     "VectorPrior",

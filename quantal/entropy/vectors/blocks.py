@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.errors import CorruptError
+from quantal.fields import SIDE, Field
 
 __all__ = [
     "LIMIT",
-    "Field",
     "IntMap",
     "Scan",
     "field_of",
@@ -24,14 +24,10 @@ __all__ = [
     "summed",
 ]
 
-#: Vectors (dx, dy) of blocks in quarter pixels, int16 [2, h, w].
-Field = npt.NDArray[np.int16]
 IntMap = npt.NDArray[np.int32]
 
 #: Components of vectors are at most this large.
 LIMIT = 1 << 13
-#: Blocks along a side of a macroblock.
-_SIDE = 2
 
 
 class Scan:
@@ -118,14 +114,14 @@ def summed(differences: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def macroblocks(field: Field) -> IntMap:
     """Return vectors [2, 4, rows, columns] of macroblocks; the field continues with its edge."""
     _, height, width = field.shape
-    padded = np.pad(field, ((0, 0), (0, height % _SIDE), (0, width % _SIDE)), mode="edge")
-    split = padded.reshape(2, -(-height // _SIDE), _SIDE, -(-width // _SIDE), _SIDE)
+    padded = np.pad(field, ((0, 0), (0, height % SIDE), (0, width % SIDE)), mode="edge")
+    split = padded.reshape(2, -(-height // SIDE), SIDE, -(-width // SIDE), SIDE)
     blocks = split.transpose(0, 2, 4, 1, 3).astype(np.int32)
-    return blocks.reshape(2, _SIDE**2, *blocks.shape[3:])
+    return blocks.reshape(2, SIDE**2, *blocks.shape[3:])
 
 
 def field_of(blocks: npt.NDArray[Any]) -> Field:
     """Reverse macroblocks()."""
     _, _, rows, columns = blocks.shape
-    split = blocks.reshape(2, _SIDE, _SIDE, rows, columns).transpose(0, 3, 1, 4, 2)
-    return split.reshape(2, rows * _SIDE, columns * _SIDE).astype(np.int16)
+    split = blocks.reshape(2, SIDE, SIDE, rows, columns).transpose(0, 3, 1, 4, 2)
+    return split.reshape(2, rows * SIDE, columns * SIDE).astype(np.int16)

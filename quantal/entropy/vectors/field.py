@@ -17,7 +17,6 @@ import numpy.typing as npt
 from quantal.entropy.indices import CountedTables, IndexPrior, Neighbourhood
 from quantal.entropy.vectors.blocks import (
     LIMIT,
-    Field,
     IntMap,
     field_of,
     macroblocks,
@@ -38,6 +37,7 @@ from quantal.entropy.vectors.starts import (
 )
 from quantal.entropy.walk import Coding
 from quantal.errors import ArgumentError, CorruptError
+from quantal.fields import Field
 
 __all__ = ["FieldState", "VectorPrior"]
 

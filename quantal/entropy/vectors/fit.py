@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from quantal.entropy.vectors.blocks import Field
 from quantal.entropy.vectors.field import VectorPrior
 from quantal.entropy.vectors.starts import (
     ACTIVITIES,
@@ -22,6 +21,7 @@ from quantal.entropy.vectors.starts import (
     Starts,
 )
 from quantal.entropy.walk import Known
+from quantal.fields import Field
 
 __all__ = ["fit_vectors"]
 
