@@ -345,8 +345,7 @@ def nearest(fields: Tensor, rate: Tensor) -> Tensor:
 def synthesis_unit(picture: PyramidNet) -> Tensor:
     """Return what a unit of each latent is to the synthesis, [1, M, 1, 1].
 
-    The synthesis is trained on what gains make of latents. At low rates these shrink a latent by
-    what its quantisation makes of it; at the highest rate the scale between the transforms is left.
+    It is that of codecs.video.picture.synthesis_unit(), of networks in training.
     """
     entropy, highest = picture.entropy, torch.full((1,), RATE_INDICES - 1.0)
     highest = highest.to(entropy.log_gain.anchors.device)
