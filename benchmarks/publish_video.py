@@ -52,6 +52,10 @@ QUALITIES = {
 }
 #: Of our codecs: about the PSNR of the others.
 OWN_QUALITIES = (20.0, 34.0, 48.0, 62.0, 74.0)
+#: One of ours with every frame by itself.
+ALL_INTRA = "video-s:intra=1"
+#: What motion brings, and what prediction without it does.
+PAIRS = (("video-s", "video-s-still"), ("video-s-still", ALL_INTRA))
 METRICS = {"psnr": "PSNR-RGB", "psnr-yuv": "PSNR-YUV 6:1:1", "ms-ssim": "MS-SSIM"}
 SETTINGS = (
     ("`x264`", "preset medium, tune psnr,zerolatency, sc_threshold 0, qp 37 32 27 22"),
@@ -83,12 +87,12 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("runs/benchmark/video"))
-    parser.add_argument("--codecs", help="of ours; all with weights if not given")
+    parser.add_argument("--codecs", help=f"of ours; all with weights and {ALL_INTRA} if not given")
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--jobs", type=int)
     options = parser.parse_args()
     with_weights = (info.name for info in available() if info.media == "video" and info.weights)
-    ours = tuple(with_weights if options.codecs is None else split_specs(options.codecs))
+    ours = tuple(split_specs(options.codecs) if options.codecs else (*with_weights, ALL_INTRA))
     plan = Plan(
         codecs=(*CLASSICAL, *ours),
         data=chosen(options.clips, options.work / "clips"),
@@ -154,11 +158,12 @@ def _page(result: RDResult, made: Provenance) -> str:
         "[video.jsonl.gz](video.jsonl.gz). What counts as bits and how a value is taken: "
         "[Measuring codecs](../evaluation.md#clips).",
         "![Curves of all codecs](video.svg)",
-        "One intra frame per clip for all codecs but `x265:intra=1`. The first table has low delay "
+        "One intra frame per clip for all codecs but those with `intra=1`. The first table has low delay "
         "but for the rows named `random-access`, whose frames wait for later ones: compare those "
         "with each other.",
         *(part for anchor in anchors for part in _against(result, anchor)),
         *(part for anchor in anchors for part in _by_clip(result, anchor)),
+        *_pairs(result),
         "## Means over the clips",
         "Bits per pixel and mean quality at each measured quality; `first` is the intra frame's "
         "part of the bytes.",
@@ -227,6 +232,19 @@ def _by_clip(result: RDResult, anchor: str) -> Iterator[str]:
         for clip in result.names
     ]
     yield table(("clip", *(f"`{name}`" for name in names)), rows)
+
+
+def _pairs(result: RDResult) -> Iterator[str]:
+    pairs = [pair for pair in PAIRS if set(pair) <= set(result.sheets)]
+    if not pairs:
+        return
+    yield "## Prediction with and without motion, PSNR-RGB"
+    found = [of_clips(result, *pair, "psnr") for pair in pairs]
+    rows = [
+        (clip, *("–" if own[clip] is None else f"{own[clip]:+.1f}" for own in found))
+        for clip in result.names
+    ]
+    yield table(("clip", *(f"`{one}` versus `{other}`" for one, other in pairs)), rows)
 
 
 def _points(result: RDResult) -> str:
