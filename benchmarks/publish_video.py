@@ -158,9 +158,9 @@ def _page(result: RDResult, made: Provenance) -> str:
         "[video.jsonl.gz](video.jsonl.gz). What counts as bits and how a value is taken: "
         "[Measuring codecs](../evaluation.md#clips).",
         "![Curves of all codecs](video.svg)",
-        "One intra frame per clip for all codecs but those with `intra=1`. The first table has low delay "
-        "but for the rows named `random-access`, whose frames wait for later ones: compare those "
-        "with each other.",
+        "One intra frame per clip for all codecs but those with `intra=1`. The first table has low "
+        "delay but for the rows named `random-access`, whose frames wait for later ones: compare "
+        "those with each other.",
         *(part for anchor in anchors for part in _against(result, anchor)),
         *(part for anchor in anchors for part in _by_clip(result, anchor)),
         *_pairs(result),
