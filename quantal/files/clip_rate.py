@@ -45,7 +45,7 @@ class Offsets:
         every: See `raised`.
     """
 
-    intra: int = 32
+    intra: int = 48
     raised: int = 32
     every: int = 8
 
