@@ -19,7 +19,6 @@ from quantal.errors import MediaError, QuantalError
 from quantal.files.clip_beside import PacketFeed, about_of, tracks_of
 from quantal.files.clip_quality import psnr_of
 from quantal.files.clip_rate import (
-    OFFSETS,
     TRIAL_FRAMES,
     ClipTarget,
     Coded,
@@ -135,7 +134,7 @@ class _Grouping:
         emit: Callable[[container.Group], None],
     ) -> None:
         self._codec, self._plan, self._rates, self._emit = codec, plan, rates, emit
-        self._tick = float(tick)
+        self._tick, self._offsets = float(tick), plan.offsets
         self._coder: Group | None = None
         self._reference: object = None
         self._open: _Open | None = None
@@ -162,17 +161,17 @@ class _Grouping:
         frame = self._coder.frame(pixels)
         coded: CodedFrame | None = None
         if place:
-            coded = frame.predicted(self._reference, OFFSETS.rate(base, place))
-            if self._is_cut(frame, coded, OFFSETS.rate(base, place)):
+            coded = frame.predicted(self._reference, self._offsets.rate(base, place))
+            if self._is_cut(frame, coded, self._offsets.rate(base, place)):
                 self.close()
                 self._rates.begin(0)
                 base, place, coded = self._rates.base, 0, None
         if coded is None:
-            coded = frame.intra(OFFSETS.rate(base, 0))
+            coded = frame.intra(self._offsets.rate(base, 0))
             self._intra = len(coded.payload)
         if self._open is None:
             self._open = _Open(self.frames, at)
-        rate = OFFSETS.rate(base, place)
+        rate = self._offsets.rate(base, place)
         self._open.frames.append(container.CodedFrame(rate, duration, coded.payload))
         reference = self._reference = coded.reference
         self.frames += 1

@@ -105,6 +105,12 @@ class Plan:
     rate: float
     frames: int | None
 
+    @property
+    def offsets(self) -> Offsets:
+        """Of the rates of frames; none where no frame is predicted."""
+        alone = self.period == 1 or self.frames == 1
+        return Offsets(0, 0) if alone else OFFSETS
+
 
 @dataclass(frozen=True)
 class Coded:
@@ -172,7 +178,7 @@ class _Trial:
 
     def __init__(self, codec: VideoCodec, pixels: list[Pixels], plan: Plan, base: int) -> None:
         group = codec.group(plan.width, plan.height, base)
-        self._pixels = pixels
+        self._pixels, self._offsets = pixels, plan.offsets
         self._frames = [group.frame(each) for each in pixels]
         #: The share of the intra frame in a group.
         frames = plan.period if plan.frames is None else min(plan.period, max(plan.frames, 1))
@@ -183,7 +189,7 @@ class _Trial:
         bits, decibels = [], []
         reference = None
         for place, frame in enumerate(self._frames):
-            rate = OFFSETS.rate(base, place)
+            rate = self._offsets.rate(base, place)
             coded = frame.predicted(reference, rate) if place else frame.intra(rate)
             reference = coded.reference
             bits.append(8.0 * len(coded.payload))

@@ -164,3 +164,15 @@ def test_an_interrupt_between_writing_and_counting_is_no_damage(
     encoded = encode_clip(Made(filmed(20), list(range(20))), little_video, file, intra_period=4)
     assert encoded.interrupt is not None and encoded.frames % 4 == 0
     assert verify_clip(file.getvalue()).frames == encoded.frames
+
+
+def test_frames_that_stand_alone_have_the_rate_that_was_asked_for(
+    little_video: LittleVideo, filmed: Filmed
+) -> None:
+    """What nothing is predicted from is raised by nothing."""
+    for frames, period in ((filmed(4), 1), (filmed(1), 48)):
+        file = io.BytesIO(quantal.compress_clip(frames, quality=50, intra_period=period))
+        rates = {
+            frame.rate for group in container.ClipReader(file).groups() for frame in group.frames
+        }
+        assert rates == {little_video.rate_of(50)}
