@@ -14,7 +14,13 @@ import numpy as np
 from quantal.cubes._file import Sections
 from quantal.cubes._levels import Bits, Levels, Linear
 from quantal.cubes._streams import BITS
-from quantal.cubes._values import array_dtype, from_json, mapping_from_json, to_json
+from quantal.cubes._values import (
+    array_dtype,
+    encoding_from_json,
+    from_json,
+    mapping_from_json,
+    to_json,
+)
 from quantal.errors import CorruptError
 
 __all__ = ["Band", "Header", "Kept", "Missing", "Stream", "Variable", "parse_header"]
@@ -287,7 +293,7 @@ def _parse_variable(found: Any, dims: dict[str, int], count: int) -> Variable:
         shape=shape,
         dtype=dtype,
         attrs=mapping_from_json(_get(found, "attrs", dict)),
-        encoding=mapping_from_json(_get(found, "encoding", dict)),
+        encoding=encoding_from_json(_get(found, "encoding", dict)),
         coordinate=_get(found, "coordinate", bool),
         conventions=_get(found, "conventions", bool),
         axes=axes,

@@ -31,7 +31,13 @@ xarray = pytest.importorskip("xarray")
 
 @pytest.fixture(scope="module")
 def coded(plain: Any) -> bytes:
-    return cubes.compress(plain.assign(label=("x", [f"n{n}" for n in range(30)])), max_error=0.1)
+    return cubes.compress(
+        plain.assign(
+            label=("x", [f"n{n}" for n in range(30)]),
+            count=("y", [1, 1 << 62, *range(18)]),
+        ),
+        max_error=0.1,
+    )
 
 
 def forged(data: bytes, **changes: Any) -> bytes:
@@ -175,6 +181,11 @@ def test_other_files_and_later_versions_are_refused(coded: bytes) -> None:
         {"variables__1__kept__size": 1 << 40},
         {"variables__1__kept__form": "text"},
         {"variables__1__dtype": "<U999999"},
+        {"variables__2__dtype": "<M8[0s]"},
+        {"variables__2__dtype": "<M8[7D]"},
+        {"variables__2__dtype": "<m8[999999h]"},
+        {"variables__2__encoding": {"dtype": "datetime64[0s]"}},
+        {"variables__2__attrs": {"a": {"dtype": "<m8[0s]"}}},
         {"attrs": None},
     ],
     ids=str,
