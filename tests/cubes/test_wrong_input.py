@@ -197,6 +197,24 @@ def test_headers_that_lie_are_refused_before_memory_is_taken(
         cubes.decompress(forged(coded, **changes))
 
 
+def test_nothing_is_used_twice(plain: Any) -> None:
+    holed = plain.expand_dims("member").where(plain > -10)
+    data = cubes.compress(holed)
+    (variable,) = _file.unpack(data).header["variables"]
+    (band,) = variable["bands"]
+    (mask,) = band["missing"]
+    kept = variable | {"name": "b", "dtype": "|u1", "dims": [], "kept": {"form": "text", "size": 1}}
+    kept["kept"]["section"] = mask["section"]
+    for changes in (
+        {"dims__member": 3, "variables__0__bands": [band] * 3},
+        {"variables__0__bands__0__missing": [mask, mask]},
+        {"variables__0__bands__0__streams": band["streams"] * 2},
+        {"variables": [variable, kept]},
+    ):
+        with pytest.raises(CorruptError, match="uses of section"):
+            cubes.probe(forged(data, **changes))
+
+
 def test_a_header_may_nest_and_grow_only_so_far(coded: bytes) -> None:
     head = b'{"sections":' + b"[" * 200_000
     start = _file._FIXED.pack(_file.MAGIC, 1, len(head)) + head
