@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import Image, ImageFile
 
 from quantal import container, media
-from quantal.errors import ArgumentError, QuantalWarning
+from quantal.errors import ArgumentError, QuantalWarning, TruncatedError
 from quantal.media import EXIF_PREFIX
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class QtlImageFile(ImageFile.ImageFile):
     """A .qtl file as a Pillow image of mode L, LA, RGB or RGBA.
 
     `info` has the codec, the quality, ICC profile, EXIF and XMP from the start. Of a clip it has
-    the tags and, in "duration", how long the frame is shown in milliseconds.
+    the tags as a dict in "metadata", since Pillow gives names such as "exif" a meaning, and in
+    "duration" how long the frame is shown in milliseconds.
     """
 
     format = "QTL"
@@ -48,6 +49,7 @@ class QtlImageFile(ImageFile.ImageFile):
         self._clip: StoredClip | None = None
         self._group: container.Group | None = None
         self._frame = 0
+        self._following = -1  # the frame that comes next without seeking
         file = self._file()
         beginning = file.read(container.HEADER_LIMIT)
         if container.media_of(beginning) == "video":
@@ -69,14 +71,16 @@ class QtlImageFile(ImageFile.ImageFile):
         header = self._reader.header
         self._close_exclusive_fp_after_loading = False
         self._mode, self._size, self.tile = "RGB", (header.width, header.height), []
-        self.info.update(self._reader.about.metadata)
         self.info.update(codec=header.codec, quality=container.rate_to_quality(header.rate))
-        self._describe_frame()
+        self.info["metadata"] = dict(self._reader.about.metadata)
+        if not self.n_frames:
+            raise TruncatedError("the clip has no frames; fetch the file again")
+        self.info["duration"] = self._duration(0)
 
     @property
     def n_frames(self) -> int:
         """Number of frames, 1 of a picture."""
-        return 1 if self._reader is None else sum(group.count for group in self._groups())
+        return 1 if self._reader is None else self._reader.known_groups().frames
 
     @property
     def is_animated(self) -> bool:
@@ -84,44 +88,47 @@ class QtlImageFile(ImageFile.ImageFile):
         return self.n_frames > 1
 
     def seek(self, frame: int) -> None:
-        """Go to a frame of a clip, from 0; EOFError if there is none."""
-        if not 0 <= frame < self.n_frames:
-            raise EOFError(f"there is no frame {frame}; the image has {self.n_frames}")
-        if frame != self._frame:
-            self._frame, self._im = frame, None
-            self._describe_frame()
+        """Go to a frame of a clip, from 0.
+
+        Raises:
+            EOFError: There is none.
+            BitstreamError: The file is damaged there; the image stays at its frame.
+        """
+        if frame == self._frame:
+            return
+        duration = self._duration(frame)
+        self._frame, self._im = frame, None
+        self.info["duration"] = duration
 
     def tell(self) -> int:
         """Return the number of the frame."""
         return self._frame
 
-    def _groups(self) -> tuple[container.GroupInfo, ...]:
+    def _duration(self, frame: int) -> float:
+        """Return how long a frame of a clip is shown in milliseconds, which stands in its group."""
         if self._reader is None:
-            return ()
-        if self._reader.index is None:
-            self._reader.find(0)
-        return self._reader.index or ()
-
-    def _describe_frame(self) -> None:
-        """Say how long the frame is shown, which stands in its group."""
-        if self._reader is None:
-            return
+            raise EOFError(f"there is no frame {frame}; the image is a picture")
         group = self._group
-        if group is None or not group.frame <= self._frame < group.frame + group.count:
-            place = next(g for g in reversed(self._groups()) if g.frame <= self._frame)
-            group = self._group = next(self._reader.groups(place))
-        duration = group.frames[self._frame - group.frame].duration
-        self.info["duration"] = float(1000 * duration * self._reader.header.time_base)
+        if group is None or not group.frame <= frame < group.frame + group.count:
+            try:
+                group = self._group = next(self._reader.groups_at_frame(frame))
+            except ArgumentError as error:  # Pillow ends with EOFError
+                raise EOFError(str(error)) from error
+        duration = group.frames[frame - group.frame].duration
+        return float(1000 * duration * self._reader.header.time_base)
 
     def _load_frame(self) -> None:
         from quantal.files import StoredClip
 
         if self._clip is None:
             self._clip = StoredClip(self._file())
-            self._following = -1
-        if self._following != self._frame:
+        following, self._following = self._following, -1  # until the frame is there
+        if following != self._frame:
             self._clip.seek_frame(self._frame)
-        image = Image.fromarray(next(self._clip).pixels)
+        frame = next(self._clip, None)
+        if frame is None:
+            raise EOFError(f"frame {self._frame} is no longer there; open the file again")
+        image = Image.fromarray(frame.pixels)
         self._following = self._frame + 1
         self.im, self._mode = image.im, image.mode
         _warn(self._clip.warnings)

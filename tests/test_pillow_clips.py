@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,9 @@ from PIL import Image, ImageSequence
 
 import quantal
 import quantal.pillow
-from quantal.errors import CorruptError, TruncatedError
+from quantal import container
+from quantal.errors import CorruptError, QuantalWarning, TruncatedError
+from tests.container.test_clip import with_index
 from tests.little_video import LittleVideo
 
 
@@ -61,3 +65,77 @@ def test_damage_is_an_error_of_files(coded: bytes) -> None:
         image.verify()
     with pytest.raises(TruncatedError), Image.open(io.BytesIO(coded[:-9])) as image:
         image.verify()
+
+
+def test_an_index_that_lies_is_looked_through(coded: bytes) -> None:
+    with quantal.open(coded) as clip:
+        frames = [frame.pixels for frame in clip]
+    groups = list(container.probe_clip(io.BytesIO(coded)).groups)
+    for wrong in (
+        [replace(groups[0], count=3), *groups[1:]],
+        [replace(each, offset=each.offset + 1) for each in groups],
+        [*groups[:-1], replace(groups[-1], count=90)],
+    ):
+        with Image.open(io.BytesIO(with_index(coded, wrong, 200))) as image:
+            image.seek(6)
+            assert image.info["duration"] == 50
+            with pytest.raises(EOFError, match="there is no frame 60"):
+                image.seek(60)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", QuantalWarning)
+                assert np.array_equal(np.asarray(image), frames[6])
+
+
+def test_a_clip_without_frames_is_no_image(coded: bytes) -> None:
+    file = io.BytesIO()
+    container.ClipWriter(file, container.ClipReader(io.BytesIO(coded)).header).finish()
+    with pytest.raises(TruncatedError, match="no frames"):
+        Image.open(file)
+
+
+def test_after_damage_the_frame_before_is_still_there(coded: bytes) -> None:
+    with quantal.open(coded) as clip:
+        frames = [frame.pixels for frame in clip]
+    last = container.probe_clip(io.BytesIO(coded)).groups[-1]
+    damaged = bytearray(coded)
+    damaged[last.offset + (last.bytes or 0) - 6] ^= 1
+    with Image.open(io.BytesIO(damaged)) as image:
+        image.seek(4)
+        image.load()
+        with pytest.raises(CorruptError):
+            image.seek(11)
+        assert image.tell() == 4
+        for number in (4, 5):
+            image.seek(number)
+            assert np.array_equal(np.asarray(image), frames[number])
+
+
+def test_a_frame_is_sought_after_one_could_not_be_decoded(
+    coded: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with quantal.open(coded) as clip:
+        frames = [frame.pixels for frame in clip]
+    with Image.open(io.BytesIO(coded)) as image:
+        image.seek(4)
+        image.load()
+        image.seek(11)
+        with monkeypatch.context() as broken:
+            broken.setattr(LittleVideo, "decode_intra", lambda *_: 1 // 0)
+            with pytest.raises(ZeroDivisionError):
+                image.load()
+        image.seek(5)
+        assert np.array_equal(np.asarray(image), frames[5])
+
+
+def test_tags_have_no_meaning_of_pillow(coded: bytes) -> None:
+    reader = container.ClipReader(io.BytesIO(coded))
+    tags = {"transparency": "x", "exif": "x", "icc_profile": "x", "title": "film"}
+    file = io.BytesIO()
+    writer = container.ClipWriter(file, reader.header, about=container.About(tags))
+    for group in reader.groups():
+        writer.group(group)
+    writer.finish()
+    with Image.open(file) as image:
+        assert image.info["metadata"] == tags
+        assert not image.getexif()
+        image.convert("RGBA").save(io.BytesIO(), "PNG")

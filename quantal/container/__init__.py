@@ -14,7 +14,6 @@ from quantal.container._clip_model import (
     ClipInfo,
     CodedFrame,
     Group,
-    GroupInfo,
     Packet,
     Track,
     TrackInfo,
@@ -24,6 +23,7 @@ from quantal.container._clip_writer import ClipWriter
 from quantal.container._field import Field, FieldValue
 from quantal.container._fields import FIELDS, MAGIC, PART_KINDS, media_of
 from quantal.container._file import HEADER_LIMIT, probe, read, read_part, write
+from quantal.container._group_table import GroupInfo, GroupTable
 from quantal.container._model import File, Header, Info, Part, PartInfo
 from quantal.container._rate import RATES, quality_to_rate, rate_to_quality
 
@@ -48,6 +48,7 @@ __all__ = [
     "File",
     "Group",
     "GroupInfo",
+    "GroupTable",
     "Header",
     "Info",
     "Packet",

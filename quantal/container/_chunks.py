@@ -5,7 +5,10 @@ No length is believed: what a chunk announces is read in pieces, or compared wit
 
 from __future__ import annotations
 
+import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
@@ -15,12 +18,13 @@ from quantal.container._wire import Cursor, Sink, UInt, Varint
 from quantal.errors import (
     ArgumentError,
     CorruptError,
+    MediaError,
     QuantalError,
     TruncatedError,
     UnsupportedVersionError,
 )
 
-__all__ = ["CHECKSUM", "ChunkInfo", "pack_chunk", "read_at", "read_chunk", "read_head"]
+__all__ = ["CHECKSUM", "ChunkInfo", "pack_chunk", "read_at", "read_chunk", "read_head", "size_of"]
 
 CHECKSUM = UInt(32)
 CHECKSUM_BYTES = 4
@@ -77,10 +81,11 @@ def read_at(file: IO[bytes], place: int, count: int) -> bytes:
     """Return up to `count` bytes at a place; memory grows no faster than bytes come.
 
     Raises:
-        ArgumentError: The file can't be read.
+        ArgumentError: It is no file open for reading in binary mode.
+        MediaError: The file can't be read.
     """
     pieces: list[bytes] = []
-    try:
+    with _read_errors(file):
         file.seek(place)
         while count > 0:
             piece = typed("what a file returns", file.read(min(count, _PIECE)), bytes)
@@ -88,13 +93,27 @@ def read_at(file: IO[bytes], place: int, count: int) -> bytes:
                 break
             pieces.append(piece)
             count -= len(piece)
+    return b"".join(pieces)
+
+
+def size_of(file: IO[bytes]) -> int:
+    """Return the size of a file in bytes; errors are those of read_at()."""
+    with _read_errors(file):
+        return file.seek(0, os.SEEK_END)
+
+
+@contextmanager
+def _read_errors(file: IO[bytes]) -> Iterator[None]:
+    try:
+        yield
     except QuantalError:
         raise
     except (AttributeError, TypeError, ValueError) as error:  # ValueError from a closed file
         raise ArgumentError(
             f"{type(file).__name__} is no file open for reading in binary mode: {error}"
         ) from error
-    return b"".join(pieces)
+    except OSError as error:
+        raise MediaError(f"the file can't be read: {error.strerror or error}") from error
 
 
 def read_head(file: IO[bytes], offset: int) -> ChunkInfo | None:

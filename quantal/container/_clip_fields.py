@@ -25,7 +25,7 @@ from quantal.container._wire import (
     UInt,
     Varint,
 )
-from quantal.errors import ArgumentError, BitstreamError
+from quantal.errors import ArgumentError, BitstreamError, CorruptError
 
 __all__ = [
     "CHAPTER_FIELDS",
@@ -33,6 +33,7 @@ __all__ = [
     "CLIP_FIELDS",
     "CLIP_HEADER_LIMIT",
     "GROUP_FIELDS",
+    "GROUP_LIMIT",
     "PACKETS_FIELDS",
     "TRACK_FIELDS",
     "TRACK_KINDS",
@@ -47,6 +48,9 @@ CHUNK_KINDS: Mapping[str, int] = MappingProxyType(
 """Kinds of chunks -> their codes."""
 
 TRACK_KINDS = ("audio", "subtitle", "attachment")
+
+GROUP_LIMIT = 4096
+"""Frames that a group may have: it is held in memory as a whole."""
 
 CLIP_FIELDS: tuple[Field, ...] = (
     *FIELDS,
@@ -71,7 +75,7 @@ TRACK_FIELDS: tuple[Field, ...] = (
     Field("reserved", UInt(1), (0,), "nothing yet"),
     Field("codec", Text(), None, "FFmpeg's name of its codec; of an attachment its media type"),
     Field("time_base", Ratio(), None, "seconds of a tick of its packets"),
-    Field("disposition", Varint(), None, "flags as FFmpeg counts them, 1 is default"),
+    Field("disposition", Varint(31), None, "flags as FFmpeg counts them, 1 is default"),
     Field("metadata", Tags(), None, "its tags"),
     Field(
         "parameters",
@@ -96,7 +100,7 @@ PACKETS_FIELDS: tuple[Field, ...] = (
 GROUP_FIELDS: tuple[Field, ...] = (
     Field("frame", Varint(), None, "number of its first frame in the clip, from 0"),
     Field("time", Signed(), None, "time of that frame in ticks"),
-    Field("count", Varint(), None, "number of frames"),
+    Field("count", Varint(), range(1, GROUP_LIMIT + 1), "number of frames"),
 )
 
 
@@ -115,6 +119,8 @@ def unpack_clip_header(cursor: Cursor) -> ClipHeader:
     header = Header(**read_fields(FIELDS, cursor))
     if header.media != "video":
         raise BitstreamError("the file holds a picture, expected a clip; open it as a picture")
+    if header.grey:
+        raise CorruptError("the header of a clip says grey, expected colour; the file is damaged")
     return ClipHeader(**vars(header), **read_fields(CLIP_FIELDS[len(FIELDS) :], cursor))
 
 
@@ -128,7 +134,7 @@ def describe(header: Header) -> tuple[FieldValue, ...]:
     )
 
 
-_FRACTION_BYTES = 10  # two varints of 32 bits
+_FRACTION_BYTES = 10  # two varints of 31 bits
 
 CLIP_HEADER_LIMIT: int = len(
     pack_clip_header(ClipHeader("a" * NAME_LIMIT, bytes(4), 1, 1, 0))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from quantal.arguments import typed, whole
+from quantal.container._group_table import GroupInfo, GroupTable
 from quantal.container._model import Header
 from quantal.container._rate import rate_to_quality
 from quantal.errors import ArgumentError
@@ -138,25 +139,6 @@ class About:
 
 
 @dataclass(frozen=True)
-class GroupInfo:
-    """The position of a group in a file.
-
-    Attributes:
-        offset: Position of its chunk.
-        frame: Number of its first frame.
-        time: Time of its first frame in ticks.
-        count: Number of its frames.
-        bytes: Length of its chunk, if known.
-    """
-
-    offset: int
-    frame: int
-    time: int
-    count: int
-    bytes: int | None = None
-
-
-@dataclass(frozen=True)
 class TrackInfo:
     """What a file holds of a track.
 
@@ -183,7 +165,8 @@ class ClipInfo:
         tracks: What lies beside the pictures.
         about: Tags and chapters.
         groups: Positions of the groups.
-        end: Time in ticks at which the last frame is no longer shown; None without frames.
+        end: Time in ticks at which the last frame is no longer shown; None without frames, and
+            where the last group is damaged and no index says it.
         index: Position and length of the last chunk; None if the file was cut.
         bytes: Size of the file.
     """
@@ -192,7 +175,7 @@ class ClipInfo:
     header_bytes: int
     tracks: tuple[TrackInfo, ...]
     about: About
-    groups: tuple[GroupInfo, ...]
+    groups: GroupTable
     end: int | None
     index: tuple[int, int] | None
     bytes: int
@@ -200,7 +183,7 @@ class ClipInfo:
     @property
     def frames(self) -> int:
         """Number of frames."""
-        return sum(group.count for group in self.groups)
+        return self.groups.frames
 
     @property
     def duration(self) -> Fraction:
@@ -240,4 +223,5 @@ def checked_group(group: Group) -> Group:
         whole("rate of a frame", frame.rate, 0, 252)
         whole("duration of a frame", frame.duration, 1)
         typed("payload of a frame", frame.payload, bytes)
+    whole("end of a group in ticks", group.end, -1 << 63, (1 << 63) - 1)
     return group

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import zlib
-from bisect import bisect_right
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import IO, TypeVar
 
 from quantal.container._chunks import (
     CHECKSUM_BYTES,
@@ -14,18 +13,19 @@ from quantal.container._chunks import (
     read_at,
     read_chunk,
     read_head,
+    size_of,
 )
-from quantal.container._clip_fields import CLIP_HEADER_LIMIT, GROUP_FIELDS, unpack_clip_header
+from quantal.container._clip_fields import CLIP_HEADER_LIMIT, unpack_clip_header
 from quantal.container._clip_model import (
     About,
     ClipInfo,
     Group,
-    GroupInfo,
     Packet,
     Track,
     TrackInfo,
 )
 from quantal.container._clip_writer import TRAILER_BYTES, TRAILER_MAGIC
+from quantal.container._group_table import GroupInfo, GroupTable
 from quantal.container._records import (
     parsed,
     unpack_about,
@@ -33,15 +33,17 @@ from quantal.container._records import (
     unpack_group_head,
     unpack_index,
     unpack_packets,
+    unpack_packets_head,
     unpack_track,
 )
-from quantal.container._wire import Cursor, Varint
-from quantal.errors import BitstreamError, CorruptError, TruncatedError
+from quantal.container._wire import Cursor
+from quantal.errors import ArgumentError, BitstreamError, CorruptError, TruncatedError
 
 __all__ = ["ClipReader", "probe_clip"]
 
-_GROUP_HEAD_BYTES = 10 * len(GROUP_FIELDS)
-_PACKETS_HEAD_BYTES = 10
+T = TypeVar("T")
+
+_HEAD_BYTES = 30  # of what a group or packets begin with, at most
 
 
 class ClipReader:
@@ -55,6 +57,7 @@ class ClipReader:
 
     Raises:
         BitstreamError: It is no clip, or its beginning is damaged.
+        MediaError: It can't be read.
 
     Attributes:
         header: The header.
@@ -63,6 +66,7 @@ class ClipReader:
         about: Tags and chapters.
         index: Positions of the groups; None if the file has no usable index.
         end: Time in ticks at which the last frame is no longer shown, from the index.
+        misled: Whether the index was wrong; from then on it is None.
     """
 
     def __init__(self, file: IO[bytes], live: bool = False) -> None:
@@ -79,9 +83,11 @@ class ClipReader:
         self.about = About()
         self._places: dict[int, ChunkInfo] = {}
         self._first = self._declarations()
-        self.index: tuple[GroupInfo, ...] | None = None
+        self.index: GroupTable | None = None
         self.end: int | None = None
+        self.misled = False
         self._index_chunk: ChunkInfo | None = None
+        self._found: GroupTable | None = None
         if not live:
             self._find_index()
 
@@ -104,7 +110,7 @@ class ClipReader:
         return place
 
     def _find_index(self) -> None:
-        size = self._file.seek(0, os.SEEK_END)
+        size = size_of(self._file)
         trailer = read_at(self._file, max(0, size - TRAILER_BYTES), TRAILER_BYTES)
         length = int.from_bytes(trailer[:4], "little")
         place = size - TRAILER_BYTES - length
@@ -117,7 +123,11 @@ class ClipReader:
             index, end = parsed(unpack_index, self._content(chunk), "index")
         except BitstreamError:
             return
-        if all(self._first <= group.offset < place for group in index):
+        if not index:
+            fits = place == self._first
+        else:
+            fits = self._first <= index[0].offset and index[-1].offset < place
+        if fits:
             self.index, self.end, self._index_chunk = index, end, chunk
 
     def _content(self, chunk: ChunkInfo) -> bytes:
@@ -144,23 +154,24 @@ class ClipReader:
 
         Raises:
             TruncatedError: The file was cut; all groups before that have been given.
-            CorruptError: A chunk is damaged.
+            CorruptError: A chunk is damaged, or there is no such group.
         """
         frame = 0 if begin is None else begin.frame
         end = None if begin is None else begin.time
         for chunk in self._walk(self._first if begin is None else begin.offset):
             content = self._content(chunk)
-            if chunk.kind == "group":
-                group = parsed(unpack_group, content, "group")
-                if group.frame != frame or (end is not None and group.time < end):
-                    raise CorruptError(
-                        f"a group of frame {group.frame} at {group.time} found, expected frame "
-                        f"{frame} at {end or 0} or later; groups were lost, fetch the file again"
-                    )
-                frame, end = frame + group.count, group.end
-                yield group
-            elif begin is not None and frame == begin.frame:
-                raise CorruptError(f"the index is wrong: there is no group at {chunk.offset}")
+            group = parsed(unpack_group, content, "group") if chunk.kind == "group" else None
+            if begin is not None and chunk.offset == begin.offset:
+                _check_is(begin, group)
+            if group is None:
+                continue
+            if group.frame != frame or (end is not None and group.time < end):
+                raise CorruptError(
+                    f"a group of frame {group.frame} at {group.time} found, expected frame "
+                    f"{frame} at {end or 0} or later; groups were lost, fetch the file again"
+                )
+            frame, end = frame + group.count, group.end
+            yield group
 
     def packets(self, track: int) -> Iterator[Packet]:
         """Yield the packets of a track, in order of decoding.
@@ -172,37 +183,119 @@ class ClipReader:
             TruncatedError: The file was cut; all packets before that have been given.
             CorruptError: A chunk of packets is damaged.
         """
+        for number, packets in self.all_packets():
+            if number == track:
+                yield from packets
+
+    def all_packets(self) -> Iterator[tuple[int, Iterator[Packet]]]:
+        """Yield the number of a track and packets, for each chunk of packets.
+
+        Packets are read only as they are asked for; errors are those of packets().
+        """
         for chunk in self._walk(self._first):
             if chunk.kind != "packets":
                 continue
-            head = Cursor(read_at(self._file, chunk.start, min(chunk.length, 5)), what="track")
-            if Varint().read(head) == track:
-                yield from parsed(unpack_packets, self._content(chunk), "packets")[1]
+            track, _ = self._begins(chunk, unpack_packets_head)
+            if track not in self._places:
+                self._content(chunk)  # where it is damaged, that is what to say
+                raise CorruptError(f"packets of track {track} found, which the file lacks")
+            yield track, self._packets_in(chunk)
+
+    def _packets_in(self, chunk: ChunkInfo) -> Iterator[Packet]:
+        yield from unpack_packets(self._content(chunk))
+
+    # Finding
+
+    def known_groups(self) -> GroupTable:
+        """Return the index; where there is none, the file is looked through, once.
+
+        Raises:
+            CorruptError: The head of a chunk is damaged.
+        """
+        if self.index is not None:
+            return self.index
+        if self._found is None:
+            self._found = self.scan().groups
+        return self._found
 
     def find(self, time: int) -> GroupInfo:
         """Return the group that is shown at a time in ticks; the first before the beginning.
 
-        Without an index the file is looked through, once.
+        Raises:
+            TruncatedError: The file holds no whole group.
+        """
+        groups = self.known_groups()
+        if not groups:
+            raise TruncatedError("the file holds no whole group; fetch it again")
+        return groups.at_time(time)
+
+    def find_frame(self, number: int) -> GroupInfo:
+        """Return the group that holds a frame of a number, from 0.
 
         Raises:
-            TruncatedError: It holds no whole group.
+            ArgumentError: There is no such frame.
         """
-        if self.index is None:
-            self.index = self.scan().groups
-        if not self.index:
-            raise TruncatedError("the file holds no whole group; fetch it again")
-        return self.index[max(0, bisect_right(self.index, time, key=lambda group: group.time) - 1)]
+        groups = self.known_groups()
+        if not 0 <= number < groups.frames:
+            raise ArgumentError(f"there is no frame {number}; the clip has {groups.frames}, from 0")
+        return groups.at_frame(number)
+
+    def groups_at(self, time: int) -> Iterator[Group]:
+        """Return groups from that on which is shown at a time in ticks; see find().
+
+        The first is read at once. Where the index leads elsewhere, the file is looked through.
+
+        Raises:
+            TruncatedError: The file holds no whole group.
+            CorruptError: The group is damaged.
+        """
+        return self._entered(lambda: self.find(time))
+
+    def groups_at_frame(self, number: int) -> Iterator[Group]:
+        """Return groups from that on which holds a frame; as groups_at() and find_frame()."""
+        return self._entered(lambda: self.find_frame(number))
+
+    def _entered(self, find: Callable[[], GroupInfo]) -> Iterator[Group]:
+        info = find()
+        groups = self.groups(info)
+        try:
+            first = next(groups)
+        except BitstreamError as error:
+            if self._misleads(info):
+                self.index, self.end, self.misled = None, None, True
+                return self._entered(find)
+            if isinstance(error, TruncatedError):  # the whole group was there, or is listed
+                raise CorruptError(f"the file is damaged: {error}") from error
+            raise
+        return chain((first,), groups)
+
+    def _misleads(self, info: GroupInfo) -> bool:
+        """Whether it is the index, and not the file, that is wrong about an unreadable group."""
+        if self._index_chunk is None or self.index is None:
+            return False
+        place = None
+        try:
+            for chunk in self._walk(self._first):
+                place = chunk.offset
+                if place == info.offset:
+                    self._content(chunk)  # raises an error if it is damaged
+                    return True
+        except BitstreamError:
+            return False
+        return place == self._index_chunk.offset
+
+    # Looking through
 
     def scan(self) -> ClipInfo:
-        """Look through the heads of all chunks; contents of groups and packets are not read.
+        """Look through the heads of all chunks; of contents only the last group's is read.
 
         Of a cut file, what is whole is listed, and `index` of the result is None.
 
         Raises:
             CorruptError: A head is damaged.
         """
-        size = self._file.seek(0, os.SEEK_END)
-        groups: list[GroupInfo] = []
+        size = size_of(self._file)
+        groups = GroupTable()
         sizes = {track.number: [0, 0] for track in self.tracks}
         last: ChunkInfo | None = None
         try:
@@ -212,12 +305,13 @@ class ClipReader:
                 if chunk.kind == "end":
                     last = chunk
                 elif chunk.kind == "group":
-                    groups.append(self._group_info(chunk))
+                    _, time, count = self._begins(chunk, unpack_group_head)
+                    groups.append(chunk.offset, time, count, chunk.bytes)
                 elif chunk.kind == "packets":
-                    head = self._head(chunk, _PACKETS_HEAD_BYTES)
-                    sums = sizes.setdefault(Varint().read(head), [0, 0])
+                    track, count = self._begins(chunk, unpack_packets_head)
+                    sums = sizes.setdefault(track, [0, 0])
                     sums[0] += chunk.bytes
-                    sums[1] += Varint().read(head)
+                    sums[1] += count
                 else:
                     self._content(chunk)  # which names what is wrong with it
         except TruncatedError:
@@ -228,11 +322,29 @@ class ClipReader:
             header_bytes=self.header_bytes,
             tracks=tracks,
             about=self.about,
-            groups=tuple(groups),
-            end=self._end_of(groups) if groups else None,
+            groups=groups,
+            end=self._end_of(groups[-1]) if groups else None,
             index=None if last is None else (last.offset, last.bytes),
             bytes=size,
         )
+
+    def check_index(self) -> ClipInfo:
+        """Return what scan() finds.
+
+        Raises:
+            CorruptError: The index says something else, or is missing.
+        """
+        info, chunk = self.scan(), self._index_chunk
+        good = (
+            chunk is not None
+            and self.index is not None
+            and info.index == (chunk.offset, chunk.bytes)
+            and self.index.tells_as(info.groups)
+            and (self.end == info.end or not info.groups)
+        )
+        if not good:
+            raise CorruptError("the index is damaged or wrong; frames can be read all the same")
+        return info
 
     def _track_info(self, track: Track, size: int, packets: int) -> TrackInfo:
         place = self._places[track.number]
@@ -240,22 +352,33 @@ class ClipReader:
             size = place.bytes
         return TrackInfo(track, place.offset, size, packets)
 
-    def _head(self, chunk: ChunkInfo, count: int) -> Cursor:
-        data = read_at(self._file, chunk.start, min(chunk.length, count))
-        return Cursor(data, what="head", place=f"{chunk.kind} chunk")
+    def _begins(self, chunk: ChunkInfo, unpack: Callable[[Cursor, int], T]) -> T:
+        """Unpack what a chunk begins with; its checksum is not verified."""
+        wanted = min(chunk.length, _HEAD_BYTES)
+        data = read_at(self._file, chunk.start, wanted)
+        try:
+            return unpack(Cursor(data, what="head", place=f"{chunk.kind} chunk"), chunk.length)
+        except TruncatedError as error:
+            if len(data) < wanted:
+                raise
+            raise CorruptError(f"{error}: the {chunk.kind} chunk contradicts itself") from error
 
-    def _group_info(self, chunk: ChunkInfo) -> GroupInfo:
-        frame, time, count = unpack_group_head(self._head(chunk, _GROUP_HEAD_BYTES))
-        if not 1 <= count <= chunk.length:
-            raise CorruptError(f"a group says {count} frames, its {chunk.length} bytes hold fewer")
-        return GroupInfo(chunk.offset, frame, time, count, chunk.bytes)
+    def _end_of(self, info: GroupInfo) -> int | None:
+        """Return when a group ends, from its content, or else what the index says of the end."""
+        try:
+            return next(self.groups(info)).end
+        except BitstreamError:
+            return self.end
 
-    def _end_of(self, groups: list[GroupInfo]) -> int:
-        """Return when the last of the groups ends, from its content."""
-        chunk = read_head(self._file, groups[-1].offset)
-        if chunk is None:
-            raise TruncatedError("the file became shorter while it was read")
-        return parsed(unpack_group, self._content(chunk), "group").end
+
+def _check_is(info: GroupInfo, group: Group | None) -> None:
+    """Raise CorruptError if a group is another one than expected."""
+    found = None if group is None else (group.frame, group.time, group.count)
+    if found != (info.frame, info.time, info.count):
+        raise CorruptError(
+            f"there is no group of {info.count} frames from frame {info.frame} on at "
+            f"{info.offset}; groups were lost or the index is wrong, fetch the file again"
+        )
 
 
 def probe_clip(file: IO[bytes]) -> ClipInfo:

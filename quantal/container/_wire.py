@@ -193,7 +193,7 @@ class Symbols40:
 
 @dataclass(frozen=True)
 class Varint:
-    """An unsigned integer of 32 or 64 bits in LEB128: seven bits per byte, lowest first."""
+    """An unsigned integer of 31, 32 or 64 bits in LEB128: seven bits per byte, lowest first."""
 
     bits: int = 32
 
@@ -244,7 +244,7 @@ class Ratio:
     """A fraction in its lowest terms; `optional`: 0/1 says that it is not known."""
 
     optional: bool = False
-    bits: int = 32
+    bits: int = 31  # FFmpeg's fractions have no more
 
     def read(self, cursor: Cursor) -> Fraction | None:
         number = Varint(self.bits)
@@ -267,7 +267,7 @@ class Ratio:
             Varint(self.bits).write(sink, number)
 
     def __str__(self) -> str:
-        name = "fraction" if self.bits == 32 else f"fraction of {self.bits} bits"
+        name = "fraction" if self.bits == 31 else f"fraction of {self.bits} bits"
         return f"{name}, 0/1 for none" if self.optional else name
 
 

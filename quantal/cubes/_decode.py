@@ -227,13 +227,13 @@ def _restored(variable: Variable, reader: _Reader) -> Any:
         data = reader.kept(variable, variable.kept)
     else:
         data = _coded(variable, reader)
-    if not variable.conventions:
-        return xarray.Variable(variable.dims, data, variable.attrs, variable.encoding)
+    build = decoded if variable.conventions else xarray.Variable
     try:
-        found = decoded(variable.dims, data, variable.attrs, {})
+        found = build(variable.dims, data, variable.attrs, {})
     except Exception as error:  # numpy, pandas and cftime raise many kinds
         raise CorruptError(
-            f"variable {variable.name!r:.60} does not follow the conventions: {error!s:.120}"
+            f"the values of variable {variable.name!r:.60} make none: {error!s:.120}; the file is "
+            "damaged"
         ) from error
     found.encoding = variable.encoding
     return found
@@ -345,8 +345,6 @@ class _Reader:
             for place, frame in enumerate(drawn):
                 frames[place] = frame
             self._drawn = stream.section, frames
-        if self._drawn[1].shape[:3] != shape:
-            raise CorruptError("bands of several sizes share one stream; the file is damaged")
         return self._drawn[1][..., stream.channel]
 
     def _codec(self, stream: Stream) -> VideoCodec:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections import Counter
-from dataclasses import dataclass, field
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +14,13 @@ import numpy as np
 from quantal.cubes._file import Sections
 from quantal.cubes._levels import Bits, Levels, Linear
 from quantal.cubes._streams import BITS
-from quantal.cubes._values import array_dtype, from_json, mapping_from_json, to_json
+from quantal.cubes._values import (
+    array_dtype,
+    encoding_from_json,
+    from_json,
+    mapping_from_json,
+    to_json,
+)
 from quantal.errors import CorruptError
 
 __all__ = ["Band", "Header", "Kept", "Missing", "Stream", "Variable", "parse_header"]
@@ -232,7 +238,7 @@ def parse_header(sections: Sections) -> Header:
     )
     names = [variable.name for variable in variables]
     _check(len(set(names)) == len(names), "names of variables", "one twice")
-    uses = Counter(section for variable in variables for section in _sections_of(variable))
+    uses = _uses(variables)
     _check(len(uses) == count, "sections", f"{count}, of which {len(uses)} belong to something")
     return Header(
         dims,
@@ -243,11 +249,26 @@ def parse_header(sections: Sections) -> Header:
     )
 
 
-def _sections_of(variable: Variable) -> list[int]:
-    if variable.kept is not None:
-        return [variable.kept.section]
-    streams = [each.section for band in variable.bands for each in band.streams]
-    return streams + [each.section for band in variable.bands for each in band.missing]
+def _uses(variables: tuple[Variable, ...]) -> dict[int, int]:
+    """Return how many streams, masks and kept values are in each section.
+
+    More than one would take memory that no bytes justify, but for the channels of the same frames.
+    """
+    users: dict[int, list[tuple[Any, int]]] = defaultdict(list)
+    for variable in variables:
+        if variable.kept is not None:
+            users[variable.kept.section].append((None, 0))
+        for band in variable.bands:
+            for mask in band.missing:
+                users[mask.section].append((None, 0))
+            for stream in band.streams:
+                frames = (variable.band_shape, replace(stream, channel=0))
+                users[stream.section].append((frames, stream.channel))
+    for section, found in users.items():
+        alike = len({frames for frames, _ in found}) == 1
+        apart = len({channel for _, channel in found}) == len(found)
+        _check(alike and apart, f"uses of section {section}", len(found))
+    return {section: len(found) for section, found in users.items()}
 
 
 def _parse_variable(found: Any, dims: dict[str, int], count: int) -> Variable:
@@ -287,7 +308,7 @@ def _parse_variable(found: Any, dims: dict[str, int], count: int) -> Variable:
         shape=shape,
         dtype=dtype,
         attrs=mapping_from_json(_get(found, "attrs", dict)),
-        encoding=mapping_from_json(_get(found, "encoding", dict)),
+        encoding=encoding_from_json(_get(found, "encoding", dict)),
         coordinate=_get(found, "coordinate", bool),
         conventions=_get(found, "conventions", bool),
         axes=axes,

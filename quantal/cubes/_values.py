@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from quantal.errors import ArgumentError, CorruptError
 
-__all__ = ["array_dtype", "encodings", "from_json", "mapping_from_json", "mapping_to_json"]
-__all__ += ["to_json"]
+__all__ = ["array_dtype", "encoding_from_json", "encodings", "from_json", "mapping_from_json"]
+__all__ += ["mapping_to_json", "to_json"]
 
-_DTYPE = re.compile(r"[<>|=]?(?:[biufcSU][1-9]\d{0,5}|[mM]8\[(?:\d{0,6})(?:[YMWDhm]|[munpfa]?s)\])")
-_LIMIT = 1 << 20  # bytes of an array among attributes
+#: A time of zero units would end the process: numpy and pandas divide by their number.
+_DTYPE = re.compile(
+    r"[<>|=]?(?:[biufcSU][1-9]\d{0,5}|[mM]8\[(?:[1-9]\d{0,5})?(?:[YMWDhm]|[munpfa]?s)\])"
+)
+_NO_TIME = re.compile(r"(?:[mM]8|(?:datetime|timedelta)64)\[0")
 
 
 def array_dtype(text: object) -> np.dtype[Any]:
@@ -110,6 +113,14 @@ def mapping_from_json(values: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise CorruptError(f"{type(values).__name__} found where attributes are expected")
     return {name: from_json(value) for name, value in values.items()}
+
+
+def encoding_from_json(values: Any) -> dict[str, Any]:
+    """Return how a file held a variable; CorruptError also for a type that no file has."""
+    found = mapping_from_json(values)
+    if _NO_TIME.search(str(found.get("dtype"))):  # a text, which xarray gives to numpy
+        raise CorruptError(f"type {found['dtype']!r:.40} found, expected times of whole units")
+    return found
 
 
 def _text(data: bytes) -> str:

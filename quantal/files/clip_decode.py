@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +28,7 @@ from quantal.sources import Copied, Source
 __all__ = ["StoredClip", "open_clip", "verify_clip"]
 
 _FAR = 1 << 62  # ticks: no time is later
+_LONGEST = (1 << 31) - 1  # seconds: no file of video holds later frames
 
 
 def _opened(source: Source) -> tuple[IO[bytes], bool, bool]:
@@ -103,7 +104,7 @@ class StoredClip(clips.Clip):
         self.chapters = chapters_in(self._reader.about)
         self.metadata = self._reader.about.metadata
         self.properties = self._describe()
-        self._begin()
+        self._begin(self._reader.groups())
 
     def _describe(self) -> clips.Properties:
         header, index = self.header, self._reader.index
@@ -118,7 +119,7 @@ class StoredClip(clips.Clip):
             start=start,
             rate=header.frame_rate,
             duration=None if duration is None else duration * header.time_base,
-            frames=sum(group.count for group in index) if index else None,
+            frames=index.frames if index else None,
             sample_aspect=header.sample_aspect,
             colour=clips.Colour(
                 header.matrix, header.primaries, header.transfer, header.full_range
@@ -133,9 +134,7 @@ class StoredClip(clips.Clip):
     def n_frames(self) -> int:
         """Number of frames; without an index, the file is looked through."""
         self._check_open()
-        if self._reader.index is None:
-            self._reader.find(0)
-        return sum(group.count for group in self._reader.index or ())
+        return self._reader.known_groups().frames
 
     def __enter__(self) -> StoredClip:
         return self
@@ -145,14 +144,23 @@ class StoredClip(clips.Clip):
 
     # Frames
 
-    def _begin(self, at: container.GroupInfo | None = None) -> None:
-        """Go on from a group; by default the first."""
-        self._groups = self._reader.groups(at)
+    def _begin(self, groups: Iterator[container.Group]) -> None:
+        """Go on with groups."""
+        self._groups = map(self._checked, groups)
         self._group: container.Group | None = None
         self._place = self._time = 0
         #: Number of frames up to the end of the last group that was read.
-        self._frames = 0 if at is None else at.frame
+        self._frames = 0
         self._reference: Reference | None = None
+
+    def _checked(self, group: container.Group) -> container.Group:
+        """Return a group; CorruptError if its times are none that files of video can hold."""
+        if max(abs(group.time), abs(group.end)) * self.header.time_base > _LONGEST:
+            raise CorruptError(
+                f"a group from {group.time} to {group.end} ticks found, expected times within "
+                f"{_LONGEST} seconds of zero; the file is damaged"
+            )
+        return group
 
     def __next__(self) -> clips.Frame:
         self._check_open()
@@ -214,7 +222,7 @@ class StoredClip(clips.Clip):
     def seek(self, time: int) -> None:
         self._check_open()
         time = min(max(whole("time", time), -_FAR), _FAR)
-        group = self._enter(lambda: self._reader.find(time))
+        group = self._enter(self._reader.groups_at(time))
         at, place = group.time, 0
         while place < group.count - 1 and at + group.frames[place].duration <= time:
             at += group.frames[place].duration
@@ -226,35 +234,20 @@ class StoredClip(clips.Clip):
 
         Raises:
             ArgumentError: There is no such frame.
+            BitstreamError: The group that holds it is damaged.
         """
         self._check_open()
-        count = self.n_frames
-        if not 0 <= whole("number", number) < count:
-            raise ArgumentError(f"there is no frame {number}; the clip has {count}, from 0")
-        group = self._enter(
-            lambda: next(g for g in reversed(self._reader.index or ()) if g.frame <= number)
-        )
+        number = whole("number", number)
+        group = self._enter(self._reader.groups_at_frame(number))
         self._skip(number - group.frame)
 
-    def _enter(self, find: Callable[[], container.GroupInfo]) -> container.Group:
-        """Go to a group; where the index leads to another, look through the file."""
-        info = find()
-        self._begin(info)
-        try:
-            group = self._next_group()
-            fits = group is not None and (group.time, group.count) == (info.time, info.count)
-        except BitstreamError:
-            group, fits = None, False
-            if self._reader.end is None:
-                raise
-        if not fits and self._reader.end is not None:
-            self._reader.index = self._reader.end = None
-            found = self._enter(find)
+    def _enter(self, groups: Iterator[container.Group]) -> container.Group:
+        """Go on from the first of the groups, and return it."""
+        if self._reader.misled:
             self._note("the index of the file is wrong; the file was looked through")
-            return found
-        if group is None:
-            raise TruncatedError("the group is no longer there; open the file again")
-        self._group, self._place, self._time = group, 0, group.time
+        self._begin(groups)
+        group = self._group = next(self._groups)
+        self._place, self._time, self._frames = 0, group.time, group.frame + group.count
         return group
 
     def _skip(self, count: int) -> None:
@@ -283,17 +276,13 @@ class StoredClip(clips.Clip):
     def verify(self, deep: bool) -> container.ClipInfo:
         """Read the whole file; see verify_clip()."""
         codec = self._loaded() if deep else None
-        for group in self._reader.groups():
+        for group in map(self._checked, self._reader.groups()):
             if codec is not None:
                 self._parse(codec, group)
-        for track in self._reader.tracks:
-            for _ in self._reader.packets(track.number):
+        for _, packets in self._reader.all_packets():
+            for _ in packets:
                 pass
-        info, index = self._reader.scan(), self._reader.index
-        places = [(g.offset, g.frame, g.time, g.count) for g in info.groups]
-        if index is None or places != [(g.offset, g.frame, g.time, g.count) for g in index]:
-            raise CorruptError("the index is damaged or wrong; frames can be read all the same")
-        return info
+        return self._reader.check_index()
 
     def _parse(self, codec: VideoCodec, group: container.Group) -> None:
         header, symbols = self.header, None

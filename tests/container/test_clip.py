@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import zlib
+from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -18,6 +21,7 @@ from quantal.container import (
     ClipWriter,
     CodedFrame,
     Group,
+    GroupInfo,
     Packet,
     Track,
     describe,
@@ -27,11 +31,14 @@ from quantal.container import (
 )
 from quantal.container._chunks import pack_chunk
 from quantal.container._clip_fields import CLIP_HEADER_LIMIT, pack_clip_header
+from quantal.container._clip_writer import TRAILER_MAGIC
+from quantal.container._records import pack_group, pack_index
 from quantal.container._wire import Cursor, Ratio, Signed, Sink, Tags
 from quantal.errors import (
     ArgumentError,
     BitstreamError,
     CorruptError,
+    MediaError,
     TruncatedError,
     UnsupportedVersionError,
 )
@@ -140,6 +147,15 @@ def test_a_cut_file_gives_its_whole_groups(length: int) -> None:
     assert found == groups()[: sum(end <= length for end in ends)]
 
 
+def with_index(data: bytes, index: Iterable[GroupInfo], end: int) -> bytes:
+    """A whole clip with another index, whose checksum is right."""
+    info = probe_clip(io.BytesIO(data))
+    assert info.index is not None
+    seed = zlib.crc32(data[: info.header_bytes - 4])
+    chunk = pack_chunk("end", pack_index(index, end), seed)
+    return data[: info.index[0]] + chunk + len(chunk).to_bytes(4, "little") + TRAILER_MAGIC
+
+
 @pytest.mark.parametrize("place", range(0, len(WHOLE), 13))
 def test_a_flipped_bit_is_found_out(place: int) -> None:
     damaged = bytearray(WHOLE)
@@ -164,22 +180,156 @@ def test_a_wrong_index_is_not_believed() -> None:
             list(clip.groups(moved))
 
 
-def chunked(kind: int, content: bytes) -> bytes:
+def indexed() -> list[GroupInfo]:
+    index = reader(WHOLE).index
+    assert index is not None
+    return list(index)
+
+
+END = groups()[-1].end
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        [replace(each, offset=each.offset + 1) for each in indexed()],
+        [replace(indexed()[0], count=2), *indexed()[1:]],
+        [replace(each, time=each.time + 1) for each in indexed()],
+        indexed()[1:],
+    ],
+)
+def test_where_the_index_misleads_the_file_is_looked_through(index: list[GroupInfo]) -> None:
+    for number in (0, 5, 11):
+        clip = reader(with_index(WHOLE, index, END + 1))
+        if number < sum(info.count for info in index):
+            assert next(clip.groups_at_frame(number)) == groups()[number // 4]
+    for time in (-9, 3, 9):
+        clip = reader(with_index(WHOLE, index, END + 1))
+        assert next(clip.groups_at(time)) == groups()[max(0, (time + 2) // 4)]
+    assert clip.misled
+
+
+def test_frames_that_only_the_index_has_do_not_exist() -> None:
+    index = [*indexed()[:2], replace(indexed()[2], count=400)]
+    clip = reader(with_index(WHOLE, index, END + 400))
+    with pytest.raises(ArgumentError, match="no frame 12; the clip has 12"):
+        clip.groups_at_frame(12)
+    assert clip.known_groups().frames == 12
+
+
+@pytest.mark.parametrize("place", [0, 1, 9, 40])
+@pytest.mark.parametrize("bit", range(8))
+def test_a_damaged_group_does_not_take_the_index_away(place: int, bit: int) -> None:
+    damaged = bytearray(WHOLE)
+    damaged[indexed()[1].offset + place] ^= 1 << bit
+    clip = reader(bytes(damaged))
+    with pytest.raises(BitstreamError):
+        clip.groups_at_frame(5)
+    assert not clip.misled
+    for number in (3, 8):
+        assert next(clip.groups_at_frame(number)) == groups()[number // 4]
+
+
+def test_numbers_of_frames_are_added_up_where_there_is_no_index() -> None:
+    file = io.BytesIO()
+    writer = ClipWriter(file, HEADER)
+    for group in (groups()[0], replace(groups()[1], frame=2)):
+        writer._chunk("group", pack_group(group))
+    clip = reader(file.getvalue())
+    assert clip.known_groups().frames == 8
+    with pytest.raises(CorruptError, match="groups were lost"):
+        clip.groups_at_frame(7)
+
+
+def test_a_listing_needs_no_content_of_groups() -> None:
+    damaged = bytearray(WHOLE)
+    last = indexed()[-1]
+    damaged[last.offset + 60] ^= 1
+    whole, cut = probe_clip(io.BytesIO(damaged)), probe_clip(io.BytesIO(damaged[:-9]))
+    assert (whole.frames, whole.end) == (12, END)
+    assert (cut.frames, cut.end) == (12, None)
+
+
+def test_an_index_without_groups_is_one_of_a_clip_without_them() -> None:
+    clip = reader(with_index(WHOLE, [], 0))
+    assert clip.index is None
+    assert clip.find(3).frame == 4
+    empty = reader(written([]))
+    assert empty.index is not None
+    assert not empty.index
+    with pytest.raises(TruncatedError, match="no whole group"):
+        empty.groups_at(0)
+
+
+@pytest.mark.parametrize("end", [-5, END - 9])
+def test_an_index_that_ends_before_its_groups_is_none(end: int) -> None:
+    assert reader(with_index(WHOLE, indexed(), end)).index is None
+    assert reader(with_index(WHOLE, [], -5)).index is None
+
+
+def test_an_index_takes_no_more_memory_than_its_bytes_justify() -> None:
+    count = 20_000
+    file = io.BytesIO()
+    writer = ClipWriter(file, HEADER, [SOUND])
+    writer.packets(3, [Packet(bytes(3 * count), 0, 0)])
+    begin = writer.bytes
+    table = (GroupInfo(100 + n, n, n, 1) for n in range(count))
+    writer._chunk("end", pack_index(table, count))
+    writer._put((writer.bytes - begin).to_bytes(4, "little") + TRAILER_MAGIC)
+    data = file.getvalue()
+    tracemalloc.start()
+    clip = reader(data)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert clip.index is not None
+    assert len(clip.index) == count
+    assert taken < 20 * 3 * count  # 40 bytes for 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        with_index(WHOLE, indexed(), END + 7),
+        with_index(WHOLE, indexed()[:2], END),
+        WHOLE[: probe_clip(io.BytesIO(WHOLE)).bytes - 8] + b"junk" + WHOLE[-8:],
+    ],
+)
+def test_an_index_is_checked_against_the_file(other: bytes) -> None:
+    assert reader(WHOLE).check_index() == probe_clip(io.BytesIO(WHOLE))
+    with pytest.raises(CorruptError, match="index"):
+        reader(other).check_index()
+
+
+def test_bytes_between_two_indices_are_found_out() -> None:
+    info = probe_clip(io.BytesIO(WHOLE))
+    assert info.index is not None
+    place, size = info.index
+    twice = WHOLE[: place + size] + b"junk" + WHOLE[place:]
+    assert reader(twice).index is not None
+    with pytest.raises(CorruptError, match="index"):
+        reader(twice).check_index()
+
+
+def chunked(kind: int, content: bytes, tracks: list[Track] | None = None) -> bytes:
     """The beginning of a clip, then a chunk whose checksum is right."""
-    head = pack_clip_header(HEADER)
-    seed = zlib.crc32(head)
+    file = io.BytesIO()
+    ClipWriter(file, HEADER, tracks or [])
+    seed = zlib.crc32(pack_clip_header(HEADER))
     chunk = bytearray(pack_chunk("group", content, 0)[:-4])
     chunk[0] = kind
     checksum = zlib.crc32(chunk, seed).to_bytes(4, "little")
-    return head + seed.to_bytes(4, "little") + bytes(chunk) + checksum
+    return file.getvalue() + bytes(chunk) + checksum
 
 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
         (b"", "ends inside its"),
-        (b"\0\0\0", "0 frames"),
-        (b"\0\0\xff\xff\xff\xff\x0f" + bytes(10), "4294967295 frames"),
+        (b"\0\0\0", "count 0 found"),
+        (b"\0\0\xff\xff\xff\xff\x0f" + bytes(10), "count 4294967295 found"),
+        (b"\0\0\x81\x20" + bytes(9000), r"count 4097 found, expected 1\.\.4096"),
+        (b"\0\0\3\3\1\1\1", "3 frames, its 4 bytes justify 2"),
+        (b"\0\x0a\1\1" + b"\xff" * 8 + b"\x7f\1\0", "expected less than 2"),
         (b"\0\0\1\0\1\1\1", "run of 0"),
         (b"\0\0\1\1\0\1\1", "of 0 ticks"),
         (b"\0\0\2\1\1\1\1\0\0\0\0\0", "fits no group"),
@@ -192,6 +342,53 @@ def chunked(kind: int, content: bytes) -> bytes:
 def test_a_group_that_its_bytes_do_not_justify_is_corrupt(content: bytes, why: str) -> None:
     with pytest.raises(CorruptError, match=why):
         list(reader(chunked(4, content)).groups())
+
+
+@pytest.mark.parametrize("content", [b"\0", b"\0\0\x14\0" + bytes(20)])
+def test_a_head_that_contradicts_its_chunk_is_no_cut(content: bytes) -> None:
+    begin = reader(chunked(4, b"")).header_bytes
+    with pytest.raises(CorruptError):
+        reader(chunked(4, content) + chunked(4, pack_group(groups()[0]))[begin:]).scan()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "contradicts itself"),
+        (b"\7\1\1\0", "track 7 found, which the file lacks"),
+        (b"\3\2\1\0", "justify 1"),
+        (b"\3\1\x60\0", "flags 96 found"),
+        (b"\3\1\x24\1a", "shortest"),  # due, without a time
+        (b"\3\1\x30\1a", "shortest"),  # decoded at its time, without one
+        (b"\3\1\x32\0\1a", "shortest"),
+        (b"\3\1\x22\0\1a", "shortest"),  # a step of zero
+        (b"\3\1\x2e\0\1a", "shortest"),  # a time of decoding that is the time
+        (b"\3\1\6\0\1a", "shortest"),  # a duration as before
+        (b"\3\1\6" + b"\xff" * 9 + b"\1\1a", "runs over 9 bytes"),
+        (b"\3\1\x22" + b"\xff" * 9 + b"\1\1ab", "belong to nothing"),
+        (b"\3\2" + b"\6" + b"\xff" * 8 + b"\x7f\0" + b"\x22\2\0", "expected less than 2"),
+    ],
+)
+def test_packets_have_one_form_and_a_track(content: bytes, why: str) -> None:
+    with pytest.raises(CorruptError, match=why):
+        for _, packets in reader(chunked(3, content, [SOUND])).all_packets():
+            list(packets)
+
+
+def test_a_clip_is_in_colour() -> None:
+    head = bytearray(pack_clip_header(HEADER))
+    head[head.index(bytes(range(4))) + 4] |= 1 << 4
+    with pytest.raises(CorruptError, match="grey"):
+        reader(bytes(head) + zlib.crc32(head).to_bytes(4, "little"))
+
+
+def test_a_disk_that_fails_is_an_error_of_ours() -> None:
+    class Failing(io.BytesIO):
+        def read(self, *count: int | None) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(MediaError, match="can't be read: Input/output error"):
+        probe_clip(Failing(WHOLE))
 
 
 def test_a_kind_of_chunk_from_the_future_asks_for_an_update() -> None:
@@ -234,7 +431,7 @@ def test_signed_numbers_round_trip(value: int) -> None:
     assert Signed().read(Cursor(bytes(sink.data))) == value
 
 
-@pytest.mark.parametrize("data", [b"\0\1", b"\1\0", b"\2\4", b"\0\2"])
+@pytest.mark.parametrize("data", [b"\0\1", b"\1\0", b"\2\4", b"\0\2", b"\1\x80\x80\x80\x80\x08"])
 def test_fractions_have_one_form(data: bytes) -> None:
     with pytest.raises(CorruptError):
         Ratio().read(Cursor(data))
@@ -266,7 +463,7 @@ def test_packets_of_any_times_round_trip(some: list[Packet]) -> None:
 
 
 def test_the_longest_header_fits_the_limit() -> None:
-    big = Fraction((1 << 32) - 1, (1 << 32) - 2)
+    big = Fraction((1 << 31) - 1, (1 << 31) - 2)
     header = ClipHeader(
         "a" * 23, bytes(4), 1, 1, 0, time_base=big, frame_rate=big, sample_aspect=big
     )
@@ -274,3 +471,5 @@ def test_the_longest_header_fits_the_limit() -> None:
     file = io.BytesIO()
     ClipWriter(file, header).finish()
     assert reader(file.getvalue()).header == header
+    with pytest.raises(ArgumentError, match="2147483648 found"):
+        pack_clip_header(replace(header, time_base=Fraction(1 << 31)))

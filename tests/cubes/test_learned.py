@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from quantal import cubes
-from quantal.errors import ModelError, TargetError
+from quantal.errors import CorruptError, ModelError, TargetError
 from tests.cubes.conftest import field
+from tests.cubes.test_wrong_input import forged
 from tests.little_video import LittleVideo
 
 xarray = pytest.importorskip("xarray")
@@ -40,6 +41,15 @@ def test_bands_go_three_by_three(little_video: LittleVideo, five: Any) -> None:
         assert error < 3
         assert np.array_equal(np.isnan(found[name]), np.isnan(five[name]))
     cubes.verify(data)
+
+
+def test_bands_share_a_stream_only_as_its_channels(little_video: LittleVideo, five: Any) -> None:
+    data = cubes.compress(five[["levels"]], codec=little_video)
+    for name, value in (("channel", 1), ("rate", 7), ("model_hash", "00"), ("codec", "other")):
+        with pytest.raises(CorruptError, match="3 found"):
+            cubes.probe(
+                forged(data, **{f"variables__0__bands__0__streams__0__{name}": value}),
+            )
 
 
 def test_the_bound_holds_or_is_refused(little_video: LittleVideo, five: Any) -> None:

@@ -31,7 +31,13 @@ xarray = pytest.importorskip("xarray")
 
 @pytest.fixture(scope="module")
 def coded(plain: Any) -> bytes:
-    return cubes.compress(plain.assign(label=("x", [f"n{n}" for n in range(30)])), max_error=0.1)
+    return cubes.compress(
+        plain.assign(
+            label=("x", [f"n{n}" for n in range(30)]),
+            count=("y", [1, 1 << 62, *range(18)]),
+        ),
+        max_error=0.1,
+    )
 
 
 def forged(data: bytes, **changes: Any) -> bytes:
@@ -175,6 +181,11 @@ def test_other_files_and_later_versions_are_refused(coded: bytes) -> None:
         {"variables__1__kept__size": 1 << 40},
         {"variables__1__kept__form": "text"},
         {"variables__1__dtype": "<U999999"},
+        {"variables__2__dtype": "<M8[0s]"},
+        {"variables__2__dtype": "<M8[7D]"},
+        {"variables__2__dtype": "<m8[999999h]"},
+        {"variables__2__encoding": {"dtype": "datetime64[0s]"}},
+        {"variables__2__attrs": {"a": {"dtype": "<m8[0s]"}}},
         {"attrs": None},
     ],
     ids=str,
@@ -184,6 +195,24 @@ def test_headers_that_lie_are_refused_before_memory_is_taken(
 ) -> None:
     with pytest.raises(CorruptError):
         cubes.decompress(forged(coded, **changes))
+
+
+def test_nothing_is_used_twice(plain: Any) -> None:
+    holed = plain.expand_dims("member").where(plain > -10)
+    data = cubes.compress(holed)
+    (variable,) = _file.unpack(data).header["variables"]
+    (band,) = variable["bands"]
+    (mask,) = band["missing"]
+    kept = variable | {"name": "b", "dtype": "|u1", "dims": [], "kept": {"form": "text", "size": 1}}
+    kept["kept"]["section"] = mask["section"]
+    for changes in (
+        {"dims__member": 3, "variables__0__bands": [band] * 3},
+        {"variables__0__bands__0__missing": [mask, mask]},
+        {"variables__0__bands__0__streams": band["streams"] * 2},
+        {"variables": [variable, kept]},
+    ):
+        with pytest.raises(CorruptError, match="uses of section"):
+            cubes.probe(forged(data, **changes))
 
 
 def test_a_header_may_nest_and_grow_only_so_far(coded: bytes) -> None:
