@@ -6,7 +6,13 @@ content of the image part and of frames is defined by quantal.codecs.
 
 from __future__ import annotations
 
-from quantal.container._clip_fields import CHUNK_KINDS, CLIP_FIELDS, TRACK_KINDS, describe
+from quantal.container._clip_fields import (
+    CHUNK_KINDS,
+    CLIP_FIELDS,
+    GROUP_LIMIT,
+    TRACK_KINDS,
+    describe,
+)
 from quantal.container._clip_model import (
     About,
     Chapter,
@@ -31,6 +37,7 @@ __all__ = [
     "CHUNK_KINDS",
     "CLIP_FIELDS",
     "FIELDS",
+    "GROUP_LIMIT",
     "HEADER_LIMIT",
     "MAGIC",
     "PART_KINDS",

@@ -42,7 +42,7 @@ def _opened(source: Source) -> tuple[IO[bytes], bool, bool]:
             raise MediaError(f"{shown(name)} can't be read: {reason}") from error
         if Path(name).is_file():
             return file, True, False
-        return Copied(file), True, True  # type: ignore[return-value]
+        return Copied(file, own=True), True, True  # type: ignore[return-value]
     if callable(getattr(source, "read", None)):
         file = source
         try:

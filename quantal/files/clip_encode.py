@@ -35,8 +35,6 @@ __all__ = ["INTRA_PERIOD", "ClipProgress", "EncodedClip", "encode_clip", "total_
 INTRA_PERIOD = 48
 """Frames of a group at most, by default."""
 
-LONGEST_PERIOD = 4096
-
 #: A predicted frame may be one after a cut if it has more than this part of the bytes of the last
 #: intra frame, and so many times those of predicted frames before. Then it is coded as intra at the
 #: same rate too, and a group begins if that takes at most so much more.
@@ -225,7 +223,7 @@ def encode_clip(
         ArgumentError: If the codec can't do what is asked for.
     """
     target = ClipTarget() if target is None else typed("target", target, ClipTarget)
-    period = whole("intra_period", intra_period, 1, LONGEST_PERIOD)
+    period = whole("intra_period", intra_period, 1, container.GROUP_LIMIT)
     properties = clip.properties
     with memory_errors(f"coding {describe_work(properties.width, properties.height)}"):
         return _Encoding(clip, codec, file, target, period, progress).run()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,9 @@ import pytest
 import quantal
 from quantal import clips, container
 from quantal.container import ClipWriter
-from quantal.errors import ArgumentError, MediaError
+from quantal.errors import ArgumentError, MediaError, OutputError, QuantalError
 from quantal.files import ClipTarget, encode_clip, part_of, verify_clip
-from tests.files.test_clips import Made
+from tests.files.made_clip import Made
 from tests.little_video import LittleVideo
 
 Filmed = Callable[..., list[Any]]
@@ -176,3 +178,87 @@ def test_frames_that_stand_alone_have_the_rate_that_was_asked_for(
             frame.rate for group in container.ClipReader(file).groups() for frame in group.frames
         }
         assert rates == {little_video.rate_of(50)}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_a_pipe_named_by_its_path_is_closed(
+    little_video: LittleVideo, filmed: Filmed, tmp_path: Path
+) -> None:
+    data = quantal.compress_clip(filmed(3))
+    os.mkfifo(tmp_path / "pipe")
+    before = set(os.listdir("/proc/self/fd"))
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit((tmp_path / "pipe").write_bytes, data)
+        with quantal.open(tmp_path / "pipe") as clip:
+            assert len(list(clip)) == 3
+    assert set(os.listdir("/proc/self/fd")) <= before
+
+
+def test_what_could_be_read_of_a_broken_clip_is_kept(
+    little_video: LittleVideo, filmed: Filmed, tmp_path: Path
+) -> None:
+    broken = Made(filmed(9), list(range(9)), MediaError("its size changes"))
+    with pytest.raises(MediaError, match="size changes"):
+        quantal.write_clip(tmp_path / "clip.qtl", broken)
+    assert quantal.open(tmp_path / "clip.qtl").n_frames == 9
+    assert verify_clip(tmp_path / "clip.qtl")
+
+
+def test_an_interrupt_leaves_a_whole_file(
+    little_video: LittleVideo, filmed: Filmed, tmp_path: Path
+) -> None:
+    def interrupt(progress: Any) -> None:
+        if progress.frames == 11:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quantal.write_clip(tmp_path / "clip.qtl", filmed(20), intra_period=4, progress=interrupt)
+    assert verify_clip(tmp_path / "clip.qtl").frames == 11
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_interrupt_before_the_first_frame_leaves_nothing(
+    little_video: LittleVideo, filmed: Filmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LittleVideo, "group", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        quantal.write_clip(tmp_path / "clip.qtl", filmed(5))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(little_video: LittleVideo, filmed: Filmed) -> None:
+    with pytest.raises(OutputError, match="No space left"):
+        quantal.write_clip("/dev/full", filmed(9))
+
+
+@pytest.mark.parametrize(
+    ("frames", "why"),
+    [
+        ([], "no frame"),
+        (np.zeros((2, 8, 8), np.uint8), "expected uint8"),
+        ([np.zeros((8, 8, 3), np.uint8), np.zeros((9, 8, 3), np.uint8)], r"\[8, 8, 3\]"),
+        (3, "no clip"),
+    ],
+)
+def test_what_is_no_clip_is_an_error(little_video: LittleVideo, frames: Any, why: str) -> None:
+    with pytest.raises(QuantalError, match=why):
+        quantal.compress_clip(frames)
+
+
+def test_one_frame_is_a_clip(little_video: LittleVideo, filmed: Filmed) -> None:
+    for target in ({"quality": 30}, {"psnr": 30.0}, {}):
+        data = quantal.compress_clip(filmed(1), **target)  # type: ignore[arg-type]
+        with quantal.open(data) as clip:
+            assert len(list(clip)) == 1
+            clip.seek(0)
+            assert len(list(clip)) == 1
+
+
+def test_only_one_target_can_be_given() -> None:
+    with pytest.raises(ArgumentError, match="kbps and psnr"):
+        ClipTarget(kbps=3, psnr=30)
+    with pytest.raises(ArgumentError):
+        ClipTarget(quality=0)
