@@ -51,7 +51,7 @@ QUALITIES = {
     "x265:structure=random-access": (16.0, 21.0, 26.0, 31.0),
 }
 #: Of our codecs: about the PSNR of the others.
-OWN_QUALITIES = (20.0, 34.0, 48.0, 62.0, 74.0)
+OWN_QUALITIES = (20.0, 38.0, 56.0, 74.0)
 #: One of ours with every frame by itself.
 ALL_INTRA = "video-s:intra=1"
 #: What motion brings, and what prediction without it does.
