@@ -61,9 +61,15 @@ class Group(Protocol):
 
 
 class VideoCodec(CodecBase):
-    """A codec of video with its weights loaded; see CodecBase."""
+    """A codec of video with its weights loaded; see CodecBase.
+
+    Attributes:
+        raises: whether frames keep what a predicted frame of a higher rate adds, so that raising
+            some pays.
+    """
 
     media = "video"
+    raises = True
 
     @abstractmethod
     def group(self, width: int, height: int, rate: int) -> Group:

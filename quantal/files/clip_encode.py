@@ -256,7 +256,7 @@ class _Encoding:
         self._all = chain(first, frames)
         total = total_of(properties)
         rate = float(properties.rate or 25)
-        plan = Plan(properties.width, properties.height, period, rate, total)
+        plan = Plan(properties.width, properties.height, period, rate, total, codec.raises)
         self._total = total
         self._rates = controller(target, codec, plan, [frame.pixels for frame in first])
         self.base = self._rates.base

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantal.arguments import number, whole
 from quantal.codecs.contract import Pixels
@@ -97,6 +97,7 @@ class Plan:
         period: Frames of a group at most.
         rate: Frames per second.
         frames: Their number, if it is known; it may be wrong.
+        raises: Whether the codec keeps what a raised frame adds.
     """
 
     width: int
@@ -104,12 +105,14 @@ class Plan:
     period: int
     rate: float
     frames: int | None
+    raises: bool = True
 
     @property
     def offsets(self) -> Offsets:
         """Of the rates of frames; none where no frame is predicted."""
-        alone = self.period == 1 or self.frames == 1
-        return Offsets(0, 0) if alone else OFFSETS
+        if self.period == 1 or self.frames == 1:
+            return Offsets(0, 0)
+        return OFFSETS if self.raises else replace(OFFSETS, raised=0)
 
 
 @dataclass(frozen=True)

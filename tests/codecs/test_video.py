@@ -18,7 +18,7 @@ from quantal.entropy.frozen.predicted import moved, still_latents, uncoded_laten
 from quantal.entropy.vectors import VectorPrior
 from quantal.entropy.walk import Pricing
 from quantal.errors import BitstreamError, ModelError
-from quantal.files.clip_rate import OFFSETS
+from quantal.files.clip_rate import Plan
 from quantal.motion import Search
 from quantal.train.objectives.prediction import moved as moved_in_training
 from quantal.train.objectives.prediction import still_latents as still_in_training
@@ -201,13 +201,14 @@ def test_a_long_chain_of_still_frames_keeps_its_quality(name: str) -> None:
     codec = quantal.load(name, "cpu")
     assert isinstance(codec, Video)
     pixels = data.astronaut()[100:196, 150:278]
+    offsets = Plan(128, 96, 48, 25.0, None, codec.raises).offsets
     for rate in (20, 120, 220):
         group = codec.group(128, 96, rate)
-        reference = group.frame(pixels).intra(OFFSETS.rate(rate, 0)).reference
+        reference = group.frame(pixels).intra(offsets.rate(rate, 0)).reference
         errors = []
         for place in range(1, 48):
             frame = group.frame(pixels)
-            reference = frame.predicted(reference, OFFSETS.rate(rate, place)).reference
+            reference = frame.predicted(reference, offsets.rate(rate, place)).reference
             errors.append(np.square(reference.pixels() - pixels.astype(float)).mean())
         assert 10 * np.log10(errors[-1] / errors[0]) < 0.5  # dB
 

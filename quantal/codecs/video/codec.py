@@ -109,6 +109,8 @@ class Video(VideoCodec):
         #: What a unit of each latent of the analysis is to the synthesis, float32 [C, 1, 1].
         self._unit = synthesis_unit(self.picture.entropy.networks)
         self._vectors = VectorPrior() if config.motion else None
+        # Without motion, what had symbols counts as moving, and is predicted from in part only.
+        self.raises = config.motion
         hashes = {"picture": self.picture.model_hash, "video": loaded.hash}
         parts = {part: np.frombuffer(found, np.uint8) for part, found in hashes.items()}
         super().__init__(name, device, digest(VideoNet.layout, parts))
@@ -149,7 +151,8 @@ class Video(VideoCodec):
         y = self._unit * y
         predicted = self.predict(before, field)
         still = self._still(field, before.symbols, *y.shape[1:])
-        model = self.entropy.given(Condition(None, still, lambda: predicted))
+        held = self._held(still, before.symbols)
+        model = self.entropy.given(Condition(None, still, held, lambda: predicted))
         vectors = self._vectors
         parts = [] if vectors is None or field is None else vectors.latents(field)
         coding = Writing([*parts, *model.latents(y, rate / QUARTERS)])
@@ -209,6 +212,15 @@ class Video(VideoCodec):
             return np.zeros((rows, columns), np.bool_)
         return uncoded_latents(before.y)
 
+    def _held(self, still: npt.NDArray[np.bool_], before: Symbols) -> npt.NDArray[np.bool_]:
+        """Return where the prediction is taken whole.
+
+        Without motion, that is everywhere after an intra frame: nothing says what moves, and what
+        stands still would lose a little, need symbols, and so count as moving ever after.
+        """
+        after_intra = self._vectors is None and before.y is None
+        return np.ones_like(still) if after_intra else still
+
     @staticmethod
     def _reading(payload: bytes, before: Symbols) -> Reading:
         return Reading(payload, what=f"a frame of {before.width}x{before.height}")
@@ -240,7 +252,8 @@ class Video(VideoCodec):
             field = state.field
         past = before.y if field is None or before.y is None else moved(before.y, field)
         still = self._still(field, before, rows, columns)
-        model = self.entropy.given(Condition(past, still, lambda: predicted(field)))
+        held = self._held(still, before)
+        model = self.entropy.given(Condition(past, still, held, lambda: predicted(field)))
         values = model.walk(coding, rows, columns, position)
         y = scatter(coding.symbols[-1], model.places)[:, :rows, :columns]
         return Symbols(width, height, np.ascontiguousarray(y), state), values

@@ -95,19 +95,23 @@ class Condition:
         past: the symbols of the frame before, moved to where they are expected, int32 [C, h, w];
             None if that frame was not coded by this model, which counts as zeros.
         still: which latents stand still, bool [h, w].
+        held: where the prediction is taken whole and means are zeros, bool [h, w]: what stands
+            still, and more where nothing is known yet. No bit is read by it.
         predicted: returns the prediction of the latents, float32 [C, h, w]; called at most once.
     """
 
     past: IntArray | None
     still: npt.NDArray[np.bool_]
+    held: npt.NDArray[np.bool_]
     predicted: Callable[[], FloatArray]
 
-    def still_cells(self) -> npt.NDArray[np.bool_]:
-        """Return what stands still at the places of cells, bool [4, ceil(h / 2), ceil(w / 2)]."""
-        padded = pad_edge(self.still[None], CELL)[0]
-        rows, columns = padded.shape
-        split = padded.reshape(rows // CELL, CELL, columns // CELL, CELL)
-        return split.transpose(1, 3, 0, 2).reshape(CELL * CELL, rows // CELL, columns // CELL)
+
+def _in_cells(places: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return flags of latents [h, w] at the places of cells, [4, ceil(h / 2), ceil(w / 2)]."""
+    padded = pad_edge(places[None], CELL)[0]
+    rows, columns = padded.shape
+    split = padded.reshape(rows // CELL, CELL, columns // CELL, CELL)
+    return split.transpose(1, 3, 0, 2).reshape(CELL * CELL, rows // CELL, columns // CELL)
 
 
 class _Scales(Scales):
@@ -129,7 +133,7 @@ class _Scales(Scales):
         if past is None:
             past = np.zeros((len(exact.elements) // CELL**2, rows, columns), np.int32)
         cells = gather(pad_edge(past, CELL), exact.elements)
-        still = condition.still_cells().astype(np.int32)
+        still = _in_cells(condition.still).astype(np.int32)
         before = np.empty((exact.past.outputs, self.height, self.width), np.int32)
         for band in bands(self.height, self.width, BAND_CELLS):
             around = slice(max(band.start - _PAST_REACH, 0), band.stop + _PAST_REACH)
@@ -150,18 +154,23 @@ class _Values(ContextValues):
         return gather(pad_edge(self.model.prediction, CELL), self.model.exact.elements)
 
     @cached_property
+    def _held(self) -> npt.NDArray[np.bool_]:
+        """Where the prediction is taken whole, in cells."""
+        return _in_cells(self.model.condition.held)
+
+    @cached_property
     def _features(self) -> FloatArray:
         return apply_in_windows(
             lambda *parts: self.model.networks("looked", self.rate, *parts),
             super()._features,
             self.model.core // CELL,
             _LOOK_REACH,
-            beside=[self._predicted, self.model.condition.still_cells().astype(np.float32)],
+            beside=[self._predicted, self._held.astype(np.float32)],
         )
 
     def _beside(self, span: slice) -> list[FloatArray]:
         places = self.model.exact.elements[span] % CELL**2
-        moving = ~self.model.condition.still_cells()[places]
+        moving = ~self._held[places]
         return [self._predicted[span], moving.astype(np.float32)]
 
     def y_hat(self) -> FloatArray:
@@ -216,7 +225,7 @@ class FrozenPredicted(FrozenContext):
     def part(self, rate: float) -> FloatArray:
         """Return the part of the prediction that is taken off y, float32 [C, h, w]."""
         gate = self.networks("gate", rate)
-        return np.where(self.condition.still, np.float32(1), gate)
+        return np.where(self.condition.held, np.float32(1), gate)
 
     def latents(self, y: FloatArray, rate: float, z: IntArray | None = None) -> list[Array]:
         return super().latents(y - self.part(rate) * self.prediction, rate, z)
