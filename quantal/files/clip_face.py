@@ -64,8 +64,7 @@ def compress_clip(
         clip: a file of video, as its path, its bytes in any buffer, or the file open in binary
             mode; a clip from `quantal.clips` or `quantal.open`, coded from where it stands; or
             frames, as an array uint8 [N, H, W, 3] or any iterable of arrays [H, W, 3].
-        codec: a name, or a codec from quantal.load(); default: the first of `video-m`, `video-s`
-            and `video-s-still` whose weights are here.
+        codec: a name, or a codec from quantal.load(); default: `video-m`.
         quality: 1..100; default 60.
         kbps: kilobits per second of the pictures to aim at.
         bpp: bits per pixel of the pictures to aim at.
