@@ -1,4 +1,4 @@
-"""How many threads numpy's matrix products take in processes that this one starts."""
+"""How many threads numpy's matrix products take, and how the calling thread is scheduled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["blas_threads"]
+__all__ = ["blas_threads", "kept_scheduling"]
 
 #: What the libraries behind numpy read when they are loaded.
 _VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -26,3 +26,20 @@ def blas_threads(count: int) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+@contextmanager
+def kept_scheduling() -> Iterator[None]:
+    """Give the calling thread back its scheduling policy at the end.
+
+    Where root runs it, SVT-AV1 makes the thread that opens it a real-time one. All that this thread
+    starts or waits for inherits that or starves: later work in the process hangs.
+    """
+    if not hasattr(os, "sched_setscheduler"):  # not on Linux, where SVT-AV1 does not do so either
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,16 @@ def test_a_clip_that_cant_be_read_is_a_failure_and_the_others_are_measured(
     assert {row.picture for row in result.failures} == {"broken.mp4"}
     assert all("MediaError" not in (row.error or "") and row.error for row in result.failures)
     assert result.sheets["x264:preset=veryfast"].pictures == ("whole.mp4",)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="scheduling is Linux's")
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_encoders_leave_no_real_time_thread(name: str, source: ClipSource) -> None:
+    """SVT-AV1 makes its caller one where root runs it, and all that follows hangs."""
+    before = os.sched_getscheduler(0), os.sched_getparam(0).sched_priority
+    coder = clip_codec(name)
+    coder.encode(source, coder.qualities[0])
+    assert (os.sched_getscheduler(0), os.sched_getparam(0).sched_priority) == before
 
 
 def test_options_that_there_are_not(folder: Path) -> None:

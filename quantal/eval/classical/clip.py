@@ -21,6 +21,7 @@ from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval._optional import require
 from quantal.eval.clips import INTRA, ClipCodec, ClipSource, CodedClip, Frames, stacked
 from quantal.eval.codecs import Option
+from quantal.threads import kept_scheduling
 
 __all__ = ["SvtAv1", "Vp9", "X264", "X265"]
 
@@ -69,6 +70,7 @@ class EncoderCodec(ClipCodec):
     def encoder_options(self, quantiser: int) -> dict[str, str]:
         """Return options of the encoder with FFmpeg's names."""
 
+    @kept_scheduling()
     def encode(self, source: ClipSource, quality: float) -> CodedClip:
         file = io.BytesIO()
         sizes: dict[int, int] = {}  # by time; with B frames, packets come in another order

@@ -21,6 +21,7 @@ from quantal.eval._optional import require
 from quantal.eval.classical._planes import from_planes, to_planes
 from quantal.eval.classical._scale import SCALE, SIZE, resized, scaled_down, scaled_side
 from quantal.eval.codecs import ImageCodec, Option
+from quantal.threads import kept_scheduling
 
 __all__ = ["Av1", "Hevc"]
 
@@ -62,6 +63,7 @@ class IntraCodec(ImageCodec):
     def encoder_options(self, quantiser: int) -> dict[str, str]:
         """Return options of the encoder with ffmpeg's names."""
 
+    @kept_scheduling()
     def encode(self, image: Pixels, quality: float) -> bytes:
         size = SIZE.pack(image.shape[1], image.shape[0])
         image = scaled_down(image, self._scale)
