@@ -158,9 +158,7 @@ def _page(result: RDResult, made: Provenance) -> str:
         "[video.jsonl.gz](video.jsonl.gz). What counts as bits and how a value is taken: "
         "[Measuring codecs](../evaluation.md#clips).",
         "![Curves of all codecs](video.svg)",
-        "One intra frame per clip for all codecs but those with `intra=1`. The first table has low "
-        "delay but for the rows named `random-access`, whose frames wait for later ones: compare "
-        "those with each other.",
+        "One intra frame per clip for all codecs but those with `intra=1`. " + _delay(result),
         *(part for anchor in anchors for part in _against(result, anchor)),
         *(part for anchor in anchors for part in _by_clip(result, anchor)),
         *_pairs(result),
@@ -184,6 +182,15 @@ def _page(result: RDResult, made: Provenance) -> str:
         rows = [(r.codec, r.picture, f"{r.quality:g}", str(r.error)) for r in result.failures]
         parts += ["## Failures", table(head, rows, numbers=False)]
     return "\n\n".join(parts) + "\n"
+
+
+def _delay(result: RDResult) -> str:
+    if not any("random-access" in name for name in result.sheets):
+        return "All have low delay."
+    return (
+        "The first table has low delay but for the rows named `random-access`, whose frames wait "
+        "for later ones: compare those with each other."
+    )
 
 
 def of_clips(result: RDResult, test: str, anchor: str, metric: str) -> dict[str, float | None]:
