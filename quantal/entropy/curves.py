@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from quantal.entropy.rates import ANCHORS, LAMBDA_RANGE, RATE_INDICES
 
-__all__ = ["RateCurve", "rate_lambda"]
+__all__ = ["RateCurve", "rate_lambda", "start_log_gain"]
+
+#: Quantiser step in 0..255 units at lambda 1: the optimal step is near 3 / sqrt(lambda).
+_STEP_AT_LAMBDA_ONE = 3.0
 
 
 def rate_lambda(rate: Tensor) -> Tensor:
@@ -25,6 +28,12 @@ def rate_lambda(rate: Tensor) -> Tensor:
     """
     low, high = (torch.tensor(v).log() for v in LAMBDA_RANGE)
     return torch.exp(low + (high - low) * rate / (RATE_INDICES - 1))
+
+
+def start_log_gain() -> Tensor:
+    """Return the logarithm of a gain that suits latents orthonormal in pixels of 0..1 [ANCHORS]."""
+    places = torch.linspace(0, RATE_INDICES - 1, ANCHORS)
+    return torch.log(255 / _STEP_AT_LAMBDA_ONE * rate_lambda(places).sqrt())
 
 
 class RateCurve(nn.Module):

@@ -14,6 +14,9 @@ from quantal.train.team import Team
 
 __all__ = ["make_optimisers"]
 
+#: What transforms call the layers that a KLT fills.
+_KLT_LAYERS = {"klt", "mixes"}
+
 
 def make_optimisers(
     net: nn.Module, recipe: Recipe, team: Team, half: bool
@@ -53,6 +56,6 @@ def _groups(
     fast: list[Tensor] = []
     for name, parameter in net.named_parameters():
         if wanted(parameter):
-            (slow if ".mixes." in name else fast).append(parameter)
+            (fast if _KLT_LAYERS.isdisjoint(name.split(".")) else slow).append(parameter)
     groups = [{"params": fast, "pace": 1.0}, {"params": slow, "pace": recipe.klt_pace}]
     return [group for group in groups if group["params"]]

@@ -56,7 +56,7 @@ class PyramidCodec(TransformCodec):
         loaded = read_pyramid_weights(weights, self.net_type)
         loaded.net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._net = loaded.net
-        self._frozen = loaded.frozen(device)
+        self._frozen = loaded.net.entropy.frozen_from(loaded.integers, device)
         super().__init__(
             name,
             loaded.net.analysis,

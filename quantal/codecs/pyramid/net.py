@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from quantal.codecs.output import TrainingOutput
 from quantal.codecs.sizes import Sizes
+from quantal.entropy.models.base import EntropyModel
 from quantal.entropy.models.side import SideInformationModel
 from quantal.errors import ArgumentError
 from quantal.transforms import (
@@ -68,7 +69,7 @@ class EntropyNet(nn.Module):
     layout: ClassVar[str]
     config_type: ClassVar[type[Sizes]]
     config: Any
-    entropy: SideInformationModel
+    entropy: EntropyModel
 
 
 class PyramidNet(EntropyNet, ABC):
@@ -77,6 +78,7 @@ class PyramidNet(EntropyNet, ABC):
     #: Pixels that the sides of training crops are multiples of.
     stride = 64
     config: PyramidConfig
+    entropy: SideInformationModel
 
     def __init__(self, config: PyramidConfig) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from torch import Tensor
 from quantal.codecs.info import Card
 from quantal.codecs.pyramid.net import EntropyNet
 from quantal.codecs.weights import NET, Array, read_weights, sound_weights, write_weights
-from quantal.entropy.frozen.hyperprior import SideModel
+from quantal.entropy.frozen.base import FrozenModel
 from quantal.layers import Unfilled
 
 __all__ = ["PyramidWeights", "read_pyramid_weights", "write_pyramid_weights"]
@@ -43,14 +43,6 @@ class PyramidWeights(Generic[Net]):
     hash: bytes
     card: Card
 
-    def frozen(self, device: torch.device) -> SideModel:
-        """Return the frozen entropy model; its networks run where `net` is.
-
-        Args:
-            device: of `net`.
-        """
-        return self.net.entropy.frozen_from(self.integers, device)
-
 
 def _stored_name(name: str) -> str:
     """Return the name of a network's tensor in files."""
@@ -63,7 +55,7 @@ def _stored_name(name: str) -> str:
     return NET + own
 
 
-def write_pyramid_weights(path: Path, net: EntropyNet, frozen: SideModel, card: Card) -> bytes:
+def write_pyramid_weights(path: Path, net: EntropyNet, frozen: FrozenModel, card: Card) -> bytes:
     """Write a weights file.
 
     Args:

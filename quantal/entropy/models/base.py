@@ -115,6 +115,15 @@ class EntropyModel(nn.Module, ABC):
             KeyError, ValueError, ModelError: If the arrays are not those of such a model.
         """
 
+    @property
+    def derived(self) -> frozenset[str]:
+        """Names of the state that a weights file holds as integers only."""
+        return frozenset()
+
+    def derived_state(self, frozen: Any) -> dict[str, Tensor]:
+        """Return the derived state, by name, from the integers of a frozen model."""
+        return {}
+
     def calibrate(self, rms: Tensor, rank: Iterable[int] | None = None) -> None:
         """Prepare for latents of a known size, before training.
 

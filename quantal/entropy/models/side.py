@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from quantal.arguments import whole
-from quantal.entropy.curves import RateCurve, rate_lambda
+from quantal.entropy.curves import RateCurve, start_log_gain
 from quantal.entropy.exact import ExactNet
 from quantal.entropy.frozen.base import table_arrays
 from quantal.entropy.frozen.exact_context import ExactContext
@@ -34,13 +34,11 @@ from quantal.entropy.models.factorized import FactorizedModel
 from quantal.entropy.models.likelihoods import index_to_scale, logistic_bits
 from quantal.entropy.models.networks import HyperAnalysis
 from quantal.entropy.models.tables import SymbolCounts, y_tables
-from quantal.entropy.rates import ANCHORS, RATE_INDICES
+from quantal.entropy.rates import ANCHORS
 from quantal.errors import ModelError
 
 __all__ = ["SideInformationModel"]
 
-#: Quantiser step in 0..255 units at lambda 1: the optimal step is near 3 / sqrt(lambda).
-_STEP_AT_LAMBDA_ONE = 3.0
 #: The integer networks' rate may differ from the trained ones' by this fraction.
 _AGREEMENT = 0.002
 #: Samples on which that is checked.
@@ -65,9 +63,7 @@ class SideInformationModel(EntropyModel):
         hyper_width = whole("hyper_width", hyper_width, 1)
         self.hyper_analysis = HyperAnalysis(channels, hyper_width, z_channels)
         self.side = FactorizedModel(z_channels)
-        places = torch.linspace(0, RATE_INDICES - 1, ANCHORS)
-        log_gain = torch.log(255 / _STEP_AT_LAMBDA_ONE * rate_lambda(places).sqrt())
-        start = log_gain[:, None].expand(ANCHORS, channels)
+        start = start_log_gain()[:, None].expand(ANCHORS, channels)
         self.log_gain = RateCurve(start)
         self.log_ungain = RateCurve(-start)
 
@@ -123,15 +119,6 @@ class SideInformationModel(EntropyModel):
     @abstractmethod
     def networks(self) -> dict[str, Callable[..., Tensor]]:
         """Return the floating-point networks that the frozen model calls by name."""
-
-    @property
-    def derived(self) -> frozenset[str]:
-        """Names of the state that a weights file holds as integers only."""
-        return frozenset()
-
-    def derived_state(self, frozen: SideModel) -> dict[str, Tensor]:
-        """Return the derived state, by name, from the integers of a frozen model."""
-        return {}
 
     # -- what all share --------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -102,12 +103,12 @@ class PyramidTrainer(Trainer):
 
 
 def samples(
-    net: PyramidNet, sampler: CropSampler, crop: int, batches: int
+    net: Any, sampler: CropSampler, crop: int, batches: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield latents of random crops and their rates, stratified over all rates and batches.
 
     Args:
-        net: the network.
+        net: the network; only its analysis is used.
         sampler: of crops.
         crop: pixels along a side.
         batches: how many batches of four.

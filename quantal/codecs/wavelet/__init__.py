@@ -1,0 +1,20 @@
+"""Codec `wavelet`: wavelet packets and a shallow analysis, made for learning on its latents."""
+
+from __future__ import annotations
+
+from quantal.codecs.family import SHIPPED, CodecEntry, Family
+
+__all__ = ["FAMILY"]
+
+FAMILY = Family(
+    name="wavelet",
+    codec="quantal.codecs.wavelet.codec:Wavelet",
+    trainer="quantal.train.families.wavelet:TRAINER",
+    codecs=(
+        CodecEntry(
+            "wavelet",
+            "Wavelet packets and a nearly linear encoder, for learning on latents; quick to read.",
+            SHIPPED / "wavelet.safetensors",
+        ),
+    ),
+)

@@ -1,0 +1,219 @@
+"""The frozen model of classes: every position says which scales its latents have.
+
+A position has one of a few classes; the scale of a latent is stored for its class, its channel and
+the rate. So nothing but lookups happens between two calls of the coder: all classes, then all
+latents. Of channels that change slowly, differences between neighbours are coded.
+docs/codecs/wavelet.md specifies the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantal.entropy.coder import IndexArray, IntArray
+from quantal.entropy.frozen.base import Array, FrozenModel, Values, table_arrays
+from quantal.entropy.prices import LARGEST_PRICED, price_list
+from quantal.entropy.rates import RATE_INDICES
+from quantal.entropy.scales import SCALES
+from quantal.entropy.tables import TableSet
+from quantal.entropy.walk import Coding, FloatArray, Networks
+from quantal.errors import CorruptError
+from quantal.planes import bands
+
+__all__ = ["CLASS_STEP", "FrozenClasses", "differences"]
+
+#: Tables of classes follow the rate index in steps of this many.
+CLASS_STEP = 4
+#: Positions whose classes are chosen at a time: intermediate values stay in the cache.
+_AT_ONCE = 1024
+#: Bits that a symbol counts as if its class can't code it.
+_LOST = 64.0
+
+
+def differences(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return what each value [..., h, w] differs by from its left neighbour.
+
+    In the first column it is the one above; the first value of all stays.
+    """
+    found = values.copy()
+    found[..., 1:] -= values[..., :-1]
+    found[..., 1:, 0] -= values[..., :-1, 0]
+    return found
+
+
+def _summed(values: IntArray) -> IntArray:
+    """Undo differences(); what no int32 holds wraps around, here as there."""
+    found = values.copy()
+    found[..., 0] = np.cumsum(found[..., 0], axis=-1, dtype=np.int32)
+    summed: IntArray = np.cumsum(found, axis=-1, dtype=np.int32)
+    return summed
+
+
+class _Values(Values):
+    """Latents from symbols, by a multiplier for each channel."""
+
+    def __init__(
+        self, model: FrozenClasses, y: IntArray, index: IndexArray | None, rate: float
+    ) -> None:
+        self._model, self._y, self._index, self._rate = model, y, index, rate
+
+    @property
+    def z_hat(self) -> FloatArray:
+        return np.zeros((0, 0, 0), np.float32)
+
+    def y_hat(self) -> FloatArray:
+        model = self._model
+        y = self._y.astype(np.float32)
+        if self._index is None:
+            raise ValueError("the walk keeps no scale indices")
+        # Nearer to zero than the middle of a symbol's cell: values there are likelier.
+        y -= np.sign(y) * model.lean().take(self._index)
+        y[model.slow] = _summed(self._y[model.slow])
+        y *= model.networks("ungain", self._rate)
+        return y
+
+
+class FrozenClasses(FrozenModel):
+    """Scales of y follow from the class of a position, the channel and the rate index.
+
+    Networks: `gain` and `ungain` give multipliers of y before rounding and after parsing [C, 1, 1],
+    `lean` the fraction by which a symbol is reconstructed nearer to zero, for each scale index
+    [64].
+
+    Args:
+        scales: scale indices, uint8 [64, K, C], at each rate index for K classes.
+        slow: the channels of which differences are coded, int32 in ascending order.
+        class_tables: a table of classes for every four rate indices.
+        y_tables: 64 tables, one for each scale index.
+        networks: its floating-point networks.
+
+    Raises:
+        ValueError: If these don't fit together.
+    """
+
+    def __init__(
+        self,
+        scales: npt.NDArray[np.uint8],
+        slow: IntArray,
+        class_tables: TableSet,
+        y_tables: TableSet,
+        networks: Networks,
+    ) -> None:
+        if scales.dtype != np.uint8 or scales.ndim != 3 or len(scales) != RATE_INDICES:
+            raise ValueError(f"scale indices are not uint8 [{RATE_INDICES}, K, C]")
+        if not scales.size or scales.max() >= SCALES or len(y_tables) != SCALES:
+            raise ValueError(f"scale indices or tables of y are not those of {SCALES} scales")
+        if len(class_tables) != RATE_INDICES // CLASS_STEP or class_tables.certain.any():
+            raise ValueError("there is no table of classes for every four rates")
+        super().__init__(scales.shape[2], y_tables, networks)
+        if slow.dtype != np.int32 or slow.ndim != 1 or (np.diff(slow) < 1).any():
+            raise ValueError("slow channels are not int32 in ascending order")
+        if slow.size and not 0 <= slow[0] <= slow[-1] < self.channels:
+            raise ValueError(f"slow channels are not below {self.channels}")
+        self.index, self.slow, self.class_tables = scales, slow, class_tables
+
+    @property
+    def classes(self) -> int:
+        """K, the number of classes."""
+        return int(self.index.shape[1])
+
+    def lean(self) -> FloatArray:
+        return self.networks("lean", 0.0)
+
+    @cached_property
+    def _prices(self) -> npt.NDArray[np.float32]:
+        """Bits of symbols 0, 1, ... of either sign under each table."""
+        prices = price_list(self.y_tables)[:, LARGEST_PRICED:]
+        # A table that is certain of zero would lose any other symbol.
+        prices[self.y_tables.certain, 1:] = _LOST
+        return prices
+
+    @cached_property
+    def _class_prices(self) -> npt.NDArray[np.float32]:
+        return price_list(self.class_tables)[:, LARGEST_PRICED:][:, : self.classes]
+
+    def residual(self, y: FloatArray, rate: float) -> FloatArray:
+        """Return the values that are rounded to symbols, float32 [C, h, w]."""
+        residual: FloatArray = y * self.networks("gain", rate)
+        # Of rounded values, since that is what a reader adds up.
+        residual[self.slow] = differences(np.rint(residual[self.slow]))
+        return residual
+
+    def chosen(self, y: FloatArray, rate: float) -> IntArray:
+        """Return the class of each position in which its latents cost least, int32 [1, h, w].
+
+        Args:
+            y: float32 [C, h, w].
+            rate: position on the rate axis.
+        """
+        channels, rows, columns = y.shape
+        symbols = np.rint(self.residual(y, rate))
+        places = np.minimum(np.abs(symbols), LARGEST_PRICED).astype(np.intp)
+        places = places.reshape(channels, -1)
+        found = np.empty(rows * columns, np.int32)
+        own = self._class_prices[int(rate) // CLASS_STEP]
+        for part in bands(rows * columns, 1, _AT_ONCE):
+            costs = np.empty((self.classes, part.stop - part.start), np.float32)
+            for number, scales in enumerate(self.index[int(rate)]):
+                bits = np.take_along_axis(self._prices[scales], places[:, part], axis=1)
+                costs[number] = bits.sum(0) + own[number]
+            found[part] = costs.argmin(0)
+        return found.reshape(1, rows, columns)
+
+    def latents(self, y: FloatArray, rate: float, z: IntArray | None = None) -> list[Array]:
+        return [self.chosen(y, rate) if z is None else z, y]
+
+    def integers(self) -> dict[str, Array]:
+        return {
+            "exact.scales": self.index,
+            "exact.slow": self.slow,
+            **table_arrays("tables.classes", self.class_tables),
+            **table_arrays("tables.y", self.y_tables),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], networks: Networks) -> FrozenClasses:
+        """Build a model from the result of integers().
+
+        Raises:
+            KeyError, ValueError, ModelError: If the arrays are not those of such a model.
+        """
+        classes, y = (TableSet.from_arrays(arrays, f"tables.{name}") for name in ("classes", "y"))
+        return cls(arrays["exact.scales"], arrays["exact.slow"], classes, y, networks)
+
+    def least_bits(self, rows: int, columns: int, rate: float) -> float:
+        """Return the fewest bits that latents of a size can cost at a rate."""
+        return float(self.class_tables.least_bits[int(rate) // CLASS_STEP]) * rows * columns
+
+    def walk(
+        self, coding: Coding, rows: int, columns: int, rate: float, parts: int | None = None
+    ) -> Values:
+        rate_index = int(rate)
+        # No class is free, so a size that the bytes can't hold is refused at once.
+        coding.require(self.least_bits(rows, columns, rate))
+        shape = (1, rows, columns)
+        coding.begin(shape)
+        table = np.uint8(rate_index // CLASS_STEP)
+        classes = coding.code(
+            ..., self.class_tables, index=lambda: np.broadcast_to(table, shape)
+        )
+        if classes.size and not 0 <= classes.min() <= classes.max() < self.classes:
+            raise CorruptError(
+                f"a position's class is beyond the {self.classes} that there are: the image part "
+                "is damaged"
+            )
+        y = coding.begin((self.channels, rows, columns), indexed=True)
+        coding.code(
+            ...,
+            self.y_tables,
+            index=lambda: np.ascontiguousarray(
+                self.index[rate_index].take(classes[0], axis=0).transpose(2, 0, 1)
+            ),
+            residual=lambda latents: self.residual(latents, rate),
+        )
+        return _Values(self, y, coding.index[-1], rate)
