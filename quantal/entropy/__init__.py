@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from quantal.entropy.fixed_point import FixedPoint
     from quantal.entropy.frozen import (
         Decoded,
+        FrozenClasses,
         FrozenContext,
         FrozenFactorized,
         FrozenHyperprior,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     )
     from quantal.entropy.indices import IndexPrior, walk_map
     from quantal.entropy.models import (
+        ClassModel,
         Coded,
         ContextModel,
         EntropyModel,
@@ -50,9 +52,23 @@ _HOMES = {
     "curves": ("RateCurve", "rate_lambda"),
     "exact": ("ExactLayer", "ExactNet"),
     "fixed_point": ("FixedPoint",),
-    "frozen": ("Decoded", "FrozenContext", "FrozenFactorized", "FrozenHyperprior", "FrozenModel"),
+    "frozen": (
+        "Decoded",
+        "FrozenClasses",
+        "FrozenContext",
+        "FrozenFactorized",
+        "FrozenHyperprior",
+        "FrozenModel",
+    ),
     "indices": ("IndexPrior", "walk_map"),
-    "models": ("Coded", "ContextModel", "EntropyModel", "FactorizedModel", "HyperpriorModel"),
+    "models": (
+        "ClassModel",
+        "Coded",
+        "ContextModel",
+        "EntropyModel",
+        "FactorizedModel",
+        "HyperpriorModel",
+    ),
     "models.likelihoods": ("index_to_scale", "logistic_bits"),
     "quantisers": (
         "CascadeQuantiser",
@@ -76,6 +92,7 @@ __all__ = [
     "RATE_INDICES",
     "SCALES",
     "CascadeQuantiser",
+    "ClassModel",
     "Coded",
     "Coding",
     "ContextModel",
@@ -88,6 +105,7 @@ __all__ = [
     "FactorizedModel",
     "FiniteScalarQuantiser",
     "FixedPoint",
+    "FrozenClasses",
     "FrozenContext",
     "FrozenFactorized",
     "FrozenHyperprior",

@@ -220,9 +220,7 @@ class WaveletSynthesis(nn.Module):
         alignment: pixels that windows start at multiples of.
     """
 
-    def __init__(
-        self, channels: int, width: int, blocks: tuple[int, ...], levels: int = 4
-    ) -> None:
+    def __init__(self, channels: int, width: int, blocks: tuple[int, ...], levels: int = 4) -> None:
         super().__init__()
         if not 1 <= len(blocks) <= levels:
             raise ArgumentError(f"{len(blocks)} counts of blocks for {levels} levels: give 1 to J")

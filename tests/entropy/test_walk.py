@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import quantal
-from quantal.entropy import ContextModel, FactorizedModel, FrozenModel, HyperpriorModel
+from quantal.entropy import ClassModel, ContextModel, FactorizedModel, FrozenModel, HyperpriorModel
 from quantal.entropy.walk import FloatArray, Known, Pricing, Reading, Writing, round_nearest
 from quantal.errors import BitstreamError, CorruptError, ModelError, TruncatedError
 
@@ -39,10 +39,23 @@ def models() -> dict[str, FrozenModel]:
         "hyperprior": lively(HyperpriorModel(CHANNELS, *sizes)),
         "places": lively(ContextModel(CHANNELS, *sizes, order="places")),
         "slices": lively(ContextModel(CHANNELS, *sizes, order="slices", adaptive=False)),
+        "classes": classes(),
     }
 
 
-NAMES = ("factorized", "hyperprior", "places", "slices")
+def classes() -> FrozenModel:
+    """A model of classes of which two channels are coded as differences."""
+    model = ClassModel(CHANNELS, 4)
+    model.calibrate(torch.full((CHANNELS,), 2.0))
+    slow = (
+        torch.arange(64.0).expand(1, CHANNELS, 64, 64) * (torch.arange(CHANNELS) < 2)[:, None, None]
+    )
+    model.choose_slow(slow + torch.randn(1, CHANNELS, 64, 64))
+    torch.nn.init.constant_(model.lean, 0.1)
+    return model.freeze()
+
+
+NAMES = ("factorized", "hyperprior", "places", "slices", "classes")
 
 
 def latents(rows: int, columns: int, seed: int = 0) -> FloatArray:

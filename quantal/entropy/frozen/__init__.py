@@ -6,8 +6,16 @@ Trainable models freeze to these (quantal.entropy.models).
 from __future__ import annotations
 
 from quantal.entropy.frozen.base import Decoded, FrozenModel
+from quantal.entropy.frozen.classes import FrozenClasses
 from quantal.entropy.frozen.context import FrozenContext
 from quantal.entropy.frozen.factorized import FrozenFactorized
 from quantal.entropy.frozen.hyperprior import FrozenHyperprior
 
-__all__ = ["Decoded", "FrozenContext", "FrozenFactorized", "FrozenHyperprior", "FrozenModel"]
+__all__ = [
+    "Decoded",
+    "FrozenClasses",
+    "FrozenContext",
+    "FrozenFactorized",
+    "FrozenHyperprior",
+    "FrozenModel",
+]

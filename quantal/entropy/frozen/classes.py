@@ -199,9 +199,7 @@ class FrozenClasses(FrozenModel):
         shape = (1, rows, columns)
         coding.begin(shape)
         table = np.uint8(rate_index // CLASS_STEP)
-        classes = coding.code(
-            ..., self.class_tables, index=lambda: np.broadcast_to(table, shape)
-        )
+        classes = coding.code(..., self.class_tables, index=lambda: np.broadcast_to(table, shape))
         if classes.size and not 0 <= classes.min() <= classes.max() < self.classes:
             raise CorruptError(
                 f"a position's class is beyond the {self.classes} that there are: the image part "

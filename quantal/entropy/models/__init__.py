@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from quantal.entropy.models.base import Coded, EntropyModel
+from quantal.entropy.models.classes import ClassModel
 from quantal.entropy.models.context import ContextModel
 from quantal.entropy.models.factorized import FactorizedModel
 from quantal.entropy.models.hyperprior import HyperpriorModel
 
-__all__ = ["Coded", "ContextModel", "EntropyModel", "FactorizedModel", "HyperpriorModel"]
+__all__ = [
+    "ClassModel",
+    "Coded",
+    "ContextModel",
+    "EntropyModel",
+    "FactorizedModel",
+    "HyperpriorModel",
+]

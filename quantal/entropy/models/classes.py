@@ -124,7 +124,7 @@ class ClassModel(EntropyModel):
             rate: positions on the rate axis [B].
         """
         costs = [
-            logistic_bits(symbols, index_to_scale(index)[:, :, None, None].expand_as(symbols)).sum(1)
+            logistic_bits(symbols, index_to_scale(index)[..., None, None]).sum(1)
             for index in self.scale_index(rate).unbind(1)
         ]
         return (torch.stack(costs, 1) + self.class_bits(rate)[:, :, None, None]).argmin(1)
