@@ -244,10 +244,10 @@ class Codec(CodecBase):
         return quantal.decompress(data, codec=self, max_parts=max_parts, conceal=conceal)
 
     def latents(self, data: Source) -> Latents:
-        """Return the latents of a .qtl file that this codec wrote; see quantal.latents()."""
+        """Return the latents of a .qtl file that this codec wrote; see latents.read()."""
         import quantal
 
-        return quantal.latents(data, codec=self)
+        return quantal.latents.read(data, codec=self)
 
 
 @runtime_checkable

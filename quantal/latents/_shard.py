@@ -18,6 +18,7 @@ from quantal.errors import ArgumentError, BitstreamError, CorruptError, MediaErr
 from quantal.latents._format import (
     ENTRY,
     HEAD,
+    SUFFIX,
     Flags,
     Head,
     Kind,
@@ -28,7 +29,7 @@ from quantal.latents._format import (
 from quantal.latents._runs import Array, from_bytes, inflated, joined_runs
 from quantal.names import shown
 
-__all__ = ["About", "Shard"]
+__all__ = ["About", "Shard", "find_shards"]
 
 
 @dataclass(frozen=True)
@@ -254,3 +255,22 @@ class Shard:
         self._streams(row)  # verifies the checksum
         start = row[0] + row[3] + row[4]
         return bytes(self._view[start : start + row[5]]), Flags(row[-2])
+
+
+def find_shards(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Return the paths of shards: of a folder, one, or several.
+
+    Raises:
+        MediaError: There are none.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(path_of("shard", source))
+        if not path.is_dir():
+            return [path]
+        found = sorted(each for each in path.iterdir() if each.suffix == SUFFIX)
+        if not found:
+            raise MediaError(
+                f"{shown(path)} holds no shards ({SUFFIX}); name a folder that `quantal pack` wrote"
+            )
+        return [each for each in found if not each.name.startswith(".")]
+    return [path for each in source for path in find_shards(each)]

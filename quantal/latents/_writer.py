@@ -114,7 +114,7 @@ class _Scheme:
                 for kind, shape in zip(kinds, shapes, strict=True)
             ]
         shares = [_shares(each, kinds) for each in pictures]
-        if not shares or any(s is None or len(s) != len(shares[0]) for s in shares):  # type: ignore[arg-type]
+        if len({len(each) for each in shares}) != 1:
             return cls(tuple(kinds), np.zeros(0, np.intp))
         return cls(tuple(kinds), np.argsort(-np.sum(shares, axis=0), kind="stable"))
 
@@ -151,11 +151,11 @@ def _layout(picture: Parsed, kinds: Sequence[Kind]) -> Layout:
     return Layout(shapes, tuple(flat))
 
 
-def _shares(picture: Parsed, kinds: Sequence[Kind]) -> Array | None:
-    """Return the share of symbols other than zero in each ordered row; None if there are none."""
+def _shares(picture: Parsed, kinds: Sequence[Kind]) -> Array:
+    """Return the share of symbols other than zero in each ordered row."""
     layout = _layout(picture, kinds)
     if not 0 < layout.rows < 1 << 16:
-        return None
+        return np.zeros(0)
     pairs = zip(picture.symbols, layout.kinds, strict=True)
     parts = [part.reshape(len(part), -1) for part, kind in pairs if kind is Kind.ORDERED]
     joined = np.concatenate(parts)
