@@ -10,10 +10,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from quantal import latents as latents
     from quantal.codecs.registry import load
     from quantal.files.clip_decode import open_clip as open
     from quantal.files.clip_face import compress_clip, decompress_clip, write_clip
-    from quantal.files.face import compress, decompress, latents, read, write
+    from quantal.files.face import compress, decompress, read, write
 
 __version__ = "0.1.0"
 
@@ -36,7 +37,6 @@ _HOMES = {
     "compress_clip": "quantal.files.clip_face:compress_clip",
     "decompress": "quantal.files.face:decompress",
     "decompress_clip": "quantal.files.clip_face:decompress_clip",
-    "latents": "quantal.files.face:latents",
     "load": "quantal.codecs.registry:load",
     "open": "quantal.files.clip_decode:open_clip",
     "read": "quantal.files.face:read",
@@ -52,6 +52,7 @@ _ROOMS = (
     "errors",
     "eval",
     "files",
+    "latents",
     "media",
     "train",
     "transforms",

@@ -1,8 +1,8 @@
 """The interface of all codecs: pixels to the bytes of an image part, and back.
 
 A codec handles neither files, metadata nor rate targets (quantal.files does), nor training
-(quantal.train). What only some codecs can do is a protocol each: Searching, Progressive, Resilient,
-Concealing, UserWeights. docs/build_your_own.md shows how to add a codec.
+(quantal.train). What only some codecs can do is a protocol each: Searching, Progressive, Recoding,
+Resilient, Concealing, UserWeights. docs/build_your_own.md shows how to add a codec.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ __all__ = [
     "Pixels",
     "Progress",
     "Progressive",
+    "Recoding",
     "Resilient",
     "Searching",
     "UnroundedPixels",
@@ -243,10 +244,10 @@ class Codec(CodecBase):
         return quantal.decompress(data, codec=self, max_parts=max_parts, conceal=conceal)
 
     def latents(self, data: Source) -> Latents:
-        """Return the latents of a .qtl file that this codec wrote; see quantal.latents()."""
+        """Return the latents of a .qtl file that this codec wrote; see latents.read()."""
         import quantal
 
-        return quantal.latents(data, codec=self)
+        return quantal.latents.read(data, codec=self)
 
 
 @runtime_checkable
@@ -289,6 +290,26 @@ class Progressive(Protocol):
 
         Raises:
             TruncatedError: If fewer parts are there.
+        """
+        ...
+
+
+@runtime_checkable
+class Recoding(Protocol):
+    """A codec that writes parsed symbols again, so that they can be kept in place of their bytes.
+
+    Callers compare the result with what was parsed: a codec may have several streams of the same
+    symbols and writes one of them.
+    """
+
+    def recode(self, symbols: list[Tensor], width: int, height: int, rate: int) -> bytes:
+        """Return the image part of symbols; nothing here depends on floating point.
+
+        Args:
+            symbols: as parse() returns them.
+            width: picture width.
+            height: picture height.
+            rate: 0..252.
         """
         ...
 

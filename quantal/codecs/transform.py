@@ -190,6 +190,11 @@ class TransformCodec(Codec):
         decoded = self.entropy.dequantise(arrays, *self._geometry(width, height), rate / QUARTERS)
         return self._latents(decoded, width, height, rate)
 
+    def recode(self, symbols: list[Tensor], width: int, height: int, rate: int) -> bytes:
+        """Return the image part that symbols were parsed from; see contract.Recoding."""
+        arrays = [tensor.numpy() for tensor in symbols]
+        return self.entropy.recode(arrays, *self._geometry(width, height), rate / QUARTERS)
+
     def _latents(self, decoded: Decoded, width: int, height: int, rate: int) -> Latents:
         # Tensors made from arrays are not inference tensors: models may be trained on them.
         return Latents(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from quantal.files.clip_rate import ClipTarget
     from quantal.files.decode import decode_picture, read_latents, verify
     from quantal.files.encode import Encoded, encode_picture
-    from quantal.files.face import compress, decompress, latents, read, write
+    from quantal.files.face import compress, decompress, read, write
     from quantal.files.targets import Target
 
 _HOMES = {
@@ -29,7 +29,7 @@ _HOMES = {
     "clip_rate": ("ClipTarget",),
     "decode": ("decode_picture", "read_latents", "verify"),
     "encode": ("Encoded", "encode_picture"),
-    "face": ("compress", "decompress", "latents", "read", "write"),
+    "face": ("compress", "decompress", "read", "write"),
     "targets": ("Target",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
@@ -50,7 +50,6 @@ __all__ = [
     "decompress_clip",
     "encode_clip",
     "encode_picture",
-    "latents",
     "open_clip",
     "part_of",
     "read",

@@ -1,4 +1,4 @@
-"""The functions of `quantal` itself: compress, decompress, latents, read and write."""
+"""The functions of `quantal` itself: compress, decompress, read and write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 from quantal import arguments, media
 from quantal.codecs.registry import DEFAULT_CODEC
 from quantal.errors import ArgumentError, QuantalWarning
-from quantal.files.decode import decode_picture, read_latents
+from quantal.files.decode import decode_picture
 from quantal.files.encode import encode_picture
 from quantal.files.matching import named_codec
 from quantal.files.targets import Target
@@ -24,9 +24,9 @@ from quantal.outputs import write_whole
 from quantal.sources import Source, read_source
 
 if TYPE_CHECKING:
-    from quantal.codecs.contract import Codec, Latents
+    from quantal.codecs.contract import Codec
 
-__all__ = ["Drawable", "compress", "decompress", "latents", "read", "write"]
+__all__ = ["Drawable", "compress", "decompress", "read", "write"]
 
 #: A picture in memory, or a file of one: its path, its bytes, or the file open in binary mode.
 Drawable = Image.Image | NDArray[np.uint8] | torch.Tensor | media.Readable
@@ -111,21 +111,6 @@ def decompress(
     picture = decode_picture(read_source(data), device, codec, max_parts, conceal)
     _warn(picture.warnings)
     return media.to_image(picture)
-
-
-def latents(data: Source, *, device: str = "auto", codec: Codec | None = None) -> Latents:
-    """Return the latents of a .qtl file as tensors; no synthesis is run.
-
-    Args:
-        data: the bytes of the file in any buffer, its path, or the file open in binary mode.
-        device: "auto", "cpu" or "cuda".
-        codec: default: the one that the file names, with the weights that ship.
-
-    Raises:
-        BitstreamError: If the file is damaged.
-        ModelError: If its codec isn't here.
-    """
-    return read_latents(read_source(data), device=device, codec=codec)
 
 
 def read(

@@ -1,0 +1,55 @@
+"""Latents of many pictures: reading, shards, data sets and augmentation; docs/latents.md shows it.
+
+Importing this package loads no torch; its functions do.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quantal.latents._pack import Packed, pack
+    from quantal.latents._read import Symbols, read, read_many
+    from quantal.latents._shard import About, Shard
+    from quantal.latents._unpack import Unpacked, unpack
+
+_HOMES = {
+    "_pack": ("Packed", "pack"),
+    "_read": ("Symbols", "read", "read_many"),
+    "_shard": ("About", "Shard"),
+    "_unpack": ("Unpacked", "unpack"),
+}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "About",
+    "Packed",
+    "Shard",
+    "Symbols",
+    "Unpacked",
+    "pack",
+    "read",
+    "read_many",
+    "unpack",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'quantal.latents' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"quantal.latents.{_MODULES[name]}"), name)
+
+
+class _Room(ModuleType):
+    """This package, which can be called as the function that it once was: read()."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from quantal.latents._read import read
+
+        return read(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Room

@@ -56,7 +56,7 @@ def digest_of(data: bytes) -> str:
     """The hash of a picture or of a clip."""
     if container.media_of(data) == "video":
         return clip_digest(data)
-    return digest(quantal.latents(data))
+    return digest(quantal.latents.read(data))
 
 
 def disturb(options: argparse.Namespace) -> None:

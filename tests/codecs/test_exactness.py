@@ -61,7 +61,7 @@ def coded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 def expected(coded: Path) -> str:
     """The hash of the symbols that the encoder, in this process, had in hand."""
-    return digest(quantal.latents(coded.read_bytes()))
+    return digest(quantal.latents.read(coded.read_bytes()))
 
 
 def found_under(condition: str, coded: Path) -> str:

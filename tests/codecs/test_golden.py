@@ -25,7 +25,7 @@ PICTURES, CLIPS = (
 @pytest.mark.parametrize("name", PICTURES)
 def test_symbols_are_those_of_the_day_it_was_written(name: str) -> None:
     coded = (GOLDEN / f"{name}.qtl").read_bytes()
-    latents = quantal.latents(coded)
+    latents = quantal.latents.read(coded)
     assert digest(latents) == EXPECTED[name]["symbols"]
     assert [latents.width, latents.height] == EXPECTED[name]["size"]
 

@@ -22,43 +22,45 @@ def test_bytes_paths_and_open_files_are_taken(coded, tmp_path) -> None:
     path = tmp_path / "a.qtl"
     path.write_bytes(coded)
     sources = [coded, bytearray(coded), memoryview(coded), path, str(path), BytesIO(coded)]
-    found = [quantal.latents(source) for source in sources]
+    found = [quantal.latents.read(source) for source in sources]
     assert all(isinstance(each, Latents) for each in found)
     assert all(torch.equal(each.y_hat, found[0].y_hat) for each in found)
     with path.open("rb") as file:
-        assert torch.equal(quantal.latents(file).y_hat, found[0].y_hat)
+        assert torch.equal(quantal.latents.read(file).y_hat, found[0].y_hat)
     for wrong in (7, None, StringIO("text"), [coded]):
         with pytest.raises(ArgumentError, match=r"is no \.qtl file"):
-            quantal.latents(wrong)  # type: ignore[arg-type]
+            quantal.latents.read(wrong)  # type: ignore[arg-type]
 
 
 def test_a_codec_of_ones_own_reads_them(coded) -> None:
     codec = quantal.load(device="cpu")
-    assert torch.equal(quantal.latents(coded, codec=codec).y_hat, quantal.latents(coded).y_hat)
+    assert torch.equal(
+        quantal.latents.read(coded, codec=codec).y_hat, quantal.latents.read(coded).y_hat
+    )
     with pytest.raises(QuantalError, match="made by codec"):
-        quantal.latents(coded, codec=quantal.load("hyperprior", "cpu"))
+        quantal.latents.read(coded, codec=quantal.load("hyperprior", "cpu"))
 
 
 def test_latents_can_be_compared_and_hashed(coded) -> None:
-    one, other = quantal.latents(coded), quantal.latents(coded)
+    one, other = quantal.latents.read(coded), quantal.latents.read(coded)
     assert one == one and one != other
     assert len({one, other}) == 2
 
 
 def test_symbols_are_integers_and_the_geometry_is_the_picture_s(coded) -> None:
-    found = quantal.latents(coded)
+    found = quantal.latents.read(coded)
     assert (found.width, found.height) == (97, 71)
     assert all(part.dtype is torch.int32 for part in found.symbols)
     assert found.y_hat.shape[-2:] == (-(-71 // found.stride), -(-97 // found.stride))
 
 
 def test_a_loaded_codec_reads_the_same_symbols(coded) -> None:
-    one, other = quantal.latents(coded), quantal.load().latents(coded)
+    one, other = quantal.latents.read(coded), quantal.load().latents(coded)
     assert all(torch.equal(a, b) for a, b in zip(one.symbols, other.symbols, strict=True))
 
 
 def test_a_safetensors_file_holds_everything(coded) -> None:
-    found = quantal.latents(coded)
+    found = quantal.latents.read(coded)
     read = load(found.to_safetensors())
     assert torch.equal(read["y_hat"], found.y_hat)
     assert torch.equal(read["z_hat"], found.z_hat)
@@ -68,4 +70,4 @@ def test_a_safetensors_file_holds_everything(coded) -> None:
 
 def test_a_damaged_file_has_no_latents(coded) -> None:
     with pytest.raises(QuantalError):
-        quantal.latents(coded[:-3])
+        quantal.latents.read(coded[:-3])

@@ -231,7 +231,7 @@ def test_a_registered_codec_is_known_everywhere() -> None:
     coded = quantal.compress(data.astronaut()[:50, :70], "tiny", quality=80)
     assert read(coded).header.codec == "tiny"
     assert quantal.decompress(coded).size == (70, 50)
-    assert quantal.latents(coded).y_hat.shape == (4, 7, 9)
+    assert quantal.latents.read(coded).y_hat.shape == (4, 7, 9)
     other = tiny_codec()
     registry.register(other)
     assert quantal.load("tiny") is other

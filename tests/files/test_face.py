@@ -139,7 +139,7 @@ def test_buffers_of_any_kind_are_files(tmp_path: Path, small_photograph) -> None
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         for source in (mapped, np.frombuffer(data, np.uint8), array.array("B", data)):
             assert np.array_equal(np.asarray(quantal.decompress(source)), expected)
-            assert quantal.latents(source).width == small_photograph.width
+            assert quantal.latents.read(source).width == small_photograph.width
     assert container.read(memoryview(data)) == container.read(data)  # type: ignore[arg-type]
     for wrong in (np.zeros(4), np.zeros((4, 4), np.uint8)[:, 1]):
         with pytest.raises(ArgumentError, match=r"ndarray is no \.qtl file"):
@@ -268,7 +268,7 @@ def test_out_of_memory_says_what_was_needed(monkeypatch, small_photograph) -> No
     for call in (
         lambda: quantal.compress(small_photograph, codec),
         lambda: quantal.decompress(data, codec=codec),
-        lambda: quantal.latents(data, codec=codec),
+        lambda: quantal.latents.read(data, codec=codec),
         lambda: verify(data, codec=codec),
     ):
         with pytest.raises(OutOfMemoryError, match=rf"{size} pixels \(about \d\.\d GB\)"):

@@ -96,7 +96,7 @@ def calls() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
             {"image": PIXELS, "codec": codec.name, "device": "cpu"},
         ),
         "decompress": (quantal.decompress, {"data": data, **drawing}),
-        "latents": (quantal.latents, {"data": data, "device": "cpu", "codec": codec}),
+        "latents": (quantal.latents.read, {"data": data, "device": "cpu", "codec": codec}),
         "read": (quantal.read, {"path": "a.qtl", **drawing}),
         "write": (quantal.write, {"path": "b.qtl", "image": PIXELS, "codec": codec}),
         "load": (codecs.load, {"name": codec.name, "device": "cpu", "weights": None}),

@@ -50,7 +50,7 @@ def coded_pictures(codec: Codec) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
     """Yield name, file and what is expected of it."""
     for name, (image, quality) in pictures().items():
         coded = quantal.compress(image, quality=quality, codec=codec)
-        latents = quantal.latents(coded)
+        latents = quantal.latents.read(coded)
         size = [latents.width, latents.height]
         yield name, coded, {"symbols": digest(latents), "size": size}
 

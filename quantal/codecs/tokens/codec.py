@@ -32,11 +32,8 @@ class _Encoding:
         self._codec, self.signs = codec, signs
 
     def at(self, rate: int) -> bytes:
-        indices = indices_of(self.signs).permute(1, 2, 0).to(torch.int32).numpy()
-        writing = Writing([indices])
-        tables, tokens = self._codec.tables, self._codec.tokens_of(rate)
-        walk_tokens(writing, tables, tokens, len(self.signs))
-        return writing.finish(progressive=True)
+        indices = indices_of(self.signs).permute(1, 2, 0).to(torch.int32)
+        return self._codec.recode([indices], 0, 0, rate)
 
 
 class Tokens(Codec):
@@ -92,6 +89,13 @@ class Tokens(Codec):
         found = self._read(reading, width, height, self.tokens_of(rate))
         reading.finish()
         return [found]
+
+    def recode(self, symbols: list[Tensor], width: int, height: int, rate: int) -> bytes:
+        """Return the image part that symbols were parsed from; see contract.Recoding."""
+        (indices,) = symbols
+        writing = Writing([indices.numpy()])
+        walk_tokens(writing, self.tables, self.tokens_of(rate), indices.shape[-1])
+        return writing.finish(progressive=True)
 
     def read_prefix(
         self, payload: bytes, missing: int, width: int, height: int, rate: int, parts: int

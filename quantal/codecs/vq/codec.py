@@ -85,6 +85,10 @@ class Vq(Codec):
         """Return the symbols: [books int32 [3], depth int32 [h, w], indices of each rung int32]."""
         return _symbols(unpack(self.priors, payload, width, height))
 
+    def recode(self, symbols: list[Tensor], width: int, height: int, rate: int) -> bytes:
+        """Return the image part that symbols were parsed from, unless it was a resilient one."""
+        return pack(self.priors, _maps(symbols))
+
     @classmethod
     def can_conceal(cls, payload: bytes) -> bool:
         return is_banded(payload)

@@ -237,6 +237,19 @@ class FrozenModel(ABC):
         known = Known(self.join(symbols))
         return Decoded(symbols, self.walk(known, rows, columns, rate))
 
+    def recode(self, symbols: Sequence[IntArray], rows: int, columns: int, rate: float) -> bytes:
+        """Return the stream of symbols, the one that they were read from; integers alone.
+
+        Args:
+            symbols: as in Decoded.
+            rows: of y.
+            columns: of y.
+            rate: position on the rate axis.
+        """
+        writing = Writing(self.join(symbols))
+        self.walk(writing, rows, columns, rate)
+        return writing.finish(self.progressive)
+
     def rounding_by_price(self, worth: float) -> Rounding:
         """Return a rounding that weighs bits against errors; see prices.round_by_price().
 

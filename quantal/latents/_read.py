@@ -1,0 +1,139 @@
+"""Latents of one file, and of many at once."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from quantal import container
+from quantal.arguments import choice, flag
+from quantal.codecs.contract import Codec, Latents
+from quantal.errors import QuantalError, QuantalWarning
+from quantal.files.decode import read_latents
+from quantal.files.matching import codec_for, coded_part, describe_work
+from quantal.latents._failures import named
+from quantal.memory import memory_errors
+from quantal.names import shown
+from quantal.sources import Source, read_source
+
+__all__ = ["Symbols", "read", "read_many"]
+
+
+@dataclass(frozen=True, eq=False)
+class Symbols:
+    """The symbols of a picture; what no floating-point network has touched.
+
+    Attributes:
+        codec: name of the codec.
+        model_hash: of the codec, 4 bytes.
+        width: picture width, in pixels.
+        height: picture height, in pixels.
+        rate: 0..252.
+        symbols: every coded symbol in coding order, integer tensors, equal on all machines.
+    """
+
+    codec: str
+    model_hash: bytes
+    width: int
+    height: int
+    rate: int
+    symbols: list[Tensor]
+
+
+def read(data: Source, *, device: str = "auto", codec: Codec | None = None) -> Latents:
+    """Return the latents of a .qtl file as tensors; no synthesis is run.
+
+    Args:
+        data: the bytes of the file in any buffer, its path, or the file open in binary mode.
+        device: "auto", "cpu" or "cuda".
+        codec: default: the one that the file names, with the weights that ship.
+
+    Raises:
+        BitstreamError: If the file is damaged.
+        ModelError: If its codec isn't here.
+    """
+    return read_latents(read_source(data), device=device, codec=codec)
+
+
+def read_many(
+    sources: Iterable[Source],
+    *,
+    symbols_only: bool = False,
+    on_error: str = "raise",
+    device: str = "auto",
+    codec: Codec | None = None,
+) -> list[Latents | Symbols | None]:
+    """Return the latents of many .qtl files, in their order.
+
+    Files of one codec, size and rate are read together.
+
+    Args:
+        sources: files, as read() takes them.
+        symbols_only: whether to return Symbols, for which no floating-point network is run.
+        on_error: "raise" the first error, which names its file, or "skip": a QuantalWarning names
+            the file, and None is in its place.
+        device: "auto", "cpu" or "cuda".
+        codec: default: the ones that the files name, with the weights that ship.
+
+    Raises:
+        BitstreamError, ModelError, MediaError: See read(); with `on_error="raise"`.
+    """
+    skip = choice("on_error", on_error, ("raise", "skip")) == "skip"
+    symbols_only = flag("symbols_only", symbols_only)
+    names: list[str] = []
+    groups: dict[tuple[str, bytes, int, int, int], list[tuple[int, bytes]]] = {}
+    codecs: dict[tuple[str, bytes, int, int, int], Codec] = {}
+    found: dict[int, Latents | Symbols] = {}
+
+    def failed(number: int, error: QuantalError) -> None:
+        if not skip:
+            raise named(names[number], error) from error
+        warnings.warn(f"{names[number]} is left out: {error}", QuantalWarning, stacklevel=3)
+
+    for number, source in enumerate(sources):
+        names.append(_name(source, number))
+        try:
+            file = container.read(read_source(source))
+            fitting = codec_for(file, device, codec)
+            payload, width, height, rate = coded_part(file)
+        except QuantalError as error:
+            failed(number, error)
+            continue
+        key = (fitting.name, fitting.model_hash, width, height, rate)
+        codecs[key] = fitting
+        groups.setdefault(key, []).append((number, payload))
+    for key, members in groups.items():
+        _, _, width, height, rate = key
+        payloads = [payload for _, payload in members]
+        try:
+            results = _read_group(codecs[key], payloads, width, height, rate, symbols_only)
+            found.update(zip((number for number, _ in members), results, strict=True))
+        except QuantalError:  # whose it is shows when each is read alone
+            for number, payload in members:
+                try:
+                    one = _read_group(codecs[key], [payload], width, height, rate, symbols_only)
+                    found[number] = one[0]
+                except QuantalError as error:
+                    failed(number, error)
+    return [found.get(number) for number in range(len(names))]
+
+
+def _read_group(
+    codec: Codec, payloads: Sequence[bytes], width: int, height: int, rate: int, symbols_only: bool
+) -> list[Latents] | list[Symbols]:
+    """Read image parts of one codec, size and rate; an error may be that of any of them."""
+    with memory_errors(f"reading {describe_work(width, height)}"):
+        if not symbols_only:
+            return [codec.read(payload, width, height, rate) for payload in payloads]
+        parsed = [codec.parse(payload, width, height, rate) for payload in payloads]
+    about = (codec.name, codec.model_hash, width, height, rate)
+    return [Symbols(*about, symbols) for symbols in parsed]
+
+
+def _name(source: Source, number: int) -> str:
+    path = isinstance(source, (str, os.PathLike))
+    return shown(os.fspath(source)) if path else f"file {number}"  # type: ignore[arg-type]
