@@ -21,9 +21,9 @@ from quantal.errors import ArgumentError, BitstreamError
 sys.path.insert(0, str(Path(__file__).parents[1] / "entropy"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from pages import page_hash  # noqa: E402
-from small import write_untrained  # noqa: E402
-from test_specification import Stack, batch  # noqa: E402
+from pages import page_hash
+from small import write_untrained
+from test_specification import Stack, batch
 
 
 @pytest.fixture(scope="module")

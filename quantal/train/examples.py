@@ -1,0 +1,168 @@
+"""Labelled examples to train recognisers on: latents of coded pictures, or pixels.
+
+The class of an example is the name of the folder that it lies in. All are decoded once and kept in
+memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from quantal import media
+from quantal.arguments import whole
+from quantal.errors import ArgumentError, MediaError
+from quantal.latents import LatentDataset
+from quantal.latents.recognisers import PIXELS
+from quantal.names import shown
+from quantal.planes import ceil_div
+from quantal.train.files import pictures_under
+
+__all__ = ["Example", "ExampleSampler", "Examples", "read_examples"]
+
+#: Coded pictures that are read at a time.
+_AT_ONCE = 64
+#: What latents lie in.
+_CODED = (".qtl", ".qts", ".tar")
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """What a recogniser is shown, and what it should answer.
+
+    Attributes:
+        source: name of the codec, or "pixels".
+        label: name of the class.
+        values: latents, float16 [C, h, w], or pixels, uint8 [3, H, W].
+        stride: pixels for a position along each axis.
+    """
+
+    source: str
+    label: str
+    values: Tensor
+    stride: int
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """A batch of examples.
+
+    Attributes:
+        source: of all.
+        labels: names of the classes.
+        values: latents [B, C, h, w] or pixels [B, 3, H, W] in 0..1, float32.
+    """
+
+    source: str
+    labels: tuple[str, ...]
+    values: Tensor
+
+    def cpu(self) -> Examples:
+        """Return the batch on the CPU."""
+        return Examples(self.source, self.labels, self.values.cpu())
+
+
+def read_examples(paths: Sequence[str | Path]) -> list[Example]:
+    """Read examples.
+
+    Args:
+        paths: folders of .qtl files, shards of them, or folders of pictures.
+
+    Raises:
+        ArgumentError: If a path does not exist, or they hold nothing or several kinds.
+        MediaError: If a picture can't be read.
+        BitstreamError: If a coded file is damaged.
+    """
+    found = [example for path in paths for example in _examples_in(Path(path))]
+    kinds = sorted({example.source for example in found})
+    if len(kinds) != 1:
+        what = f"are of several kinds: {', '.join(kinds)}" if kinds else "are missing"
+        raise ArgumentError(
+            f"examples under {', '.join(map(shown, paths))} {what}; train on pictures or on files "
+            "of one codec"
+        )
+    return found
+
+
+def _examples_in(path: Path) -> Iterator[Example]:
+    if not path.exists():
+        raise ArgumentError(f"there is nothing at {shown(path)} to train on")
+    if not _is_coded(path):
+        for name, data in pictures_under(path):
+            try:
+                pixels = torch.from_numpy(media.read(data).pixels).permute(2, 0, 1).contiguous()
+            except MediaError as error:
+                raise MediaError(f"training picture {name}: {error}") from error
+            yield Example(PIXELS, PurePath(name).parent.name, pixels, 1)
+        return
+    dataset = LatentDataset(path, values="latents")
+    for start in range(0, len(dataset), _AT_ONCE):
+        for sample in dataset.__getitems__(range(start, min(start + _AT_ONCE, len(dataset)))):
+            values = sample.values[0].half()
+            stride = ceil_div(sample.width, values.shape[2])
+            yield Example(sample.codec, dataset.classes[sample.label], values, stride)
+
+
+def _is_coded(path: Path) -> bool:
+    """Return whether a place holds coded pictures, by the first file found."""
+    if not path.is_dir():
+        return path.suffix in _CODED
+    return any(file.suffix in _CODED[:2] for file in path.rglob("*") if file.is_file())
+
+
+class ExampleSampler:
+    """Random crops of examples, epoch after epoch; pixels are mirrored at random as well.
+
+    Args:
+        examples: all.
+        device: where batches are.
+        seed: of the order and of the crops.
+
+    Attributes:
+        pictures: the examples.
+    """
+
+    def __init__(self, examples: Sequence[Example], device: torch.device, seed: int) -> None:
+        self.pictures, self.device = list(examples), device
+        self._order: list[int] = []
+        self.reseed(seed)
+
+    def reseed(self, seed: int) -> None:
+        """Draw other crops from here on; a resumed run must not repeat its first ones."""
+        self._generator = np.random.default_rng(seed)
+
+    def batch(self, count: int, size: int) -> Examples:
+        """Return `count` examples of size x size pixels, or what that is in latents."""
+        count, size = whole("count", count, 1), whole("size", size, 1)
+        while len(self._order) < count:
+            self._order += self._generator.permutation(len(self.pictures)).tolist()
+        chosen = [self.pictures[number] for number in self._order[:count]]
+        del self._order[:count]
+        values = torch.stack([self._crop(example, size) for example in chosen])
+        labels = tuple(example.label for example in chosen)
+        return Examples(chosen[0].source, labels, as_input(values).to(self.device))
+
+    def _crop(self, example: Example, size: int) -> Tensor:
+        wanted = size // example.stride
+        height, width = example.values.shape[1:]
+        if min(height, width) < wanted:
+            raise ArgumentError(
+                f"an example of {width * example.stride}x{height * example.stride} pixels is "
+                f"smaller than crops of {size}; set a smaller `crop`, or leave it out"
+            )
+        top, left = (int(self._generator.integers(side - wanted + 1)) for side in (height, width))
+        crop = example.values[:, top : top + wanted, left : left + wanted]
+        mirrored = example.source == PIXELS and self._generator.integers(2)
+        return crop.flip(2) if mirrored else crop
+
+
+def as_input(values: Tensor) -> Tensor:
+    """Return values of examples as a network takes them: float32, pixels in 0..1."""
+    found = values.float()
+    found = found.div_(255) if values.dtype == torch.uint8 else found
+    return found.contiguous(memory_format=torch.channels_last)
