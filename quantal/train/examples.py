@@ -28,7 +28,7 @@ __all__ = ["Example", "ExampleSampler", "Examples", "read_examples"]
 #: Coded pictures that are read at a time.
 _AT_ONCE = 64
 #: What latents lie in.
-_CODED = (".qtl", ".qts", ".tar")
+_CODED = (".qtl", ".qshard", ".tar")
 
 
 @dataclass(frozen=True, eq=False)
