@@ -11,28 +11,53 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quantal.latents._augment import Crop, Flip
+    from quantal.latents._dataset import LatentDataset
+    from quantal.latents._elsewhere import Decoder, tar_samples
+    from quantal.latents._failures import Failed
+    from quantal.latents._hugging import LatentsFeature
     from quantal.latents._pack import Packed, pack
     from quantal.latents._read import Symbols, read, read_many
+    from quantal.latents._sample import Batch, Sample, collate
     from quantal.latents._shard import About, Shard
+    from quantal.latents._stream import LatentStream
     from quantal.latents._unpack import Unpacked, unpack
 
 _HOMES = {
+    "_augment": ("Crop", "Flip"),
+    "_dataset": ("LatentDataset",),
+    "_elsewhere": ("Decoder", "tar_samples"),
+    "_failures": ("Failed",),
+    "_hugging": ("LatentsFeature",),
     "_pack": ("Packed", "pack"),
     "_read": ("Symbols", "read", "read_many"),
+    "_sample": ("Batch", "Sample", "collate"),
     "_shard": ("About", "Shard"),
+    "_stream": ("LatentStream",),
     "_unpack": ("Unpacked", "unpack"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "About",
+    "Batch",
+    "Crop",
+    "Decoder",
+    "Failed",
+    "Flip",
+    "LatentDataset",
+    "LatentStream",
+    "LatentsFeature",
     "Packed",
+    "Sample",
     "Shard",
     "Symbols",
     "Unpacked",
+    "collate",
     "pack",
     "read",
     "read_many",
+    "tar_samples",
     "unpack",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -20,7 +20,7 @@ from quantal.memory import memory_errors
 from quantal.names import shown
 from quantal.sources import Source, read_source
 
-__all__ = ["Symbols", "read", "read_many"]
+__all__ = ["Symbols", "read", "read_each", "read_many"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,18 +84,37 @@ def read_many(
     """
     skip = choice("on_error", on_error, ("raise", "skip")) == "skip"
     symbols_only = flag("symbols_only", symbols_only)
-    names: list[str] = []
+    given = [(_name(source, number), source) for number, source in enumerate(sources)]
+
+    def failed(number: int, error: QuantalError) -> None:
+        name = given[number][0]
+        if not skip:
+            raise named(name, error) from error
+        warnings.warn(f"{name} is left out: {error}", QuantalWarning, stacklevel=4)
+
+    return read_each([source for _, source in given], symbols_only, failed, device, codec)
+
+
+def read_each(
+    sources: Sequence[Source],
+    symbols_only: bool,
+    failed: Callable[[int, QuantalError], None],
+    device: str = "auto",
+    codec: Codec | None = None,
+) -> list[Latents | Symbols | None]:
+    """Return the latents of many files; see read_many().
+
+    Args:
+        sources: the files.
+        symbols_only: see read_many().
+        failed: called with the number of a file that can't be read, for which None is returned.
+        device: see read_many().
+        codec: see read_many().
+    """
     groups: dict[tuple[str, bytes, int, int, int], list[tuple[int, bytes]]] = {}
     codecs: dict[tuple[str, bytes, int, int, int], Codec] = {}
     found: dict[int, Latents | Symbols] = {}
-
-    def failed(number: int, error: QuantalError) -> None:
-        if not skip:
-            raise named(names[number], error) from error
-        warnings.warn(f"{names[number]} is left out: {error}", QuantalWarning, stacklevel=3)
-
     for number, source in enumerate(sources):
-        names.append(_name(source, number))
         try:
             file = container.read(read_source(source))
             fitting = codec_for(file, device, codec)
@@ -119,7 +138,7 @@ def read_many(
                     found[number] = one[0]
                 except QuantalError as error:
                     failed(number, error)
-    return [found.get(number) for number in range(len(names))]
+    return [found.get(number) for number in range(len(sources))]
 
 
 def _read_group(

@@ -151,7 +151,7 @@ class Shard:
     def block(
         self,
         indices: Sequence[int],
-        damaged: Callable[[int, BitstreamError], None] | None = None,
+        damaged: Callable[[int, BitstreamError], object] | None = None,
     ) -> list[Array]:
         """Return the symbols of pictures whose symbols have the same shapes.
 
@@ -198,7 +198,7 @@ class Shard:
         return self._one_by_one(indices, damaged)
 
     def _one_by_one(
-        self, indices: Sequence[int], damaged: Callable[[int, BitstreamError], None] | None
+        self, indices: Sequence[int], damaged: Callable[[int, BitstreamError], object] | None
     ) -> list[Array]:
         found = []
         for index in indices:

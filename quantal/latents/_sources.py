@@ -1,0 +1,306 @@
+"""Where a data set's pictures come from: files of folders and tars, rows of tables, and shards."""
+
+from __future__ import annotations
+
+import bisect
+import os
+import tarfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+
+from quantal import container
+from quantal.codecs.contract import Codec, Latents
+from quantal.errors import ArgumentError, CorruptError, MediaError, QuantalError
+from quantal.latents._failures import named
+from quantal.latents._read import Symbols, read_each
+from quantal.latents._shard import Shard
+from quantal.latents._unpack import fitting_codec
+from quantal.names import shown
+
+__all__ = ["Failing", "Files", "Rows", "Shards", "Source", "Tar"]
+
+#: Called with the place of a picture among those asked for, and the error.
+Failing = Callable[[int, QuantalError], None]
+Read = list[Latents | Symbols | None]
+
+
+class Source(ABC):
+    """Pictures by number.
+
+    A source can be sent to other processes and used after a fork: files are opened on demand.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """Return the name of a picture, with "/"."""
+
+    def label(self, index: int) -> int | str:
+        """Return the class of a picture: a number, or the name of its folder."""
+        return PurePosixPath(self.name(index)).parent.name
+
+    @abstractmethod
+    def size(self, index: int) -> tuple[int, int]:
+        """Return width and height in pixels."""
+
+    @abstractmethod
+    def read(
+        self, indices: Sequence[int], symbols_only: bool, failed: Failing, codec: Codec | None
+    ) -> Read:
+        """Return the latents or symbols of pictures; None for each that failed.
+
+        Args:
+            indices: of the pictures.
+            symbols_only: whether symbols will do.
+            failed: called for each that can't be read.
+            codec: default: the ones that the pictures name.
+        """
+
+
+class _Coded(Source):
+    """Pictures that are .qtl files somewhere."""
+
+    @abstractmethod
+    def data(self, index: int, count: int | None = None) -> bytes:
+        """Return the bytes of a file, or its first ones."""
+
+    def size(self, index: int) -> tuple[int, int]:
+        start = self.data(index, container.HEADER_LIMIT)
+        try:
+            header = container.probe(start, cut=True).header
+        except QuantalError as error:
+            raise named(self.name(index), error) from error
+        return header.width, header.height
+
+    def read(
+        self, indices: Sequence[int], symbols_only: bool, failed: Failing, codec: Codec | None
+    ) -> Read:
+        places: list[int] = []
+        found: list[bytes] = []
+        for place, index in enumerate(indices):
+            try:
+                found.append(self.data(index))
+                places.append(place)
+            except QuantalError as error:
+                failed(place, error)
+        results: Read = [None] * len(indices)
+        each = read_each(
+            found, symbols_only, lambda at, error: failed(places[at], error), "cpu", codec
+        )
+        for place, result in zip(places, each, strict=True):
+            results[place] = result
+        return results
+
+
+class Files(_Coded):
+    """The files of a folder.
+
+    Args:
+        files: names and paths.
+    """
+
+    def __init__(self, files: Sequence[tuple[str, Path]]) -> None:
+        self._files = list(files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def name(self, index: int) -> str:
+        return self._files[index][0]
+
+    def data(self, index: int, count: int | None = None) -> bytes:
+        path = self._files[index][1]
+        try:
+            with open(path, "rb") as file:
+                return file.read(-1 if count is None else count)
+        except OSError as error:
+            raise MediaError(f"it can't be read: {error.strerror or error}") from error
+
+
+class Tar(_Coded):
+    """The .qtl files of a tar as webdataset writes it: KEY.qtl beside KEY.cls, its class.
+
+    Args:
+        path: of the tar, which is not compressed: its files are read where they are.
+
+    Raises:
+        MediaError: It can't be read, or holds no .qtl files.
+        CorruptError: It is cut or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._files: list[tuple[str, int, int]] = []
+        labels: dict[str, str] = {}
+        try:
+            with tarfile.open(path, "r:") as tar:
+                for member in tar:
+                    if not member.isreg():
+                        continue
+                    key, suffix = os.path.splitext(member.name)
+                    if suffix == ".qtl":
+                        self._files.append((member.name, member.offset_data, member.size))
+                    elif suffix == ".cls":
+                        file = tar.extractfile(member)
+                        text = b"" if file is None else file.read(64)
+                        labels[key] = text.decode("utf-8", "replace").strip()
+        except tarfile.TarError as error:
+            raise CorruptError(
+                f"{shown(path)} is no tar that can be read in place: {error}; unpack it, or read "
+                "it as a stream with tar_samples()"
+            ) from error
+        except OSError as error:
+            raise MediaError(f"{shown(path)} can't be read: {error.strerror or error}") from error
+        end = path.stat().st_size
+        for name, offset, size in self._files:
+            if offset + size > end:
+                raise CorruptError(f"{shown(path)} ends inside {name}; it was cut, fetch it again")
+        if not self._files:
+            raise MediaError(f"{shown(path)} holds no .qtl files")
+        self._labels = [labels.get(os.path.splitext(name)[0]) for name, _, _ in self._files]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def name(self, index: int) -> str:
+        return self._files[index][0]
+
+    def label(self, index: int) -> int | str:
+        text = self._labels[index]
+        if text is None:
+            return super().label(index)
+        return int(text) if text.isdecimal() else text
+
+    def data(self, index: int, count: int | None = None) -> bytes:
+        _, offset, size = self._files[index]
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(offset)
+                return file.read(size if count is None else min(count, size))
+        except OSError as error:
+            raise MediaError(f"{shown(self._path)} can't be read: {error.strerror}") from error
+
+
+class Rows(_Coded):
+    """The rows of a table, such as a data set of Hugging Face's `datasets`.
+
+    Args:
+        rows: has a length, and rows by number; a row maps columns to values.
+        column: of the .qtl files: bytes, or {"bytes": ..., "path": ...}.
+        label: of the classes, if there is such a column.
+    """
+
+    def __init__(self, rows: Any, column: str, label: str | None) -> None:
+        self._rows, self._column, self._label = rows, column, label
+        if len(rows) and column not in rows[0]:
+            raise ArgumentError(
+                f"the rows have no column {column!r}; there are {', '.join(rows[0])}"
+            )
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def name(self, index: int) -> str:
+        value = self._rows[index][self._column]
+        path = value.get("path") if isinstance(value, dict) else None
+        return str(path or f"row {index}")
+
+    def label(self, index: int) -> int | str:
+        row = self._rows[index]
+        if self._label is None or self._label not in row:
+            return super().label(index)
+        value = row[self._label]
+        return value if isinstance(value, (int, str)) else str(value)
+
+    def data(self, index: int, count: int | None = None) -> bytes:
+        value = self._rows[index][self._column]
+        data = value.get("bytes") if isinstance(value, dict) else value
+        if data is None and isinstance(value, dict) and value.get("path"):
+            return Files([("", Path(value["path"]))]).data(0, count)
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise ArgumentError(
+                f"row {index} holds {type(data).__name__} in column {self._column!r}, expected the "
+                "bytes of a .qtl file"
+            )
+        return bytes(data)[:count]
+
+
+class Shards(Source):
+    """The pictures of shards, one after the other.
+
+    Args:
+        shards: the shards.
+    """
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self._shards = list(shards)
+        self._ends = list(accumulate(map(len, self._shards)))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def _find(self, index: int) -> tuple[int, int]:
+        """Return the number of a shard, and the picture's number in it."""
+        number = bisect.bisect_right(self._ends, index)
+        return number, index - (self._ends[number - 1] if number else 0)
+
+    def name(self, index: int) -> str:
+        number, inside = self._find(index)
+        return self._shards[number].name(inside)
+
+    def size(self, index: int) -> tuple[int, int]:
+        number, inside = self._find(index)
+        shard = self._shards[number]
+        return int(shard.column("width")[inside]) + 1, int(shard.column("height")[inside]) + 1
+
+    def read(
+        self, indices: Sequence[int], symbols_only: bool, failed: Failing, codec: Codec | None
+    ) -> Read:
+        groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for place, index in enumerate(indices):
+            number, inside = self._find(index)
+            layout = int(self._shards[number].column("layout")[inside])
+            groups.setdefault((number, layout), []).append((place, inside))
+        results: Read = [None] * len(indices)
+        for (number, _), members in groups.items():
+            shard = self._shards[number]
+            bad: dict[int, QuantalError] = {}
+            block = shard.block([inside for _, inside in members], bad.setdefault)
+            for place, inside in members:
+                if inside in bad:
+                    failed(place, bad[inside])
+            good = [(place, inside) for place, inside in members if inside not in bad]
+            for row, (place, inside) in enumerate(good):
+                symbols = [torch.from_numpy(part[row]) for part in block]
+                try:
+                    results[place] = _from_shard(shard, inside, symbols, symbols_only, codec)
+                except QuantalError as error:
+                    failed(place, error)
+        return results
+
+
+def _from_shard(
+    shard: Shard, index: int, symbols: list[torch.Tensor], symbols_only: bool, codec: Codec | None
+) -> Latents | Symbols:
+    width, height = (int(shard.column(side)[index]) + 1 for side in ("width", "height"))
+    rate = int(shard.column("rate")[index])
+    if symbols_only:
+        return Symbols(shard.codec, shard.model_hash, width, height, rate, symbols)
+    codec = fitting_codec(shard, "cpu", codec)
+    try:
+        whole = [part.to(torch.int32).contiguous() for part in symbols]
+        return codec.dequantise(whole, width, height, rate)
+    except QuantalError:
+        raise
+    except (ValueError, IndexError, RuntimeError) as error:
+        raise CorruptError(
+            f"{shown(shard.path)}: the symbols of {shown(shard.name(index))} are not those of a "
+            f"picture of {width}x{height}: {error}"
+        ) from error
