@@ -78,5 +78,7 @@ def _print(entry: Mapping[str, Any]) -> None:
 
 
 def _point(point: Mapping[str, Any]) -> str:
+    if "accuracy" in point:
+        return f"{point['accuracy']:.1f} % of {point['pictures']} right"
     lpips = f" LPIPS {point['lpips']:.3f}" if "lpips" in point else ""
     return f"{point['bpp']:.3f} bpp {point['psnr']:.2f} dB{lpips}"

@@ -17,7 +17,7 @@ from torch import Tensor
 from quantal import media
 from quantal.arguments import whole
 from quantal.errors import ArgumentError, MediaError
-from quantal.latents import LatentDataset
+from quantal.latents import Failed, LatentDataset
 from quantal.latents.recognisers import PIXELS
 from quantal.names import shown
 from quantal.planes import ceil_div
@@ -103,9 +103,12 @@ def _examples_in(path: Path) -> Iterator[Example]:
     dataset = LatentDataset(path, values="latents")
     for start in range(0, len(dataset), _AT_ONCE):
         for sample in dataset.__getitems__(range(start, min(start + _AT_ONCE, len(dataset)))):
+            if isinstance(sample, Failed):
+                raise sample.error
             values = sample.values[0].half()
             stride = ceil_div(sample.width, values.shape[2])
-            yield Example(sample.codec, dataset.classes[sample.label], values, stride)
+            label = dataset.classes[int(sample.label)] if dataset.classes else str(sample.label)
+            yield Example(sample.codec, label, values, stride)
 
 
 def _is_coded(path: Path) -> bool:
