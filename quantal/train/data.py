@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -123,7 +124,13 @@ class CropSampler:
         pictures: uint8 [3, H, W].
         device: where they are kept, and where crops are.
         seed: of the crops.
+
+    Attributes:
+        turns: of the eight ways to turn and mirror a crop, how many are drawn from: mirrored left
+            to right, then top to bottom, then turned.
     """
+
+    turns: ClassVar[int] = 8
 
     def __init__(self, pictures: Sequence[Tensor], device: torch.device, seed: int) -> None:
         self.pictures = [p.to(device) for p in pictures]
@@ -151,7 +158,7 @@ class CropSampler:
             top = int(self.generator.integers(height - size + 1))
             left = int(self.generator.integers(width - size + 1))
             crop = picture[:, top : top + size, left : left + size]
-            turns = int(self.generator.integers(8))
+            turns = int(self.generator.integers(self.turns))
             if turns & 1:
                 crop = crop.flip(2)
             if turns & 2:
