@@ -93,7 +93,9 @@ class Distillation(Objective):
             )
         self.early = nn.Sequential(*features[:first]).eval().requires_grad_(False)
         late = nn.Sequential(*features[first:], nn.AdaptiveAvgPool2d(1), nn.Flatten(1))
-        self.late = nn.Sequential(late, cast(nn.Module, teacher.classifier)).eval().requires_grad_(False)
+        self.late = (
+            nn.Sequential(late, cast(nn.Module, teacher.classifier)).eval().requires_grad_(False)
+        )
         self.generator = torch.Generator()
 
     def reseed(self, seed: int) -> None:

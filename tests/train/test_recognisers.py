@@ -1,0 +1,150 @@
+"""Classifiers and stems are trained by recipes, exported and read again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import quantal
+from quantal.errors import ArgumentError, ModelError
+from quantal.latents.recognisers import read_recogniser
+from quantal.train import run
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "codecs"))
+
+from small import write_untrained
+
+from quantal.codecs.wavelet.net import WaveletConfig, WaveletNet
+
+NAMES = ("bright", "dark")
+CHANNELS = 8
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with weights of an untrained `wavelet` of 8 channels."""
+    torch.manual_seed(1)
+    net = WaveletNet(WaveletConfig(CHANNELS, 16, 0, 8, (0,), 3))
+    net.initialise(torch.rand(4, 3, 64, 64))
+    folder = tmp_path_factory.mktemp("weights")
+    write_untrained(folder / "wavelet.safetensors", net)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures and coded pictures of two classes that lightness tells apart."""
+    root, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    codec = quantal.load("wavelet", "cpu", weights=weights / "wavelet.safetensors")
+    for name, level in zip(NAMES, (190, 60), strict=True):
+        for kind in ("pictures", "coded"):
+            (root / kind / name).mkdir(parents=True)
+        for number in range(6):
+            pixels = rng.integers(level - 40, level + 40, (96, 96, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(root / "pictures" / name / f"{number}.png")
+            quantal.write(root / "coded" / name / f"{number}.qtl", pixels, codec, quality=50)
+    return root
+
+
+def recipe(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+CLASSIFIER = """
+codec: classifier
+data: [{data}]
+evaluation: [{data}]
+out: {out}
+model: {{source: {source}, channels: {channels}, names: [bright, dark], widths: [8, 8],
+  blocks: [1, 1], pixel_widths: [4, 4], pixel_blocks: [0, 0]}}
+steps: 25
+phases: [{{until: 1.0, crop: 64, batch: 8}}]
+learning_rate: 0.01
+warmup_steps: 2
+ema: 0.5
+device: cpu
+bfloat16: false
+"""
+
+
+@pytest.mark.parametrize("kind", ["coded", "pictures"])
+def test_a_classifier_learns(kind, data, weights, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("QUANTAL_WEIGHTS", str(weights))
+    source, channels = ("wavelet", CHANNELS) if kind == "coded" else ("pixels", 3)
+    text = CLASSIFIER.format(
+        data=data / kind, out=tmp_path / "run", source=source, channels=channels
+    )
+    log: list = []
+    path = run(recipe(tmp_path, text), log=log.append)
+    (point,) = [e["points"][0] for e in log if e.get("event") == "evaluation"]
+    assert point == {"accuracy": 100.0, "pictures": 12}
+    net = read_recogniser(path)
+    assert net.config.names == NAMES
+    if kind == "coded":
+        codec = quantal.load("wavelet", "cpu", weights=weights / "wavelet.safetensors")
+        latents = codec.latents(data / "coded" / "dark" / "0.qtl").y_hat
+        assert int(net(latents[None]).argmax()) == 1
+
+
+def test_what_does_not_fit_is_named(data, weights, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("QUANTAL_WEIGHTS", str(weights))
+    given = {"data": data / "coded", "source": "context-m", "channels": CHANNELS}
+    text = CLASSIFIER.format(**given, out=tmp_path / "a")
+    with pytest.raises(ArgumentError, match="the data are wavelet, the recipe is for context-m"):
+        run(recipe(tmp_path, text))
+    text = CLASSIFIER.format(**{**given, "source": "wavelet"}, out=tmp_path / "b")
+    with pytest.raises(ArgumentError, match="pictures of class 'bright' found, expected one of"):
+        run(recipe(tmp_path, text.replace("[bright, dark]", "[light, dark]")))
+    with pytest.raises(ArgumentError, match="smaller than crops of 128"):
+        run(recipe(tmp_path, text.replace("crop: 64", "crop: 128").replace("/b", "/c")))
+    with pytest.raises(ArgumentError, match="there is nothing at"):
+        run(recipe(tmp_path, text.replace(str(data), str(tmp_path / "no")).replace("/b", "/d")))
+
+
+STEM = """
+codec: stem
+data: [{data}]
+evaluation: [{data}]
+out: {out}
+model: {{channels: 8, width: 8, blocks: 1}}
+objective: {{weights: {weights}}}
+steps: {steps}
+phases: [{{until: 1.0, crop: 64, batch: 4}}]
+learning_rate: 0.01
+warmup_steps: 2
+ema: 0.5
+device: cpu
+bfloat16: false
+"""
+
+
+def test_a_stem_learns_what_the_first_layers_give(data, weights, tmp_path, monkeypatch) -> None:
+    models = pytest.importorskip("torchvision.models")
+    monkeypatch.setenv("QUANTAL_WEIGHTS", str(weights))
+    torch.manual_seed(0)
+    torch.save(models.mobilenet_v2().state_dict(), tmp_path / "mobilenet.pth")
+    given = {"data": data / "pictures", "out": tmp_path / "run"}
+    text = STEM.format(**given, weights=tmp_path / "mobilenet.pth", steps=101)
+    log: list = []
+    path = run(recipe(tmp_path, text), log=log.append)
+    steps = [entry for entry in log if "distance" in entry]
+    assert steps[-1]["distance"] < 0.7 * steps[0]["distance"]
+    stem = read_recogniser(path)
+    assert stem(torch.zeros(1, CHANNELS, 4, 4)).shape == (1, 64, 4, 4)
+    with pytest.raises(ModelError, match="holds no weights of mobilenet_v2"):
+        text = STEM.format(**given, weights=path, steps=1).replace("/run", "/other")
+        run(recipe(tmp_path, text))
+
+
+def test_damaged_weights_are_refused(tmp_path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"nothing")
+    with pytest.raises(ModelError):
+        read_recogniser(path)
