@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from quantal.entropy import ExactLayer, ExactNet
 from quantal.entropy.fixed_point import quantise_layers
+from quantal.entropy.models.exact_runtime import TorchLayers
 from quantal.entropy.models.networks import ScaleNet
-from quantal.entropy.models.runtime import TorchLayers
 from quantal.errors import ModelError
 
 

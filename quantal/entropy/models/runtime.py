@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from quantal.entropy.exact import ExactNet, Integers
 from quantal.entropy.walk import FloatArray
 from quantal.layers import undisturbed
 
-__all__ = ["TorchLayers", "TorchNetworks", "as_batch"]
+__all__ = ["TorchNetworks", "as_batch"]
 
 
 def as_batch(array: FloatArray) -> Tensor:
@@ -44,35 +42,3 @@ class TorchNetworks:
             position = torch.tensor([rate], device=self._device)
             found: FloatArray = self._networks[name](*tensors, position)[0].cpu().numpy()
             return found
-
-
-class TorchLayers:
-    """The layers of an integer network, run by torch on the CPU; see ExactNet.run_by.
-
-    In float64, which none of torch's switches for lower precision (TF32, bfloat16) touches.
-
-    Args:
-        net: whose layers.
-    """
-
-    def __init__(self, net: ExactNet) -> None:
-        self._layers = [
-            (torch.from_numpy(each.weight).double(), torch.from_numpy(each.bias).double(), each)
-            for each in net.layers
-        ]
-
-    def __call__(self, values: Integers, rate_index: int) -> Integers:
-        """Map int32 [I, h, w] to int32 [O, H, W]."""
-        with undisturbed():
-            x = torch.from_numpy(values)[None].to(
-                torch.float64, memory_format=torch.contiguous_format
-            )
-            for weight, bias, layer in self._layers:
-                row = bias[min(rate_index, len(bias) - 1)]
-                sums = F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=layer.groups)
-                sums += (row + (1 << layer.shift >> 1))[:, None, None]
-                x = sums.mul_(2.0**-layer.shift).floor_().clamp_(layer.low, layer.high)
-                if layer.shuffle > 1:
-                    x = F.pixel_shuffle(x, layer.shuffle)
-            result: Integers = x[0].to(torch.int32).numpy()
-            return result
