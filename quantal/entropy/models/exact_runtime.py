@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from quantal.entropy.exact import ExactLayer, ExactNet, Integers
+from quantal.entropy.exact import Array, ExactLayer, ExactNet, Integers
 from quantal.layers import undisturbed
 
 __all__ = ["TorchLayers", "single_is_ieee"]
@@ -284,8 +284,8 @@ class TorchLayers:
             signed, largest = layer.low < 0, layer.largest_output
         self._scale = int(np.prod([layer.shuffle for layer in net.layers]))
 
-    def __call__(self, values: Integers, rate_index: int) -> Integers:
-        """Map integers [..., I, h, w] to int32 [..., O, H, W]."""
+    def __call__(self, values: Array, rate_index: int) -> Integers:
+        """Map whole numbers [..., I, h, w] to int32 [..., O, H, W]."""
         *lead, channels, height, width = values.shape
         size = self._net.outputs, height * self._scale, width * self._scale
         with undisturbed():
@@ -294,8 +294,9 @@ class TorchLayers:
             found = torch.from_numpy(np.empty((len(x), *size), np.int32))
             single = single_is_ieee()
             count = max(_POSITIONS // max(size[1] * size[2], 1), 1)
-            for piece, out in zip(x.split(count), found.split(count), strict=True):
-                out.copy_(self._run(piece, rate_index, single))
+            for start in range(0, len(x), count):
+                part = slice(start, start + count)
+                found[part] = self._run(x[part], rate_index, single)
             result: Integers = found.view(*lead, *size).numpy()
             return result
 

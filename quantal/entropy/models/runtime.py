@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,11 @@ def as_batch(array: FloatArray) -> Tensor:
     return tensor.as_strided((1, *tensor.shape), (max(steps), *tensor.stride()))
 
 
+#: Positions of inputs that a network takes at a time on the CPU, so that its activations stay in
+#: the cache.
+_POSITIONS = 384
+
+
 class TorchNetworks:
     """Networks by name, run by torch; see quantal.entropy.walk.Networks.
 
@@ -36,9 +42,26 @@ class TorchNetworks:
         self._networks, self._device = networks, device
 
     def __call__(self, name: str, rate: float, *inputs: FloatArray) -> FloatArray:
-        """Run a network on float32 arrays [C, h, w] at a position 0..63 on the rate axis."""
+        """Run a network on float32 arrays [C, h, w] or [B, C, h, w] at a position 0..63."""
+        several = inputs[0].shape[0] if inputs and inputs[0].ndim == 4 else None
+        if several is None:
+            return self._run(name, rate, [as_batch(array) for array in inputs])[0]
+        found: FloatArray | None = None
+        height, width = inputs[0].shape[-2:]
+        count = max(_POSITIONS // (height * width), 1) if self._device.type == "cpu" else several
+        for start in range(0, several, count):
+            part = slice(start, start + count)
+            made = self._run(name, rate, [torch.from_numpy(array[part]) for array in inputs])
+            if found is None:
+                found = np.empty((several, *made.shape[1:]), np.float32)
+            found[part] = made
+        if found is None:
+            raise ValueError("there is no plane to run a network on")
+        return found
+
+    def _run(self, name: str, rate: float, inputs: Sequence[Tensor]) -> FloatArray:
         with undisturbed():
-            tensors = (as_batch(array).to(self._device) for array in inputs)
+            tensors = (each.to(self._device) for each in inputs)
             position = torch.tensor([rate], device=self._device)
-            found: FloatArray = self._networks[name](*tensors, position)[0].cpu().numpy()
+            found: FloatArray = self._networks[name](*tensors, position).cpu().numpy()
             return found
