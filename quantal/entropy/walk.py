@@ -347,13 +347,7 @@ class Reading(Coding):
 
     def cut_error(self, parts: int) -> TruncatedError:
         """Return the error for a stream of so many parts that ends before its symbols do."""
-        whole = self._complete
-        advice = f", or draw the {whole} parts that are there" if whole else ""
-        return TruncatedError(
-            f"the stream was cut inside part {whole + 1} of its {parts}; fetch it again{advice}",
-            code="prefix" if whole else "",
-            parts=whole,
-        )
+        return _cut_error(self._complete, parts)
 
     def finish(self) -> None:
         """Raise CorruptError unless exactly everything was read."""
@@ -366,18 +360,24 @@ class ReadingMany(Coding):
     A damaged stream does not stop the others: its error is kept, and its symbols become zeros.
 
     Args:
-        streams: the streams, or what is wrong with them.
+        streams: the streams.
         progressive: whether they are stored last byte first; see Writing.finish().
         what: what each codes, for error messages.
+        parts: of a stream, that a prefix can end after.
 
     Attributes:
         errors: what is wrong with a stream, by its place.
     """
 
     def __init__(
-        self, streams: Sequence[bytes], progressive: bool = False, what: str = "this tensor"
+        self,
+        streams: Sequence[bytes],
+        progressive: bool = False,
+        what: str = "this tensor",
+        parts: int = 1,
     ) -> None:
         super().__init__()
+        self._parts, self._complete = parts, 0
         self.lead = (len(streams),)
         self.errors: dict[int, BitstreamError] = {}
         self._sizes, self._what = [len(data) for data in streams], what
@@ -393,7 +393,12 @@ class ReadingMany(Coding):
         self._zeros = fill == 0
         return super().begin(shape, indexed=indexed, fill=fill)
 
+    def complete_part(self) -> None:
+        self._complete += 1
+
     def _fail(self, place: int, error: BitstreamError) -> None:
+        if isinstance(error, TruncatedError) and self._parts > 1:
+            error = _cut_error(self._complete, self._parts)
         self.errors[place] = error
         del self._decoders[place]
         for part in self.symbols:
@@ -473,6 +478,16 @@ class Known(Coding):
         if self.index[-1] is not None or self._observer is not None:
             self._observe(_flat(self._indexed(where, index)), _flat(symbols))
         return symbols
+
+
+def _cut_error(whole: int, parts: int) -> TruncatedError:
+    """Return the error for a stream that was cut behind so many whole parts."""
+    advice = f", or draw the {whole} parts that are there" if whole else ""
+    return TruncatedError(
+        f"the stream was cut inside part {whole + 1} of its {parts}; fetch it again{advice}",
+        code="prefix" if whole else "",
+        parts=whole,
+    )
 
 
 def _beyond(symbols: IntArray, largest: int) -> npt.NDArray[np.bool_]:

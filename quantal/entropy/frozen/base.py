@@ -242,7 +242,6 @@ class FrozenModel(ABC):
             what: what each stream codes, for error messages.
         """
         errors: dict[int, BitstreamError] = {}
-        places = list(range(len(streams)))
         # Before the walk, which allocates as much for each: no stream lends its bytes to another.
         bits = self.least_bits(rows, columns, rate)
         for place, data in enumerate(streams):
@@ -250,20 +249,22 @@ class FrozenModel(ABC):
                 Reading(data, self.progressive, what=what).require(bits)
             except BitstreamError as error:
                 errors[place] = error
-        places = [place for place in places if place not in errors]
+        places = [place for place in range(len(streams)) if place not in errors]
         if not places:
             return DecodedMany([], None, [], errors)
-        reading = ReadingMany([streams[place] for place in places], self.progressive, what)
+        given = [streams[place] for place in places]
+        reading = ReadingMany(given, self.progressive, what, self.parts)
         values = self.walk(reading, rows, columns, rate)
         reading.finish()
-        if reading.errors:
-            errors |= {places[own]: error for own, error in reading.errors.items()}
-            good = [own for own in range(len(places)) if own not in reading.errors]
-            kept = [part[good] for part in reading.symbols]
-            places = [places[own] for own in good]
-            values = self.walk(Known(kept, lead=(len(good),)), rows, columns, rate)
-            return DecodedMany(self.split(kept), values if good else None, places, errors)
-        return DecodedMany(self.split(reading.symbols), values, places, errors)
+        if not reading.errors:
+            return DecodedMany(self.split(reading.symbols), values, places, errors)
+        errors |= {places[own]: error for own, error in reading.errors.items()}
+        good = [own for own in range(len(places)) if own not in reading.errors]
+        if not good:
+            return DecodedMany([], None, [], errors)
+        kept = [part[good] for part in reading.symbols]
+        values = self.walk(Known(kept, lead=(len(good),)), rows, columns, rate)
+        return DecodedMany(self.split(kept), values, [places[own] for own in good], errors)
 
     def decode_prefix(
         self,

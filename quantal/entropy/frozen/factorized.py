@@ -29,7 +29,7 @@ class _Values(Values):
 
     @property
     def z_hat(self) -> FloatArray:
-        return np.zeros((0, 0, 0), np.float32)
+        return np.zeros((*self._values.shape[:-3], 0, 0, 0), np.float32)
 
     def y_hat(self) -> FloatArray:
         return self._values

@@ -34,7 +34,7 @@ _RUNS = 8
 #: Elements of a tensor that is kept for the next call.
 _KEPT = 1 << 21
 #: Output positions that are processed at a time: their activations stay in the processor's cache.
-_POSITIONS = 1536
+_POSITIONS = 3072
 
 
 def single_is_ieee() -> bool:
@@ -116,10 +116,18 @@ class _Layer:
         return self._weight.float()
 
     @cached_property
-    def _sides(self) -> tuple[Tensor, Tensor]:
-        """Sums of the positive and of the negative weights, by magnitude [O, I / groups]."""
+    def _sides(self) -> Tensor:
+        """Positive weights, then the magnitudes of the negative ones, [2O, I / groups]."""
         weight = torch.from_numpy(self.layer.weight).float()
-        return weight.clamp_min(0).sum((2, 3)), weight.clamp_max(0).neg().sum((2, 3))
+        return torch.cat((weight.clamp_min(0), weight.clamp_max(0).neg())).sum((2, 3))
+
+    @cached_property
+    def _members(self) -> Tensor:
+        """Which run of the most runs an input channel is in: 1 or 0, [I, runs]."""
+        found = torch.zeros(self.layer.inputs, _RUNS)
+        for run, span in enumerate(self._spans[_RUNS]):
+            found[span, run] = 1
+        return found
 
     @cached_property
     def _spans(self) -> dict[int, list[slice]]:
@@ -181,23 +189,18 @@ class _Layer:
 
     def _reach(self, x: Tensor) -> Tensor:
         """Return bounds on all partial sums of products, for each run of channels [O, runs]."""
-        high = x.amax((0, 2, 3)).clamp_min_(0)
-        up, down = self._sides
-        over, under = self._of_side(up, high), self._of_side(down, high)
+        over, under = self._of_sides(x.amax((0, 2, 3)).clamp_min_(0))
         if self._signed:
-            low = x.amin((0, 2, 3)).neg_().clamp_min_(0)
-            over, under = over + self._of_side(down, low), under + self._of_side(up, low)
+            below, above = self._of_sides(x.amin((0, 2, 3)).neg_().clamp_min_(0))
+            over, under = over + above, under + below
         # A sum is at most that of its positive products, and at least that of its negative ones.
         return torch.maximum(over, under).mul_(_MARGIN)
 
-    def _of_side(self, side: Tensor, largest: Tensor) -> Tensor:
-        """Return the sums of products with the largest inputs, [O, runs]."""
+    def _of_sides(self, largest: Tensor) -> Sequence[Tensor]:
+        """Return the sums of products of positive and of negative weights, [O, runs] each."""
         if self._deep:
-            return side * largest[:, None]
-        in_runs = largest.new_zeros((len(largest), _RUNS))
-        for run, span in enumerate(self._spans[_RUNS]):
-            in_runs[span, run] = largest[span]
-        return side @ in_runs
+            return (self._sides.view(2, -1) * largest)[:, :, None].unbind()
+        return (self._sides @ (self._members * largest[:, None])).chunk(2)
 
     def _rounded(self, x: Tensor, weight: Tensor, bias: Tensor, runs: int = 1) -> Tensor:
         """Return the sums of outputs, in units of them and rounded down, [n, O, h, w].

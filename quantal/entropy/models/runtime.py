@@ -27,7 +27,7 @@ def as_batch(array: FloatArray) -> Tensor:
 
 #: Positions of inputs that a network takes at a time on the CPU, so that its activations stay in
 #: the cache.
-_POSITIONS = 384
+_POSITIONS = 768
 
 
 class TorchNetworks:
