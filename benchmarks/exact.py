@@ -21,7 +21,7 @@ import torch
 import quantal
 from quantal.codecs import TransformCodec
 from quantal.entropy import ExactNet, FrozenContext, FrozenHyperprior
-from quantal.entropy.models.runtime import TorchLayers
+from quantal.entropy.models.exact_runtime import TorchLayers
 from quantal.markdown import table
 
 

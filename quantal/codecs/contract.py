@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from quantal import container
-from quantal.errors import ArgumentError, ModelError
+from quantal.errors import ArgumentError, BitstreamError, ModelError
 from quantal.sources import Source
 
 __all__ = [
@@ -36,12 +36,16 @@ __all__ = [
     "Recoding",
     "Resilient",
     "Searching",
+    "StackedLatents",
+    "Stacking",
     "UnroundedPixels",
     "UserWeights",
     "no_progress",
 ]
 
 USUAL_QUALITY = 60
+
+Found = TypeVar("Found")
 
 #: uint8 [H, W, 3], RGB.
 Pixels = npt.NDArray[np.uint8]
@@ -93,6 +97,60 @@ class Latents:
         names = ("codec", "width", "height", "rate", "stride")
         metadata = {name: str(getattr(self, name)) for name in names}
         return save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
+
+
+@dataclass(frozen=True, eq=False)
+class StackedLatents:
+    """The content of several files of equal size and rate, in stacked tensors.
+
+    Attributes:
+        codec: name of the codec.
+        width: picture width, in pixels.
+        height: picture height, in pixels.
+        rate: 0..252.
+        stride: pixels per latent along each axis.
+        symbols: every coded symbol in coding order, int32 tensors [B, ...].
+        y_hat: latents [B, M, h, w], float32; None if they were not asked for.
+        z_hat: dequantised side latents [B, N, h', w'], float32; likewise.
+        places: the place of each of the B among the files that were given.
+        errors: what is wrong with the others, by place.
+    """
+
+    codec: str
+    width: int
+    height: int
+    rate: int
+    stride: int
+    symbols: list[Tensor]
+    y_hat: Tensor | None
+    z_hat: Tensor | None
+    places: tuple[int, ...]
+    errors: dict[int, BitstreamError]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def latents(self, number: int) -> Latents:
+        """Return the latents of one picture; they share the memory of all.
+
+        Args:
+            number: 0..B - 1.
+
+        Raises:
+            ArgumentError: If latents were not asked for.
+        """
+        if self.y_hat is None or self.z_hat is None:
+            raise ArgumentError("these pictures were read without latents; read them with latents")
+        return Latents(
+            codec=self.codec,
+            width=self.width,
+            height=self.height,
+            rate=self.rate,
+            stride=self.stride,
+            symbols=[part[number] for part in self.symbols],
+            y_hat=self.y_hat[number],
+            z_hat=self.z_hat[number],
+        )
 
 
 class Encoding(Protocol):
@@ -190,6 +248,36 @@ class Codec(CodecBase):
         """Parse an image part and dequantise its symbols; for the arguments see parse()."""
         return self.dequantise(self.parse(payload, width, height, rate), width, height, rate)
 
+    def parse_many(
+        self, payloads: Sequence[bytes], width: int, height: int, rate: int
+    ) -> list[list[Tensor] | BitstreamError]:
+        """Read every symbol of several image parts of equal size and rate.
+
+        A codec may do this faster than one by one; symbols are the same. Tensors may share memory.
+
+        Args:
+            payloads: the image parts.
+            width: width of every picture.
+            height: height of every picture.
+            rate: 0..252, of every picture.
+
+        Returns:
+            For each the symbols, as parse() returns them, or the error that parse() raises.
+        """
+        return [_tried(self.parse, payload, width, height, rate) for payload in payloads]
+
+    def read_many(
+        self, payloads: Sequence[bytes], width: int, height: int, rate: int
+    ) -> list[Latents | BitstreamError]:
+        """Parse image parts and dequantise their symbols; for the arguments see parse_many().
+
+        `y_hat` and `z_hat` may differ in their last bits from those of read().
+
+        Returns:
+            For each its latents, or the error that read() raises.
+        """
+        return [_tried(self.read, payload, width, height, rate) for payload in payloads]
+
     @abstractmethod
     def synthesise(self, latents: Latents) -> Pixels:
         """Draw the picture of latents, uint8 [H, W, 3]."""
@@ -248,6 +336,45 @@ class Codec(CodecBase):
         import quantal
 
         return quantal.latents.read(data, codec=self)
+
+
+def _tried(
+    read: Callable[[bytes, int, int, int], Found],
+    payload: bytes,
+    width: int,
+    height: int,
+    rate: int,
+) -> Found | BitstreamError:
+    try:
+        return read(payload, width, height, rate)
+    except BitstreamError as error:
+        return error
+
+
+@runtime_checkable
+class Stacking(Protocol):
+    """A codec that reads several files of equal size and rate at once, into stacked tensors."""
+
+    def read_stacked(
+        self,
+        payloads: Sequence[bytes],
+        width: int,
+        height: int,
+        rate: int,
+        *,
+        dequantised: bool = True,
+    ) -> StackedLatents:
+        """Return the latents of several image parts; those that are damaged are left out.
+
+        Args:
+            payloads: the image parts.
+            width: width of every picture.
+            height: height of every picture.
+            rate: 0..252, of every picture.
+            dequantised: whether to compute `y_hat` and `z_hat`, by floating-point networks; without
+                them, symbols alone.
+        """
+        ...
 
 
 @runtime_checkable

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from quantal.arguments import whole
-from quantal.codecs.contract import Codec, Latents, Pixels, UnroundedPixels
+from quantal.codecs.contract import Codec, Latents, Pixels, StackedLatents, UnroundedPixels
 from quantal.codecs.drawing import draw, draw_unrounded, plane_of, window_limit
 from quantal.codecs.weights import digest
 from quantal.entropy.coder import IntArray
 from quantal.entropy.frozen import Decoded, FrozenModel
 from quantal.entropy.walk import FloatArray, Rounding, round_nearest
+from quantal.errors import BitstreamError
 from quantal.planes import ceil_div, round_up
 from quantal.transforms import apply_in_windows
 
@@ -24,6 +25,8 @@ __all__ = ["QUARTERS", "ProgressiveTransformCodec", "TransformCodec", "Transform
 QUARTERS = 4
 #: A picture of up to this many pixels a side goes through transforms without `reach` in one piece.
 _WHOLE = 1 << 17
+#: Latents per channel from which on pictures are not read together: 1 megapixel at a stride of 16.
+_LARGE = 4096
 
 
 class TransformEncoding:
@@ -184,6 +187,68 @@ class TransformCodec(Codec):
     def read(self, payload: bytes, width: int, height: int, rate: int) -> Latents:
         # In one go: reading computes what dequantising needs.
         return self._latents(self._decoded(payload, width, height, rate), width, height, rate)
+
+    def read_stacked(
+        self,
+        payloads: Sequence[bytes],
+        width: int,
+        height: int,
+        rate: int,
+        *,
+        dequantised: bool = True,
+    ) -> StackedLatents:
+        """Return the latents of several image parts in stacked tensors; see contract.Stacking.
+
+        Memory is that of all pictures together.
+        """
+        decoded = self.entropy.decode_many(
+            payloads,
+            *self._geometry(width, height),
+            rate / QUARTERS,
+            what=f"a picture of {width}x{height}",
+        )
+        y_hat, z_hat = None, None
+        if dequantised and decoded.places:
+            y_hat, z_hat = map(torch.from_numpy, decoded.latents())
+        return StackedLatents(
+            codec=self.name,
+            width=width,
+            height=height,
+            rate=rate,
+            stride=self.stride,
+            symbols=_tensors(decoded.symbols),
+            y_hat=y_hat,
+            z_hat=z_hat,
+            places=decoded.places,
+            errors=decoded.errors,
+        )
+
+    def parse_many(
+        self, payloads: Sequence[bytes], width: int, height: int, rate: int
+    ) -> list[list[Tensor] | BitstreamError]:
+        if self._is_large(width, height):
+            return super().parse_many(payloads, width, height, rate)
+        stacked = self.read_stacked(payloads, width, height, rate, dequantised=False)
+        found: dict[int, list[Tensor] | BitstreamError] = {**stacked.errors}
+        for number, place in enumerate(stacked.places):
+            found[place] = [part[number] for part in stacked.symbols]
+        return [found[place] for place in range(len(payloads))]
+
+    def read_many(
+        self, payloads: Sequence[bytes], width: int, height: int, rate: int
+    ) -> list[Latents | BitstreamError]:
+        if self._is_large(width, height):
+            return super().read_many(payloads, width, height, rate)
+        stacked = self.read_stacked(payloads, width, height, rate)
+        found: dict[int, Latents | BitstreamError] = {**stacked.errors}
+        for number, place in enumerate(stacked.places):
+            found[place] = stacked.latents(number)
+        return [found[place] for place in range(len(payloads))]
+
+    def _is_large(self, width: int, height: int) -> bool:
+        """Return whether a picture is better read alone, in little memory."""
+        rows, columns = self._geometry(width, height)
+        return rows * columns > _LARGE
 
     def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
         arrays = [tensor.numpy() for tensor in symbols]

@@ -98,25 +98,40 @@ def _check_index(index: IndexArray, tables: TableSet) -> npt.NDArray[np.int64]:
     return counts
 
 
-def _groups(index: IndexArray, tables: TableSet) -> list[tuple[int, int, int]]:
+def _coded(index: IndexArray, tables: TableSet) -> tuple[npt.NDArray[np.int64] | None, IndexArray]:
+    """Return where the elements are that are coded, and the tables of these.
+
+    Returns:
+        Their positions, None for all; and their part of `index`.
+    """
+    if index.dtype != np.uint8 or index.ndim != 1:
+        raise ArgumentError(f"table indices must be uint8 [n], not {index.dtype} {index.shape}")
+    largest = int(index.max()) if len(index) else 0
+    if largest >= len(tables):
+        raise ArgumentError(f"table index {largest} of only {len(tables)} tables")
+    if not tables.certain.any():
+        return None, index
+    places = np.flatnonzero(tables.coded_mask(index))
+    return places, index.take(places)
+
+
+def _groups(counts: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
     """Return (table, start, end) of every table that has elements to code, in table order."""
-    counts = _check_index(index, tables)
-    counts[tables.certain] = 0
     ends = np.cumsum(counts)
     return [(int(t), int(ends[t] - counts[t]), int(ends[t])) for t in np.flatnonzero(counts)]
 
 
-def _positions(index: IndexArray, tables: TableSet) -> npt.NDArray[np.int64]:
+def _in_table_order(
+    places: npt.NDArray[np.int64] | None, coded: IndexArray
+) -> npt.NDArray[np.int64]:
     """Return where the elements to code are: in table order, within a table in their own order."""
     # A stable sort of uint8 is a radix sort: this is what makes grouping cheap.
-    if not tables.certain.any():
-        return np.argsort(index, kind="stable")
-    places = np.flatnonzero(~tables.certain.take(index))
-    return places.take(np.argsort(index.take(places), kind="stable"))
+    order = np.argsort(coded, kind="stable")
+    return order if places is None else places.take(order)
 
 
 #: From this many elements on a helper thread saves more time than it takes to start.
-_WORTH_A_THREAD = 1 << 14
+_WORTH_A_THREAD = 1 << 17
 
 
 class _Here(Executor):
@@ -188,10 +203,11 @@ class Encoder:
             raise ArgumentError(
                 f"symbols must be int32 {index.shape}, not {symbols.dtype} {symbols.shape}"
             )
-        with _helper(len(index)) as helper:
-            counting = helper.submit(_groups, index, tables)
-            positions = _positions(index, tables)
-            groups = counting.result()
+        places, coded = _coded(index, tables)
+        with _helper(len(coded)) as helper:
+            counting = helper.submit(np.bincount, coded)
+            positions = _in_table_order(places, coded)
+            groups = _groups(counting.result())
             sorted_symbols = _gather(symbols, positions, helper)
         if len(positions) < len(index):
             known = tables.certain[index]
@@ -287,12 +303,13 @@ class Decoder:
         self._least = _START if missing == 0 else 1 << 32
         self._coder = _Ans(np.frombuffer(padded, dtype="<u4").astype(np.uint32))
 
-    def take(self, index: IndexArray, tables: TableSet) -> IntArray:
+    def take(self, index: IndexArray, tables: TableSet, out: IntArray | None = None) -> IntArray:
         """Return the next symbols.
 
         Args:
             index: uint8 [n], the table of each symbol.
             tables: what `index` points into.
+            out: int32 [n], contiguous, filled with zeros: where symbols are written; default: new.
 
         Returns:
             int32 [n].
@@ -300,33 +317,42 @@ class Decoder:
         Raises:
             TruncatedError: If the stream holds fewer.
         """
-        groups = _groups(index, tables)
+        places, coded = _coded(index, tables)
+        counts = np.bincount(coded, minlength=len(tables))
         # A helper thread finds where the symbols belong while this one decodes them.
-        with _helper(len(index)) as helper:
-            finding = helper.submit(_positions, index, tables)
-            slots = self._decode(groups, tables)
+        with _helper(len(coded)) as helper:
+            finding = helper.submit(_in_table_order, places, coded)
+            symbols = self._decode(counts, tables)
             positions = finding.result()
-        if len(positions) == len(index):
-            symbols = np.empty(len(index), np.int32)
-        else:
-            symbols = tables.first.take(index)
-        symbols[positions] = slots
+        if out is None:
+            out = np.zeros(len(index), np.int32)
+        if tables.gives_more_than_zeros and len(coded) < len(index):
+            np.take(tables.first, index, out=out, mode="clip")
+        out[positions] = symbols
         self._check_end()
-        return symbols
+        return out
 
-    def _decode(self, groups: list[tuple[int, int, int]], tables: TableSet) -> IntArray:
-        """Return the symbols of all groups, one after the other."""
-        models = _models(tables)
-        slots = np.empty(groups[-1][2] if groups else 0, np.int32)
-        outside: list[npt.NDArray[np.int64]] = []
-        for table, start, end in groups:
-            part = self._coder.decode(models[table], end - start)
-            escape = tables.slots[table] - 1
-            if int(part.max()) == escape:
-                outside.append(np.flatnonzero(part == escape) + start)
-            np.add(part, tables.first[table], out=slots[start:end])
-        if outside:
-            self._unescape(slots, np.concatenate(outside), groups, tables)
+    def _decode(self, counts: npt.NDArray[np.int64], tables: TableSet) -> IntArray:
+        """Return the symbols of all tables, one after the other.
+
+        Args:
+            counts: how many of each table are coded [T].
+            tables: the tables.
+        """
+        present = np.flatnonzero(counts)
+        if not len(present):
+            return np.zeros(0, np.int32)
+        models, counts = _models(tables), counts[present]
+        decode = self._coder.decode
+        parts = [
+            decode(models[table], count)
+            for table, count in zip(present.tolist(), counts.tolist(), strict=True)
+        ]
+        slots: IntArray = np.concatenate(parts)
+        outside = np.flatnonzero(slots == tables.escapes[present].repeat(counts))
+        slots += tables.first[present].repeat(counts)
+        if len(outside):
+            self._unescape(slots, outside, present.repeat(counts)[outside], tables)
         return slots
 
     def _check_end(self) -> None:
@@ -338,12 +364,18 @@ class Decoder:
         self,
         slots: IntArray,
         places: npt.NDArray[np.int64],
-        groups: list[tuple[int, int, int]],
+        table: npt.NDArray[np.int64],
         tables: TableSet,
     ) -> None:
+        """Replace escapes by their symbols.
+
+        Args:
+            slots: of all symbols.
+            places: of the escapes.
+            table: of each escape.
+            tables: the tables.
+        """
         values = _pop_escapes(self._coder, len(places))
-        ends = np.array([end for _, _, end in groups])
-        table = np.array([t for t, _, _ in groups])[np.searchsorted(ends, places, side="right")]
         first = tables.first[table].astype(np.int64)
         distance = values >> 1
         above = first + tables.slots[table] - 1 + distance

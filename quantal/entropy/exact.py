@@ -5,9 +5,9 @@ bound on every partial sum is proven when the network is built. Below 2^53 float
 exactly, so order of summation, threads, memory layout, instruction set and library do not matter
 (after Balle et al., "Integer networks for data compression with latent-variable models", 2019).
 
-Only numpy is needed here. Where torch runs the networks beside them, it runs these too
-(`run_by`): two libraries' threads would compete for the same cores. fixed_point.py has the
-trainable layers that export to these.
+Only numpy is needed here. Where torch runs the networks beside them, it runs these too (`run_by`):
+two libraries' threads would compete for the same cores, and it has float32 where that is proven
+enough (models/exact_runtime.py). fixed_point.py has the trainable layers that export to these.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _COLUMNS, _CHANNELS = 512, 8
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int32]
-#: Maps int32 [I, h, w] and a rate index to int32 [O, H, W].
-Runner = Callable[[Integers, int], Integers]
+#: Maps whole numbers [..., I, h, w] and a rate index to int32 [..., O, H, W].
+Runner = Callable[[Array, int], Integers]
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ class ExactNet:
         """Let something else run the layers; it has to give the same integers.
 
         Args:
-            runner: maps int32 [I, h, w] and a rate index to int32 [O, H, W].
+            runner: does what by_numpy() does.
         """
         self._runner = runner
 
@@ -287,18 +287,23 @@ class ExactNet:
             layers.append(ExactLayer(found[f"{name}.weight"], found[f"{name}.bias"], **values))
         return cls(layers, largest_input)
 
-    def __call__(self, x: Integers, rate_index: int) -> Integers:
-        """Map int32 [I, h, w] to int32 [O, H, W].
+    def __call__(self, x: Array, rate_index: int) -> Integers:
+        """Map whole numbers [..., I, h, w] to int32 [..., O, H, W].
 
         Args:
-            x: the input.
+            x: the input, int32, or float32 that holds whole numbers.
             rate_index: 0..63.
         """
         return self._runner(x, rate_index)
 
-    def by_numpy(self, x: Integers, rate_index: int) -> Integers:
+    def by_numpy(self, x: Array, rate_index: int) -> Integers:
         """Do the same with numpy, whatever run_by() was given."""
-        values = np.ascontiguousarray(x, np.float64)
+        *lead, channels, height, width = x.shape
+        found = [self._plane(each, rate_index) for each in x.reshape(-1, channels, height, width)]
+        return np.stack(found).reshape(*lead, *found[0].shape)
+
+    def _plane(self, x: Array, rate_index: int) -> Integers:
+        values: Values = np.ascontiguousarray(x, np.float64)
         for layer in self.layers:
             values = layer.apply(values, rate_index)
         return values.astype(np.int32)

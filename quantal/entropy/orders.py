@@ -105,28 +105,29 @@ def gather(y: npt.NDArray[Any], elements: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return latents as cells in coding order.
 
     Args:
-        y: [C, h, w], h and w even.
+        y: [..., C, h, w], h and w even.
         elements: channel * 4 + place of each element of a cell.
 
     Returns:
-        [4C, h/2, w/2].
+        [..., 4C, h/2, w/2].
     """
-    channels, height, width = y.shape
-    parts = y.reshape(channels, height // CELL, CELL, width // CELL, CELL)
-    cells = parts.transpose(0, 2, 4, 1, 3).reshape(-1, height // CELL, width // CELL)
-    return cells[elements]
+    *lead, channels, height, width = y.shape
+    parts = y.reshape(-1, channels, height // CELL, CELL, width // CELL, CELL)
+    cells = parts.transpose(0, 1, 3, 5, 2, 4).reshape(*lead, -1, height // CELL, width // CELL)
+    return cells.take(elements, axis=-3)
 
 
 def scatter(cells: npt.NDArray[Any], places: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return cells in coding order as latents.
 
     Args:
-        cells: [4C, h, w].
+        cells: [..., 4C, h, w].
         places: the argsort of the `elements` that gather() took.
 
     Returns:
-        [C, 2h, 2w].
+        [..., C, 2h, 2w].
     """
-    height, width = cells.shape[1:]
-    parts = cells[places].reshape(-1, CELL, CELL, height, width).transpose(0, 3, 1, 4, 2)
-    return np.ascontiguousarray(parts).reshape(-1, height * CELL, width * CELL)
+    *lead, count, height, width = cells.shape
+    parts = cells.take(places, axis=-3).reshape(*lead, count // _PLACES, CELL, CELL, height, width)
+    rows = np.moveaxis(parts, (-2, -1), (-4, -2))  # [..., C, h, 2, w, 2]
+    return rows.reshape(*lead, count // _PLACES, height * CELL, width * CELL)

@@ -103,6 +103,33 @@ class TableSet:
         return self.slots == 1
 
     @cached_property
+    def escapes(self) -> IntArray:
+        """The slot of each table's escape [T]; of a table that is certain, its only one."""
+        return (self.slots - 1).astype(np.int32)
+
+    @cached_property
+    def gives_more_than_zeros(self) -> bool:
+        """Whether a table is certain of another symbol than zero."""
+        return bool(self.first[self.certain].any())
+
+    @cached_property
+    def _certain_before(self) -> int | None:
+        """The first table that is not certain, if all tables before it and no others are."""
+        count = int(self.certain.sum())
+        return count if self.certain[:count].all() else None
+
+    def coded_mask(self, index: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        """Return which elements have a table that is not certain of their symbol.
+
+        Args:
+            index: the table of each, uint8 of any shape.
+        """
+        before = self._certain_before
+        if before is None or before == MOST_TABLES:
+            return ~self.certain.take(index)
+        return index >= np.uint8(before)  # several times as fast
+
+    @cached_property
     def least_bits(self) -> npt.NDArray[np.float64]:
         """The fewest bits that a symbol of each table can cost [T]; bounds what a file can hold."""
         return np.array([-np.log2(self.weights(t).max() / TOTAL) for t in range(len(self))])

@@ -26,6 +26,7 @@ __all__ = [
     "Networks",
     "Pricing",
     "Reading",
+    "ReadingMany",
     "Rounding",
     "Writing",
     "round_nearest",
@@ -67,10 +68,10 @@ class Networks(Protocol):
         Args:
             name: which network.
             rate: position on the rate axis, 0..63.
-            inputs: float32 [C, h, w] each.
+            inputs: float32 [C, h, w] each, or [B, C, h, w] for several planes.
 
         Returns:
-            float32 [C', h', w'].
+            float32 [C', h', w'], or [B, C', h', w']; [C', 1, 1] if there are no inputs.
         """
         ...
 
@@ -101,13 +102,19 @@ def round_nearest(residual: FloatArray, index: IndexArray, tables: TableSet) -> 
 class Coding(ABC):
     """What happens to the symbols of a walk.
 
+    A walk may go through several planes of equal size at once: arrays then have a leading axis, and
+    a walk indexes from the last axes backwards.
+
     Args:
         observer: called with every batch.
 
     Attributes:
+        lead: the leading axes of all arrays of the walk: () for one plane, (B,) for several.
         symbols: the symbols of every part so far, int32, in coding order.
         index: the table index of every symbol, uint8, for parts that keep it.
     """
+
+    lead: tuple[int, ...] = ()
 
     def __init__(self, observer: Observer | None = None) -> None:
         self.symbols: list[IntArray] = []
@@ -118,14 +125,16 @@ class Coding(ABC):
         """Begin the next part, a tensor of symbols.
 
         Args:
-            shape: of the tensor.
+            shape: of the tensor, without leading axes.
             indexed: whether to keep the table index of every symbol in `index` as well.
             fill: the value where nothing is coded.
 
         Returns:
             The tensor, which code() fills in.
         """
-        self.symbols.append(np.full(shape, fill, np.int32))
+        shape = (*self.lead, *shape)
+        symbols = np.full(shape, fill, np.int32) if fill else np.zeros(shape, np.int32)
+        self.symbols.append(symbols)
         self.index.append(np.zeros(shape, np.uint8) if indexed else None)
         return self.symbols[-1]
 
@@ -138,6 +147,20 @@ class Coding(ABC):
         Raises:
             BitstreamError: If a stream that is read can't hold them.
         """
+
+    def limit(self, low: int, high: int, what: str) -> None:
+        """State the range of the symbols of the current part, all of which are coded.
+
+        Args:
+            low: the smallest symbol.
+            high: the largest symbol.
+            what: such a symbol, for an error.
+
+        Raises:
+            CorruptError: If one is beyond.
+        """
+        if _beyond(self.symbols[-1], low, high).any():
+            raise _beyond_error(low, high, what)
 
     def complete_part(self) -> None:  # noqa: B027
         """State that a part of the stream is complete; a prefix may end here."""
@@ -162,7 +185,9 @@ class Coding(ABC):
             The symbols, int32.
         """
         symbols = self._symbols(where, tables, index, residual)
-        self.symbols[-1][where] = symbols
+        part = self.symbols[-1]
+        if symbols.base is not part:  # a view of it is there already
+            part[where] = symbols
         return symbols
 
     @abstractmethod
@@ -323,17 +348,106 @@ class Reading(Coding):
 
     def cut_error(self, parts: int) -> TruncatedError:
         """Return the error for a stream of so many parts that ends before its symbols do."""
-        whole = self._complete
-        advice = f", or draw the {whole} parts that are there" if whole else ""
-        return TruncatedError(
-            f"the stream was cut inside part {whole + 1} of its {parts}; fetch it again{advice}",
-            code="prefix" if whole else "",
-            parts=whole,
-        )
+        return _cut_error(self._complete, parts)
 
     def finish(self) -> None:
         """Raise CorruptError unless exactly everything was read."""
         self._decoder.finish()
+
+
+class ReadingMany(Coding):
+    """Read the symbols of planes of equal size, each from a stream of its own.
+
+    A damaged stream does not stop the others: its error is kept, and its symbols become zeros.
+
+    Args:
+        streams: the streams.
+        progressive: whether they are stored last byte first; see Writing.finish().
+        what: what each codes, for error messages.
+        parts: of a stream, that a prefix can end after.
+
+    Attributes:
+        errors: what is wrong with a stream, by its place.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[bytes],
+        progressive: bool = False,
+        what: str = "this tensor",
+        parts: int = 1,
+    ) -> None:
+        super().__init__()
+        self._parts, self._complete = parts, 0
+        self.lead = (len(streams),)
+        self.errors: dict[int, BitstreamError] = {}
+        self._sizes, self._what = [len(data) for data in streams], what
+        self._decoders: dict[int, Decoder] = {}
+        self._zeros = True
+        for place, data in enumerate(streams):
+            try:
+                self._decoders[place] = Decoder(data[::-1] if progressive else data)
+            except BitstreamError as error:
+                self.errors[place] = error
+
+    def begin(self, shape: tuple[int, ...], *, indexed: bool = False, fill: int = 0) -> IntArray:
+        self._zeros = fill == 0
+        return super().begin(shape, indexed=indexed, fill=fill)
+
+    def complete_part(self) -> None:
+        self._complete += 1
+
+    def _fail(self, place: int, error: BitstreamError) -> None:
+        if isinstance(error, TruncatedError) and self._parts > 1:
+            error = _cut_error(self._complete, self._parts)
+        self.errors[place] = error
+        del self._decoders[place]
+        for part in self.symbols:
+            part[place] = 0
+
+    def require(self, bits: float) -> None:
+        """Raise BitstreamError unless each stream can hold so many bits: see Reading.require().
+
+        Those that can't have to be left out before, because all share the walk's memory.
+        """
+        least = min(self._sizes, default=0)
+        if self._sizes and least + 8 < bits / 8:
+            raise too_small(least, int(bits / 8), self._what)
+
+    def limit(self, low: int, high: int, what: str) -> None:
+        symbols = self.symbols[-1]
+        wrong = _beyond(symbols.reshape(len(symbols), -1), low, high).any(1)
+        for place in np.flatnonzero(wrong).tolist():
+            self._fail(place, _beyond_error(low, high, what))
+
+    def _symbols(
+        self,
+        where: Any,
+        tables: TableSet,
+        index: Callable[[], IndexArray],
+        residual: Callable[[FloatArray], FloatArray] | None,
+    ) -> IntArray:
+        found = self._indexed(where, index)
+        whole = self.symbols[-1][where]
+        # Straight into the part where that lies together: much of reading is moving memory.
+        direct = self._zeros and whole.base is self.symbols[-1]
+        if not (direct and whole[0].flags.c_contiguous):
+            whole = np.zeros(found.shape, np.int32)
+        for place, decoder in list(self._decoders.items()):
+            try:
+                decoder.take(_flat(found[place]), tables, whole[place].reshape(-1))
+            except BitstreamError as error:
+                self._fail(place, error)
+                whole[place] = 0
+        return whole
+
+    def finish(self) -> None:
+        """Keep a CorruptError for each stream of which not exactly everything was read."""
+        for place, decoder in list(self._decoders.items()):
+            try:
+                decoder.finish()
+            except BitstreamError as error:
+                self._fail(place, error)
 
 
 class Known(Coding):
@@ -342,11 +456,17 @@ class Known(Coding):
     Args:
         symbols: int32, a tensor for each part.
         observer: called with every batch.
+        lead: the leading axes of the tensors.
     """
 
-    def __init__(self, symbols: Sequence[IntArray], observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        symbols: Sequence[IntArray],
+        observer: Observer | None = None,
+        lead: tuple[int, ...] = (),
+    ) -> None:
         super().__init__(observer)
-        self._known = symbols
+        self._known, self.lead = symbols, lead
 
     def _symbols(
         self,
@@ -359,6 +479,24 @@ class Known(Coding):
         if self.index[-1] is not None or self._observer is not None:
             self._observe(_flat(self._indexed(where, index)), _flat(symbols))
         return symbols
+
+
+def _cut_error(whole: int, parts: int) -> TruncatedError:
+    """Return the error for a stream that was cut behind so many whole parts."""
+    advice = f", or draw the {whole} parts that are there" if whole else ""
+    return TruncatedError(
+        f"the stream was cut inside part {whole + 1} of its {parts}; fetch it again{advice}",
+        code="prefix" if whole else "",
+        parts=whole,
+    )
+
+
+def _beyond(symbols: IntArray, low: int, high: int) -> npt.NDArray[np.bool_]:
+    return (symbols < low) | (symbols > high)
+
+
+def _beyond_error(low: int, high: int, what: str) -> CorruptError:
+    return CorruptError(f"{what} is not within {low}..{high}: the image part is damaged")
 
 
 def _flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -1,6 +1,7 @@
 """Print a hash of every symbol in a .qtl file; run by test_exactness*.py under many conditions.
 
 python symbols.py FILE [--threads N] [--no-onednn] [--channels-last] [--by-torch] [--by-numpy]
+                       [--autocast] [--lower-precision] [--many]
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from quantal import container
 from quantal.codecs.contract import Latents
 from quantal.codecs.video.codec import Reconstruction, Video
 from quantal.entropy.exact import ExactNet
+from quantal.errors import BitstreamError
+from quantal.files.matching import coded_part
 
 
 def digest(latents: Latents) -> str:
@@ -52,11 +55,22 @@ def clip_digest(data: bytes) -> str:
     return result.hexdigest()
 
 
-def digest_of(data: bytes) -> str:
+def digest_among_others(data: bytes) -> str:
+    """The hash of a picture that is read together with others, one of them damaged."""
+    payload, *place = coded_part(container.read(data))
+    codec = quantal.load(container.read(data).header.codec, "cpu")
+    damaged = payload[: len(payload) // 2] + b"\1" + payload[len(payload) // 2 + 1 :]
+    found = codec.read_many([payload, damaged, payload, payload], *place)
+    digests = {digest(each) for each in found if isinstance(each, Latents)}
+    assert isinstance(found[1], BitstreamError) and len(digests) == 1
+    return digests.pop()
+
+
+def digest_of(data: bytes, many: bool) -> str:
     """The hash of a picture or of a clip."""
     if container.media_of(data) == "video":
         return clip_digest(data)
-    return digest(quantal.latents.read(data))
+    return digest_among_others(data) if many else digest(quantal.latents.read(data))
 
 
 def disturb(options: argparse.Namespace) -> None:
@@ -97,13 +111,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     for flag in ("--no-onednn", "--channels-last", "--by-torch", "--by-numpy", "--autocast"):
         parser.add_argument(flag, action="store_true")
+    for flag in ("--lower-precision", "--many"):
+        parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.backends.mkldnn.enabled = not options.no_onednn  # type: ignore[assignment]
+    if options.lower_precision:
+        torch.set_float32_matmul_precision("medium")
     disturb(options)
     with torch.autocast("cpu", torch.bfloat16, enabled=options.autocast):
-        print(digest_of(options.file.read_bytes()))
+        print(digest_of(options.file.read_bytes(), options.many))
 
 
 if __name__ == "__main__":

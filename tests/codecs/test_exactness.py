@@ -38,6 +38,7 @@ CONDITIONS = {
         {"OPENBLAS_CORETYPE": "Nehalem", "OPENBLAS_L2_SIZE": ""},
     ),
     "under autocast": (["--autocast"], {}),
+    "float32 in lower precision": (["--lower-precision"], {}),
     "plain instructions": ([], {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}),
     "AVX2": ([], {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}),
     "AVX-512": ([], {"ATEN_CPU_CAPABILITY": "avx512"}),
@@ -64,13 +65,13 @@ def expected(coded: Path) -> str:
     return digest(quantal.latents.read(coded.read_bytes()))
 
 
-def found_under(condition: str, coded: Path) -> str:
+def found_under(condition: str, coded: Path, *more: str) -> str:
     """Return the hash that a process of its own finds, which decodes under a condition."""
     options, variables = CONDITIONS[condition]
     if condition == "AVX-512" and "AVX512" not in torch.backends.cpu.get_cpu_capability():
         pytest.skip("this processor has no AVX-512")
     result = subprocess.run(
-        [sys.executable, str(WORKER), str(coded), *options],
+        [sys.executable, str(WORKER), str(coded), *options, *more],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
         capture_output=True,
         text=True,
@@ -79,9 +80,25 @@ def found_under(condition: str, coded: Path) -> str:
     return result.stdout.strip()
 
 
+#: Of pictures that are read together with others; integer networks then run on all at once.
+AMONG_OTHERS = (
+    "plain instructions",
+    "AVX2",
+    "two threads",
+    "without oneDNN",
+    "by numpy",
+    "float32 in lower precision",
+)
+
+
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_symbols_are_the_same(condition: str, coded: Path, expected: str) -> None:
     assert found_under(condition, coded) == expected
+
+
+@pytest.mark.parametrize("condition", AMONG_OTHERS)
+def test_symbols_are_the_same_among_others(condition: str, coded: Path, expected: str) -> None:
+    assert found_under(condition, coded, "--many") == expected
 
 
 #: Frames of one group: those of `video-s` are a long chain, in which any error would grow.

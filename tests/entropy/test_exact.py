@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from quantal.entropy import ExactLayer, ExactNet
 from quantal.entropy.fixed_point import quantise_layers
+from quantal.entropy.models import exact_runtime
+from quantal.entropy.models.exact_runtime import TorchLayers
 from quantal.entropy.models.networks import ScaleNet
-from quantal.entropy.models.runtime import TorchLayers
 from quantal.errors import ModelError
 
 
@@ -150,3 +152,132 @@ def test_what_the_proof_takes_for_granted_is_checked(change, reason):
 def test_a_negative_clamp_counts_as_its_magnitude():
     net = ExactNet([replace(layer(np.random.default_rng(1), 8, 8), low=-5000, high=0)], 300)
     assert net.largest_output == 5000
+
+
+def deep_net(rng, weights, shift=8):
+    """A network with every kind of layer; weights say how near its sums come to 2^24."""
+    layers = [
+        replace(layer(rng, 24, 40, size=weights, rates=64, shift=shift), low=0, high=1 << 14),
+        replace(layer(rng, 40, 40, kernel=3, groups=40, size=weights), low=0, high=1 << 14),
+        layer(rng, 40, 48, size=weights, shuffle=2, shift=shift),
+        replace(layer(rng, 12, 9, size=weights, shift=18, rates=64), low=0, high=63),
+    ]
+    layers[-1] = replace(layers[-1], bias=layers[-1].bias * 2**11)
+    return layers
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 4),
+    height=st.integers(1, 7),
+    width=st.integers(1, 7),
+    rate_index=st.integers(0, 63),
+    weights=st.integers(1, 12).map(lambda bits: 2**bits),
+    largest=st.integers(0, 16).map(lambda bits: 2**bits),
+)
+def test_float32_and_runs_of_channels_give_the_same(
+    seed, count, height, width, rate_index, weights, largest
+):
+    """From sums far below 2^24 to sums far above: float32, runs of channels, float64."""
+    rng = np.random.default_rng(seed)
+    layers = deep_net(rng, weights)
+    net = ExactNet(layers, 2**16)
+    x = rng.integers(-largest, largest + 1, (count, 24, height, width)).astype(np.int32)
+    expected = np.stack([reference(layers, each, rate_index) for each in x])
+    run = TorchLayers(net)
+    assert np.array_equal(run(x, rate_index), expected)
+    assert np.array_equal(run(x.astype(np.float32), rate_index), expected)
+    assert np.array_equal(run(x[0], rate_index), expected[0])
+    assert np.array_equal(net.by_numpy(x, rate_index), expected)
+
+
+def kinds_of(net, x, monkeypatch):
+    """The types and numbers of runs in which the layers of a network are computed."""
+    seen = []
+    plain = exact_runtime._Layer._rounded
+
+    def watched(self, x, weight, bias, runs=1):
+        seen.append((x.dtype, runs))
+        return plain(self, x, weight, bias, runs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exact_runtime._Layer, "_rounded", watched)
+        TorchLayers(net)(x, 0)
+    return seen
+
+
+def one_layer(weight):
+    outputs = len(weight)
+    bias = np.zeros((1, outputs), np.int64)
+    high = 2**20
+    return ExactLayer(weight[:, :, None, None].astype(np.int32), bias, 4, -high, high)
+
+
+def test_float32_is_chosen_by_the_inputs_of_the_moment(monkeypatch):
+    net = ExactNet([one_layer(np.full((3, 16), 1000))], 2**16)
+    x = np.zeros((16, 2, 2), np.int32)
+    for value, kind in (
+        (100, (torch.float32, 1)),  # 16 * 1000 * 100 < 2^24
+        (2000, (torch.float32, 2)),
+        (5000, (torch.float32, 8)),
+        (2**14, (torch.float64, 1)),  # 2 * 1000 * 2^14 > 2^24
+    ):
+        x[:, 1, 0] = value
+        assert kinds_of(net, x, monkeypatch) == [kind]
+        assert np.array_equal(TorchLayers(net)(x, 0), reference(net.layers, x, 0))
+
+
+def test_no_partial_sum_leaves_what_float32_holds_exactly(monkeypatch):
+    """The sums of any inputs within the largest ones, in the worst order, stay below 2^24."""
+    rng = np.random.default_rng(2)
+    checked = 0
+    for bits in range(2, 14):
+        weight = rng.integers(-(2**bits), 2**bits + 1, (20, 64))
+        net = ExactNet([one_layer(weight)], 2**16)
+        made = exact_runtime._Layer(net.layers[0], True, 2**16, 0, True)
+        x = rng.integers(-(2**9), 2**10, (64, 3, 3))
+        ((kind, runs),) = kinds_of(net, x.astype(np.int32), monkeypatch)
+        if kind != torch.float32:
+            continue
+        checked += 1
+        products = weight[:, :, None] * x.reshape(1, 64, 9)
+        for span in made._spans[runs]:
+            own = products[:, span]
+            # Adding what is positive first, or what is negative, gives the largest partial sums.
+            worst = max(np.maximum(own, 0).sum(1).max(), np.maximum(-own, 0).sum(1).max())
+            # And what goes on from the run before: less than a unit of the layer.
+            assert worst + (1 << 4) < 2**24
+    assert checked > 5
+
+
+def test_switches_for_lower_precision_do_not_reach_the_integers(monkeypatch):
+    rng = np.random.default_rng(3)
+    layers = deep_net(rng, 64)
+    net = ExactNet(layers, 2**16)
+    x = rng.integers(-100, 101, (24, 5, 5)).astype(np.int32)
+    expected = reference(layers, x, 3)
+    assert exact_runtime.single_is_ieee()
+    before = torch.get_float32_matmul_precision()
+    try:
+        for precision in ("high", "medium"):
+            torch.set_float32_matmul_precision(precision)
+            assert not exact_runtime.single_is_ieee()
+            assert {kind for kind, _ in kinds_of(net, x, monkeypatch)} == {torch.float64}
+            assert np.array_equal(TorchLayers(net)(x, 3), expected)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    assert np.array_equal(TorchLayers(net)(x, 3), expected)
+
+
+def test_threads_share_no_memory():
+    rng = np.random.default_rng(6)
+    layers = deep_net(rng, 64)
+    run = TorchLayers(ExactNet(layers, 2**16))
+    planes = [rng.integers(-99, 100, (2, 24, 9, 9)).astype(np.int32) for _ in range(8)]
+    expected = [run(x, 1) for x in planes]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            found = list(pool.map(lambda x: run(x, 1), planes))
+            assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))

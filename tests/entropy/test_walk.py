@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import quantal
-from quantal.entropy import ClassModel, ContextModel, FactorizedModel, FrozenModel, HyperpriorModel
+from quantal.entropy import (
+    ClassModel,
+    ContextModel,
+    Encoder,
+    FactorizedModel,
+    FrozenHyperprior,
+    FrozenModel,
+    HyperpriorModel,
+)
 from quantal.entropy.walk import FloatArray, Known, Pricing, Reading, Writing, round_nearest
 from quantal.errors import BitstreamError, CorruptError, ModelError, TruncatedError
 
@@ -127,6 +135,92 @@ def test_a_prefix_of_a_progressive_stream_has_its_first_parts(name, models) -> N
                 assert np.array_equal(found[k], whole[k])
             assert not any(part.any() for part in found[parts:])
     assert reached >= model.parts - 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=15)
+@given(
+    rows=st.integers(1, 13),
+    columns=st.integers(1, 13),
+    quarters=st.integers(0, 252),
+    count=st.integers(1, 5),
+)
+def test_several_are_read_as_each_alone(name, models, rows, columns, quarters, count) -> None:
+    model, rate = models[name], quarters / 4
+    streams = [model.encode(latents(rows, columns, seed), rate) for seed in range(count)]
+    many = model.decode_many(streams, rows, columns, rate)
+    assert many.places == tuple(range(count)) and not many.errors
+    y_hat, z_hat = many.latents()
+    for place, data in enumerate(streams):
+        alone = model.decode(data, rows, columns, rate)
+        assert all(np.array_equal(a[place], b) for a, b in zip(many.symbols, alone.symbols))  # noqa: B905
+        assert np.allclose(y_hat[place], alone.y_hat(), rtol=1e-4, atol=1e-4)
+        assert np.array_equal(z_hat[place], alone.z_hat)
+
+
+def test_several_in_bands_are_read_as_each_alone(models, monkeypatch) -> None:
+    """Planes of several bands: the networks see their surroundings."""
+    monkeypatch.setattr("quantal.entropy.frozen.hyperprior.BAND_POSITIONS", 60)
+    monkeypatch.setattr("quantal.entropy.frozen.context.BAND_CELLS", 20)
+    for name in NAMES:
+        model = models[name]
+        streams = [model.encode(latents(19, 9, seed), 40.0) for seed in range(3)]
+        many = model.decode_many(streams, 19, 9, 40.0)
+        y_hat, _ = many.latents()
+        for place, data in enumerate(streams):
+            alone = model.decode(data, 19, 9, 40.0)
+            assert all(np.array_equal(a[place], b) for a, b in zip(many.symbols, alone.symbols))  # noqa: B905
+            assert np.allclose(y_hat[place], alone.y_hat(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_damaged_stream_spoils_no_other(name, models) -> None:
+    model = models[name]
+    streams = [model.encode(latents(8, 8, seed), 30.0) for seed in range(8)]
+    whole = [model.decode(data, 8, 8, 30.0).symbols for data in streams]
+    rng = np.random.default_rng(5)
+    damaged = dict.fromkeys((0, 3, 4, 7), b"")
+    for place in damaged:
+        data = bytearray(streams[place])
+        data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+        damaged[place] = bytes(data)
+    damaged[4] = streams[4][: len(streams[4]) // 2] + b"\1"
+    damaged[7] = b"\1"
+    given = [damaged.get(place, data) for place, data in enumerate(streams)]
+    many = model.decode_many(given, 8, 8, 30.0)
+    assert set(many.errors) == set(damaged)
+    assert all(isinstance(error, BitstreamError) for error in many.errors.values())
+    assert many.places == (1, 2, 5, 6)
+    y_hat, _ = many.latents()
+    for number, place in enumerate(many.places):
+        assert all(np.array_equal(a[number], b) for a, b in zip(many.symbols, whole[place]))  # noqa: B905
+        expected = model.decode(streams[place], 8, 8, 30.0).y_hat()
+        assert np.allclose(y_hat[number], expected, rtol=1e-4, atol=1e-4)
+    none = model.decode_many([damaged[0], damaged[7]], 8, 8, 30.0)
+    assert not none.places and set(none.errors) == {0, 1}
+    assert not model.decode_many([], 8, 8, 30.0).places
+
+
+def test_a_side_symbol_out_of_range_spoils_no_other(models) -> None:
+    model = models["hyperprior"]
+    assert isinstance(model, FrozenHyperprior)
+    y = latents(8, 8)
+    good, z = model.encode(y, 30.0), model.quantised_z(y, 30.0)
+    z[0, 0, 0] = -(2**31)
+    encoder = Encoder()
+    index = np.repeat(np.arange(len(z), dtype=np.uint8), z[0].size)
+    encoder.put(z.reshape(-1), index, model.side.tables[int(30.0) // 4])
+    many = model.decode_many([good, encoder.finish(), good], 8, 8, 30.0)
+    assert many.places == (0, 2)
+    assert "side symbol is beyond 127" in str(many.errors[1])
+
+
+def test_no_stream_lends_its_bytes_to_another(models) -> None:
+    """Planes that a stream's own bytes don't justify are refused before any memory is taken."""
+    for model in models.values():
+        many = model.decode_many([b"\1\2\3\4"] * 50, 1 << 14, 1 << 14, 40.0, what="this thing")
+        assert set(many.errors) == set(range(50))
+        assert all("this thing needs at least" in str(error) for error in many.errors.values())
 
 
 def test_a_size_that_bytes_cannot_hold_takes_no_memory(models) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,13 +19,14 @@ from quantal.entropy.walk import (
     Networks,
     Pricing,
     Reading,
+    ReadingMany,
     Rounding,
     Writing,
     round_nearest,
 )
-from quantal.errors import TruncatedError
+from quantal.errors import BitstreamError, TruncatedError
 
-__all__ = ["Decoded", "FrozenModel", "Values", "table_arrays"]
+__all__ = ["Decoded", "DecodedMany", "FrozenModel", "Values", "table_arrays"]
 
 Array = npt.NDArray[Any]
 
@@ -40,11 +41,11 @@ class Values(ABC):
     @property
     @abstractmethod
     def z_hat(self) -> FloatArray:
-        """Dequantised side latents, float32 [N, h', w']; N is 0 for models without any."""
+        """Dequantised side latents, float32 [..., N, h', w']; N is 0 for models without any."""
 
     @abstractmethod
     def y_hat(self) -> FloatArray:
-        """Return the latents, float32 [C, h, w]."""
+        """Return the latents, float32 [..., C, h, w], with the leading axes of the walk."""
 
 
 class Decoded:
@@ -69,6 +70,38 @@ class Decoded:
     def y_hat(self) -> FloatArray:
         """Return the latents, float32 [C, h, w]; runs floating-point networks."""
         return self._values.y_hat()
+
+
+class DecodedMany:
+    """The latents that several streams of equal geometry hold.
+
+    Args:
+        symbols: int32 arrays [B, ...] in coding order.
+        values: computes latents from them on demand.
+        places: the place among the streams of each of the B that were read.
+        errors: what is wrong with the others, by place.
+
+    Attributes:
+        symbols: int32 arrays [B, ...] in coding order, equal on all machines.
+        places: see above.
+        errors: see above.
+    """
+
+    def __init__(
+        self,
+        symbols: Sequence[IntArray],
+        values: Values | None,
+        places: Sequence[int],
+        errors: Mapping[int, BitstreamError],
+    ) -> None:
+        self.symbols, self._values = list(symbols), values
+        self.places, self.errors = tuple(places), dict(errors)
+
+    def latents(self) -> tuple[FloatArray, FloatArray]:
+        """Return y_hat [B, C, h, w] and z_hat [B, N, h', w'], float32; runs their networks."""
+        if self._values is None:
+            raise ValueError("no stream was read")
+        return self._values.y_hat(), self._values.z_hat
 
 
 class FrozenModel(ABC):
@@ -184,6 +217,54 @@ class FrozenModel(ABC):
         values = self._read(reading, rows, columns, rate)
         reading.finish()
         return Decoded(self.split(reading.symbols), values)
+
+    def least_bits(self, rows: int, columns: int, rate: float) -> float:
+        """Return the fewest bits that latents of a size can cost at a rate."""
+        return 0.0
+
+    def decode_many(
+        self,
+        streams: Sequence[bytes],
+        rows: int,
+        columns: int,
+        rate: float,
+        what: str = "this tensor",
+    ) -> DecodedMany:
+        """Read several streams of latents [C, rows, columns] in one walk.
+
+        Networks run once for all streams. Memory is that of all their latents.
+
+        Args:
+            streams: the streams.
+            rows: of y.
+            columns: of y.
+            rate: position on the rate axis at which all were written.
+            what: what each stream codes, for error messages.
+        """
+        errors: dict[int, BitstreamError] = {}
+        # Before the walk, which allocates as much for each: no stream lends its bytes to another.
+        bits = self.least_bits(rows, columns, rate)
+        for place, data in enumerate(streams):
+            try:
+                Reading(data, self.progressive, what=what).require(bits)
+            except BitstreamError as error:
+                errors[place] = error
+        places = [place for place in range(len(streams)) if place not in errors]
+        if not places:
+            return DecodedMany([], None, [], errors)
+        given = [streams[place] for place in places]
+        reading = ReadingMany(given, self.progressive, what, self.parts)
+        values = self.walk(reading, rows, columns, rate)
+        reading.finish()
+        if not reading.errors:
+            return DecodedMany(self.split(reading.symbols), values, places, errors)
+        errors |= {places[own]: error for own, error in reading.errors.items()}
+        good = [own for own in range(len(places)) if own not in reading.errors]
+        if not good:
+            return DecodedMany([], None, [], errors)
+        kept = [part[good] for part in reading.symbols]
+        values = self.walk(Known(kept, lead=(len(good),)), rows, columns, rate)
+        return DecodedMany(self.split(kept), values, [places[own] for own in good], errors)
 
     def decode_prefix(
         self,

@@ -22,7 +22,6 @@ from quantal.entropy.rates import RATE_INDICES
 from quantal.entropy.scales import SCALES
 from quantal.entropy.tables import TableSet
 from quantal.entropy.walk import Coding, FloatArray, Networks
-from quantal.errors import CorruptError
 from quantal.planes import bands
 
 __all__ = ["CLASS_STEP", "FrozenClasses", "differences"]
@@ -64,7 +63,7 @@ class _Values(Values):
 
     @property
     def z_hat(self) -> FloatArray:
-        return np.zeros((0, 0, 0), np.float32)
+        return np.zeros((*self._y.shape[:-3], 0, 0, 0), np.float32)
 
     def y_hat(self) -> FloatArray:
         model = self._model
@@ -73,7 +72,7 @@ class _Values(Values):
             raise ValueError("the walk keeps no scale indices")
         # Nearer to zero than the middle of a symbol's cell: values there are likelier.
         y -= np.sign(y) * model.lean().take(self._index)
-        y[model.slow] = _summed(self._y[model.slow])
+        y[..., model.slow, :, :] = _summed(self._y[..., model.slow, :, :])
         y *= model.networks("ungain", self._rate)
         return y
 
@@ -196,22 +195,20 @@ class FrozenClasses(FrozenModel):
         rate_index = int(rate)
         # No class is free, so a size that the bytes can't hold is refused at once.
         coding.require(self.least_bits(rows, columns, rate))
-        shape = (1, rows, columns)
-        coding.begin(shape)
+        classes = coding.begin((1, rows, columns))
         table = np.uint8(rate_index // CLASS_STEP)
-        classes = coding.code(..., self.class_tables, index=lambda: np.broadcast_to(table, shape))
-        if classes.size and not 0 <= classes.min() <= classes.max() < self.classes:
-            raise CorruptError(
-                f"a position's class is beyond the {self.classes} that there are: the image part "
-                "is damaged"
-            )
+        coding.code(..., self.class_tables, index=lambda: np.broadcast_to(table, classes.shape))
+        coding.limit(0, self.classes - 1, "the class of a position")
         y = coding.begin((self.channels, rows, columns), indexed=True)
         coding.code(
             ...,
             self.y_tables,
-            index=lambda: np.ascontiguousarray(
-                self.index[rate_index].take(classes[0], axis=0).transpose(2, 0, 1)
-            ),
+            index=lambda: self._scale_index(classes, rate_index),
             residual=lambda latents: self.residual(latents, rate),
         )
         return _Values(self, y, coding.index[-1], rate)
+
+    def _scale_index(self, classes: IntArray, rate_index: int) -> IndexArray:
+        """Return the scale indices of classes [..., 1, h, w]: uint8 [..., C, h, w]."""
+        found = self.index[rate_index].take(classes[..., 0, :, :], axis=0)
+        return np.ascontiguousarray(np.moveaxis(found, -1, -3))

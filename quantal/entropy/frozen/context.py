@@ -43,7 +43,7 @@ class Scales:
 
         Args:
             exact: the networks.
-            z: int32 [N, h', w'], in units of 2^-8.
+            z: int32 [..., N, h', w'], in units of 2^-8.
             rate_index: 0..63.
             rows: of latents.
             columns: of latents.
@@ -52,21 +52,25 @@ class Scales:
         self.height, self.width = ceil_div(rows, CELL), ceil_div(columns, CELL)
         self.ragged = (rows % CELL != 0, columns % CELL != 0)
         self.features = self._features(z)
+        #: The input of the steps so far, and the end of the elements whose magnitudes it has.
+        self._seen: npt.NDArray[np.float32] | None = None
+        self._ends = 0
 
     def _features(self, z: IntArray) -> IntArray:
-        """Return the features of z, int32 [F, h/2, w/2]."""
+        """Return the features of z, int32 [..., F, h/2, w/2]."""
         exact = self.exact
-        features = np.empty((exact.trunk.outputs, self.height, self.width), np.int32)
+        size = (exact.trunk.outputs, self.height, self.width)
+        features = np.empty((*z.shape[:-3], *size), np.int32)
         for band in bands(self.height, self.width, BAND_CELLS, _Z_CELLS):
             low, high = band.start // _Z_CELLS, ceil_div(band.stop, _Z_CELLS)
             around = slice(max(low - _TRUNK_REACH, 0), high + _TRUNK_REACH)
-            made = exact.features(z[:, around], self.rate_index)
+            made = exact.features(z[..., around, :], self.rate_index)
             top = (low - around.start) * _Z_CELLS
-            features[:, band] = made[:, top : top + band.stop - band.start, : self.width]
+            features[..., band, :] = made[..., top : top + band.stop - band.start, : self.width]
         return features
 
     def index(self, step: int, band: slice, known: IntArray) -> IndexArray:
-        """Return the table indices of one step in a band, uint8 [n, rows, w].
+        """Return the table indices of one step in a band, uint8 [..., n, rows, w].
 
         Args:
             step: which.
@@ -75,18 +79,46 @@ class Scales:
         """
         span = self.exact.spans[step]
         around = slice(max(band.start - _SCALE_REACH, 0), band.stop + _SCALE_REACH)
-        made = self.exact.index(
-            step, self.features[:, around], known[: span.start, around], self.rate_index
-        )
+        if band == slice(0, self.height) and self.exact.adaptive:
+            made = self.exact.steps[step](self._seen_before(span.start, known), self.rate_index)
+        else:
+            made = self.exact.index(
+                step,
+                self.features[..., around, :],
+                known[..., : span.start, around, :],
+                self.rate_index,
+            )
         top = band.start - around.start
-        index = made[:, top : top + band.stop - band.start].astype(np.uint8)
+        index = made[..., top : top + band.stop - band.start, :].astype(np.uint8)
         # A last cell may reach beyond the latents; elements there are certain to be zero.
         places = self.exact.elements[span] % (CELL * CELL)
         if self.ragged[0] and band.stop == self.height:
-            index[places >= CELL, -1] = 0
+            index[..., places >= CELL, -1, :] = 0
         if self.ragged[1]:
-            index[places % CELL == 1, :, -1] = 0
+            index[..., places % CELL == 1, :, -1] = 0
         return index
+
+    def _seen_before(self, end: int, known: IntArray) -> npt.NDArray[np.float32]:
+        """Return the input of a step on the whole plane, kept from step to step.
+
+        Args:
+            end: of the elements of earlier steps.
+            known: the symbols so far.
+
+        Returns:
+            Features and magnitudes, whole numbers in float32 [..., F + end, h, w].
+        """
+        first = self.features.shape[-3]
+        if self._seen is None:
+            *lead, _, height, width = known.shape
+            self._seen = np.empty((*lead, first + known.shape[-3], height, width), np.float32)
+            self._seen[..., :first, :, :] = self.features
+        new = slice(self._ends, end)
+        if end > self._ends:
+            sizes = self.exact.magnitudes(known[..., new, :, :])
+            self._seen[..., first + new.start : first + new.stop, :, :] = sizes
+            self._ends = end
+        return self._seen[..., : first + end, :, :]
 
 
 class ContextValues(Values):
@@ -104,7 +136,7 @@ class ContextValues(Values):
         Args:
             model: the model.
             z: symbols of the side latents.
-            coding: has begun the part of y, [4C, h/2, w/2].
+            coding: has begun the part of y, [..., 4C, h/2, w/2].
             rate: position on the rate axis.
             size: rows and columns of y.
         """
@@ -141,7 +173,7 @@ class ContextValues(Values):
     @cached_property
     def _features(self) -> FloatArray:
         """The features of z that all steps share, at the cells."""
-        _, height, width = self.symbols.shape
+        height, width = self.symbols.shape[-2:]
         features = apply_in_windows(
             lambda part: self.model.networks("features", self.rate, part),
             self._z_hat,
@@ -173,7 +205,7 @@ class ContextValues(Values):
                 self._features,
                 self.model.core // CELL,
                 _MEAN_REACH,
-                beside=[self._known[: span.start], *self._beside(span)],
+                beside=[self._known[..., : span.start, :, :], *self._beside(span)],
             )
             mean *= self._gain[span]
             self._mean = mean
@@ -185,24 +217,24 @@ class ContextValues(Values):
         are likelier.
         """
         span = self.model.exact.spans[self._step]
-        values = self.symbols[span].astype(np.float32)
-        values -= np.sign(values) * self._lean.take(self.index[span])
+        values = self.symbols[..., span, :, :].astype(np.float32)
+        values -= np.sign(values) * self._lean.take(self.index[..., span, :, :])
         values += self._mean
-        np.multiply(values, self._ungain[span], out=self._known[span])
+        np.multiply(values, self._ungain[span], out=self._known[..., span, :, :])
 
     def residual(self, step: int, band: slice, cells: FloatArray) -> FloatArray:
         """Return the values that are rounded to the symbols of a step in a band."""
         self._advance(step)
         span = self.model.exact.spans[step]
-        residual: FloatArray = cells[span, band] * self._gain[span]
-        residual -= self._mean[:, band]
+        residual: FloatArray = cells[..., span, band, :] * self._gain[span]
+        residual -= self._mean[..., band, :]
         return residual
 
     def y_hat(self) -> FloatArray:
         self._advance(len(self.model.exact.spans) - 1)
         self._reconstruct()
         rows, columns = self.size
-        latents = scatter(self._known, self.model.places)[:, :rows, :columns]
+        latents = scatter(self._known, self.model.places)[..., :rows, :columns]
         return np.ascontiguousarray(latents)
 
 
@@ -294,10 +326,10 @@ class FrozenContext(SideModel):
 
     def split(self, symbols: Sequence[IntArray]) -> list[IntArray]:
         z, *cells = symbols
-        return [z, *(each[span] for each in cells for span in self.exact.spans)]
+        return [z, *(each[..., span, :, :] for each in cells for span in self.exact.spans)]
 
     def join(self, symbols: Sequence[IntArray]) -> list[IntArray]:
-        return [symbols[0], np.concatenate(symbols[1:])]
+        return [symbols[0], np.concatenate(symbols[1:], axis=-3)]
 
     def walk(
         self, coding: Coding, rows: int, columns: int, rate: float, parts: int | None = None
@@ -312,7 +344,7 @@ class FrozenContext(SideModel):
         for step, span in enumerate(spans):
             for band in bands(scales.height, scales.width, BAND_CELLS, _Z_CELLS):
                 coding.code(
-                    (span, band),
+                    (..., span, band, slice(None)),
                     self.y_tables,
                     index=lambda step=step, band=band: scales.index(step, band, symbols),  # type: ignore[misc]
                     residual=lambda cells, step=step, band=band: values.residual(  # type: ignore[misc]

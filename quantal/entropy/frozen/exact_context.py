@@ -114,21 +114,21 @@ class ExactContext:
         return cls(trunk, steps, table, elements)
 
     def features(self, z: IntArray, rate_index: int) -> IntArray:
-        """Map z int32 [N, h, w] in units of 2^-8 to features int32 at the cells."""
+        """Map z int32 [..., N, h, w] in units of 2^-8 to features int32 at the cells."""
         return self.trunk(z, rate_index)
 
     def index(self, step: int, features: IntArray, known: IntArray, rate_index: int) -> IntArray:
-        """Return the scale indices of a step, int32 [n, h, w].
+        """Return the scale indices of a step, int32 [..., n, h, w].
 
         Args:
             step: which.
-            features: int32 [F, h, w].
-            known: the symbols of earlier steps, int32 [k, h, w].
+            features: int32 [..., F, h, w].
+            known: the symbols of earlier steps, int32 [..., k, h, w].
             rate_index: 0..63.
         """
         if not self.adaptive:
             return self.steps[step](features, rate_index)
-        seen = np.concatenate((features, self.magnitudes(known)))
+        seen = np.concatenate((features, self.magnitudes(known)), axis=-3)
         return self.steps[step](seen, rate_index)
 
     def magnitudes(self, symbols: IntArray) -> IntArray:

@@ -12,7 +12,6 @@ from quantal.entropy.frozen.base import Array, FrozenModel, Values, table_arrays
 from quantal.entropy.rates import RATE_INDICES
 from quantal.entropy.tables import TableSet
 from quantal.entropy.walk import Coding, FloatArray, Networks
-from quantal.errors import CorruptError
 
 __all__ = ["LIMIT", "TABLE_STEP", "UNIT_BITS", "FrozenFactorized"]
 
@@ -30,7 +29,7 @@ class _Values(Values):
 
     @property
     def z_hat(self) -> FloatArray:
-        return np.zeros((0, 0, 0), np.float32)
+        return np.zeros((*self._values.shape[:-3], 0, 0, 0), np.float32)
 
     def y_hat(self) -> FloatArray:
         return self._values
@@ -100,7 +99,7 @@ class FrozenFactorized(FrozenModel):
             rate: position on the rate axis.
 
         Returns:
-            Symbols int32 [C, rows, columns].
+            Symbols int32 [..., C, rows, columns], with the leading axes of the coding.
 
         Raises:
             CorruptError: If a symbol is beyond the range that the integer networks are proven for.
@@ -111,16 +110,14 @@ class FrozenFactorized(FrozenModel):
         shape = (self.channels, rows, columns)
         coding.begin(shape)
         channel = np.arange(self.channels, dtype=np.uint8)[:, None, None]
-        symbols = coding.code(
+        coding.code(
             ...,
             tables,
-            index=lambda: np.broadcast_to(channel, shape),
+            index=lambda: np.broadcast_to(channel, (*coding.lead, *shape)),
             residual=lambda y: np.clip(y * self._gain(rate), -LIMIT, LIMIT),
         )
-        # Not by magnitude: that of the lowest int32 overflows.
-        if symbols.size and (symbols.min() < -LIMIT or symbols.max() > LIMIT):
-            raise CorruptError(f"a side symbol is beyond {LIMIT}: the image part is damaged")
-        return symbols
+        coding.limit(-LIMIT, LIMIT, "a side symbol")
+        return coding.symbols[-1]
 
     def least_bits(self, rows: int, columns: int, rate: float) -> float:
         """Return the fewest bits that latents of a size can cost at a rate."""
@@ -133,11 +130,11 @@ class FrozenFactorized(FrozenModel):
         return np.float32(2.0**UNIT_BITS) / units[:, None, None]
 
     def values(self, symbols: IntArray, rate: float) -> IntArray:
-        """Return the values of symbols [C, h, w], int32, in units of 2^-8."""
+        """Return the values of symbols [..., C, h, w], int32, in units of 2^-8."""
         return symbols * self.units[int(rate)][:, None, None]
 
     def dequantised(self, symbols: IntArray, rate: float) -> FloatArray:
-        """Return the values of symbols [C, h, w], float32."""
+        """Return the values of symbols [..., C, h, w], float32."""
         found: FloatArray = self.values(symbols, rate).astype(np.float32) * np.float32(
             2.0**-UNIT_BITS
         )

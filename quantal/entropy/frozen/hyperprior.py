@@ -74,7 +74,7 @@ class SideModel(FrozenModel):
         return self.side.least_bits(ceil_div(rows, Z_STRIDE), ceil_div(columns, Z_STRIDE), rate)
 
     def code_z(self, coding: Coding, rows: int, columns: int, rate: float) -> IntArray:
-        """Code the side latents of y [C, rows, columns], and return their symbols."""
+        """Code the side latents of y [..., C, rows, columns], and return their symbols."""
         return self.side.code(coding, ceil_div(rows, Z_STRIDE), ceil_div(columns, Z_STRIDE), rate)
 
     def integers(self) -> dict[str, Array]:
@@ -109,7 +109,7 @@ class _Values(Values):
         return self._gains
 
     def mean(self, band: slice) -> FloatArray:
-        """Return the means of a band [C, rows, w], in units of its symbols."""
+        """Return the means of a band [..., C, rows, w], in units of its symbols."""
         model = self.model
 
         def windowed(part: FloatArray) -> FloatArray:
@@ -127,17 +127,17 @@ class _Values(Values):
 
     def residual(self, band: slice, y: FloatArray) -> FloatArray:
         """Return the values that are rounded to the symbols of a band."""
-        residual: FloatArray = y[:, band] * self.gains()[0]
+        residual: FloatArray = y[..., band, :] * self.gains()[0]
         residual -= self.mean(band)
         return residual
 
     def y_hat(self) -> FloatArray:
         y_hat = np.empty(self.y.shape, np.float32)
-        _, rows, columns = self.y.shape
+        rows, columns = self.y.shape[-2:]
         for band in bands(rows, columns, BAND_POSITIONS, Z_STRIDE):
-            values = self.y[:, band].astype(np.float32)
+            values = self.y[..., band, :].astype(np.float32)
             values += self.mean(band)
-            np.multiply(values, self.gains()[1], out=y_hat[:, band])
+            np.multiply(values, self.gains()[1], out=y_hat[..., band, :])
         return y_hat
 
 
@@ -195,7 +195,7 @@ class FrozenHyperprior(SideModel):
         values = _Values(self, z, y, rate)
         for band in bands(rows, columns, BAND_POSITIONS, Z_STRIDE):
             coding.code(
-                (slice(None), band),
+                (..., band, slice(None)),
                 self.y_tables,
                 index=lambda band=band: self._scale_index(units, rate, band, columns),  # type: ignore[misc]
                 residual=lambda latents, band=band: values.residual(band, latents),  # type: ignore[misc]
@@ -205,7 +205,7 @@ class FrozenHyperprior(SideModel):
     def _scale_index(
         self, units: npt.NDArray[np.int32], rate: float, band: slice, columns: int
     ) -> IndexArray:
-        """Return the table indices of a band of y, uint8 [C, rows, columns]: integers alone."""
+        """Return the table indices of a band of y, uint8 [..., C, rows, w]: integers alone."""
         index = _around(units, band, _SCALE_REACH, lambda part: self.scale(part, int(rate)))
         return index[..., :columns].astype(np.uint8)
 
@@ -219,5 +219,5 @@ def _around(
     """Apply a 4x upsampling network to the rows of z around a band of rows of y."""
     low = max(band.start // Z_STRIDE - reach, 0)
     high = min(ceil_div(band.stop, Z_STRIDE) + reach, z.shape[-2])
-    fine = apply(z[:, low:high])
-    return fine[:, band.start - low * Z_STRIDE : band.stop - low * Z_STRIDE]
+    fine = apply(z[..., low:high, :])
+    return fine[..., band.start - low * Z_STRIDE : band.stop - low * Z_STRIDE, :]

@@ -24,7 +24,8 @@ from quantal.entropy.models.context_networks import (
     ContextScale,
     magnitudes,
 )
-from quantal.entropy.models.runtime import TorchLayers, TorchNetworks
+from quantal.entropy.models.exact_runtime import TorchLayers
+from quantal.entropy.models.runtime import TorchNetworks
 from quantal.entropy.models.side import SideInformationModel
 from quantal.entropy.orders import Order
 from quantal.entropy.scales import SCALES

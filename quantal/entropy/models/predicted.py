@@ -23,8 +23,9 @@ from quantal.entropy.frozen.predicted import FrozenPredicted
 from quantal.entropy.models.base import Residual, pad_to
 from quantal.entropy.models.context import ContextModel
 from quantal.entropy.models.context_networks import magnitudes
+from quantal.entropy.models.exact_runtime import TorchLayers
 from quantal.entropy.models.predicted_networks import PredictedMean, PredictedScale
-from quantal.entropy.models.runtime import TorchLayers, TorchNetworks
+from quantal.entropy.models.runtime import TorchNetworks
 from quantal.entropy.orders import CELL
 from quantal.errors import ModelError
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from quantal.entropy.exact import ExactNet, Integers
 from quantal.entropy.walk import FloatArray
 from quantal.layers import undisturbed
 
-__all__ = ["TorchLayers", "TorchNetworks", "as_batch"]
+__all__ = ["TorchNetworks", "as_batch"]
 
 
 def as_batch(array: FloatArray) -> Tensor:
@@ -24,6 +23,11 @@ def as_batch(array: FloatArray) -> Tensor:
     tensor = torch.from_numpy(array)
     steps = [size * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)]
     return tensor.as_strided((1, *tensor.shape), (max(steps), *tensor.stride()))
+
+
+#: Positions of inputs that a network takes at a time on the CPU, so that its activations stay in
+#: the cache.
+_POSITIONS = 768
 
 
 class TorchNetworks:
@@ -38,41 +42,26 @@ class TorchNetworks:
         self._networks, self._device = networks, device
 
     def __call__(self, name: str, rate: float, *inputs: FloatArray) -> FloatArray:
-        """Run a network on float32 arrays [C, h, w] at a position 0..63 on the rate axis."""
+        """Run a network on float32 arrays [C, h, w] or [B, C, h, w] at a position 0..63."""
+        several = inputs[0].shape[0] if inputs and inputs[0].ndim == 4 else None
+        if several is None:
+            return self._run(name, rate, [as_batch(array) for array in inputs])[0]
+        found: FloatArray | None = None
+        height, width = inputs[0].shape[-2:]
+        count = max(_POSITIONS // (height * width), 1) if self._device.type == "cpu" else several
+        for start in range(0, several, count):
+            part = slice(start, start + count)
+            made = self._run(name, rate, [torch.from_numpy(array[part]) for array in inputs])
+            if found is None:
+                found = np.empty((several, *made.shape[1:]), np.float32)
+            found[part] = made
+        if found is None:
+            raise ValueError("there is no plane to run a network on")
+        return found
+
+    def _run(self, name: str, rate: float, inputs: Sequence[Tensor]) -> FloatArray:
         with undisturbed():
-            tensors = (as_batch(array).to(self._device) for array in inputs)
+            tensors = (each.to(self._device) for each in inputs)
             position = torch.tensor([rate], device=self._device)
-            found: FloatArray = self._networks[name](*tensors, position)[0].cpu().numpy()
+            found: FloatArray = self._networks[name](*tensors, position).cpu().numpy()
             return found
-
-
-class TorchLayers:
-    """The layers of an integer network, run by torch on the CPU; see ExactNet.run_by.
-
-    In float64, which none of torch's switches for lower precision (TF32, bfloat16) touches.
-
-    Args:
-        net: whose layers.
-    """
-
-    def __init__(self, net: ExactNet) -> None:
-        self._layers = [
-            (torch.from_numpy(each.weight).double(), torch.from_numpy(each.bias).double(), each)
-            for each in net.layers
-        ]
-
-    def __call__(self, values: Integers, rate_index: int) -> Integers:
-        """Map int32 [I, h, w] to int32 [O, H, W]."""
-        with undisturbed():
-            x = torch.from_numpy(values)[None].to(
-                torch.float64, memory_format=torch.contiguous_format
-            )
-            for weight, bias, layer in self._layers:
-                row = bias[min(rate_index, len(bias) - 1)]
-                sums = F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=layer.groups)
-                sums += (row + (1 << layer.shift >> 1))[:, None, None]
-                x = sums.mul_(2.0**-layer.shift).floor_().clamp_(layer.low, layer.high)
-                if layer.shuffle > 1:
-                    x = F.pixel_shuffle(x, layer.shuffle)
-            result: Integers = x[0].to(torch.int32).numpy()
-            return result

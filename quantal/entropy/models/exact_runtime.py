@@ -1,0 +1,311 @@
+"""torch as the runtime of integer networks: in float32 where that is proven exact, else in float64.
+
+Whole numbers up to 2^24 are exact in float32, which is twice as fast. Before a layer runs, the
+largest inputs of the moment bound every partial sum of every output. Where that is too much, sums
+are built in runs of channels that are each exact, or in float64: which, never shows in a result.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from quantal.entropy.exact import Array, ExactLayer, ExactNet, Integers
+from quantal.layers import undisturbed
+
+__all__ = ["TorchLayers", "single_is_ieee"]
+
+#: Whole numbers of at most this magnitude are exact in float32.
+_SINGLE = 1 << 24
+#: Bounds are computed in float32 too, whose rounding errors this covers many times.
+_MARGIN = 1 + 2.0**-8
+#: From this magnitude on, a bias is added after the shift as far as it is whole there.
+_LARGE_BIAS = 1 << 20
+#: In how many runs of input channels a layer's sums are built at most; a power of two.
+_RUNS = 8
+#: Elements of a tensor that is kept for the next call.
+_KEPT = 1 << 21
+#: Output positions that are processed at a time: their activations stay in the processor's cache.
+_POSITIONS = 3072
+
+
+def single_is_ieee() -> bool:
+    """Return whether torch's float32 products on the CPU are such: switches allow bfloat16."""
+    try:
+        if torch.get_float32_matmul_precision() != "highest":
+            return False
+    except RuntimeError:  # torch refuses to say where older and newer switches are mixed
+        return False
+    places = (
+        torch.backends,
+        *(getattr(torch.backends.mkldnn, n, None) for n in ("conv", "matmul")),
+    )
+    return all(getattr(place, "fp32_precision", "none") in ("none", "ieee") for place in places)
+
+
+class _Scratch(threading.local):
+    """Memory that a thread's calls share: the first touch of fresh memory is slow."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, torch.dtype], Tensor] = {}
+
+    def take(self, name: str, shape: Sequence[int], kind: torch.dtype) -> Tensor:
+        """Return a contiguous tensor, which is valid until the name is taken again.
+
+        Args:
+            name: tensors of different names do not overlap.
+            shape: of the tensor.
+            kind: its type.
+        """
+        size = math.prod(shape)
+        if size > _KEPT:
+            return torch.empty(shape, dtype=kind)
+        kept = self._kept.get((name, kind))
+        if kept is None or len(kept) < size:
+            kept = self._kept[name, kind] = torch.empty(size, dtype=kind)
+        return kept[:size].view(shape)
+
+
+_scratch = _Scratch()
+
+
+class _Layer:
+    """One integer layer: activations [n, C, h, w] to activations, whole numbers in floats.
+
+    Args:
+        layer: the layer.
+        signed: whether inputs may be negative.
+        largest_input: their largest magnitude.
+        place: its number in the network.
+        last: whether results are contiguous; else those of 1x1 layers are channels_last.
+    """
+
+    def __init__(
+        self, layer: ExactLayer, signed: bool, largest_input: int, place: int, last: bool
+    ) -> None:
+        self.layer, self._signed, self._last = layer, signed, last
+        # The results of one layer are the inputs of the next.
+        self._slot = ("even", "odd")[place % 2]
+        self._deep = layer.groups > 1
+        unit = 1 << layer.shift
+        rounded = layer.bias + (unit >> 1)
+        # floor((s + a * unit + b) / unit) is floor((s + b) / unit) + a.
+        after = rounded >> layer.shift if np.abs(rounded).max() >= _LARGE_BIAS else 0 * rounded
+        before = rounded - after * unit
+        self._before = torch.from_numpy(before / unit)
+        self._after = torch.from_numpy(after.astype(np.float64)) if after.any() else None
+        # What goes on from one run of channels to the next is less than a unit.
+        used = np.maximum(np.abs(before), unit).astype(np.float64)
+        self._room = torch.from_numpy(_SINGLE - used).float()
+        self._weight = torch.from_numpy(layer.weight).double() / unit
+        weight = int(np.abs(layer.weight.astype(np.int64)).max())
+        small = max(layer.largest_output, int(np.abs(after).max()), unit) < _SINGLE // 2
+        #: Whether float32 holds weights, inputs and outputs.
+        self.single = small and max(largest_input, weight) < _SINGLE
+
+    @cached_property
+    def _single_weight(self) -> Tensor:
+        return self._weight.float()
+
+    @cached_property
+    def _sides(self) -> Tensor:
+        """Positive weights, then the magnitudes of the negative ones, [2O, I / groups]."""
+        weight = torch.from_numpy(self.layer.weight).float()
+        return torch.cat((weight.clamp_min(0), weight.clamp_max(0).neg())).sum((2, 3))
+
+    @cached_property
+    def _members(self) -> Tensor:
+        """Which run of the most runs an input channel is in: 1 or 0, [I, runs]."""
+        found = torch.zeros(self.layer.inputs, _RUNS)
+        for run, span in enumerate(self._spans[_RUNS]):
+            found[span, run] = 1
+        return found
+
+    @cached_property
+    def _spans(self) -> dict[int, list[slice]]:
+        """The input channels in runs, by the number of runs."""
+        found, runs = {}, _RUNS
+        while runs:
+            ends = [self.layer.inputs * k // runs for k in range(runs + 1)]
+            found[runs] = [slice(*pair) for pair in itertools.pairwise(ends)]
+            runs //= 2
+        return found
+
+    def apply(self, x: Tensor, rate_index: int, single: bool) -> Tensor:
+        """Return the layer's outputs; see the class.
+
+        Args:
+            x: float32 or float64 [n, I, h, w].
+            rate_index: 0..63.
+            single: whether float32 may be used at all.
+        """
+        row = min(rate_index, len(self._before) - 1)
+        found = self._in_single(x, row) if single and x.dtype == torch.float32 else None
+        if found is None:
+            found = self._rounded(x.double(), self._weight, self._before[row])
+        if self._after is not None:
+            found += self._after[row].to(found.dtype)[:, None, None]
+        found = found.clamp_(self.layer.low, self.layer.high)
+        if self.single:
+            found = found.float()
+        return _shuffled(found, self.layer.shuffle) if self.layer.shuffle > 1 else found
+
+    def _in_single(self, x: Tensor, row: int) -> Tensor | None:
+        """Return rounded sums from float32; None where it is not proven exact.
+
+        Args:
+            x: float32 [n, I, h, w].
+            row: of the biases.
+        """
+        if not self.single:
+            return None
+        reach, room = self._reach(x), self._room[row][:, None]
+        weight, bias = self._single_weight, self._before[row].float()
+        if not self._deep:
+            runs = _RUNS
+            if weight.shape[-1] > 1 or (reach >= room).any():
+                return None
+            while runs > 1 and (reach.view(len(reach), runs // 2, -1).sum(2) < room).all():
+                runs //= 2
+            return self._rounded(x, weight, bias, runs)
+        beyond = (reach >= room).nonzero()[:, 0]
+        if 2 * len(beyond) > len(reach):
+            return None
+        found = self._rounded(x, weight, bias)
+        if len(beyond):
+            wide = x[:, beyond].double()
+            part = self._rounded(wide, self._weight[beyond], self._before[row, beyond])
+            # Far beyond the layer's own clamp, within what float32 holds.
+            found[:, beyond] = part.clamp_(-_SINGLE, _SINGLE).float()
+        return found
+
+    def _reach(self, x: Tensor) -> Tensor:
+        """Return bounds on all partial sums of products, for each run of channels [O, runs]."""
+        over, under = self._of_sides(x.amax((0, 2, 3)).clamp_min_(0))
+        if self._signed:
+            below, above = self._of_sides(x.amin((0, 2, 3)).neg_().clamp_min_(0))
+            over, under = over + above, under + below
+        # A sum is at most that of its positive products, and at least that of its negative ones.
+        return torch.maximum(over, under).mul_(_MARGIN)
+
+    def _of_sides(self, largest: Tensor) -> Sequence[Tensor]:
+        """Return the sums of products of positive and of negative weights, [O, runs] each."""
+        if self._deep:
+            return (self._sides.view(2, -1) * largest)[:, :, None].unbind()
+        return (self._sides @ (self._members * largest[:, None])).chunk(2)
+
+    def _rounded(self, x: Tensor, weight: Tensor, bias: Tensor, runs: int = 1) -> Tensor:
+        """Return the sums of outputs, in units of them and rounded down, [n, O, h, w].
+
+        Args:
+            x: [n, I, h, w].
+            weight: of some or all outputs, in the type of `x`.
+            bias: likewise.
+            runs: in how many runs of channels sums are built.
+        """
+        kernel = weight.shape[-1]
+        if kernel > 1:
+            groups = len(weight) if self._deep else 1
+            # Only oneDNN's convolutions, which are of float32, like channels together.
+            x = x if x.dtype == torch.float32 else x.contiguous()
+            return F.conv2d(x, weight, bias, padding=kernel // 2, groups=groups).floor_()
+        count, channels, height, width = x.shape
+        flat, spans = weight.flatten(1), self._spans[runs]
+        size = (count, len(flat), height * width)
+        if self._last:
+            # Transposed within the products, which costs nothing.
+            planes = _scratch.take("sums", size, x.dtype)
+            for each, sums in zip(x, planes, strict=True):
+                _chained(sums, flat, each.reshape(channels, -1), bias[:, None], spans)
+            return planes.view(count, -1, height, width)
+        rows = _scratch.take(self._slot, (size[0] * size[2], size[1]), x.dtype)
+        if x.is_contiguous(memory_format=torch.channels_last):
+            _chained(rows, x.permute(0, 2, 3, 1).reshape(-1, channels), flat.t(), bias, spans)
+        else:
+            for each, sums in zip(x, rows.chunk(count), strict=True):
+                _chained(sums, each.reshape(channels, -1).t(), flat.t(), bias, spans)
+        return rows.view(count, height, width, -1).permute(0, 3, 1, 2)
+
+
+def _chained(
+    sums: Tensor, left: Tensor, right: Tensor, bias: Tensor, spans: Sequence[slice]
+) -> None:
+    """Compute floor(left @ right + bias), from one run of inner places after the other.
+
+    What is whole of the sums is put aside before the next run: only less than 1 goes on.
+    """
+    first, *others = spans
+    torch.addmm(bias, left[:, first], right[first], out=sums)
+    aside: Tensor | None = None
+    for span in others:
+        whole = _scratch.take("aside" if aside is None else "whole", sums.shape, sums.dtype)
+        torch.floor(sums, out=whole)
+        sums -= whole
+        aside = whole if aside is None else aside.add_(whole)
+        sums.addmm_(left[:, span], right[span])
+    sums.floor_()
+    if aside is not None:
+        sums += aside
+
+
+def _shuffled(x: Tensor, factor: int) -> Tensor:
+    """Pixel-shuffle [n, C * f^2, h, w] to [n, C, h * f, w * f] in the same memory format."""
+    if not x.is_contiguous(memory_format=torch.channels_last):
+        return F.pixel_shuffle(x, factor)
+    count, _, height, width = x.shape
+    parts = x.permute(0, 2, 3, 1).view(count, height, width, -1, factor, factor)
+    parts = parts.permute(0, 1, 4, 2, 5, 3)
+    made = _scratch.take("shuffled", parts.shape, x.dtype).copy_(parts)
+    return made.view(count, height * factor, width * factor, -1).permute(0, 3, 1, 2)
+
+
+class TorchLayers:
+    """The layers of an integer network, run by torch on the CPU; see ExactNet.run_by.
+
+    Neither float64 nor float32 as it is used here is touched by torch's switches for lower
+    precision (TF32, bfloat16): where one is on, everything runs in float64.
+
+    Args:
+        net: whose layers.
+    """
+
+    def __init__(self, net: ExactNet) -> None:
+        self._net = net
+        self._layers: list[_Layer] = []
+        signed, largest = True, net.largest_input
+        for place, layer in enumerate(net.layers):
+            last = layer is net.layers[-1]
+            self._layers.append(_Layer(layer, signed, largest, place, last))
+            signed, largest = layer.low < 0, layer.largest_output
+        self._scale = int(np.prod([layer.shuffle for layer in net.layers]))
+
+    def __call__(self, values: Array, rate_index: int) -> Integers:
+        """Map whole numbers [..., I, h, w] to int32 [..., O, H, W]."""
+        *lead, channels, height, width = values.shape
+        size = self._net.outputs, height * self._scale, width * self._scale
+        with undisturbed():
+            x = torch.from_numpy(values).reshape(-1, channels, height, width)
+            # By numpy, whose large arrays are on large pages.
+            found = torch.from_numpy(np.empty((len(x), *size), np.int32))
+            single = single_is_ieee()
+            count = max(_POSITIONS // max(size[1] * size[2], 1), 1)
+            for start in range(0, len(x), count):
+                part = slice(start, start + count)
+                found[part] = self._run(x[part], rate_index, single)
+            result: Integers = found.view(*lead, *size).numpy()
+            return result
+
+    def _run(self, x: Tensor, rate_index: int, single: bool) -> Tensor:
+        """Run all layers on [n, I, h, w]."""
+        x = x.to(torch.float32 if self._layers[0].single else torch.float64)
+        for layer in self._layers:
+            x = layer.apply(x, rate_index, single)
+        return x
