@@ -17,6 +17,7 @@ from quantal.cli import (
     info,
     latents,
     onnx,
+    pack,
     train,
     verify,
 )
@@ -43,6 +44,8 @@ for _command in (
     verify.verify,
     codecs.codecs,
     latents.latents,
+    pack.pack,
+    pack.unpack,
     onnx.onnx,
     train.train,
 ):

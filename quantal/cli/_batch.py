@@ -24,7 +24,7 @@ from quantal.errors import ArgumentError, QuantalError, QuantalWarning
 from quantal.names import shown
 from quantal.threads import blas_threads
 
-__all__ = ["Outcome", "Request", "Work", "convert"]
+__all__ = ["Outcome", "Request", "Work", "convert", "share_cores", "threads_each"]
 
 
 @dataclass(frozen=True)
@@ -268,8 +268,8 @@ def _in_workers(
     jobs = min(jobs, len(steps))
     sources = [step.source for step in steps]
     with (
-        blas_threads(_threads(jobs)),
-        closing(spread(partial(_attempt, work), sources, jobs, partial(_share_cores, jobs))) as all,
+        blas_threads(threads_each(jobs)),
+        closing(spread(partial(_attempt, work), sources, jobs, partial(share_cores, jobs))) as all,
     ):
         for place, result in all:
             step = steps[place]
@@ -279,12 +279,13 @@ def _in_workers(
                 yield step, result
 
 
-def _threads(jobs: int) -> int:
+def threads_each(jobs: int) -> int:
     """Threads of each of so many workers."""
     return max(1, (os.cpu_count() or 1) // jobs)
 
 
-def _share_cores(jobs: int) -> None:
+def share_cores(jobs: int) -> None:
+    """Let networks of this process take its share of the cores, as one of so many."""
     import torch
 
-    torch.set_num_threads(_threads(jobs))
+    torch.set_num_threads(threads_each(jobs))

@@ -38,6 +38,8 @@ _ADVICE = {
     "dims": ": --dims time,lat,lon",
     "max-error": ": --max-error",
     "max-error-ffv1": ": --codec ffv1",
+    "force": ": --force",
+    "exists": "; --force overwrites it",
     "metadata": ": --strip all",
     "memory": ": fewer --jobs, QUANTAL_WINDOW=512, or --device cpu",
 }

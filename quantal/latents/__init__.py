@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from quantal.latents._dataset import LatentDataset
     from quantal.latents._elsewhere import Decoder, tar_samples
     from quantal.latents._failures import Failed
-    from quantal.latents._hugging import LatentsFeature
-    from quantal.latents._pack import Packed, pack
+    from quantal.latents._hugging import LatentsFeature as LatentsFeature
+    from quantal.latents._pack import Found, Packed, find_files, pack, parse_file, write_shards
     from quantal.latents._read import Symbols, read, read_many
     from quantal.latents._sample import Batch, Sample, collate
-    from quantal.latents._shard import About, Shard
+    from quantal.latents._shard import About, Shard, find_shards
     from quantal.latents._stream import LatentStream
     from quantal.latents._unpack import Unpacked, unpack
 
@@ -29,15 +29,16 @@ _HOMES = {
     "_elsewhere": ("Decoder", "tar_samples"),
     "_failures": ("Failed",),
     "_hugging": ("LatentsFeature",),
-    "_pack": ("Packed", "pack"),
+    "_pack": ("Found", "Packed", "find_files", "pack", "parse_file", "write_shards"),
     "_read": ("Symbols", "read", "read_many"),
     "_sample": ("Batch", "Sample", "collate"),
-    "_shard": ("About", "Shard"),
+    "_shard": ("About", "Shard", "find_shards"),
     "_stream": ("LatentStream",),
     "_unpack": ("Unpacked", "unpack"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
+# Without LatentsFeature, which needs the package datasets.
 __all__ = [
     "About",
     "Batch",
@@ -45,20 +46,24 @@ __all__ = [
     "Decoder",
     "Failed",
     "Flip",
+    "Found",
     "LatentDataset",
     "LatentStream",
-    "LatentsFeature",
     "Packed",
     "Sample",
     "Shard",
     "Symbols",
     "Unpacked",
     "collate",
+    "find_files",
+    "find_shards",
     "pack",
+    "parse_file",
     "read",
     "read_many",
     "tar_samples",
     "unpack",
+    "write_shards",
 ]
 
 

@@ -22,7 +22,8 @@ from quantal.latents._pack import find_files
 from quantal.latents._read import Symbols
 from quantal.latents._sample import Sample
 from quantal.latents._shard import Shard, find_shards
-from quantal.latents._sources import Files, Rows, Shards, Source, Tar
+from quantal.latents._sharded import Shards
+from quantal.latents._sources import Files, Rows, Source, Tar
 
 __all__ = ["LatentDataset"]
 

@@ -88,7 +88,8 @@ def tar_samples(
                     if data is not None:
                         yield _decoded(decoder, key, data, label)
                     key, data, label = base, None, ""
-                content = tar.extractfile(member).read()
+                file = tar.extractfile(member)
+                content = b"" if file is None else file.read()
                 if suffix == ".qtl":
                     data = content
                 else:

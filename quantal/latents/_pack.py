@@ -193,7 +193,9 @@ def write_shards(
     create_folder(out)
     there = {path.name for path in out.iterdir() if path.suffix == SUFFIX}
     if there and not force:
-        raise OutputError(f"{shown(out)} holds shards already; name another folder", code="force")
+        raise OutputError(
+            f"{shown(out)} holds shards already; name another folder, or replace them", code="force"
+        )
     with output_errors(out):
         partial = Path(tempfile.mkdtemp(prefix=".pack-", suffix=".part", dir=out))
     failures: list[Failed] = []
@@ -228,7 +230,7 @@ def write_shards(
             for name in names:
                 os.replace(partial / name, out / name)
                 written.append(out / name)
-            for name in there - set(names):
+            for name in there - set(names) if names else ():
                 (out / name).unlink()
     finally:
         shutil.rmtree(partial, ignore_errors=True)

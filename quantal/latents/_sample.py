@@ -187,7 +187,7 @@ def _stacked(tensors: Sequence[Tensor], samples: Sequence[Sample]) -> Tensor:
                 f"{samples[0].name} has values {list(tensors[0].shape)}, {sample.name} "
                 f"{list(tensor.shape)}: expected one size; use sizes='pad' or 'group', or crop"
             )
-    return torch.stack([tensor.to(dtype) for tensor in tensors])
+    return torch.stack([t if t.dtype is dtype else t.to(dtype) for t in tensors])
 
 
 def _padded(tensors: Sequence[Tensor], samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:

@@ -1,28 +1,22 @@
-"""Where a data set's pictures come from: files of folders and tars, rows of tables, and shards."""
+"""Where a data set's pictures come from: files of folders and tars, and rows of tables."""
 
 from __future__ import annotations
 
-import bisect
 import os
 import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import Any
-
-import torch
 
 from quantal import container
 from quantal.codecs.contract import Codec, Latents
 from quantal.errors import ArgumentError, CorruptError, MediaError, QuantalError
 from quantal.latents._failures import named
 from quantal.latents._read import Symbols, read_each
-from quantal.latents._shard import Shard
-from quantal.latents._unpack import fitting_codec
 from quantal.names import shown
 
-__all__ = ["Failing", "Files", "Rows", "Shards", "Source", "Tar"]
+__all__ = ["Failing", "Files", "Read", "Rows", "Source", "Tar"]
 
 #: Called with the place of a picture among those asked for, and the error.
 Failing = Callable[[int, QuantalError], None]
@@ -230,77 +224,3 @@ class Rows(_Coded):
                 "bytes of a .qtl file"
             )
         return bytes(data)[:count]
-
-
-class Shards(Source):
-    """The pictures of shards, one after the other.
-
-    Args:
-        shards: the shards.
-    """
-
-    def __init__(self, shards: Sequence[Shard]) -> None:
-        self._shards = list(shards)
-        self._ends = list(accumulate(map(len, self._shards)))
-
-    def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
-    def _find(self, index: int) -> tuple[int, int]:
-        """Return the number of a shard, and the picture's number in it."""
-        number = bisect.bisect_right(self._ends, index)
-        return number, index - (self._ends[number - 1] if number else 0)
-
-    def name(self, index: int) -> str:
-        number, inside = self._find(index)
-        return self._shards[number].name(inside)
-
-    def size(self, index: int) -> tuple[int, int]:
-        number, inside = self._find(index)
-        shard = self._shards[number]
-        return int(shard.column("width")[inside]) + 1, int(shard.column("height")[inside]) + 1
-
-    def read(
-        self, indices: Sequence[int], symbols_only: bool, failed: Failing, codec: Codec | None
-    ) -> Read:
-        groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
-        for place, index in enumerate(indices):
-            number, inside = self._find(index)
-            layout = int(self._shards[number].column("layout")[inside])
-            groups.setdefault((number, layout), []).append((place, inside))
-        results: Read = [None] * len(indices)
-        for (number, _), members in groups.items():
-            shard = self._shards[number]
-            bad: dict[int, QuantalError] = {}
-            block = shard.block([inside for _, inside in members], bad.setdefault)
-            for place, inside in members:
-                if inside in bad:
-                    failed(place, bad[inside])
-            good = [(place, inside) for place, inside in members if inside not in bad]
-            for row, (place, inside) in enumerate(good):
-                symbols = [torch.from_numpy(part[row]) for part in block]
-                try:
-                    results[place] = _from_shard(shard, inside, symbols, symbols_only, codec)
-                except QuantalError as error:
-                    failed(place, error)
-        return results
-
-
-def _from_shard(
-    shard: Shard, index: int, symbols: list[torch.Tensor], symbols_only: bool, codec: Codec | None
-) -> Latents | Symbols:
-    width, height = (int(shard.column(side)[index]) + 1 for side in ("width", "height"))
-    rate = int(shard.column("rate")[index])
-    if symbols_only:
-        return Symbols(shard.codec, shard.model_hash, width, height, rate, symbols)
-    codec = fitting_codec(shard, "cpu", codec)
-    try:
-        whole = [part.to(torch.int32).contiguous() for part in symbols]
-        return codec.dequantise(whole, width, height, rate)
-    except QuantalError:
-        raise
-    except (ValueError, IndexError, RuntimeError) as error:
-        raise CorruptError(
-            f"{shown(shard.path)}: the symbols of {shown(shard.name(index))} are not those of a "
-            f"picture of {width}x{height}: {error}"
-        ) from error

@@ -85,7 +85,10 @@ def unpack(
                 if os.path.lexists(target) and skip_existing:
                     skipped += 1
                 elif os.path.lexists(target) and not force:
-                    raise OutputError(f"{shown(target)} exists already", code="force")
+                    raise OutputError(
+                        f"{shown(target)} exists already; name another folder, or replace it",
+                        code="force",
+                    )
                 else:
                     data = rebuilt(shard, index, codec)
                     create_folder(target.parent)
