@@ -118,7 +118,7 @@ def test_classes_beyond_those_that_there_are_are_damage(codec) -> None:
     writing = Writing([classes])
     writing.begin(classes.shape)
     writing.code(..., model.class_tables, lambda: np.zeros(classes.shape, np.uint8))
-    with pytest.raises(BitstreamError, match="not within 0..4"):
+    with pytest.raises(BitstreamError, match=r"not within 0\.\.4"):
         codec.parse(writing.finish(), 48, 48, 0)
 
 
