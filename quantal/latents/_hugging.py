@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -82,4 +83,6 @@ class LatentsFeature:
         return array_cast(joined, self.pa_type)
 
 
-features.register_feature(LatentsFeature, "LatentsFeature")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it says that registering is experimental
+    features.register_feature(LatentsFeature, "LatentsFeature")
