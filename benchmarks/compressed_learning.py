@@ -1,0 +1,228 @@
+"""Classifiers of the same size and the same time: on pixels from JPEG, and on coded latents.
+
+    python benchmarks/compressed_learning.py --data DIR [--minutes 4] [--work runs/learning]
+                                             [--routes jpeg75,wavelet-20,...] [--threads 1]
+                                             [--markdown FILE] [--json FILE]
+
+DIR holds a folder for each route: `jpegQ` with pictures, CODEC-QUALITY with .qtl files of the same
+pictures; in each `train`, `val` and `test`, and in these a folder for each class.
+recipes/classifier.yaml is trained on `train` for so many minutes, with accuracy on `val` measured
+on the way, and asked about `test` once at the end. Every route is a process of its own.
+
+Columns: accuracy on `test` with the 95 % interval over its pictures (Wilson); bytes of a picture of
+`train`; thousand multiplications per pixel of the classifier; pictures a second in training (those
+of the recipe's crops), and from file to answer, whole pictures; seconds of training until the
+accuracy on `val` reaches `--reach`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from quantal import media
+from quantal.codecs.weights import read_header
+from quantal.latents import LatentDataset
+from quantal.latents.recognisers import PIXELS, read_recogniser
+from quantal.markdown import table
+from quantal.train import run
+
+RECIPE = Path(__file__).parents[1] / "recipes" / "classifier.yaml"
+CHANNELS = {PIXELS: 3, "wavelet": 64, "vq": 256, "hyperprior": 320}
+OF_CONTEXT = 320
+COLUMNS = (
+    *("route", "accuracy, %", "interval", "bytes", "kMAC/pixel"),
+    *("trains, pictures/s", "answers, pictures/s", "seconds to {reach:.0f} %"),
+)
+
+
+@dataclass
+class Row:
+    """What is measured of one route."""
+
+    route: str
+    right: int
+    asked: int
+    size: float
+    kmac: float
+    train_speed: float
+    answer_speed: float
+    reached: float | None
+    steps: int
+    minutes: float
+
+    @property
+    def accuracy(self) -> float:
+        return 100 * self.right / self.asked
+
+
+def source_of(route: str) -> str:
+    """Return the codec of a route, or "pixels"."""
+    return PIXELS if route.startswith("jpeg") else route.rpartition("-")[0]
+
+
+def wilson(right: int, asked: int) -> tuple[float, float]:
+    """Return the 95 % interval of an accuracy, in percent (Wilson 1927)."""
+    z, share = 1.96, right / asked
+    middle = (share + z * z / (2 * asked)) / (1 + z * z / asked)
+    half = z * math.sqrt(share * (1 - share) / asked + (z / (2 * asked)) ** 2)
+    half /= 1 + z * z / asked
+    return 100 * (middle - half), 100 * (middle + half)
+
+
+def answers(folder: Path, net: Any) -> tuple[int, int, float]:
+    """Return how many pictures are right, how many there are, and pictures a second.
+
+    The time is from files to answers, one after the other; files are in the system's cache.
+    """
+    source, names = net.config.source, net.config.names
+    given: list[tuple[str, Any]]
+    dataset: Any = None
+    right = asked = 0
+    spent = 0.0
+    if source == PIXELS:
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        given = [(path.parent.name, path) for path in files]
+    else:
+        dataset = LatentDataset(folder, values="latents")
+        given = [(dataset.classes[int(label)], n) for n, label in enumerate(dataset.labels)]
+    with torch.inference_mode():
+        for label, item in given:
+            if source == PIXELS:
+                item.read_bytes()
+            began = time.perf_counter()
+            if source == PIXELS:
+                pixels = torch.from_numpy(media.read(item).pixels)
+                values = pixels.permute(2, 0, 1)[None].float().div_(255)
+            else:
+                values = dataset[item].values[0][None]
+            answer = names[int(net(values).argmax())]
+            spent += time.perf_counter() - began
+            right, asked = right + (answer == label), asked + 1
+    return right, asked, asked / spent
+
+
+def measured(route: str, options: argparse.Namespace) -> Row:
+    """Train and ask one route, in this process."""
+    torch.set_num_threads(options.threads)
+    data, source = options.data / route, source_of(route)
+    out = options.work / route
+    names = sorted(path.name for path in (data / "train").iterdir())
+    changes = [
+        f"data=[{data / 'train'}]",
+        f"evaluation=[{data / 'val'}]",
+        f"out={out}",
+        f"minutes={options.minutes}",
+        f"model.source={source}",
+        f"model.channels={CHANNELS.get(source, OF_CONTEXT)}",
+        f"model.names=[{', '.join(names)}]",
+        f"evaluate_minutes={options.minutes / 12}",
+    ]
+    log: list[Any] = []
+    path = run(RECIPE, changes, log=log.append)
+    steps = [entry for entry in log if "loss" in entry]
+    batch = 64
+    points = [entry for entry in log if entry.get("event") == "evaluation"]
+    # Evaluations take time of their own, which training speed does not count.
+    speeds = [
+        batch * (b["step"] - a["step"]) / (60 * (b["minutes"] - a["minutes"]))
+        for a, b in itertools.pairwise(steps)
+        if b["minutes"] > a["minutes"]
+    ]
+    reached = None
+    for point in points:
+        if point["points"][0]["accuracy"] >= options.reach:
+            before = [s for s in steps if s["step"] <= point["step"]]
+            reached = 60 * before[-1]["minutes"] if before else 0.0
+            break
+    files = [p for p in (data / "train").rglob("*") if p.is_file()]
+    net = read_recogniser(path)
+    card = json.loads(read_header(path)["card"])
+    right, asked, speed = answers(data / "test", net)
+    return Row(
+        route,
+        right,
+        asked,
+        statistics.mean(os.path.getsize(p) for p in files),
+        card["decode_kmac_per_pixel"],
+        statistics.median(speeds),
+        speed,
+        reached,
+        points[-1]["step"],
+        options.minutes,
+    )
+
+
+def cells(row: Row) -> list[str]:
+    low, high = wilson(row.right, row.asked)
+    return [
+        row.route,
+        f"{row.accuracy:.1f}",
+        f"{low:.1f} to {high:.1f}",
+        f"{row.size:,.0f}",
+        f"{row.kmac:.2f}",
+        f"{row.train_speed:.0f}",
+        f"{row.answer_speed:.0f}",
+        "–" if row.reached is None else f"{row.reached:.0f}",
+    ]
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("runs/learning"))
+    parser.add_argument("--routes", help="default: all folders of --data")
+    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--reach", type=float, default=60.0)
+    parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args(given)
+    if options.one:
+        print("\n" + json.dumps(asdict(measured(options.one, options))))
+        return
+    routes = (
+        options.routes.split(",")
+        if options.routes
+        else sorted(path.name for path in options.data.iterdir() if path.is_dir())
+    )
+    rows = []
+    for route in routes:
+        kept = options.work / route / "row.json"
+        if not kept.exists():
+            command = [sys.executable, __file__, *(given or sys.argv[1:]), "--one", route]
+            environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+            done = subprocess.run(
+                command, check=True, stdout=subprocess.PIPE, text=True, env=environment
+            )
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(done.stdout.strip().rpartition("\n")[2])
+        rows.append(Row(**json.loads(kept.read_text())))
+        print("  ".join(cells(rows[-1])), flush=True)
+    columns = [column.format(reach=options.reach) for column in COLUMNS]
+    text = table(columns, map(cells, rows), compact=True)
+    print(text)
+    if options.markdown:
+        options.markdown.write_text(text + "\n")
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
