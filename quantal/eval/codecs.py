@@ -12,7 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -158,6 +158,10 @@ class ImageCodec(EvaluatedCodec):
     @abstractmethod
     def decode(self, data: bytes) -> Decoded:
         """Decode the bytes of a file to pixels [H, W, 3], uint8 or float32 in 0..255."""
+
+    def undrawn(self, data: bytes) -> Any:
+        """Return what models are shown in place of pixels; None for pixels."""
+        return None
 
 
 def names() -> tuple[str, ...]:

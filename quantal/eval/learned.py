@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Mapping
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,9 +18,11 @@ from quantal.codecs.video_contract import VideoCodec
 from quantal.errors import ArgumentError
 from quantal.eval.clips import INTRA, ClipCodec, ClipSource, CodedClip, Frames, stacked
 from quantal.eval.codecs import ROUNDED, Decoded, ImageCodec, Option
+from quantal.eval.perception.route import Undrawn
 from quantal.files.clip_decode import open_clip
 from quantal.files.clip_face import compress_clip
 from quantal.files.targets import check_effort
+from quantal.latents.recognisers import StemNet, read_recogniser
 
 __all__ = ["LearnedCodec", "LearnedVideoCodec"]
 
@@ -31,6 +35,7 @@ class LearnedCodec(ImageCodec):
         device: Where the networks run.
         effort: Encoder effort.
         rounded: Whether decoded pictures are rounded to 8 bits.
+        latents: A file of a stem, by which models are shown latents in place of pixels.
     """
 
     description = "a codec of Quantal or of a plug-in package"
@@ -39,6 +44,7 @@ class LearnedCodec(ImageCodec):
         "device": Option("cpu", ("cpu", "cuda", "auto")),
         "effort": Option.whole(0, 0, 3),
         "rounded": ROUNDED,
+        "latents": Option(""),
     }
     qualities = (1, 8, 15, 22, 30, 38, 46, 54, 62, 70, 78, 86, 93, 100)
     limits = (1.0, 100.0)
@@ -48,11 +54,13 @@ class LearnedCodec(ImageCodec):
         self._codec = load(name, values["device"], values["weights"] or None)
         self._effort = int(values["effort"])
         check_effort(self._effort, self._codec)
+        self._stem = _stem(values["latents"], name) if values["latents"] else None
 
     @property
     def version(self) -> str:
         effort = f", effort {self._effort}" if self._effort else ""
-        return f"quantal {quantal.__version__}, model {self._codec.model_hash.hex()}{effort}"
+        stem = f", stem {self._stem[0]}" if self._stem else ""
+        return f"quantal {quantal.__version__}, model {self._codec.model_hash.hex()}{effort}{stem}"
 
     def encode(self, image: Pixels, quality: float) -> bytes:
         return quantal.compress(image, self._codec, quality=round(quality), effort=self._effort)
@@ -61,6 +69,22 @@ class LearnedCodec(ImageCodec):
         if self.values["rounded"] == "no":
             return self._codec.synthesise_unrounded(self._codec.latents(data))
         return np.asarray(self._codec.decompress(data).convert("RGB"))
+
+    def undrawn(self, data: bytes) -> Any:
+        if self._stem is None:
+            return None
+        return Undrawn(self._codec.latents(data).y_hat, self._stem[1])
+
+
+def _stem(path: str, codec: str) -> tuple[str, Any]:
+    """Return the hash of a stem's file, and the stem; ArgumentError unless it fits the codec."""
+    net = read_recogniser(Path(path))
+    if not isinstance(net, StemNet) or net.config.source != codec:
+        raise ArgumentError(
+            f"{Path(path).name} reads latents of {net.config.source!r}; expected a stem for "
+            f"{codec!r}"
+        )
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8], net
 
 
 class LearnedVideoCodec(ClipCodec):

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from quantal import media
 from quantal.arguments import whole
-from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, EvaluationError, MediaError
 from quantal.eval.pictures import is_picture, reason_unreadable
 from quantal.eval.texts import as_text, distinct
@@ -140,12 +139,12 @@ class Task(ABC):
         """Read a data set; EvaluationError if its labels are not those of this task."""
 
     @abstractmethod
-    def predict(self, model: Any, pixels: Pixels, sample: Sample) -> Any:
+    def predict(self, model: Any, pixels: Any, sample: Sample) -> Any:
         """Return the model's prediction, in JSON types.
 
         Args:
             model: A `quantal.eval.perception.recipe.Model`.
-            pixels: The decoded picture, uint8 [H, W, 3].
+            pixels: The decoded picture, uint8 [H, W, 3]; latents where they are shown instead.
             sample: The original picture and its label.
         """
 

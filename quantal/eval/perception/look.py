@@ -22,6 +22,7 @@ from quantal.eval.measure import metric_values
 from quantal.eval.perception.base import Sample
 from quantal.eval.perception.models import load
 from quantal.eval.perception.recipe import Recipe
+from quantal.eval.perception.route import Undrawn
 from quantal.eval.perception.tasks import task
 from quantal.eval.texts import as_text
 from quantal.eval.work import explain
@@ -59,7 +60,7 @@ def look(work: Work) -> list[dict[str, Any]]:
     picture = media.read(work.sample.path).pixels
     height, width = picture.shape[:2]
     entry: dict[str, Any] = {"width": width, "height": height}
-    shown: Pixels = picture
+    shown: Pixels | Undrawn = picture
     if work.spec != ORIGINAL:
         one = _codec(work.spec)
         with memory_errors(f"coding {width}x{height} pixels"):
@@ -72,7 +73,7 @@ def look(work: Work) -> list[dict[str, Any]]:
         entry["bytes"] = len(data)
         entry["bpp"] = 8 * len(data) / (width * height)
         entry["metrics"] = metric_values(work.metrics, work.metric_weights, picture, decoded)
-        shown = to_bytes(decoded)
+        shown = one.undrawn(data) or to_bytes(decoded)
     entries = []
     for recipe in work.recipes:
         model = load(recipe)

@@ -11,6 +11,7 @@ from typing import Any
 from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError
 from quantal.eval.perception.classes import match, positions, read_pairs
+from quantal.eval.perception.route import Undrawn
 
 __all__ = ["FILE_SUFFIXES", "Model", "Recipe", "identify", "mapping_of"]
 
@@ -55,15 +56,24 @@ class Model:
         identity: Identifies weights, preprocessing and classes, but not the precision.
         mapping: Index of the data set's class for each class of the model; -1 for none.
         answer: Pixels [H, W, 3] -> scores [classes], Found, map [H, W] or text, by task.
+        answer_undrawn: the same from latents; None if the model reads pixels only.
     """
 
     label: str
     identity: str
     mapping: tuple[int, ...]
     answer: Callable[[Pixels], Any]
+    answer_undrawn: Callable[[Undrawn], Any] | None = None
 
-    def __call__(self, pixels: Pixels) -> Any:
-        return self.answer(pixels)
+    def __call__(self, shown: Pixels | Undrawn) -> Any:
+        if not isinstance(shown, Undrawn):
+            return self.answer(shown)
+        if self.answer_undrawn is None:
+            raise ArgumentError(
+                f"{self.label} reads pixels only; latents are for classifiers of torchvision that "
+                "have `features` and a stem"
+            )
+        return self.answer_undrawn(shown)
 
 
 def mapping_of(recipe: Recipe, names: tuple[str, ...]) -> tuple[int, ...]:

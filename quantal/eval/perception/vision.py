@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from quantal.eval.perception.inputs import Fit
 from quantal.eval.perception.outputs import Found, read_map
 from quantal.eval.perception.precision import to_precision
 from quantal.eval.perception.recipe import Model, Recipe, identify, mapping_of
+from quantal.eval.perception.route import answered
 from quantal.eval.texts import as_text
 
 __all__ = ["load_vision"]
@@ -71,7 +73,10 @@ def load_vision(recipe: Recipe) -> Model:
     digest.update(str(weights.transforms()).encode())
     identity = f"{name}@{identify(recipe, digest.digest())}"
     answer = _answer(network, weights.transforms(), dtype, recipe.task, len(names))
-    return Model(f"{name} ({source})", identity, mapping, answer)
+    undrawn = None
+    if recipe.task == "classify" and hasattr(network, "features"):
+        undrawn = partial(answered, network, name, dtype)
+    return Model(f"{name} ({source})", identity, mapping, answer, undrawn)
 
 
 def _choose(entries: Any, wanted: str, path: Path | None) -> Any:
