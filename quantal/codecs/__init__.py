@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         Progressive,
         Resilient,
         Searching,
+        StackedLatents,
+        Stacking,
     )
     from quantal.codecs.transform import ProgressiveTransformCodec, TransformCodec
 
@@ -38,6 +40,8 @@ __all__ = [
     "ProgressiveTransformCodec",
     "Resilient",
     "Searching",
+    "StackedLatents",
+    "Stacking",
     "TransformCodec",
     "available",
     "load",
@@ -54,6 +58,8 @@ _HOMES = {
         "Progressive",
         "Resilient",
         "Searching",
+        "StackedLatents",
+        "Stacking",
     ),
     "transform": ("ProgressiveTransformCodec", "TransformCodec"),
 }
