@@ -5,12 +5,13 @@ A file's name that is not UTF-8 stays true in its path; its text is only shown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from quantal.names import shown
 
-__all__ = ["as_text", "by_name", "distinct"]
+__all__ = ["as_text", "brief", "by_name", "distinct"]
 
 
 def as_text(name: object) -> str:
@@ -20,6 +21,15 @@ def as_text(name: object) -> str:
     'caf\\xe9.png'
     """
     return shown(str(name))
+
+
+def brief(label: str) -> str:
+    """Return the label of a codec with its files' names in place of their paths, for legends.
+
+    >>> brief("wavelet:latents=runs/stem/stem.safetensors,effort=1")
+    'wavelet:latents=stem.safetensors,effort=1'
+    """
+    return re.sub(r"=[^,=]*[/\\\\]", "=", label)
 
 
 def distinct(names: Iterable[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from quantal.eval._optional import require
 from quantal.eval.metrics import about
 from quantal.eval.perception.result import Result
+from quantal.eval.texts import brief
 from quantal.outputs import write_whole
 
 __all__ = ["COLOURS", "plot"]
@@ -60,7 +61,7 @@ def _rates(axis: Any, found: Result) -> None:
         colour = COLOURS[i % len(COLOURS)]
         bpp = [point.bpp for point in curve.points]
         values = [point.scores[score.name] for point in curve.points]
-        axis.plot(bpp, [v.value for v in values], "o-", color=colour, label=curve.codec)
+        axis.plot(bpp, [v.value for v in values], "o-", color=colour, label=brief(curve.codec))
         axis.fill_between(
             bpp, [v.low for v in values], [v.high for v in values], color=colour, alpha=0.12
         )
