@@ -70,9 +70,7 @@ def forged(path: Path, change) -> Path:
     index = b"".join(map(bytes, sections))
     order, layouts, rows, names = map(len, sections)
     lengths = (order, layouts, rows, names)
-    head = Head(
-        head.codec, head.model_hash, head.count, head.index, lengths, zlib.crc32(index)
-    )
+    head = Head(head.codec, head.model_hash, head.count, head.index, lengths, zlib.crc32(index))
     path.write_bytes(head.pack() + bytes(data[HEAD.size : head.index]) + index)
     return path
 
@@ -84,7 +82,9 @@ def test_pictures_of_any_shapes_come_back(tmp_path, layouts, compact, seed, larg
     pictures = []
     for number, shapes in enumerate(layouts):
         symbols = [
-            (noise.integers(-largest, largest, shape) * (noise.random(shape) < 0.5)).astype(np.int32)
+            (noise.integers(-largest, largest, shape) * (noise.random(shape) < 0.5)).astype(
+                np.int32
+            )
             for shape in shapes
         ]
         pictures.append(picture(f"{number}", symbols, bytes(number), number))
@@ -104,7 +104,9 @@ def test_blocks_hold_what_single_pictures_hold(shard) -> None:
     block = found.block([0, 4, 2])
     assert [part.shape for part in block] == [(3, 2, 2, 2), (3, 40, 6, 5)]
     for row, index in enumerate((0, 4, 2)):
-        assert all(np.array_equal(p[row], q) for p, q in zip(block, found.symbols(index), strict=True))
+        assert all(
+            np.array_equal(p[row], q) for p, q in zip(block, found.symbols(index), strict=True)
+        )
     with pytest.raises(ArgumentError, match="2 layouts"):
         found.block([0, 1])
 
@@ -130,7 +132,7 @@ def test_every_cut_is_named(shard) -> None:
     data = shard.read_bytes()
     for size in [0, 1, 3, 4, HEAD.size - 1, HEAD.size, len(data) // 2, len(data) - 1]:
         shard.write_bytes(data[:size])
-        with pytest.raises(BitstreamError, match="a.qshard"):
+        with pytest.raises(BitstreamError, match=r"a\.qshard"):
             Shard(shard)
     shard.write_bytes(data + b"x")
     with pytest.raises(CorruptError, match="trailing"):
