@@ -85,10 +85,7 @@ def unpack(
                 if os.path.lexists(target) and skip_existing:
                     skipped += 1
                 elif os.path.lexists(target) and not force:
-                    raise OutputError(
-                        f"{shown(target)} exists already; name another folder, or replace it",
-                        code="force",
-                    )
+                    raise OutputError(f"{shown(target)} exists already", code="exists")
                 else:
                     data = rebuilt(shard, index, codec)
                     create_folder(target.parent)
