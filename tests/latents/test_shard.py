@@ -190,6 +190,14 @@ def test_an_index_that_lies_is_refused(shard, field, value, message) -> None:
         Shard(forged(shard, change))
 
 
+def test_flags_of_a_newer_version_are_refused(shard) -> None:
+    def change(entries, sections) -> None:
+        entries["flags"][1] |= 16
+
+    with pytest.raises(UnsupportedVersionError, match="flags 0x10"):
+        Shard(forged(shard, change))
+
+
 def test_layouts_that_their_bytes_cannot_hold_are_refused(shard) -> None:
     def huge(entries, sections) -> None:
         sections[1] = bytearray(struct.pack("<BBB3I", 1, 1, 3, 1 << 10, 1 << 15, 1 << 14))
