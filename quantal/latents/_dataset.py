@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -146,7 +147,7 @@ class LatentDataset(Dataset[Sample | Failed]):
             parts = [part.numpy() for part in result.symbols]
             found = on_grid(codec, parts, result.width, result.height)
             if self.scaled:
-                found = found * steps(codec, result.rate)
+                found = found.astype(np.float32) * steps(codec, result.rate)
             model_hash, values = result.model_hash, (torch.from_numpy(found),)
             stride = stride_of(codec)
         return Sample(

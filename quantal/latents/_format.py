@@ -203,8 +203,8 @@ class Head:
             )
         if len(data) < HEAD.size:
             raise TruncatedError(f"the shard has {size} bytes, its head takes {HEAD.size}")
-        _, version, _, name, model_hash, count, index, *lengths, checksum, own = HEAD.unpack(data)
-        if version != _VERSION:
+        _, version, reserved, name, model_hash, count, index, *lengths, checksum, own = HEAD.unpack(data)
+        if version != _VERSION or any(reserved):
             raise UnsupportedVersionError(
                 f"version {version} of a shard found, expected {_VERSION}; update Quantal"
             )
@@ -237,6 +237,7 @@ def check_entries(entries: Array, layouts: list[Layout], head: Head) -> None:
 
     Raises:
         CorruptError: It points elsewhere, or announces what its bytes can't hold.
+        UnsupportedVersionError: It says what only a newer Quantal knows.
     """
     if not len(entries):
         return
@@ -254,6 +255,12 @@ def check_entries(entries: Array, layouts: list[Layout], head: Head) -> None:
         raise CorruptError(
             f"the index of the shard names layout {int(entries['layout'].max())} of "
             f"{len(layouts)}; fetch the shard again"
+        )
+    known = int(sum(Flags))
+    if int(entries["flags"].max()) > known or entries["reserved"].any():
+        raise UnsupportedVersionError(
+            f"flags {int(entries['flags'].max()):#x} of a picture found, expected at most "
+            f"{known:#x}; update Quantal"
         )
     names = np.diff(entries["name"].astype(np.int64), prepend=0)
     if int(names.min()) < 1 or int(entries["name"][-1]) != head.lengths[3]:

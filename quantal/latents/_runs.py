@@ -1,8 +1,8 @@
 """Symbols as runs: how a shard keeps arrays that are mostly zero. docs/shards.md specifies it.
 
-An entry is a byte. Its upper six bits count the zeros that come first, its lower two are the symbol
-behind them: 0, 1, -1, or one of a list of others. No step depends on the entry before it, so whole
-batches are decoded by a few operations of numpy.
+An entry is a byte. Its lower two bits are a symbol: 1, -1, or one of a list of others; its upper
+six count the zeros before it. If the lower bits are 0, there are zeros alone, 64 times as many. No
+step depends on the entry before it: whole batches are decoded by a few operations of numpy.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = [
     "DEFLATE_LIMIT",
     "HUFFMAN_LIMIT",
     "RUN",
+    "UNIT",
     "Array",
     "Bytes",
     "deflated",
@@ -35,13 +36,15 @@ __all__ = [
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 
+#: Zeros in a unit of a long run.
+UNIT = 64
 #: Elements that an entry stands for at most.
-RUN = 64
+RUN = 16 * UNIT
 #: Entries that a byte holds at most: a code of Huffman's has one bit or more.
 HUFFMAN_LIMIT = 8
 #: Bytes that a byte of deflated data stands for at most.
 DEFLATE_LIMIT = 1032
-_OTHER = -2
+_OTHER, _MOST_UNITS = -2, RUN // UNIT
 _BUFFERS = (5, 7)  # sizes of zlib's buffers to try: a small one follows changes of statistics
 
 
@@ -58,13 +61,16 @@ def split_runs(symbols: Array) -> tuple[Bytes, Array]:
     if len(symbols) and (not len(places) or places[-1] != len(symbols) - 1):
         places = np.append(places, len(symbols) - 1)  # a last entry reaches the end
     values = symbols[places]
-    steps = np.diff(places, prepend=-1)
-    before = (steps - 1) // RUN  # entries of 64 zeros
-    last = np.cumsum(before + 1) - 1
-    entries = np.full(int(last[-1]) + 1 if len(last) else 0, (RUN - 1) << 2, np.uint8)
-    other = np.abs(values.astype(np.int64)) > 1
+    zeros = np.diff(places, prepend=-1) - 1
+    units = zeros // UNIT
+    long = -(-units // _MOST_UNITS)  # entries of zeros alone
+    last = np.cumsum(long + 1) - 1
+    entries = np.full(int(last[-1]) + 1 if len(last) else 0, (_MOST_UNITS - 1) << 2, np.uint8)
+    some = long > 0
+    entries[last[some] - 1] = ((units[some] - 1) % _MOST_UNITS << 2).astype(np.uint8)
+    other = (values != 1) & (values != -1)
     low = np.where(other, _OTHER, values).astype(np.int64) & 3
-    entries[last] = ((steps - 1) % RUN << 2 | low).astype(np.uint8)
+    entries[last] = (zeros % UNIT << 2 | low).astype(np.uint8)
     return entries, values[other]
 
 
@@ -84,7 +90,9 @@ def joined_runs(entries: Bytes, counts: Sequence[int], size: int, others: Array)
         CorruptError: The entries are not those of such pictures.
     """
     values = (entries << 6).view(np.int8) >> 6
-    places = ((entries >> 2) + np.uint8(1)).astype(np.intp)
+    steps = ((entries >> 2) + np.uint8(1)).astype(np.uint16)
+    steps <<= (values == 0).view(np.uint8) * np.uint8(6)
+    places = steps.astype(np.intp)
     np.cumsum(places, out=places)
     ends = np.cumsum(counts)
     reached = places[ends - 1] if len(entries) else np.zeros(len(counts), np.int64)

@@ -15,7 +15,7 @@ from quantal.arguments import choice
 from quantal.arguments import path as path_of
 from quantal.codecs.contract import Codec, Recoding
 from quantal.codecs.registry import load_version
-from quantal.errors import CorruptError, ModelError, OutputError, QuantalError
+from quantal.errors import ArgumentError, CorruptError, ModelError, OutputError, QuantalError
 from quantal.latents._failures import Failed, Progress, named
 from quantal.latents._format import Flags
 from quantal.latents._shard import Shard, find_shards
@@ -85,10 +85,7 @@ def unpack(
                 if os.path.lexists(target) and skip_existing:
                     skipped += 1
                 elif os.path.lexists(target) and not force:
-                    raise OutputError(
-                        f"{shown(target)} exists already; name another folder, or replace it",
-                        code="force",
-                    )
+                    raise OutputError(f"{shown(target)} exists already", code="exists")
                 else:
                     data = rebuilt(shard, index, codec)
                     create_folder(target.parent)
@@ -143,9 +140,9 @@ def rebuilt(shard: Shard, index: int, codec: Codec | None = None) -> bytes:
     symbols = [torch.from_numpy(part.astype(np.int32)) for part in shard.symbols(index)]
     try:
         payload = codec.recode(symbols, *size)
-    except QuantalError:
-        raise
     except Exception as error:
+        if isinstance(error, QuantalError) and not isinstance(error, ArgumentError):
+            raise
         raise CorruptError(
             f"its symbols are not those of a picture of {about.width}x{about.height}: {error}"
         ) from error

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from quantal.errors import CorruptError
 from quantal.latents._runs import (
     RUN,
+    UNIT,
     deflated,
     from_bytes,
     inflated,
@@ -33,12 +34,14 @@ def joined(entries, size, others):
 def test_any_integers_come_back(symbols) -> None:
     entries, others = split_runs(symbols)
     assert np.array_equal(joined(entries, len(symbols), others), symbols)
-    assert len(entries) <= np.count_nonzero(symbols) + len(symbols) // RUN + 1
+    assert len(entries) <= 2 * np.count_nonzero(symbols) + len(symbols) // RUN + 2
 
 
-@pytest.mark.parametrize("zeros", [0, 1, RUN - 1, RUN, RUN + 1, 5 * RUN, 5 * RUN + 3])
+@pytest.mark.parametrize(
+    "zeros", [0, 1, UNIT - 1, UNIT, UNIT + 1, RUN - 1, RUN, RUN + 1, 5 * RUN + 70]
+)
 def test_runs_of_any_length_end_where_they_should(zeros) -> None:
-    for tail in (0, 1, RUN, RUN + 1):
+    for tail in (0, 1, UNIT - 1, UNIT, UNIT + 1, RUN, RUN + 1):
         symbols = np.array([*[0] * zeros, 7, *[0] * tail], np.int8)
         entries, others = split_runs(symbols)
         assert np.array_equal(joined(entries, len(symbols), others), symbols)
@@ -63,6 +66,8 @@ def test_entries_of_another_size_are_refused() -> None:
     entries, others = split_runs(np.array([0, 1, 0, 5, 0], np.int8))
     with pytest.raises(CorruptError, match="don't end after 6"):
         joined(entries, 6, others)
+    with pytest.raises(CorruptError, match="don't end after 4"):
+        joined(entries, 4, others)
     with pytest.raises(CorruptError, match="beyond 1"):
         joined(entries, 5, others[:0])
     with pytest.raises(CorruptError, match="don't end"):  # the sum fits, the bounds don't

@@ -132,7 +132,7 @@ def test_every_cut_is_named(shard) -> None:
     data = shard.read_bytes()
     for size in [0, 1, 3, 4, HEAD.size - 1, HEAD.size, len(data) // 2, len(data) - 1]:
         shard.write_bytes(data[:size])
-        with pytest.raises(BitstreamError, match="a.qshard"):
+        with pytest.raises(BitstreamError, match=r"a\.qshard"):
             Shard(shard)
     shard.write_bytes(data + b"x")
     with pytest.raises(CorruptError, match="trailing"):
@@ -187,6 +187,14 @@ def test_an_index_that_lies_is_refused(shard, field, value, message) -> None:
         entries[field][2] = value
 
     with pytest.raises(CorruptError, match=message):
+        Shard(forged(shard, change))
+
+
+def test_flags_of_a_newer_version_are_refused(shard) -> None:
+    def change(entries, sections) -> None:
+        entries["flags"][1] |= 16
+
+    with pytest.raises(UnsupportedVersionError, match="flags 0x10"):
         Shard(forged(shard, change))
 
 
