@@ -193,13 +193,13 @@ def test_float32_and_runs_of_channels_give_the_same(
 
 
 def kinds_of(net, x, monkeypatch):
-    """The types and numbers of runs in which the layers of a network are computed."""
+    """The types and the runs of channels in which the layers of a network are computed."""
     seen = []
     plain = exact_runtime._Layer._outputs
 
-    def watched(self, x, weight, row, runs=1, which=None):
-        seen.append((x.dtype, runs))
-        return plain(self, x, weight, row, runs, which)
+    def watched(self, x, weight, row, spans=(slice(None),), which=None):
+        seen.append((x.dtype, spans))
+        return plain(self, x, weight, row, spans, which)
 
     with monkeypatch.context() as patch:
         patch.setattr(exact_runtime._Layer, "_outputs", watched)
@@ -220,11 +220,13 @@ def test_float32_is_chosen_by_the_inputs_of_the_moment(monkeypatch):
     for value, kind in (
         (100, (torch.float32, 1)),  # 16 * 1000 * 100 < 2^24
         (2000, (torch.float32, 2)),
+        (4000, (torch.float32, 4)),
         (5000, (torch.float32, 8)),
         (2**14, (torch.float64, 1)),  # 2 * 1000 * 2^14 > 2^24
     ):
         x[:, 1, 0] = value
-        assert kinds_of(net, x, monkeypatch) == [kind]
+        ((found, spans),) = kinds_of(net, x, monkeypatch)
+        assert (found, len(spans)) == kind
         assert np.array_equal(TorchLayers(net)(x, 0), reference(net.layers, x, 0))
 
 
@@ -235,14 +237,13 @@ def test_no_partial_sum_leaves_what_float32_holds_exactly(monkeypatch):
     for bits in range(2, 14):
         weight = rng.integers(-(2**bits), 2**bits + 1, (20, 64))
         net = ExactNet([one_layer(weight)], 2**16)
-        made = exact_runtime._Layer(net.layers[0], True, 2**16, 0, True)
         x = rng.integers(-(2**9), 2**10, (64, 3, 3))
-        ((kind, runs),) = kinds_of(net, x.astype(np.int32), monkeypatch)
+        ((kind, spans),) = kinds_of(net, x.astype(np.int32), monkeypatch)
         if kind != torch.float32:
             continue
         checked += 1
         products = weight[:, :, None] * x.reshape(1, 64, 9)
-        for span in made._spans[runs]:
+        for span in spans:
             own = products[:, span]
             # Adding what is positive first, or what is negative, gives the largest partial sums.
             worst = max(np.maximum(own, 0).sum(1).max(), np.maximum(-own, 0).sum(1).max())

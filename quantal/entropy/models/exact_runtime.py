@@ -30,8 +30,8 @@ _SINGLE = 1 << 24
 _MARGIN = 1 + 2.0**-8
 #: From this magnitude on, a bias is added after the shift as far as it is whole there.
 _LARGE_BIAS = 1 << 20
-#: In how many runs of input channels a layer's sums are built at most; a power of two.
-_RUNS = 8
+#: Sums are built from this many parts of the input channels, as many at once as stay exact.
+_PARTS = 8
 #: Elements of a tensor that is kept for the next call.
 _KEPT = 1 << 21
 #: Sums that stay in the processor's cache.
@@ -141,21 +141,9 @@ class _Layer:
 
     @cached_property
     def _members(self) -> Tensor:
-        """Which run of the most runs an input channel is in: 1 or 0, [I, runs]."""
-        found = torch.zeros(self.layer.inputs, _RUNS)
-        for run, span in enumerate(self._spans[_RUNS]):
-            found[span, run] = 1
-        return found
-
-    @cached_property
-    def _spans(self) -> dict[int, list[slice]]:
-        """The input channels in runs, by the number of runs."""
-        found, runs = {}, _RUNS
-        while runs:
-            ends = [self.layer.inputs * k // runs for k in range(runs + 1)]
-            found[runs] = [slice(*pair) for pair in itertools.pairwise(ends)]
-            runs //= 2
-        return found
+        """Which part of the input channels a channel is in: 1 or 0, [I, parts]."""
+        part = torch.arange(self.layer.inputs) * _PARTS // self.layer.inputs
+        return F.one_hot(part, _PARTS).float()
 
     def apply(self, x: Tensor, rate_index: int, single: bool) -> Tensor:
         """Return the layer's outputs; see the class.
@@ -185,34 +173,42 @@ class _Layer:
         """
         if not self.single:
             return None
-        reach, room = self._reach(x), self._room[row][:, None]
+        high = x.amax((0, 2, 3)).clamp_min_(0)
+        low = x.amin((0, 2, 3)).neg_().clamp_min_(0) if self._signed and x.min() < 0 else None
+        reach, room = self._reach(high, low), self._room[row][:, None]
+        weight = self._single_weight
         if not self._deep:
-            runs = _RUNS
-            if self.layer.weight.shape[-1] > 1 or (reach >= room).any():
+            cuts = _cut(reach.numpy(), room.numpy())
+            if cuts is None or weight.shape[-1] > 1:
                 return None
-            while runs > 1 and (reach.view(len(reach), runs // 2, -1).sum(2) < room).all():
-                runs //= 2
-            return self._outputs(x, self._single_weight, row, runs=runs)
+            ends = [self.layer.inputs * cut // _PARTS for cut in cuts]
+            spans = [slice(*pair) for pair in itertools.pairwise(ends)]
+            return self._outputs(x, weight, row, spans=spans)
         beyond = (reach >= room).nonzero()[:, 0]
         if 2 * len(beyond) > len(reach):
             return None
-        found = self._outputs(x, self._single_weight, row)
+        found = self._outputs(x, weight, row)
         if len(beyond):
             part = self._outputs(x[:, beyond].double(), self._weight[beyond], row, which=beyond)
             found[:, beyond] = part.float()
         return found
 
-    def _reach(self, x: Tensor) -> Tensor:
-        """Return bounds on all partial sums of products, for each run of channels [O, runs]."""
-        over, under = self._of_sides(x.amax((0, 2, 3)).clamp_min_(0))
-        if self._signed and x.min() < 0:
-            below, above = self._of_sides(x.amin((0, 2, 3)).neg_().clamp_min_(0))
+    def _reach(self, high: Tensor, low: Tensor | None) -> Tensor:
+        """Return bounds on all partial sums of products, for parts of the channels [O, parts].
+
+        Args:
+            high: the largest inputs, from zero on [I].
+            low: the magnitudes of the smallest ones below zero, if there are any.
+        """
+        over, under = self._of_sides(high)
+        if low is not None:
+            below, above = self._of_sides(low)
             over, under = over + above, under + below
         # A sum is at most that of its positive products, and at least that of its negative ones.
         return torch.maximum(over, under).mul_(_MARGIN)
 
     def _of_sides(self, largest: Tensor) -> Sequence[Tensor]:
-        """Return the sums of products of positive and of negative weights, [O, runs] each."""
+        """Return the sums of products of positive and of negative weights, [O, parts] each."""
         if self._deep:
             return (self._sides.view(2, -1) * largest)[:, :, None].unbind()
         return (self._sides @ (self._members * largest[:, None])).chunk(2)
@@ -222,7 +218,7 @@ class _Layer:
         x: Tensor,
         weight: Tensor,
         row: int,
-        runs: int = 1,
+        spans: Sequence[slice] = (slice(None),),
         which: Tensor | None = None,
     ) -> Tensor:
         """Return outputs before the shuffle, [n, O, h, w].
@@ -231,7 +227,7 @@ class _Layer:
             x: [n, I, h, w].
             weight: in the type of `x`.
             row: of the biases.
-            runs: in how many runs of channels sums are built.
+            spans: the runs of channels in which sums are built.
             which: the outputs that `weight` is of; default: all.
         """
         every = slice(None) if which is None else which
@@ -245,7 +241,7 @@ class _Layer:
             sums = F.conv2d(x, weight, bias, padding=kernel // 2, groups=groups)
             self._finish(sums, None if after is None else after[:, None, None])
             return sums
-        return self._dense(x, weight.flatten(1), bias, after, self._spans[runs])
+        return self._dense(x, weight.flatten(1), bias, after, spans)
 
     def _finish(self, sums: Tensor, after: Tensor | None) -> None:
         """Turn sums, in units of outputs, into outputs."""
@@ -255,7 +251,7 @@ class _Layer:
         sums.clamp_(self.layer.low, self.layer.high)
 
     def _dense(
-        self, x: Tensor, weight: Tensor, bias: Tensor, after: Tensor | None, spans: list[slice]
+        self, x: Tensor, weight: Tensor, bias: Tensor, after: Tensor | None, spans: Sequence[slice]
     ) -> Tensor:
         """Return the outputs of a 1x1 layer.
 
@@ -290,6 +286,27 @@ class _Layer:
         if self._last:
             return found.view(count, outputs, height, width)
         return found.view(count, height, width, outputs).permute(0, 3, 1, 2)
+
+
+def _cut(reach: npt.NDArray[np.float32], room: npt.NDArray[np.float32]) -> list[int] | None:
+    """Return where to cut the parts of the channels so that the sums of each run stay exact.
+
+    Args:
+        reach: bounds on the sums of each part [O, parts].
+        room: what bounds have to stay below [O, 1].
+
+    Returns:
+        Numbers of parts, from 0 to all; None if a part by itself is too much.
+    """
+    if (reach >= room).any():
+        return None
+    cuts, so_far = [0], np.zeros_like(reach[:, 0])
+    for part, own in enumerate(reach.T):
+        so_far = so_far + own
+        if (so_far >= room[:, 0]).any():
+            cuts.append(part)
+            so_far = own
+    return [*cuts, _PARTS]
 
 
 def _add_up(
