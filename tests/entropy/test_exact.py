@@ -169,6 +169,7 @@ def deep_net(rng, weights, shift=8):
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
+    shift=st.integers(0, 10),
     count=st.integers(1, 4),
     height=st.integers(1, 7),
     width=st.integers(1, 7),
@@ -177,11 +178,11 @@ def deep_net(rng, weights, shift=8):
     largest=st.integers(0, 16).map(lambda bits: 2**bits),
 )
 def test_float32_and_runs_of_channels_give_the_same(
-    seed, count, height, width, rate_index, weights, largest
+    seed, shift, count, height, width, rate_index, weights, largest
 ):
     """From sums far below 2^24 to sums far above: float32, runs of channels, float64."""
     rng = np.random.default_rng(seed)
-    layers = deep_net(rng, weights)
+    layers = deep_net(rng, weights, shift)
     net = ExactNet(layers, 2**16)
     x = rng.integers(-largest, largest + 1, (count, 24, height, width)).astype(np.int32)
     expected = np.stack([reference(layers, each, rate_index) for each in x])
@@ -207,11 +208,21 @@ def kinds_of(net, x, monkeypatch):
     return seen
 
 
-def one_layer(weight):
+def one_layer(weight, shift=4):
     outputs = len(weight)
     bias = np.zeros((1, outputs), np.int64)
     high = 2**20
-    return ExactLayer(weight[:, :, None, None].astype(np.int32), bias, 4, -high, high)
+    return ExactLayer(weight[:, :, None, None].astype(np.int32), bias, shift, -high, high)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 3, 4, 9])
+def test_what_is_put_aside_is_exact_too(shift):
+    """Sums whose first runs are far beyond float32, and whose last ones take all that back."""
+    weight = np.repeat([[1001, 1003, 1005, 999, -1001, -1002, -1003, -1000]], 2, 1)
+    net = ExactNet([one_layer(weight, shift)], 2**16)
+    rng = np.random.default_rng(4)
+    x = rng.integers(4000, 4096, (16, 5, 5)).astype(np.int32)
+    assert np.array_equal(TorchLayers(net)(x, 0), reference(net.layers, x, 0))
 
 
 def test_float32_is_chosen_by_the_inputs_of_the_moment(monkeypatch):
@@ -268,6 +279,12 @@ def test_switches_for_lower_precision_do_not_reach_the_integers(monkeypatch):
             assert np.array_equal(TorchLayers(net)(x, 3), expected)
     finally:
         torch.set_float32_matmul_precision(before)
+    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
+    exact_runtime._is_single_here.cache_clear()
+    assert not exact_runtime.single_is_ieee()
+    monkeypatch.delenv("ONEDNN_DEFAULT_FPMATH_MODE")
+    exact_runtime._is_single_here.cache_clear()
+    assert exact_runtime.single_is_ieee()
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
     assert np.array_equal(TorchLayers(net)(x, 3), expected)
 

@@ -7,8 +7,10 @@ are built in runs of channels that are each exact, or in float64: which, never s
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import os
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -33,7 +35,7 @@ _LARGE_BIAS = 1 << 20
 #: Sums are built from this many parts of the input channels, as many at once as stay exact.
 _PARTS = 8
 #: Elements of a tensor that is kept for the next call.
-_KEPT = 1 << 21
+_KEPT = 1 << 20
 #: Sums that stay in the processor's cache.
 _CACHED = 1 << 18
 #: Output positions that are processed at a time.
@@ -51,7 +53,32 @@ def single_is_ieee() -> bool:
         torch.backends,
         *(getattr(torch.backends.mkldnn, n, None) for n in ("conv", "matmul")),
     )
-    return all(getattr(place, "fp32_precision", "none") in ("none", "ieee") for place in places)
+    known = all(getattr(place, "fp32_precision", "none") in ("none", "ieee") for place in places)
+    return known and _is_single_here()
+
+
+@functools.cache
+def _is_single_here() -> bool:
+    """Return whether nothing outside torch lowers the precision of its float32 products.
+
+    oneDNN has a variable of the environment for that; a sample finds whatever else there is.
+    """
+    for name in ("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"):
+        if os.environ.get(name, "STRICT").upper() != "STRICT":
+            return False
+    # Inputs of 13 digits; sums just below 2^24.
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(1 << 12, 1 << 13, (1, 192, 16, 16), generator=generator)
+    weight = torch.randint(-10, 11, (64, 192), generator=generator)
+    deep = torch.randint(-200, 201, (192, 1, 3, 3), generator=generator)
+    near = x.contiguous(memory_format=torch.channels_last)
+    with undisturbed():
+        dense = weight.float() @ x.float().flatten(2)
+        apart = F.conv2d(near.float(), deep.float(), padding=1, groups=192)
+        expected = F.conv2d(x.double(), deep.double(), padding=1, groups=192)
+        return torch.equal(dense.long(), weight @ x.flatten(2)) and torch.equal(
+            apart.double(), expected
+        )
 
 
 class _Scratch(threading.local):
@@ -181,6 +208,8 @@ class _Layer:
             cuts = _cut(reach.numpy(), room.numpy())
             if cuts is None or weight.shape[-1] > 1:
                 return None
+            if len(cuts) > 2 and 1 << self.layer.shift < 2 * _PARTS:
+                return None  # what is whole of so many sums is itself beyond float32
             ends = [self.layer.inputs * cut // _PARTS for cut in cuts]
             spans = [slice(*pair) for pair in itertools.pairwise(ends)]
             return self._outputs(x, weight, row, spans=spans)
