@@ -169,6 +169,7 @@ def deep_net(rng, weights, shift=8):
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
+    shift=st.integers(0, 10),
     count=st.integers(1, 4),
     height=st.integers(1, 7),
     width=st.integers(1, 7),
@@ -177,11 +178,11 @@ def deep_net(rng, weights, shift=8):
     largest=st.integers(0, 16).map(lambda bits: 2**bits),
 )
 def test_float32_and_runs_of_channels_give_the_same(
-    seed, count, height, width, rate_index, weights, largest
+    seed, shift, count, height, width, rate_index, weights, largest
 ):
     """From sums far below 2^24 to sums far above: float32, runs of channels, float64."""
     rng = np.random.default_rng(seed)
-    layers = deep_net(rng, weights)
+    layers = deep_net(rng, weights, shift)
     net = ExactNet(layers, 2**16)
     x = rng.integers(-largest, largest + 1, (count, 24, height, width)).astype(np.int32)
     expected = np.stack([reference(layers, each, rate_index) for each in x])
@@ -193,25 +194,35 @@ def test_float32_and_runs_of_channels_give_the_same(
 
 
 def kinds_of(net, x, monkeypatch):
-    """The types and numbers of runs in which the layers of a network are computed."""
+    """The types and the runs of channels in which the layers of a network are computed."""
     seen = []
-    plain = exact_runtime._Layer._rounded
+    plain = exact_runtime._Layer._outputs
 
-    def watched(self, x, weight, bias, runs=1):
-        seen.append((x.dtype, runs))
-        return plain(self, x, weight, bias, runs)
+    def watched(self, x, weight, row, spans=(slice(None),), which=None):
+        seen.append((x.dtype, spans))
+        return plain(self, x, weight, row, spans, which)
 
     with monkeypatch.context() as patch:
-        patch.setattr(exact_runtime._Layer, "_rounded", watched)
+        patch.setattr(exact_runtime._Layer, "_outputs", watched)
         TorchLayers(net)(x, 0)
     return seen
 
 
-def one_layer(weight):
+def one_layer(weight, shift=4):
     outputs = len(weight)
     bias = np.zeros((1, outputs), np.int64)
     high = 2**20
-    return ExactLayer(weight[:, :, None, None].astype(np.int32), bias, 4, -high, high)
+    return ExactLayer(weight[:, :, None, None].astype(np.int32), bias, shift, -high, high)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 3, 4, 9])
+def test_what_is_put_aside_is_exact_too(shift):
+    """Sums whose first runs are far beyond float32, and whose last ones take all that back."""
+    weight = np.repeat([[1001, 1003, 1005, 999, -1001, -1002, -1003, -1000]], 2, 1)
+    net = ExactNet([one_layer(weight, shift)], 2**16)
+    rng = np.random.default_rng(4)
+    x = rng.integers(4000, 4096, (16, 5, 5)).astype(np.int32)
+    assert np.array_equal(TorchLayers(net)(x, 0), reference(net.layers, x, 0))
 
 
 def test_float32_is_chosen_by_the_inputs_of_the_moment(monkeypatch):
@@ -220,11 +231,13 @@ def test_float32_is_chosen_by_the_inputs_of_the_moment(monkeypatch):
     for value, kind in (
         (100, (torch.float32, 1)),  # 16 * 1000 * 100 < 2^24
         (2000, (torch.float32, 2)),
+        (4000, (torch.float32, 4)),
         (5000, (torch.float32, 8)),
         (2**14, (torch.float64, 1)),  # 2 * 1000 * 2^14 > 2^24
     ):
         x[:, 1, 0] = value
-        assert kinds_of(net, x, monkeypatch) == [kind]
+        ((found, spans),) = kinds_of(net, x, monkeypatch)
+        assert (found, len(spans)) == kind
         assert np.array_equal(TorchLayers(net)(x, 0), reference(net.layers, x, 0))
 
 
@@ -235,14 +248,13 @@ def test_no_partial_sum_leaves_what_float32_holds_exactly(monkeypatch):
     for bits in range(2, 14):
         weight = rng.integers(-(2**bits), 2**bits + 1, (20, 64))
         net = ExactNet([one_layer(weight)], 2**16)
-        made = exact_runtime._Layer(net.layers[0], True, 2**16, 0, True)
         x = rng.integers(-(2**9), 2**10, (64, 3, 3))
-        ((kind, runs),) = kinds_of(net, x.astype(np.int32), monkeypatch)
+        ((kind, spans),) = kinds_of(net, x.astype(np.int32), monkeypatch)
         if kind != torch.float32:
             continue
         checked += 1
         products = weight[:, :, None] * x.reshape(1, 64, 9)
-        for span in made._spans[runs]:
+        for span in spans:
             own = products[:, span]
             # Adding what is positive first, or what is negative, gives the largest partial sums.
             worst = max(np.maximum(own, 0).sum(1).max(), np.maximum(-own, 0).sum(1).max())
@@ -267,6 +279,12 @@ def test_switches_for_lower_precision_do_not_reach_the_integers(monkeypatch):
             assert np.array_equal(TorchLayers(net)(x, 3), expected)
     finally:
         torch.set_float32_matmul_precision(before)
+    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
+    exact_runtime._is_single_here.cache_clear()
+    assert not exact_runtime.single_is_ieee()
+    monkeypatch.delenv("ONEDNN_DEFAULT_FPMATH_MODE")
+    exact_runtime._is_single_here.cache_clear()
+    assert exact_runtime.single_is_ieee()
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
     assert np.array_equal(TorchLayers(net)(x, 3), expected)
 

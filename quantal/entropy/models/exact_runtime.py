@@ -7,13 +7,16 @@ are built in runs of channels that are each exact, or in float64: which, never s
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import os
 import threading
 from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,11 +32,13 @@ _SINGLE = 1 << 24
 _MARGIN = 1 + 2.0**-8
 #: From this magnitude on, a bias is added after the shift as far as it is whole there.
 _LARGE_BIAS = 1 << 20
-#: In how many runs of input channels a layer's sums are built at most; a power of two.
-_RUNS = 8
+#: Sums are built from this many parts of the input channels, as many at once as stay exact.
+_PARTS = 8
 #: Elements of a tensor that is kept for the next call.
-_KEPT = 1 << 21
-#: Output positions that are processed at a time: their activations stay in the processor's cache.
+_KEPT = 1 << 20
+#: Sums that stay in the processor's cache.
+_CACHED = 1 << 18
+#: Output positions that are processed at a time.
 _POSITIONS = 3072
 
 
@@ -48,7 +53,32 @@ def single_is_ieee() -> bool:
         torch.backends,
         *(getattr(torch.backends.mkldnn, n, None) for n in ("conv", "matmul")),
     )
-    return all(getattr(place, "fp32_precision", "none") in ("none", "ieee") for place in places)
+    known = all(getattr(place, "fp32_precision", "none") in ("none", "ieee") for place in places)
+    return known and _is_single_here()
+
+
+@functools.cache
+def _is_single_here() -> bool:
+    """Return whether nothing outside torch lowers the precision of its float32 products.
+
+    oneDNN has a variable of the environment for that; a sample finds whatever else there is.
+    """
+    for name in ("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"):
+        if os.environ.get(name, "STRICT").upper() != "STRICT":
+            return False
+    # Inputs of 13 digits; sums just below 2^24.
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(1 << 12, 1 << 13, (1, 192, 16, 16), generator=generator)
+    weight = torch.randint(-10, 11, (64, 192), generator=generator)
+    deep = torch.randint(-200, 201, (192, 1, 3, 3), generator=generator)
+    near = x.contiguous(memory_format=torch.channels_last)
+    with undisturbed():
+        dense = weight.float() @ x.float().flatten(2)
+        apart = F.conv2d(near.float(), deep.float(), padding=1, groups=192)
+        expected = F.conv2d(x.double(), deep.double(), padding=1, groups=192)
+        return torch.equal(dense.long(), weight @ x.flatten(2)) and torch.equal(
+            apart.double(), expected
+        )
 
 
 class _Scratch(threading.local):
@@ -95,8 +125,12 @@ class _Layer:
         # The results of one layer are the inputs of the next.
         self._slot = ("even", "odd")[place % 2]
         self._deep = layer.groups > 1
+        #: Whether results are channels_last for sure.
+        self._together = layer.weight.shape[-1] == 1 and not self._deep and not last
         unit = 1 << layer.shift
-        rounded = layer.bias + (unit >> 1)
+        order = self._order()
+        weights, biases = layer.weight[order], layer.bias[:, order]
+        rounded = biases + (unit >> 1)
         # floor((s + a * unit + b) / unit) is floor((s + b) / unit) + a.
         after = rounded >> layer.shift if np.abs(rounded).max() >= _LARGE_BIAS else 0 * rounded
         before = rounded - after * unit
@@ -105,11 +139,22 @@ class _Layer:
         # What goes on from one run of channels to the next is less than a unit.
         used = np.maximum(np.abs(before), unit).astype(np.float64)
         self._room = torch.from_numpy(_SINGLE - used).float()
-        self._weight = torch.from_numpy(layer.weight).double() / unit
+        self._integers = torch.from_numpy(weights)
+        self._weight = self._integers.double() / unit
         weight = int(np.abs(layer.weight.astype(np.int64)).max())
         small = max(layer.largest_output, int(np.abs(after).max()), unit) < _SINGLE // 2
         #: Whether float32 holds weights, inputs and outputs.
         self.single = small and max(largest_input, weight) < _SINGLE
+
+    def _order(self) -> npt.NDArray[np.intp]:
+        """Return the outputs in the order in which they are computed.
+
+        What a pixel shuffle brings to one place is computed side by side, so that it moves in runs.
+        """
+        order = np.arange(len(self.layer.weight))
+        if self._together:
+            return order.reshape(-1, self.layer.shuffle**2).T.reshape(-1)
+        return order
 
     @cached_property
     def _single_weight(self) -> Tensor:
@@ -118,26 +163,14 @@ class _Layer:
     @cached_property
     def _sides(self) -> Tensor:
         """Positive weights, then the magnitudes of the negative ones, [2O, I / groups]."""
-        weight = torch.from_numpy(self.layer.weight).float()
+        weight = self._integers.float()
         return torch.cat((weight.clamp_min(0), weight.clamp_max(0).neg())).sum((2, 3))
 
     @cached_property
     def _members(self) -> Tensor:
-        """Which run of the most runs an input channel is in: 1 or 0, [I, runs]."""
-        found = torch.zeros(self.layer.inputs, _RUNS)
-        for run, span in enumerate(self._spans[_RUNS]):
-            found[span, run] = 1
-        return found
-
-    @cached_property
-    def _spans(self) -> dict[int, list[slice]]:
-        """The input channels in runs, by the number of runs."""
-        found, runs = {}, _RUNS
-        while runs:
-            ends = [self.layer.inputs * k // runs for k in range(runs + 1)]
-            found[runs] = [slice(*pair) for pair in itertools.pairwise(ends)]
-            runs //= 2
-        return found
+        """Which part of the input channels a channel is in: 1 or 0, [I, parts]."""
+        part = torch.arange(self.layer.inputs) * _PARTS // self.layer.inputs
+        return F.one_hot(part, _PARTS).float()
 
     def apply(self, x: Tensor, rate_index: int, single: bool) -> Tensor:
         """Return the layer's outputs; see the class.
@@ -150,16 +183,16 @@ class _Layer:
         row = min(rate_index, len(self._before) - 1)
         found = self._in_single(x, row) if single and x.dtype == torch.float32 else None
         if found is None:
-            found = self._rounded(x.double(), self._weight, self._before[row])
-        if self._after is not None:
-            found += self._after[row].to(found.dtype)[:, None, None]
-        found = found.clamp_(self.layer.low, self.layer.high)
+            found = self._outputs(x.double(), self._weight, row)
         if self.single:
             found = found.float()
-        return _shuffled(found, self.layer.shuffle) if self.layer.shuffle > 1 else found
+        factor = self.layer.shuffle
+        if factor == 1:
+            return found
+        return _shuffled(found, factor) if self._together else F.pixel_shuffle(found, factor)
 
     def _in_single(self, x: Tensor, row: int) -> Tensor | None:
-        """Return rounded sums from float32; None where it is not proven exact.
+        """Return outputs from float32; None where it is not proven exact.
 
         Args:
             x: float32 [n, I, h, w].
@@ -167,102 +200,171 @@ class _Layer:
         """
         if not self.single:
             return None
-        reach, room = self._reach(x), self._room[row][:, None]
-        weight, bias = self._single_weight, self._before[row].float()
+        high = x.amax((0, 2, 3)).clamp_min_(0)
+        low = x.amin((0, 2, 3)).neg_().clamp_min_(0) if self._signed and x.min() < 0 else None
+        reach, room = self._reach(high, low), self._room[row][:, None]
+        weight = self._single_weight
         if not self._deep:
-            runs = _RUNS
-            if weight.shape[-1] > 1 or (reach >= room).any():
+            cuts = _cut(reach.numpy(), room.numpy())
+            if cuts is None or weight.shape[-1] > 1:
                 return None
-            while runs > 1 and (reach.view(len(reach), runs // 2, -1).sum(2) < room).all():
-                runs //= 2
-            return self._rounded(x, weight, bias, runs)
+            if len(cuts) > 2 and 1 << self.layer.shift < 2 * _PARTS:
+                return None  # what is whole of so many sums is itself beyond float32
+            ends = [self.layer.inputs * cut // _PARTS for cut in cuts]
+            spans = [slice(*pair) for pair in itertools.pairwise(ends)]
+            return self._outputs(x, weight, row, spans=spans)
         beyond = (reach >= room).nonzero()[:, 0]
         if 2 * len(beyond) > len(reach):
             return None
-        found = self._rounded(x, weight, bias)
+        found = self._outputs(x, weight, row)
         if len(beyond):
-            wide = x[:, beyond].double()
-            part = self._rounded(wide, self._weight[beyond], self._before[row, beyond])
-            # Far beyond the layer's own clamp, within what float32 holds.
-            found[:, beyond] = part.clamp_(-_SINGLE, _SINGLE).float()
+            part = self._outputs(x[:, beyond].double(), self._weight[beyond], row, which=beyond)
+            found[:, beyond] = part.float()
         return found
 
-    def _reach(self, x: Tensor) -> Tensor:
-        """Return bounds on all partial sums of products, for each run of channels [O, runs]."""
-        over, under = self._of_sides(x.amax((0, 2, 3)).clamp_min_(0))
-        if self._signed:
-            below, above = self._of_sides(x.amin((0, 2, 3)).neg_().clamp_min_(0))
+    def _reach(self, high: Tensor, low: Tensor | None) -> Tensor:
+        """Return bounds on all partial sums of products, for parts of the channels [O, parts].
+
+        Args:
+            high: the largest inputs, from zero on [I].
+            low: the magnitudes of the smallest ones below zero, if there are any.
+        """
+        over, under = self._of_sides(high)
+        if low is not None:
+            below, above = self._of_sides(low)
             over, under = over + above, under + below
         # A sum is at most that of its positive products, and at least that of its negative ones.
         return torch.maximum(over, under).mul_(_MARGIN)
 
     def _of_sides(self, largest: Tensor) -> Sequence[Tensor]:
-        """Return the sums of products of positive and of negative weights, [O, runs] each."""
+        """Return the sums of products of positive and of negative weights, [O, parts] each."""
         if self._deep:
             return (self._sides.view(2, -1) * largest)[:, :, None].unbind()
         return (self._sides @ (self._members * largest[:, None])).chunk(2)
 
-    def _rounded(self, x: Tensor, weight: Tensor, bias: Tensor, runs: int = 1) -> Tensor:
-        """Return the sums of outputs, in units of them and rounded down, [n, O, h, w].
+    def _outputs(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        row: int,
+        spans: Sequence[slice] = (slice(None),),
+        which: Tensor | None = None,
+    ) -> Tensor:
+        """Return outputs before the shuffle, [n, O, h, w].
 
         Args:
             x: [n, I, h, w].
-            weight: of some or all outputs, in the type of `x`.
-            bias: likewise.
-            runs: in how many runs of channels sums are built.
+            weight: in the type of `x`.
+            row: of the biases.
+            spans: the runs of channels in which sums are built.
+            which: the outputs that `weight` is of; default: all.
         """
+        every = slice(None) if which is None else which
+        bias = self._before[row, every].to(x.dtype)
+        after = None if self._after is None else self._after[row, every].to(x.dtype)
         kernel = weight.shape[-1]
         if kernel > 1:
             groups = len(weight) if self._deep else 1
             # Only oneDNN's convolutions, which are of float32, like channels together.
             x = x if x.dtype == torch.float32 else x.contiguous()
-            return F.conv2d(x, weight, bias, padding=kernel // 2, groups=groups).floor_()
-        count, channels, height, width = x.shape
-        flat, spans = weight.flatten(1), self._spans[runs]
-        size = (count, len(flat), height * width)
+            sums = F.conv2d(x, weight, bias, padding=kernel // 2, groups=groups)
+            self._finish(sums, None if after is None else after[:, None, None])
+            return sums
+        return self._dense(x, weight.flatten(1), bias, after, spans)
+
+    def _finish(self, sums: Tensor, after: Tensor | None) -> None:
+        """Turn sums, in units of outputs, into outputs."""
+        sums.floor_()
+        if after is not None:
+            sums += after
+        sums.clamp_(self.layer.low, self.layer.high)
+
+    def _dense(
+        self, x: Tensor, weight: Tensor, bias: Tensor, after: Tensor | None, spans: Sequence[slice]
+    ) -> Tensor:
+        """Return the outputs of a 1x1 layer.
+
+        Args:
+            x: [n, I, h, w].
+            weight: [O, I].
+            bias: before rounding, [O].
+            after: after rounding, [O].
+            spans: the runs of channels.
+        """
+        count, _, height, width = x.shape
+        size, outputs = height * width, len(weight)
+        together = x.is_contiguous(memory_format=torch.channels_last)
+        rows = x.permute(0, 2, 3, 1).reshape(count, size, -1) if together else None
+        name = "sums" if self._last else self._slot
+        shape = (count, outputs, size) if self._last else (count, size, outputs)
+        found = _scratch.take(name, shape, x.dtype)
+        # All that is done to a sum is done while it is in the cache.
+        step = max(_CACHED // (size * outputs), 1)
+        for start in range(0, count, step):
+            part = slice(start, start + step)
+            sums = found[part]
+            own = rows[part] if rows is not None else x[part].flatten(2).transpose(1, 2)
+            if self._last:
+                # Transposed within the products, which costs nothing.
+                left, right = weight.expand(len(sums), -1, -1), own.transpose(1, 2)
+                _add_up(sums, left, right, bias[:, None], spans)
+                self._finish(sums, None if after is None else after[:, None])
+            else:
+                _add_up(sums, own, weight.t().expand(len(sums), -1, -1), bias, spans)
+                self._finish(sums, after)
         if self._last:
-            # Transposed within the products, which costs nothing.
-            planes = _scratch.take("sums", size, x.dtype)
-            for each, sums in zip(x, planes, strict=True):
-                _chained(sums, flat, each.reshape(channels, -1), bias[:, None], spans)
-            return planes.view(count, -1, height, width)
-        rows = _scratch.take(self._slot, (size[0] * size[2], size[1]), x.dtype)
-        if x.is_contiguous(memory_format=torch.channels_last):
-            _chained(rows, x.permute(0, 2, 3, 1).reshape(-1, channels), flat.t(), bias, spans)
-        else:
-            for each, sums in zip(x, rows.chunk(count), strict=True):
-                _chained(sums, each.reshape(channels, -1).t(), flat.t(), bias, spans)
-        return rows.view(count, height, width, -1).permute(0, 3, 1, 2)
+            return found.view(count, outputs, height, width)
+        return found.view(count, height, width, outputs).permute(0, 3, 1, 2)
 
 
-def _chained(
+def _cut(reach: npt.NDArray[np.float32], room: npt.NDArray[np.float32]) -> list[int] | None:
+    """Return where to cut the parts of the channels so that the sums of each run stay exact.
+
+    Args:
+        reach: bounds on the sums of each part [O, parts].
+        room: what bounds have to stay below [O, 1].
+
+    Returns:
+        Numbers of parts, from 0 to all; None if a part by itself is too much.
+    """
+    if (reach >= room).any():
+        return None
+    cuts, so_far = [0], np.zeros_like(reach[:, 0])
+    for part, own in enumerate(reach.T):
+        so_far = so_far + own
+        if (so_far >= room[:, 0]).any():
+            cuts.append(part)
+            so_far = own
+    return [*cuts, _PARTS]
+
+
+def _add_up(
     sums: Tensor, left: Tensor, right: Tensor, bias: Tensor, spans: Sequence[slice]
 ) -> None:
-    """Compute floor(left @ right + bias), from one run of inner places after the other.
+    """Compute left @ right + bias of [n, ., .], from one run of inner places after the other.
 
-    What is whole of the sums is put aside before the next run: only less than 1 goes on.
+    What is whole of the sums is put aside before the next run: only less than 1 goes on. It is
+    added again at the end, to sums that are rounded down for it: only their floors are exact.
     """
     first, *others = spans
-    torch.addmm(bias, left[:, first], right[first], out=sums)
+    torch.baddbmm(bias, left[:, :, first], right[:, first], out=sums)
     aside: Tensor | None = None
     for span in others:
         whole = _scratch.take("aside" if aside is None else "whole", sums.shape, sums.dtype)
         torch.floor(sums, out=whole)
         sums -= whole
         aside = whole if aside is None else aside.add_(whole)
-        sums.addmm_(left[:, span], right[span])
-    sums.floor_()
+        sums.baddbmm_(left[:, :, span], right[:, span])
     if aside is not None:
+        sums.floor_()
         sums += aside
 
 
 def _shuffled(x: Tensor, factor: int) -> Tensor:
-    """Pixel-shuffle [n, C * f^2, h, w] to [n, C, h * f, w * f] in the same memory format."""
-    if not x.is_contiguous(memory_format=torch.channels_last):
-        return F.pixel_shuffle(x, factor)
+    """Move what _Layer._order() says to its places: [n, f^2 C, h, w] to [n, C, h f, w f]."""
     count, _, height, width = x.shape
-    parts = x.permute(0, 2, 3, 1).view(count, height, width, -1, factor, factor)
-    parts = parts.permute(0, 1, 4, 2, 5, 3)
+    parts = x.permute(0, 2, 3, 1).view(count, height, width, factor, factor, -1)
+    parts = parts.permute(0, 1, 3, 2, 4, 5)
     made = _scratch.take("shuffled", parts.shape, x.dtype).copy_(parts)
     return made.view(count, height * factor, width * factor, -1).permute(0, 3, 1, 2)
 
