@@ -203,7 +203,9 @@ class Head:
             )
         if len(data) < HEAD.size:
             raise TruncatedError(f"the shard has {size} bytes, its head takes {HEAD.size}")
-        _, version, reserved, name, model_hash, count, index, *lengths, checksum, own = HEAD.unpack(data)
+        _, version, reserved, name, model_hash, count, index, *lengths, checksum, own = HEAD.unpack(
+            data
+        )
         if version != _VERSION or any(reserved):
             raise UnsupportedVersionError(
                 f"version {version} of a shard found, expected {_VERSION}; update Quantal"
