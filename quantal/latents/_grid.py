@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from quantal.codecs.contract import Codec
 from quantal.codecs.transform import QUARTERS, TransformCodec
-from quantal.entropy.frozen.context import FrozenContext
-from quantal.entropy.frozen.hyperprior import FrozenHyperprior
-from quantal.entropy.orders import scatter
 from quantal.errors import ArgumentError
 from quantal.latents._runs import Array
 from quantal.planes import ceil_div
@@ -33,14 +28,11 @@ def on_grid(codec: Codec, symbols: Sequence[Array], width: int, height: int) -> 
     Raises:
         ArgumentError: The codec has no such grid.
     """
-    model = codec.entropy if isinstance(codec, TransformCodec) else None
-    if isinstance(model, FrozenContext):
-        cells = model.join(list(symbols))[1]
-        rows, columns = (ceil_div(side, stride_of(codec)) for side in (height, width))
-        found: Array = scatter(cells, model.places)[:, :rows, :columns]
-        return found
-    if isinstance(model, FrozenHyperprior):
-        return symbols[1]
+    if isinstance(codec, TransformCodec):
+        rows, columns = (ceil_div(side, codec.stride) for side in (height, width))
+        found = codec.entropy.on_grid(symbols, rows, columns)
+        if found is not None:
+            return found
     raise ArgumentError(
         f"symbols of codec {codec.name!r} have no single grid; read values='symbols', or "
         "values='latents'"
@@ -64,8 +56,7 @@ def steps(codec: Codec, rate: int) -> Array:
     Raises:
         ArgumentError: Its symbols have no step.
     """
-    model = codec.entropy if isinstance(codec, TransformCodec) else None
-    if not isinstance(model, (FrozenContext, FrozenHyperprior)):
+    found = codec.entropy.step(rate / QUARTERS) if isinstance(codec, TransformCodec) else None
+    if found is None:
         raise ArgumentError(f"symbols of codec {codec.name!r} have no step; leave scaled out")
-    found: Array = np.asarray(model.networks("ungain", rate / QUARTERS), np.float32)
-    return found.reshape(-1, 1, 1)
+    return found

@@ -12,7 +12,7 @@ from torch import Tensor
 from quantal import container
 from quantal.arguments import choice, flag
 from quantal.codecs.contract import Codec, Latents
-from quantal.errors import QuantalError, QuantalWarning
+from quantal.errors import BitstreamError, QuantalError, QuantalWarning
 from quantal.files.decode import read_latents
 from quantal.files.matching import codec_for, coded_part, describe_work
 from quantal.latents._failures import named
@@ -128,29 +128,26 @@ def read_each(
     for key, members in groups.items():
         _, _, width, height, rate = key
         payloads = [payload for _, payload in members]
-        try:
-            results = _read_group(codecs[key], payloads, width, height, rate, symbols_only)
-            found.update(zip((number for number, _ in members), results, strict=True))
-        except QuantalError:  # whose it is shows when each is read alone
-            for number, payload in members:
-                try:
-                    one = _read_group(codecs[key], [payload], width, height, rate, symbols_only)
-                    found[number] = one[0]
-                except QuantalError as error:
-                    failed(number, error)
+        results = _read_group(codecs[key], payloads, width, height, rate, symbols_only)
+        for (number, _), result in zip(members, results, strict=True):
+            if isinstance(result, QuantalError):
+                failed(number, result)
+            else:
+                found[number] = result
     return [found.get(number) for number in range(len(sources))]
 
 
 def _read_group(
     codec: Codec, payloads: Sequence[bytes], width: int, height: int, rate: int, symbols_only: bool
-) -> list[Latents] | list[Symbols]:
-    """Read image parts of one codec, size and rate; an error may be that of any of them."""
-    with memory_errors(f"reading {describe_work(width, height)}"):
+) -> Sequence[Latents | Symbols | BitstreamError]:
+    """Read image parts of one codec, size and rate."""
+    what = f"reading {len(payloads)} times {describe_work(width, height)}"
+    with memory_errors(what if len(payloads) > 1 else f"reading {describe_work(width, height)}"):
         if not symbols_only:
-            return [codec.read(payload, width, height, rate) for payload in payloads]
-        parsed = [codec.parse(payload, width, height, rate) for payload in payloads]
+            return codec.read_many(payloads, width, height, rate)
+        parsed = codec.parse_many(payloads, width, height, rate)
     about = (codec.name, codec.model_hash, width, height, rate)
-    return [Symbols(*about, symbols) for symbols in parsed]
+    return [p if isinstance(p, BitstreamError) else Symbols(*about, p) for p in parsed]
 
 
 def _name(source: Source, number: int) -> str:

@@ -294,7 +294,9 @@ def test_a_worker_that_dies_is_an_error_and_not_a_wait(shards) -> None:
     call = [sys.executable, "-c", DEATH, str(shards)]
     done = subprocess.run(call, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and "all was read" not in done.stdout
-    assert "DataLoader worker" in done.stderr and "Killed" in done.stderr
+    # Whichever torch meets first: the signal of the child, or the closed pipe.
+    met = ("DataLoader worker", "ConnectionResetError", "EOFError")
+    assert any(error in done.stderr for error in met), done.stderr
     assert len(LatentDataset(shards)[3].values) == 2  # the files are as they were
 
 

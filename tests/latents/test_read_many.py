@@ -22,7 +22,10 @@ def test_they_are_what_each_is_alone(paths, small_photograph) -> None:
     assert len(found) == len(sources)
     for one, source in zip(found, sources, strict=True):
         alone = read(source)
-        assert isinstance(one, Latents) and torch.equal(one.y_hat, alone.y_hat)
+        assert isinstance(one, Latents)
+        # Networks of many pictures at once add up in another order.
+        torch.testing.assert_close(one.y_hat, alone.y_hat, atol=1e-4, rtol=1e-4)
+        assert all(map(torch.equal, one.symbols, alone.symbols))
         assert (one.codec, one.width, one.rate) == (alone.codec, alone.width, alone.rate)
 
 
@@ -63,7 +66,3 @@ def test_one_whose_symbols_are_wrong_costs_no_other_of_its_group(paths) -> None:
     with pytest.warns(QuantalWarning, match="file 1 is left out"):
         found = read_many([paths[0].read_bytes(), wrong, paths[0]], on_error="skip")
     assert [each is None for each in found] == [False, True, False]
-
-
-def test_the_room_can_still_be_called(paths) -> None:
-    assert torch.equal(quantal.latents(paths[0]).y_hat, read(paths[0]).y_hat)  # type: ignore[operator]

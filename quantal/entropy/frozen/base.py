@@ -218,6 +218,23 @@ class FrozenModel(ABC):
         reading.finish()
         return Decoded(self.split(reading.symbols), values)
 
+    def on_grid(self, symbols: Sequence[Array], rows: int, columns: int) -> Array | None:
+        """Return the symbols of y where its elements are; None if they have no such places.
+
+        Args:
+            symbols: as in Decoded; integers of any type.
+            rows: of y.
+            columns: of y.
+
+        Returns:
+            Integers [..., C, rows, columns] of the type of the symbols.
+        """
+        return None
+
+    def step(self, rate: float) -> FloatArray | None:
+        """Return what a symbol of y is worth at a rate, float32 [C, 1, 1]; None if it varies."""
+        return None
+
     def least_bits(self, rows: int, columns: int, rate: float) -> float:
         """Return the fewest bits that latents of a size can cost at a rate."""
         return 0.0

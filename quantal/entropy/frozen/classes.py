@@ -8,7 +8,7 @@ docs/codecs/wavelet.md specifies the stream.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -166,6 +166,14 @@ class FrozenClasses(FrozenModel):
 
     def latents(self, y: FloatArray, rate: float, z: IntArray | None = None) -> list[Array]:
         return [self.chosen(y, rate) if z is None else z, y]
+
+    def on_grid(self, symbols: Sequence[Array], rows: int, columns: int) -> Array:
+        found = symbols[1].astype(np.int32)
+        found[..., self.slow, :, :] = _summed(found[..., self.slow, :, :])
+        return found
+
+    def step(self, rate: float) -> FloatArray:
+        return self.networks("ungain", rate).reshape(-1, 1, 1)
 
     def integers(self) -> dict[str, Array]:
         return {

@@ -324,6 +324,10 @@ class FrozenContext(SideModel):
         """
         return ContextValues(self, z, coding, rate, size)
 
+    def on_grid(self, symbols: Sequence[Array], rows: int, columns: int) -> Array:
+        found: Array = scatter(self.join(symbols)[1], self.places)[..., :rows, :columns]
+        return found
+
     def split(self, symbols: Sequence[IntArray]) -> list[IntArray]:
         z, *cells = symbols
         return [z, *(each[..., span, :, :] for each in cells for span in self.exact.spans)]

@@ -7,7 +7,7 @@ bounded for planes of any size. docs/codecs/hyperprior.md specifies it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import TypeVar
 
@@ -76,6 +76,9 @@ class SideModel(FrozenModel):
     def code_z(self, coding: Coding, rows: int, columns: int, rate: float) -> IntArray:
         """Code the side latents of y [..., C, rows, columns], and return their symbols."""
         return self.side.code(coding, ceil_div(rows, Z_STRIDE), ceil_div(columns, Z_STRIDE), rate)
+
+    def step(self, rate: float) -> FloatArray:
+        return self.networks("ungain", rate).reshape(-1, 1, 1)
 
     def integers(self) -> dict[str, Array]:
         return {
@@ -182,6 +185,9 @@ class FrozenHyperprior(SideModel):
 
     def exact_arrays(self) -> dict[str, Array]:
         return self.scale.arrays("exact")
+
+    def on_grid(self, symbols: Sequence[Array], rows: int, columns: int) -> Array:
+        return symbols[1]
 
     def latents(self, y: FloatArray, rate: float, z: IntArray | None = None) -> list[Array]:
         return [self.quantised_z(y, rate) if z is None else z, y]
