@@ -31,16 +31,18 @@ def on_grid(codec: Codec, symbols: Sequence[Array], width: int, height: int) -> 
         Integers [M, h, w] in the type of the symbols of y.
 
     Raises:
-        ArgumentError: The codec has no such grid.
+        ArgumentError: The codec has no such grid: no part is as large as it.
     """
     model = codec.entropy if isinstance(codec, TransformCodec) else None
+    stride = stride_of(codec)
+    rows, columns = (ceil_div(side, stride or 1) for side in (height, width))
     if isinstance(model, FrozenContext):
         cells = model.join(list(symbols))[1]
-        rows, columns = (ceil_div(side, stride_of(codec)) for side in (height, width))
         found: Array = scatter(cells, model.places)[:, :rows, :columns]
         return found
-    if isinstance(model, FrozenHyperprior):
-        return symbols[1]
+    fitting = [part for part in symbols if part.ndim == 3 and part.shape[1:] == (rows, columns)]
+    if stride and fitting:
+        return max(fitting, key=len)
     raise ArgumentError(
         f"symbols of codec {codec.name!r} have no single grid; read values='symbols', or "
         "values='latents'"
@@ -49,7 +51,7 @@ def on_grid(codec: Codec, symbols: Sequence[Array], width: int, height: int) -> 
 
 def stride_of(codec: Codec) -> int:
     """Return the pixels per latent along each axis; 0 if the codec has no such grid."""
-    return codec.stride if isinstance(codec, TransformCodec) else 0
+    return int(getattr(codec, "stride", 0))
 
 
 def steps(codec: Codec, rate: int) -> Array:
