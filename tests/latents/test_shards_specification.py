@@ -69,16 +69,12 @@ def read_by_the_specification(data: bytes) -> dict[str, list[np.ndarray]]:
         stored = inflated(own_bytes[runs_bytes : runs_bytes + plain_bytes], plain)
         values = iter(values_of(stored, width))
         parts = shapes[layout]
-        dense = {
-            i: [next(values) for _ in range(prod(s))] for i, (k, s) in enumerate(parts) if k == 0
-        }
+        kinds = {kind: [(i, s) for i, (k, s) in enumerate(parts) if k == kind] for kind in range(3)}
+        dense = {i: [next(values) for _ in range(prod(shape))] for i, shape in kinds[0]}
         line = iter(symbols_of_runs(inflated(own_bytes[:runs_bytes], runs), values))
-        dense |= {
-            i: [next(line) for _ in range(prod(s))] for i, (k, s) in enumerate(parts) if k == 1
-        }
-        ordered = [(i, shape) for i, (kind, shape) in enumerate(parts) if kind == 2]
-        if ordered:
-            length = prod(ordered[0][1][1:])
+        dense |= {i: [next(line) for _ in range(prod(shape))] for i, shape in kinds[1]}
+        if kinds[2]:
+            length = prod(kinds[2][0][1][1:])
             table = {row: [next(line) for _ in range(length)] for row in rows}
             first = 0
             for i, shape in kinds[2]:
