@@ -105,8 +105,8 @@ class Flip:
         loaded = load(codec) if isinstance(codec, str) else codec
         if not isinstance(loaded, TransformCodec):
             raise ArgumentError(
-                f"latents of codec {loaded.name!r} are indices of a codebook, which do not follow "
-                "a flip; flip the pictures before they are coded"
+                f"codec {loaded.name!r} has no analysis whose latents follow a flip: those of a "
+                "codebook, as in vq and tokens, don't; flip the pictures before they are coded"
             )
         self.codec = loaded.name
         key = (loaded.name, loaded.model_hash, axis)

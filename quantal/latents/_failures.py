@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from quantal.errors import QuantalError
+from quantal.errors import MediaError, QuantalError
 from quantal.names import shown
 
-__all__ = ["Failed", "Progress", "named"]
+__all__ = ["Failed", "Progress", "named", "read_file"]
 
 #: Called with what is done and what there is to do.
 Progress = Callable[[int, int], None]
@@ -30,3 +31,17 @@ class Failed:
 def named(name: str, error: QuantalError) -> QuantalError:
     """Return an error whose message begins with a name."""
     return type(error)(f"{shown(name)}: {error}", code=error.code, **error.facts)
+
+
+def read_file(path: Path, count: int = -1) -> bytes:
+    """Return the bytes of a file, or its first ones; MediaError if it can't be read.
+
+    A pipe or a device in a folder is none: it may wait for a writer for ever.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise MediaError("it is no file; expected a .qtl file")
+        with open(path, "rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise MediaError(f"it can't be read: {error.strerror or error}") from error

@@ -203,9 +203,8 @@ class Head:
             )
         if len(data) < HEAD.size:
             raise TruncatedError(f"the shard has {size} bytes, its head takes {HEAD.size}")
-        _, version, reserved, name, model_hash, count, index, *lengths, checksum, own = HEAD.unpack(
-            data
-        )
+        _, version, reserved, name, model_hash, count, index, *rest = HEAD.unpack(data)
+        order, layouts, entries, names, checksum, own = rest
         if version != _VERSION or any(reserved):
             raise UnsupportedVersionError(
                 f"version {version} of a shard found, expected {_VERSION}; update Quantal"
@@ -217,7 +216,6 @@ class Head:
                 "the shard again"
             )
         codec = name.rstrip(b"\0").decode("ascii", "replace")
-        order, layouts, entries, names = lengths
         head = cls(codec, model_hash, count, index, (order, layouts, entries, names), checksum)
         if index < HEAD.size or entries != count * ENTRY.itemsize or order % 2:
             raise CorruptError("the head of the shard contradicts itself; pack it again")

@@ -26,7 +26,7 @@ def on_grid(codec: Codec, symbols: Sequence[Array], width: int, height: int) -> 
         Integers [M, h, w] in the type of the symbols of y.
 
     Raises:
-        ArgumentError: The codec has no such grid.
+        ArgumentError: The codec has no such grid: no part is as large as it.
     """
     if isinstance(codec, TransformCodec):
         rows, columns = (ceil_div(side, codec.stride) for side in (height, width))
@@ -41,7 +41,7 @@ def on_grid(codec: Codec, symbols: Sequence[Array], width: int, height: int) -> 
 
 def stride_of(codec: Codec) -> int:
     """Return the pixels per latent along each axis; 0 if the codec has no such grid."""
-    return codec.stride if isinstance(codec, TransformCodec) else 0
+    return int(getattr(codec, "stride", 0))
 
 
 def steps(codec: Codec, rate: int) -> Array:

@@ -16,7 +16,7 @@ from quantal.arguments import path as path_of
 from quantal.codecs.contract import Codec, Recoding
 from quantal.errors import MediaError, OutputError, QuantalError
 from quantal.files.matching import codec_for, coded_part
-from quantal.latents._failures import Failed, Progress, named
+from quantal.latents._failures import Failed, Progress, named, read_file
 from quantal.latents._format import SUFFIX, Flags
 from quantal.latents._runs import smallest
 from quantal.latents._writer import Parsed, ShardWriter
@@ -67,6 +67,8 @@ class Found:
 def find_files(folder: Path) -> list[tuple[str, Path]]:
     """Return names and paths of the .qtl files of a whole tree, sorted; hidden ones are left.
 
+    Links to folders are followed; every folder counts once.
+
     Raises:
         MediaError: It is no folder that can be listed, or has none.
     """
@@ -77,8 +79,14 @@ def find_files(folder: Path) -> list[tuple[str, Path]]:
     if not folder.is_dir():
         raise MediaError(f"{shown(folder)} is no folder; name one that holds .qtl files")
     found = []
-    for here, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    seen = set()  # where links lead in a circle
+    for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        about = os.stat(here)
+        if (about.st_dev, about.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             if name.lower().endswith(".qtl") and not name.startswith("."):
                 path = Path(here, name)
@@ -92,12 +100,9 @@ def parse_file(item: tuple[str, Path], codec: Codec | None = None) -> Found | Fa
     """Parse a file for a shard; see find_files(). Errors are returned, so that they can be sent."""
     name, path = item
     try:
-        data = path.read_bytes()
-        return _parse(name, data, codec)
+        return _parse(name, read_file(path), codec)
     except QuantalError as error:
         return Failed(name, error)
-    except OSError as error:
-        return Failed(name, MediaError(f"it can't be read: {error.strerror or error}"))
 
 
 def _parse(name: str, data: bytes, codec: Codec | None) -> Found:

@@ -12,7 +12,7 @@ from typing import Any
 from quantal import container
 from quantal.codecs.contract import Codec, Latents
 from quantal.errors import ArgumentError, CorruptError, MediaError, QuantalError
-from quantal.latents._failures import named
+from quantal.latents._failures import named, read_file
 from quantal.latents._read import Symbols, read_each
 from quantal.names import shown
 
@@ -110,12 +110,7 @@ class Files(_Coded):
         return self._files[index][0]
 
     def data(self, index: int, count: int | None = None) -> bytes:
-        path = self._files[index][1]
-        try:
-            with open(path, "rb") as file:
-                return file.read(-1 if count is None else count)
-        except OSError as error:
-            raise MediaError(f"it can't be read: {error.strerror or error}") from error
+        return read_file(self._files[index][1], -1 if count is None else count)
 
 
 class Tar(_Coded):

@@ -103,6 +103,13 @@ def test_the_grid_has_the_codec_s_order(small_photograph, tmp_path) -> None:
     assert np.array_equal(cells, np.concatenate(coded[1:]))
 
 
+def test_codecs_without_such_a_grid_are_named(small_photograph, tmp_path) -> None:
+    quantal.write(tmp_path / "a.qtl", small_photograph, "tokens")
+    with pytest.raises(ArgumentError, match="no single grid"):
+        LatentDataset(tmp_path, values="grid")[0]
+    assert len(LatentDataset(tmp_path)[0].values) == 1
+
+
 def test_a_step_makes_one_unit_of_all_rates(photograph, tmp_path) -> None:
     """Plain symbols tell their rate by their size, scaled ones hardly do."""
     for name, quality in (("a", 80), ("b", 30)):

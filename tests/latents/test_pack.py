@@ -108,6 +108,22 @@ def test_files_that_cannot_be_read_are_fatal_or_left_out(damaged, tmp_path) -> N
     ]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+def test_pipes_are_no_files_and_links_in_a_circle_end(tree, tmp_path) -> None:
+    folder = tmp_path / "odd"
+    (folder / "cats").mkdir(parents=True)
+    shutil.copy(tree / "cats" / "a.qtl", folder / "cats" / "a.qtl")
+    os.mkfifo(folder / "pipe.qtl")
+    (folder / "gone.qtl").symlink_to(folder / "nowhere.qtl")
+    (folder / "cats" / "up").symlink_to(folder)
+    (folder / "linked").symlink_to(tree / "dogs")
+    packed = pack(folder, tmp_path / "shards", on_error="skip")
+    assert [each.name for each in packed.failures] == ["gone.qtl", "pipe.qtl"]
+    shard = Shard(packed.shards[0])
+    names = ["cats/a.qtl", "linked/d.qtl", "linked/e.qtl", "linked/f.qtl"]
+    assert [shard.name(number) for number in range(len(shard))] == names
+
+
 def test_shards_are_replaced_only_on_demand_and_as_a_whole(tree, damaged, tmp_path) -> None:
     out = tmp_path / "shards"
     pack(tree, out, shard_bytes=1)

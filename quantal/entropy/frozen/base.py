@@ -219,7 +219,7 @@ class FrozenModel(ABC):
         return Decoded(self.split(reading.symbols), values)
 
     def on_grid(self, symbols: Sequence[Array], rows: int, columns: int) -> Array | None:
-        """Return the symbols of y where its elements are; None if they have no such places.
+        """Return the symbols of y where its elements are; None if no part is as large as y.
 
         Args:
             symbols: as in Decoded; integers of any type.
@@ -229,7 +229,8 @@ class FrozenModel(ABC):
         Returns:
             Integers [..., C, rows, columns] of the type of the symbols.
         """
-        return None
+        fitting = [part for part in symbols if part.ndim > 2 and part.shape[-2:] == (rows, columns)]
+        return max(fitting, key=lambda part: int(part.shape[-3]), default=None)
 
     def step(self, rate: float) -> FloatArray | None:
         """Return what a symbol of y is worth at a rate, float32 [C, 1, 1]; None if it varies."""

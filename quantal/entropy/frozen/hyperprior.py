@@ -7,7 +7,7 @@ bounded for planes of any size. docs/codecs/hyperprior.md specifies it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import TypeVar
 
@@ -185,9 +185,6 @@ class FrozenHyperprior(SideModel):
 
     def exact_arrays(self) -> dict[str, Array]:
         return self.scale.arrays("exact")
-
-    def on_grid(self, symbols: Sequence[Array], rows: int, columns: int) -> Array:
-        return symbols[1]
 
     def latents(self, y: FloatArray, rate: float, z: IntArray | None = None) -> list[Array]:
         return [self.quantised_z(y, rate) if z is None else z, y]
