@@ -6,7 +6,7 @@ memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from quantal import media
 from quantal.arguments import whole
 from quantal.errors import ArgumentError, MediaError
-from quantal.latents import Failed, LatentDataset
+from quantal.latents import Failed, Flip, LatentDataset
 from quantal.latents.recognisers import PIXELS
 from quantal.names import shown
 from quantal.planes import ceil_div
@@ -119,7 +119,9 @@ def _is_coded(path: Path) -> bool:
 
 
 class ExampleSampler:
-    """Random crops of examples, epoch after epoch; pixels are mirrored at random as well.
+    """Random crops of examples, epoch after epoch; half of them are mirrored where that is possible.
+
+    Latents are mirrored by the matrix that a flip of pixels is to them (latents.Flip).
 
     Args:
         examples: all.
@@ -132,6 +134,7 @@ class ExampleSampler:
 
     def __init__(self, examples: Sequence[Example], device: torch.device, seed: int) -> None:
         self.pictures, self.device = list(examples), device
+        self._mirrored = _mirror(self.pictures[0].source)
         self._order: list[int] = []
         self.reseed(seed)
 
@@ -160,8 +163,18 @@ class ExampleSampler:
             )
         top, left = (int(self._generator.integers(side - wanted + 1)) for side in (height, width))
         crop = example.values[:, top : top + wanted, left : left + wanted]
-        mirrored = example.source == PIXELS and self._generator.integers(2)
-        return crop.flip(2) if mirrored else crop
+        return self._mirrored(crop) if self._generator.integers(2) else crop
+
+
+def _mirror(source: str) -> Callable[[Tensor], Tensor]:
+    """Return what mirrors values; nothing for latents that do not follow a flip."""
+    if source == PIXELS:
+        return lambda values: values.flip(2)
+    try:
+        matrix = Flip(source).matrix
+    except ArgumentError:
+        return lambda values: values
+    return lambda values: torch.einsum("nm,mhw->nhw", matrix, values.flip(2).float()).half()
 
 
 def as_input(values: Tensor) -> Tensor:
