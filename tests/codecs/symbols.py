@@ -1,6 +1,6 @@
-"""Print a hash of every symbol in a .qtl file; run by test_exactness*.py under many conditions.
+"""Print a hash of every symbol in each .qtl file; run by test_exactness*.py under many conditions.
 
-python symbols.py FILE [--threads N] [--no-onednn] [--channels-last] [--by-torch] [--by-numpy]
+python symbols.py FILE... [--threads N] [--no-onednn] [--channels-last] [--by-torch] [--by-numpy]
                        [--autocast] [--lower-precision] [--many]
 """
 
@@ -107,7 +107,7 @@ def by_torch(net: ExactNet, values: np.ndarray, rate_index: int, channels_last: 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("file", type=Path)
+    parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--threads", type=int, default=0)
     for flag in ("--no-onednn", "--channels-last", "--by-torch", "--by-numpy", "--autocast"):
         parser.add_argument(flag, action="store_true")
@@ -121,7 +121,8 @@ def main() -> None:
         torch.set_float32_matmul_precision("medium")
     disturb(options)
     with torch.autocast("cpu", torch.bfloat16, enabled=options.autocast):
-        print(digest_of(options.file.read_bytes(), options.many))
+        for file in options.files:
+            print(digest_of(file.read_bytes(), options.many))
 
 
 if __name__ == "__main__":

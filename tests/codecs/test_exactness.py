@@ -52,32 +52,54 @@ SHIPPED, SHIPPED_VIDEO = (
 )
 
 
-@pytest.fixture(scope="module", params=SHIPPED)
-def coded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("exactness") / f"{request.param}.qtl"
-    path.write_bytes(quantal.compress(data.astronaut()[:300, :420], request.param, quality=70))
-    return path
+#: Frames of one group: those of `video-s` are a long chain, in which any error would grow.
+CHAIN, SHORT_CHAIN = 100, 12
 
 
 @pytest.fixture(scope="module")
-def expected(coded: Path) -> str:
-    """The hash of the symbols that the encoder, in this process, had in hand."""
-    return digest(quantal.latents.read(coded.read_bytes()))
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A file of every codec of pictures."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for name in SHIPPED:
+        quantal.write(folder / f"{name}.qtl", data.astronaut()[:300, :420], name, quality=70)
+    return {name: folder / f"{name}.qtl" for name in SHIPPED}
 
 
-def found_under(condition: str, coded: Path, *more: str) -> str:
-    """Return the hash that a process of its own finds, which decodes under a condition."""
+@pytest.fixture(scope="module")
+def coded_clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A file of every codec of video."""
+    folder, found = tmp_path_factory.mktemp("clips"), {}
+    for name in SHIPPED_VIDEO:
+        frames = moving(CHAIN if name == "video-s" else SHORT_CHAIN)
+        found[name] = folder / f"{name}.qtl"
+        found[name].write_bytes(quantal.compress_clip(frames, name, intra_period=CHAIN))
+    return found
+
+
+@pytest.fixture(scope="module")
+def of_pictures(pictures: dict[str, Path]) -> dict[str, str]:
+    """The hashes of the symbols that the encoders, in this process, had in hand."""
+    return {name: digest(quantal.latents.read(path)) for name, path in pictures.items()}
+
+
+@pytest.fixture(scope="module")
+def of_clips(coded_clips: dict[str, Path]) -> dict[str, str]:
+    return {name: clip_digest(path.read_bytes()) for name, path in coded_clips.items()}
+
+
+def found_under(condition: str, files: dict[str, Path], *more: str) -> dict[str, str]:
+    """Return the hashes that a process of its own finds, which decodes under a condition."""
     options, variables = CONDITIONS[condition]
     if condition == "AVX-512" and "AVX512" not in torch.backends.cpu.get_cpu_capability():
         pytest.skip("this processor has no AVX-512")
     result = subprocess.run(
-        [sys.executable, str(WORKER), str(coded), *options, *more],
+        [sys.executable, str(WORKER), *map(str, files.values()), *options, *more],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
         capture_output=True,
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    return result.stdout.strip()
+    return dict(zip(files, result.stdout.split(), strict=True))
 
 
 #: Of pictures that are read together with others; integer networks then run on all at once.
@@ -92,37 +114,18 @@ AMONG_OTHERS = (
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_symbols_are_the_same(condition: str, coded: Path, expected: str) -> None:
-    assert found_under(condition, coded) == expected
+def test_symbols_are_the_same(condition, pictures, of_pictures) -> None:
+    assert found_under(condition, pictures) == of_pictures
 
 
 @pytest.mark.parametrize("condition", AMONG_OTHERS)
-def test_symbols_are_the_same_among_others(condition: str, coded: Path, expected: str) -> None:
-    assert found_under(condition, coded, "--many") == expected
-
-
-#: Frames of one group: those of `video-s` are a long chain, in which any error would grow.
-CHAIN, SHORT_CHAIN = 100, 12
-
-
-@pytest.fixture(scope="module", params=SHIPPED_VIDEO)
-def coded_clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("exactness") / f"{request.param}.qtl"
-    count = CHAIN if request.param == "video-s" else SHORT_CHAIN
-    path.write_bytes(quantal.compress_clip(moving(count), request.param, intra_period=CHAIN))
-    return path
-
-
-@pytest.fixture(scope="module")
-def expected_of_clip(coded_clip: Path) -> str:
-    return clip_digest(coded_clip.read_bytes())
+def test_symbols_are_the_same_among_others(condition, pictures, of_pictures) -> None:
+    assert found_under(condition, pictures, "--many") == of_pictures
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_symbols_of_clips_are_the_same(
-    condition: str, coded_clip: Path, expected_of_clip: str
-) -> None:
-    assert found_under(condition, coded_clip) == expected_of_clip
+def test_symbols_of_clips_are_the_same(condition, coded_clips, of_clips) -> None:
+    assert found_under(condition, coded_clips) == of_clips
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name not in ("vq", "tokens")])
