@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 import quantal
+from quantal.codecs import Codec
 from quantal.latents import Flip, read
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
@@ -29,6 +30,11 @@ def joined(planes: list[np.ndarray]) -> np.ndarray:
 
 def error(found: np.ndarray, exact: np.ndarray) -> float:
     return float(np.sqrt(((found - exact) ** 2).sum() / (exact**2).sum()))
+
+
+def coded(codec: Codec, pixels: np.ndarray, quality: int) -> np.ndarray:
+    """Return the latents of a file."""
+    return read(codec.compress(pixels, quality=quality), codec=codec).y_hat.numpy()
 
 
 def main() -> None:
@@ -62,13 +68,10 @@ def main() -> None:
             name, *(f"{what} {value:.3f}" for what, value in errors.items()), sep=" | ", flush=True
         )
         for quality in map(int, options.qualities.split(",")):
-
-            def coded(pixels: np.ndarray, quality: int = quality) -> np.ndarray:
-                data = codec.compress(pixels, quality=quality)
-                return read(data, codec=codec).y_hat.numpy()
-
-            late = joined([coded(each) for each in turned[1::2]])
-            early = flip.matrix.numpy() @ joined([coded(each)[..., ::-1] for each in tried])
+            late = joined([coded(codec, each, quality) for each in turned[1::2]])
+            early = flip.matrix.numpy() @ joined(
+                [coded(codec, each, quality)[..., ::-1] for each in tried]
+            )
             print(
                 f"  quality {quality}: coded after the flip {error(late, after):.3f}, flipped by "
                 f"the matrix {error(early, after):.3f}",
