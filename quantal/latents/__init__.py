@@ -6,7 +6,9 @@ Importing this package loads no torch; its functions do.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quantal.latents._augment import Crop, Flip
@@ -69,3 +71,15 @@ def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'quantal.latents' has no attribute {name!r}")
     return getattr(importlib.import_module(f"quantal.latents.{_MODULES[name]}"), name)
+
+
+class _Room(ModuleType):
+    """This package, which can be called: `quantal.latents(data)` is read(data)."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from quantal.latents._read import read
+
+        return read(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Room

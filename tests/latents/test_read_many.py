@@ -66,3 +66,7 @@ def test_one_whose_symbols_are_wrong_costs_no_other_of_its_group(paths) -> None:
     with pytest.warns(QuantalWarning, match="file 1 is left out"):
         found = read_many([paths[0].read_bytes(), wrong, paths[0]], on_error="skip")
     assert [each is None for each in found] == [False, True, False]
+
+
+def test_the_room_can_be_called(paths) -> None:
+    assert torch.equal(quantal.latents(paths[0]).y_hat, read(paths[0]).y_hat)  # type: ignore[operator]
