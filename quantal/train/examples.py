@@ -119,7 +119,7 @@ def _is_coded(path: Path) -> bool:
 
 
 class ExampleSampler:
-    """Random crops of examples, epoch after epoch; half of them are mirrored where that is possible.
+    """Random crops of examples, epoch after epoch; half of them mirrored where that is possible.
 
     Latents are mirrored by the matrix that a flip of pixels is to them (latents.Flip).
 
