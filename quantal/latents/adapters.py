@@ -6,8 +6,10 @@ is [B, C', h', w'].
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +31,8 @@ __all__ = [
     "places",
     "replace_stem",
 ]
+
+Network = TypeVar("Network", bound=nn.Module)
 
 #: Standard deviations below this count as this: channels that are nearly always zero stay small.
 _LEAST_SPREAD = 1e-3
@@ -61,6 +65,11 @@ class Normaliser(nn.Module):
         """
         count, total, squares = 0, torch.zeros(0), torch.zeros(0)
         for batch in samples:
+            if batch.shape[1] != len(self.mean):
+                raise ArgumentError(
+                    f"{batch.shape[1]} channels of latents found, expected {len(self.mean)}; set "
+                    f"`model.channels` to {batch.shape[1]}"
+                )
             flat = batch.transpose(0, 1).flatten(1).double().cpu()
             if not count:
                 total, squares = torch.zeros(len(flat)).double(), torch.zeros(len(flat)).double()
@@ -82,8 +91,8 @@ class Normaliser(nn.Module):
 def places(height: int, width: int, channels: int, like: Tensor) -> Tensor:
     """Return sines and cosines of the places of a grid, [height * width, channels].
 
-    As in Vaswani et al., "Attention is all you need", 2017, a quarter of the channels each for
-    sines and cosines of rows and of columns.
+    A quarter of the channels each has sines and cosines of rows and of columns, at frequencies from
+    1 down to 1/1000 in equal ratios (after Vaswani et al., "Attention is all you need", 2017).
 
     Args:
         height: rows.
@@ -330,17 +339,27 @@ class Stem(nn.Module):
         return found
 
 
-def replace_stem(backbone: nn.Sequential, stem: nn.Module, first: int) -> nn.Sequential:
-    """Return a backbone that begins with a stem of latents instead of its first layers.
+def replace_stem(network: Network, stem: nn.Module, first: int) -> Network:
+    """Return a network that begins with a stem of latents instead of its first layers.
 
     Args:
-        backbone: layers in order, such as `features` of a torchvision network; shared, not copied.
+        network: has its layers, in order, as the nn.Sequential `features`, as many classifiers of
+            torchvision do. It does not change; the result shares its layers.
         stem: gives what layer `first` takes.
-        first: the first layer that is kept.
+        first: the first layer of `features` that is kept.
 
     Raises:
-        ArgumentError: If the backbone has no such layer.
+        ArgumentError: If the network has no such layer.
     """
-    if not 0 < first < len(backbone):
-        raise ArgumentError(f"a backbone of {len(backbone)} layers can't begin at layer {first}")
-    return nn.Sequential(stem, *list(backbone)[first:])
+    layers = getattr(network, "features", None)
+    if not isinstance(layers, nn.Sequential):
+        raise ArgumentError(
+            f"{type(network).__name__} has no `features` whose first layers a stem could replace; "
+            "take a classifier such as mobilenet_v2"
+        )
+    if not 0 < first < len(layers):
+        raise ArgumentError(f"a network of {len(layers)} layers can't begin at layer {first}")
+    found = copy.copy(network)
+    found._modules = dict(network._modules)
+    found.features = nn.Sequential(stem, *layers[first:])
+    return found

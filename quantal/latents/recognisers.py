@@ -6,6 +6,7 @@ first layers of an existing classifier, so that it reads latents.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +31,7 @@ __all__ = [
     "ClassifierConfig",
     "StemConfig",
     "StemNet",
+    "fingerprint",
     "indices_of",
     "read_recogniser",
     "write_recogniser",
@@ -69,6 +71,14 @@ class ClassifierConfig(Sizes):
             )
         if self.source == PIXELS and self.channels != 3:
             raise ArgumentError(f"pixels have 3 channels, not {self.channels}")
+        _check_sizes((self.channels, *self.widths, *self.pixel_widths), self.blocks, self)
+        _check_sizes((), self.pixel_blocks, self)
+
+
+def _check_sizes(widths: Sequence[int], counts: Sequence[int], sizes: Sizes) -> None:
+    """Raise ArgumentError unless widths are at least 1 and counts of blocks at least 0."""
+    if min(widths, default=1) < 1 or min(counts, default=0) < 0:
+        raise ArgumentError(f"sizes need widths >= 1 and blocks >= 0: {sizes}")
 
 
 class _Norm(nn.GroupNorm):
@@ -133,7 +143,7 @@ class StemConfig(Sizes):
     Attributes:
         source: name of the codec whose latents it reads.
         channels: of the latents.
-        backbone: name of a classifier of torchvision's with `features` and `classifier`.
+        backbone: name of a classifier of torchvision's whose layers are its `features`.
         first: the first layer of its `features` that is kept.
         width: channels inside the stem.
         blocks: gated blocks of the stem.
@@ -150,9 +160,19 @@ class StemConfig(Sizes):
     out_channels: int = 64
     scale: int = 1
 
+    def __post_init__(self) -> None:
+        widths = (self.channels, self.width, self.out_channels, self.scale)
+        _check_sizes(widths, (self.blocks,), self)
+
 
 class StemNet(Stem):
-    """A Stem with its sizes, as weights files hold it."""
+    """A Stem with its sizes, as weights files hold it.
+
+    Attributes:
+        teacher: fingerprint() of the classifier that it was trained for, uint8 [4].
+    """
+
+    teacher: Tensor
 
     layout = "latent stem layout 1"
     config_type = StemConfig
@@ -162,6 +182,15 @@ class StemNet(Stem):
             config.channels, config.width, config.blocks, config.out_channels, config.scale
         )
         self.config = config
+        self.register_buffer("teacher", torch.zeros(4, dtype=torch.uint8))
+
+
+def fingerprint(network: nn.Module) -> Tensor:
+    """Return the first 4 bytes of a SHA-256 over the names and values of a network's state."""
+    found = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        found.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return torch.tensor(list(found.digest()[:4]), dtype=torch.uint8)
 
 
 _KINDS: dict[str, type[Classifier | StemNet]] = {k.layout: k for k in (Classifier, StemNet)}
@@ -212,8 +241,9 @@ def indices_of(labels: Sequence[str], names: Sequence[str]) -> list[int]:
     known = {name: index for index, name in enumerate(names)}
     unknown = sorted(set(labels) - known.keys())
     if unknown:
+        where = "; each class needs a folder of its own" if not unknown[0] else ""
         raise ArgumentError(
             f"pictures of class {unknown[0]!r} found, expected one of {', '.join(names)}; set "
-            "`model.names` to the classes of the data"
+            f"`model.names` to the classes of the data{where}"
         )
     return [known[label] for label in labels]

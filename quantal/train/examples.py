@@ -6,6 +6,8 @@ memory.
 
 from __future__ import annotations
 
+import os
+import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -20,7 +22,6 @@ from quantal.errors import ArgumentError, MediaError
 from quantal.latents import Failed, Flip, LatentDataset
 from quantal.latents.recognisers import PIXELS
 from quantal.names import shown
-from quantal.planes import ceil_div
 from quantal.train.files import pictures_under
 
 __all__ = ["Example", "ExampleSampler", "Examples", "read_examples"]
@@ -28,7 +29,7 @@ __all__ = ["Example", "ExampleSampler", "Examples", "read_examples"]
 #: Coded pictures that are read at a time.
 _AT_ONCE = 64
 #: What latents lie in.
-_CODED = (".qtl", ".qshard", ".tar")
+_CODED = {".qtl", ".qshard"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,26 +68,31 @@ class Examples:
         return Examples(self.source, self.labels, self.values.cpu())
 
 
-def read_examples(paths: Sequence[str | Path]) -> list[Example]:
+def read_examples(paths: Sequence[str | Path], smallest: int = 1) -> list[Example]:
     """Read examples.
 
     Args:
-        paths: folders of .qtl files, shards of them, or folders of pictures.
+        paths: folders of .qtl files, shards or tars of them, or folders or tars of pictures.
+        smallest: what has a side below this, in pixels, is left out.
 
     Raises:
         ArgumentError: If a path does not exist, or they hold nothing or several kinds.
         MediaError: If a picture can't be read.
         BitstreamError: If a coded file is damaged.
     """
-    found = [example for path in paths for example in _examples_in(Path(path))]
+    every = [example for path in paths for example in _examples_in(Path(path))]
+    found = [each for each in every if min(each.values.shape[1:]) * each.stride >= smallest]
     kinds = sorted({example.source for example in found})
-    if len(kinds) != 1:
-        what = f"are of several kinds: {', '.join(kinds)}" if kinds else "are missing"
-        raise ArgumentError(
-            f"examples under {', '.join(map(shown, paths))} {what}; train on pictures or on files "
-            "of one codec"
-        )
-    return found
+    if len(kinds) == 1:
+        return found
+    if kinds:
+        what = f"are of several kinds: {', '.join(kinds)}"
+    else:
+        what = f"all have a side below {smallest} pixels" if every else "are missing"
+    raise ArgumentError(
+        f"examples under {', '.join(map(shown, paths))} {what}; train on pictures or on files of "
+        "one codec"
+    )
 
 
 def _examples_in(path: Path) -> Iterator[Example]:
@@ -98,24 +104,41 @@ def _examples_in(path: Path) -> Iterator[Example]:
                 pixels = torch.from_numpy(media.read(data).pixels).permute(2, 0, 1).contiguous()
             except MediaError as error:
                 raise MediaError(f"training picture {name}: {error}") from error
-            yield Example(PIXELS, PurePath(name).parent.name, pixels, 1)
+            # The picture of a tar is named "TAR: MEMBER".
+            place = PurePath(name.rpartition(".tar: ")[2])
+            yield Example(PIXELS, place.parent.name, pixels, 1)
         return
     dataset = LatentDataset(path, values="latents")
     for start in range(0, len(dataset), _AT_ONCE):
         for sample in dataset.__getitems__(range(start, min(start + _AT_ONCE, len(dataset)))):
             if isinstance(sample, Failed):
                 raise sample.error
-            values = sample.values[0].half()
-            stride = ceil_div(sample.width, values.shape[2])
+            # A last column that stands for less than the others can't be mirrored.
+            height, width = (max(s // sample.stride, 1) for s in (sample.height, sample.width))
+            values = sample.values[0][:, :height, :width].half()
             label = dataset.classes[int(sample.label)] if dataset.classes else str(sample.label)
-            yield Example(sample.codec, label, values, stride)
+            yield Example(sample.codec, label, values, sample.stride)
 
 
 def _is_coded(path: Path) -> bool:
-    """Return whether a place holds coded pictures, by the first file found."""
-    if not path.is_dir():
-        return path.suffix in _CODED
-    return any(file.suffix in _CODED[:2] for file in path.rglob("*") if file.is_file())
+    """Return whether a place holds coded pictures; ArgumentError if it holds plain ones too."""
+    if path.is_dir():
+        names = [name for _, _, files in os.walk(path) for name in files]
+    elif path.suffix == ".tar":
+        try:
+            with tarfile.open(path) as tar:
+                names = tar.getnames()
+        except (tarfile.TarError, OSError) as error:
+            raise MediaError(f"{shown(path)} can't be read as a tar: {error}") from error
+    else:
+        names = [path.name]
+    suffixes = {PurePath(name).suffix.lower() for name in names}
+    coded = bool(suffixes & _CODED)
+    if coded and suffixes & set(media.PICTURE_SUFFIXES):
+        raise ArgumentError(
+            f"{shown(path)} holds pictures and coded pictures; name the folder of one kind"
+        )
+    return coded
 
 
 class ExampleSampler:

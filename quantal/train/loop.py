@@ -133,6 +133,7 @@ class _Run:
             find_weights(recipe.start_from)
         pictures = trainer.read_data(recipe.data, max(recipe.crops))
         self.held_out = trainer.read_data(recipe.evaluation) if recipe.evaluation else []
+        trainer.check_data(net, pictures, self.held_out)
         what = f"the start with {len(pictures)} pictures on {self.device}"
         with _memory_of_a_run(what, "train on fewer pictures, or a smaller `model`"):
             self.sampler = trainer.sampler(pictures, self.device, recipe.seed)
@@ -226,7 +227,7 @@ class _Run:
             self.log(
                 {
                     "step": state.step,
-                    "minutes": round(state.seconds / 60, 2),
+                    "minutes": round(state.seconds / 60, 4),
                     "minutes_left": round(left, 1),
                     **{name: round(value.item(), 5) for name, value in losses.items()},
                     "norm": round(norm, 3),

@@ -112,6 +112,18 @@ class Trainer(ABC):
         """
         return read_pictures(paths, smallest)
 
+    def check_data(self, net: Any, data: Sequence[Any], held_out: Sequence[Any]) -> None:  # noqa: B027
+        """Refuse data that a network can't be trained on or measured on, before the first step.
+
+        Args:
+            net: the untrained network.
+            data: what read_data() gave to train on.
+            held_out: what it gave to measure on; may be empty.
+
+        Raises:
+            ArgumentError: If it can't.
+        """
+
     def sampler(self, data: Sequence[Any], device: torch.device, seed: int) -> Any:
         """Return what cuts crops of the results of read_data(); see CropSampler."""
         return CropSampler(data, device, seed)

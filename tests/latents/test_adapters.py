@@ -92,13 +92,27 @@ def test_indices_become_one_map() -> None:
 
 
 def test_a_stem_takes_the_place_of_layers() -> None:
-    layers = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 6, 3, 2, 1), nn.Conv2d(6, 4, 1))
-    stem = Stem(CHANNELS, WIDTH, 1, 6, scale=2)
-    whole = replace_stem(layers, stem, 2)
-    assert whole(torch.randn(1, CHANNELS, 5, 7)).shape == (1, 4, 10, 14)
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            layers = (nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 6, 3, 2, 1), nn.Conv2d(6, 4, 1))
+            self.features = nn.Sequential(*layers)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.features(x).relu().mean((2, 3))
+
+    network, stem = Network(), Stem(CHANNELS, WIDTH, 1, 6, scale=2)
+    before = network.features
+    whole = replace_stem(network, stem, 2)
+    latents = torch.randn(1, CHANNELS, 5, 7)
+    expected = before[2](stem(latents)).relu().mean((2, 3))
+    torch.testing.assert_close(whole(latents), expected)
+    assert network.features is before and len(before) == 3
     for first in (0, 3):
         with pytest.raises(ArgumentError, match="can't begin"):
-            replace_stem(layers, stem, first)
+            replace_stem(network, stem, first)
+    with pytest.raises(ArgumentError, match="has no `features`"):
+        replace_stem(nn.Linear(2, 2), stem, 1)
 
 
 def test_gradients_reach_everything(latents) -> None:

@@ -102,7 +102,9 @@ def test_what_does_not_fit_is_named(data, weights, tmp_path, monkeypatch) -> Non
     text = CLASSIFIER.format(**{**given, "source": "wavelet"}, out=tmp_path / "b")
     with pytest.raises(ArgumentError, match="pictures of class 'bright' found, expected one of"):
         run(recipe(tmp_path, text.replace("[bright, dark]", "[light, dark]")))
-    with pytest.raises(ArgumentError, match="smaller than crops of 128"):
+    with pytest.raises(ArgumentError, match=r"has 8 channels; set `model\.channels`"):
+        run(recipe(tmp_path, text.replace("channels: 8", "channels: 64").replace("/b", "/e")))
+    with pytest.raises(ArgumentError, match="all have a side below 128"):
         run(recipe(tmp_path, text.replace("crop: 64", "crop: 128").replace("/b", "/c")))
     with pytest.raises(ArgumentError, match="there is nothing at"):
         run(recipe(tmp_path, text.replace(str(data), str(tmp_path / "no")).replace("/b", "/d")))
@@ -138,9 +140,21 @@ def test_a_stem_learns_what_the_first_layers_give(data, weights, tmp_path, monke
     assert steps[-1]["distance"] < 0.7 * steps[0]["distance"]
     stem = read_recogniser(path)
     assert stem(torch.zeros(1, CHANNELS, 4, 4)).shape == (1, 64, 4, 4)
+    changes = [
+        ("channels: 8", "channels: 9", "have 8 channels; set `model.channels`"),
+        ("channels: 8", "channels: 8, first: 4", r"layer 4 of mobilenet_v2 takes \[24, 16, 16\]"),
+        ("channels: 8", "channels: 8, first: 40", "can't begin at layer 40"),
+        ("channels: 8", "source: vq", "not of 'vq'"),
+        ("channels: 8", "channels: 8, backbone: resnet18", "holds no weights|has no `features`"),
+    ]
+    for number, (before, after, reason) in enumerate(changes):
+        wrong = text.replace(before, after).replace("/run", f"/wrong{number}")
+        with pytest.raises((ArgumentError, ModelError), match=reason):
+            run(recipe(tmp_path, wrong))
     with pytest.raises(ModelError, match="holds no weights of mobilenet_v2"):
-        text = STEM.format(**given, weights=path, steps=1).replace("/run", "/other")
-        run(recipe(tmp_path, text))
+        (tmp_path / "words.pth").write_text("no weights")
+        text = STEM.format(**given, weights=tmp_path / "words.pth", steps=1)
+        run(recipe(tmp_path, text.replace("/run", "/other")))
 
 
 def test_damaged_weights_are_refused(tmp_path) -> None:

@@ -32,24 +32,32 @@ class Undrawn:
     stem: StemNet
 
 
-def answered(network: Any, name: str, dtype: torch.dtype, shown: Undrawn) -> Any:
+def answered(
+    network: nn.Module, name: str, print_of: Tensor, dtype: torch.dtype, shown: Undrawn
+) -> Any:
     """Return the scores of a classifier of torchvision for latents, float32 [classes].
 
     Args:
         network: the classifier.
         name: of it.
+        print_of: its fingerprint() as its weights were loaded.
         dtype: of its weights.
         shown: the latents.
 
     Raises:
-        ArgumentError: If the stem is another classifier's.
+        ArgumentError: If the stem was trained for another classifier.
     """
-    config = shown.stem.config
-    if config.backbone != name:
-        raise ArgumentError(f"the stem stands for layers of {config.backbone}, the model is {name}")
-    features: nn.Sequential = network.features
+    stem = shown.stem
+    if stem.config.backbone != name:
+        raise ArgumentError(
+            f"the stem stands for layers of {stem.config.backbone}, the model is {name}"
+        )
+    if not torch.equal(stem.teacher.to(torch.uint8), print_of):
+        raise ArgumentError(
+            f"the stem was trained for {name} with other weights; name those of its training, by "
+            "--weights FILE or NAME:WEIGHTS"
+        )
     with torch.inference_mode():
-        given = shown.stem(shown.y_hat[None]).to(dtype)
-        late = replace_stem(features, nn.Identity(), config.first)
-        found = network.classifier(late(given).mean((2, 3)))[0]
+        late = replace_stem(network, nn.Identity(), stem.config.first)
+        found: Tensor = late(stem(shown.y_hat[None]).to(dtype))[0]
         return found.float().numpy()

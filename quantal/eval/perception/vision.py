@@ -25,6 +25,7 @@ from quantal.eval.perception.precision import to_precision
 from quantal.eval.perception.recipe import Model, Recipe, identify, mapping_of
 from quantal.eval.perception.route import answered
 from quantal.eval.texts import as_text
+from quantal.latents.recognisers import fingerprint
 
 __all__ = ["load_vision"]
 
@@ -65,6 +66,7 @@ def load_vision(recipe: Recipe) -> Model:
         names = names if count == len(names) else tuple(str(i) for i in range(count))
     mapping = mapping_of(recipe, names)
     network.eval().requires_grad_(False)
+    taught = fingerprint(network)
     dtype = to_precision(network, recipe.precision)
     source = as_text(recipe.weights.name) if recipe.weights else weights.name
     digest = hashlib.sha256()
@@ -75,7 +77,7 @@ def load_vision(recipe: Recipe) -> Model:
     answer = _answer(network, weights.transforms(), dtype, recipe.task, len(names))
     undrawn = None
     if recipe.task == "classify" and hasattr(network, "features"):
-        undrawn = partial(answered, network, name, dtype)
+        undrawn = partial(answered, network, name, taught, dtype)
     return Model(f"{name} ({source})", identity, mapping, answer, undrawn)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from quantal.errors import ArgumentError
 from quantal.latents.recognisers import Classifier, ClassifierConfig, indices_of, write_recogniser
 from quantal.train.card import card, kmac
 from quantal.train.examples import Example, Examples, ExampleSampler, read_examples
@@ -30,15 +31,25 @@ class ClassifierTrainer(Trainer):
     start_pixels = 1 << 22
 
     def read_data(self, paths: Sequence[str], smallest: int = 1) -> list[Example]:
-        return read_examples(paths)
+        return read_examples(paths, max(smallest, self.crop_multiple))
+
+    def check_data(
+        self, net: Classifier, data: Sequence[Example], held_out: Sequence[Example]
+    ) -> None:
+        for example in (*data, *held_out):
+            check_source(net.config.source, example)
+            if len(example.values) != net.config.channels:
+                raise ArgumentError(
+                    f"{example.source} has {len(example.values)} channels; set `model.channels` to "
+                    f"that, not {net.config.channels}"
+                )
+        indices_of([example.label for example in (*data, *held_out)], net.config.names)
 
     def sampler(self, data: Sequence[Any], device: torch.device, seed: int) -> ExampleSampler:
         return ExampleSampler(data, device, seed)
 
     def start(self, net: Classifier, crops: Examples) -> None:
         """Measure the mean and the spread of what the network is shown."""
-        check_source(net.config.source, crops)
-        indices_of(crops.labels, net.config.names)
         net.normaliser.fit([crops.values])
 
     def objective(

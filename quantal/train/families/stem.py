@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from quantal.arguments import choice
+from quantal.codecs.pyramid.net import PyramidNet
 from quantal.codecs.registry import load
+from quantal.codecs.wavelet.net import WaveletNet
 from quantal.errors import ArgumentError, ModelError
 from quantal.latents.recognisers import StemConfig, StemNet, write_recogniser
+from quantal.names import shown
 from quantal.train.card import card, kmac
-from quantal.train.data import CropSampler
+from quantal.train.data import CropSampler, read_pictures
 from quantal.train.objectives.distillation import Distillation, DistillationSettings, coded_latents
 from quantal.train.recipe import Recipe
 from quantal.train.trainer import Export, Trainer
@@ -44,6 +47,9 @@ class StemTrainer(Trainer):
     start_crop = 192
     start_pixels = 1 << 22
 
+    def read_data(self, paths: Sequence[str], smallest: int = 1) -> list[Tensor]:
+        return read_pictures(paths, max(smallest, self.crop_multiple))
+
     def sampler(self, data: Sequence[Any], device: torch.device, seed: int) -> UprightSampler:
         return UprightSampler(data, device, seed)
 
@@ -71,9 +77,12 @@ class StemTrainer(Trainer):
 def _networks(config: StemConfig) -> Any:
     """Return the networks of the codec whose latents a stem reads."""
     codec: Any = load(config.source, "cpu")
-    if not hasattr(codec, "networks"):
-        raise ArgumentError(f"codec {config.source!r} shows no networks to train a stem with")
-    return codec.networks().eval().requires_grad_(False)
+    found = codec.networks() if hasattr(codec, "networks") else None
+    if not isinstance(found, PyramidNet | WaveletNet):
+        raise ArgumentError(
+            f"stems read latents of wavelet, hyperprior and context-*, not of {config.source!r}"
+        )
+    return found.eval().requires_grad_(False)
 
 
 def _teacher(name: str, weights: str) -> nn.Module:
@@ -82,17 +91,17 @@ def _teacher(name: str, weights: str) -> nn.Module:
 
     choice("model.backbone", name, models.list_models(models))
     net: nn.Module = models.get_model(name)
-    if not hasattr(net, "features") or not hasattr(net, "classifier"):
-        raise ArgumentError(f"{name} has no `features` and `classifier`; take mobilenet_v2")
     if not weights:
         raise ArgumentError(f"a teacher needs weights; set `objective.weights` to those of {name}")
     path = Path(weights)
+    if not path.is_file():
+        raise ArgumentError(f"there is no file {shown(path)} of a teacher's weights")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        net.load_state_dict(state)
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise ModelError(f"{path.name} holds no weights of {name}: {error}") from error
-    return net.eval().requires_grad_(False)
+        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # pickles fail in many ways
+        line = " ".join(str(error).split())[:200]
+        raise ModelError(f"{shown(path)} holds no weights of {name}: {line}") from error
+    return net
 
 
 TRAINER = StemTrainer()

@@ -19,10 +19,14 @@ from torch import Tensor, nn
 from quantal.codecs.pyramid.net import PyramidNet
 from quantal.codecs.wavelet.net import WaveletNet
 from quantal.errors import ArgumentError
-from quantal.latents.recognisers import StemNet
+from quantal.latents.adapters import replace_stem
+from quantal.latents.recognisers import StemNet, fingerprint
 from quantal.train.objectives.base import Objective
 
 __all__ = ["Distillation", "DistillationSettings", "coded_latents"]
+
+#: Pixels along a side of the picture that shapes are compared on.
+_CHECKED = 64
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def coded_latents(codec: PyramidNet | WaveletNet, pixels: Tensor, rate: Tensor) 
 
     Args:
         codec: networks of the codec, in evaluation mode.
-        pixels: [B, 3, H, W] in 0..1, H and W multiples of 64.
+        pixels: [B, 3, H, W] in 0..1, H and W multiples of codec.stride.
         rate: positions on the rate axis [B].
     """
     found: Tensor = codec.entropy(codec.analysis(pixels).float(), rate).y_hat
@@ -65,9 +69,12 @@ class Distillation(Objective):
         ema: its average.
         settings: of the objective.
         codec: networks of the codec whose latents it reads.
-        teacher: a classifier of torchvision with `features` and `classifier`.
+        teacher: a classifier whose layers are its `features`.
         mean: of the teacher's input, by colour [3, 1, 1].
         spread: by which it is divided [3, 1, 1].
+
+    Raises:
+        ArgumentError: If the stem does not fit the codec's latents or the teacher's layers.
     """
 
     def __init__(
@@ -84,24 +91,37 @@ class Distillation(Objective):
         self.settings = settings
         self.codec = codec.eval().requires_grad_(False)
         self.mean, self.spread = mean, spread
-        features = list(teacher.features.children())  # type: ignore[operator, union-attr]
+        teacher.eval().requires_grad_(False)
+        for each in (net, ema):
+            each.teacher.copy_(fingerprint(teacher))
         first = net.config.first
-        if not 0 < first < len(features):
-            raise ArgumentError(
-                f"{net.config.backbone} has {len(features)} layers of features; `model.first` is "
-                f"{first}"
-            )
-        self.early = nn.Sequential(*features[:first]).eval().requires_grad_(False)
-        late = nn.Sequential(*features[first:], nn.AdaptiveAvgPool2d(1), nn.Flatten(1))
-        self.late = (
-            nn.Sequential(late, cast(nn.Module, teacher.classifier)).eval().requires_grad_(False)
-        )
+        self.late = replace_stem(teacher, nn.Identity(), first)
+        self.early = nn.Sequential(*list(cast(nn.Sequential, teacher.features))[:first])
         self.generator = torch.Generator()
+        self._check(net)
+
+    @torch.no_grad()
+    def _check(self, net: StemNet) -> None:
+        """Raise ArgumentError unless the stem gives what the first layer that is kept takes."""
+        pixels = self.mean.new_zeros(1, 3, _CHECKED, _CHECKED)
+        latents = coded_latents(self.codec, pixels, self.mean.new_zeros(1))
+        if latents.shape[1] != net.config.channels:
+            raise ArgumentError(
+                f"latents of {net.config.source!r} have {latents.shape[1]} channels; set "
+                f"`model.channels` to that, not {net.config.channels}"
+            )
+        expected, found = (tuple(each.shape[1:]) for each in (self.early(pixels), net(latents)))
+        if found != expected:
+            raise ArgumentError(
+                f"layer {net.config.first} of {net.config.backbone} takes {[*expected]} for a "
+                f"picture of {_CHECKED}x{_CHECKED}, the stem gives {[*found]}; change "
+                "`model.out_channels`, `model.scale` or `model.first`"
+            )
 
     def reseed(self, seed: int) -> None:
         self.generator.manual_seed(seed)
 
-    def taught(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def teach(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return features and answers of the teacher for pixels [B, 3, H, W] in 0..1."""
         with torch.no_grad():
             features = self.early((pixels - self.mean) / self.spread)
@@ -113,7 +133,7 @@ class Distillation(Objective):
         rate = low + (high - low) * torch.rand(len(pixels), generator=self.generator)
         with torch.autocast(pixels.device.type, enabled=False):
             latents = coded_latents(self.codec, pixels, rate.to(pixels.device))
-        features, answers = self.taught(pixels)
+        features, answers = self.teach(pixels)
         found = net(latents)
         wrong = (found - features).float().square().mean((0, 2, 3))
         # Channels count alike, however large they are.
@@ -136,9 +156,9 @@ class Distillation(Objective):
         equal = 0
         rate = sum(self.settings.rates) / 2
         for picture in pictures:
-            height, width = (side // 64 * 64 for side in picture.shape[1:])
+            height, width = (side - side % self.codec.stride for side in picture.shape[1:])
             pixels = picture[None, :, :height, :width].to(device).float() / 255
             latents = coded_latents(self.codec, pixels, torch.tensor([rate], device=device))
-            _, answers = self.taught(pixels)
+            _, answers = self.teach(pixels)
             equal += int(self.late(net(latents)).argmax(1) == answers.argmax(1))
         return [{"accuracy": 100 * equal / len(pictures), "pictures": len(pictures)}]

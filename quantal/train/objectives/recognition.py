@@ -52,7 +52,6 @@ class Recognition(Objective):
 
     def losses(self, net: Any, examples: Any) -> dict[str, Tensor]:
         """Return the loss of a batch of examples."""
-        check_source(self.config.source, examples)
         wanted = indices_of(examples.labels, self.config.names)
         scores = net(examples.values).float()
         target = torch.tensor(wanted, device=scores.device)
@@ -75,7 +74,7 @@ class Recognition(Objective):
         return [{"accuracy": 100 * right / len(pictures), "pictures": len(pictures)}]
 
 
-def check_source(source: str, examples: Examples) -> None:
+def check_source(source: str, examples: Example | Examples) -> None:
     """Raise ArgumentError unless examples are what a network was made for."""
     if examples.source != source:
         raise ArgumentError(

@@ -14,7 +14,15 @@ from quantal.codecs.info import Card
 from quantal.codecs.wavelet.net import WaveletConfig, WaveletNet
 from quantal.errors import ArgumentError
 from quantal.eval.perception import Plan, evaluate
-from quantal.latents.recognisers import StemConfig, StemNet, write_recogniser
+from quantal.eval.perception.route import Undrawn, answered
+from quantal.latents.adapters import replace_stem
+from quantal.latents.recognisers import (
+    StemConfig,
+    StemNet,
+    fingerprint,
+    read_recogniser,
+    write_recogniser,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "codecs"))
 
@@ -25,9 +33,11 @@ models = pytest.importorskip("torchvision.models")
 CHANNELS = 8
 
 
-def write_stem(path: Path, **changes: object) -> Path:
+def write_stem(path: Path, teacher: torch.Tensor, **changes: object) -> Path:
     torch.manual_seed(2)
-    write_recogniser(path, StemNet(StemConfig("wavelet", CHANNELS, **changes)), Card())  # type: ignore[arg-type]
+    stem = StemNet(StemConfig("wavelet", CHANNELS, **changes))  # type: ignore[arg-type]
+    stem.teacher.copy_(teacher)
+    write_recogniser(path, stem, Card())
     return path
 
 
@@ -39,8 +49,8 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     net = WaveletNet(WaveletConfig(CHANNELS, 16, 0, 8, (0,), 3))
     net.initialise(torch.rand(4, 3, 64, 64))
     write_untrained(root / "wavelet.safetensors", net)
-    write_stem(root / "stem.safetensors", width=8, blocks=1)
-    classifier = models.mobilenet_v2(num_classes=2)
+    classifier = models.mobilenet_v2(num_classes=2).eval()
+    write_stem(root / "stem.safetensors", fingerprint(classifier), width=8, blocks=1)
     torch.save(classifier.state_dict(), root / "classifier.pth")
     for name in ("0", "1"):
         (root / "pictures" / name).mkdir(parents=True)
@@ -82,12 +92,31 @@ def test_latents_are_a_curve_beside_pixels(room, tmp_path) -> None:
     assert found.study.versions[latents.codec] != found.study.versions[pixels.codec]
 
 
+def test_a_model_answers_as_the_network_with_its_stem(room) -> None:
+    classifier = models.mobilenet_v2(num_classes=2).eval()
+    classifier.load_state_dict(torch.load(room / "classifier.pth", weights_only=True))
+    stem = read_recogniser(room / "stem.safetensors")
+    latents = torch.randn(CHANNELS, 4, 4)
+    with torch.inference_mode():
+        expected = replace_stem(classifier, stem, stem.config.first)(latents[None])[0]
+    shown = Undrawn(latents, stem)
+    found = answered(classifier, "mobilenet_v2", fingerprint(classifier), torch.float32, shown)
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
+
+
 def test_stems_that_do_not_fit_are_named(room, tmp_path) -> None:
     base = f"wavelet:weights={room}/wavelet.safetensors,latents="
-    other = write_stem(tmp_path / "other.safetensors", backbone="vgg11", first=3, width=8, blocks=0)
-    found = evaluate(plan(room, tmp_path / "out", f"{base}{other}"))
-    reasons = {entry["error"] for entry in found.study.failures}
-    assert len(reasons) == 1 and "layers of vgg11, the model is mobilenet_v2" in reasons.pop()
+    nobody = torch.zeros(4, dtype=torch.uint8)
+    for number, (changes, reason) in enumerate(
+        [
+            ({"backbone": "vgg11"}, "layers of vgg11, the model is mobilenet_v2"),
+            ({}, "trained for mobilenet_v2 with other weights"),
+        ]
+    ):
+        other = write_stem(tmp_path / f"{number}.safetensors", nobody, width=8, **changes)
+        found = evaluate(plan(room, tmp_path / f"out{number}", f"{base}{other}"))
+        reasons = {entry["error"] for entry in found.study.failures}
+        assert len(reasons) == 1 and reason in reasons.pop()
     context = f"context-s:latents={room}/stem.safetensors"
     with pytest.raises(ArgumentError, match="expected a stem for 'context-s'"):
         evaluate(plan(room, tmp_path / "again", context))
