@@ -6,13 +6,14 @@
 
 DIR holds a folder for each route: `jpegQ` with pictures, CODEC-QUALITY with .qtl files of the same
 pictures; in each `train`, `val` and `test`, and in these a folder for each class.
-recipes/classifier.yaml is trained on `train` for so many minutes, with accuracy on `val` measured
-on the way, and asked about `test` once at the end. Every route is a process of its own.
+recipes/classifier.yaml is trained on `train` for so many minutes, which include measuring accuracy
+on `val` six times on the way, and asked about `test` once at the end. Reading the files, once
+before training, is not counted. Every route is a process of its own.
 
 Columns: accuracy on `test` with the 95 % interval over its pictures (Wilson); bytes of a picture of
-`train`; thousand multiplications per pixel of the classifier; pictures a second in training (those
-of the recipe's crops), and from file to answer, whole pictures; seconds of training until the
-accuracy on `val` reaches `--reach`.
+`train`; thousand multiplications per pixel of the classifier; pictures a second in training (crops
+as the recipe has them), and from file to answer, whole pictures one by one, files in the system's
+cache; seconds until the accuracy on `val` reached `--reach`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -38,11 +40,10 @@ from quantal.codecs.weights import read_header
 from quantal.latents import LatentDataset
 from quantal.latents.recognisers import PIXELS, read_recogniser
 from quantal.markdown import table
-from quantal.train import run
+from quantal.train import read_recipe, run
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "classifier.yaml"
-CHANNELS = {PIXELS: 3, "wavelet": 64, "vq": 256, "hyperprior": 320}
-OF_CONTEXT = 320
+EVALUATIONS = 6
 COLUMNS = (
     *("route", "accuracy, %", "interval", "bytes", "kMAC/pixel"),
     *("trains, pictures/s", "answers, pictures/s", "seconds to {reach:.0f} %"),
@@ -91,6 +92,9 @@ def answers(folder: Path, net: Any) -> tuple[int, int, float]:
     source, names = net.config.source, net.config.names
     given: list[tuple[str, Any]]
     dataset: Any = None
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.read_bytes()  # into the system's cache
     right = asked = 0
     spent = 0.0
     if source == PIXELS:
@@ -101,8 +105,6 @@ def answers(folder: Path, net: Any) -> tuple[int, int, float]:
         given = [(dataset.classes[int(label)], n) for n, label in enumerate(dataset.labels)]
     with torch.inference_mode():
         for label, item in given:
-            if source == PIXELS:
-                item.read_bytes()
             began = time.perf_counter()
             if source == PIXELS:
                 pixels = torch.from_numpy(media.read(item).pixels)
@@ -115,38 +117,45 @@ def answers(folder: Path, net: Any) -> tuple[int, int, float]:
     return right, asked, asked / spent
 
 
+def _first_latents(folder: Path) -> torch.Tensor:
+    sample: Any = LatentDataset(folder, values="latents")[0]
+    found: torch.Tensor = sample.values[0]
+    return found
+
+
 def measured(route: str, options: argparse.Namespace) -> Row:
     """Train and ask one route, in this process."""
     torch.set_num_threads(options.threads)
     data, source = options.data / route, source_of(route)
     out = options.work / route
     names = sorted(path.name for path in (data / "train").iterdir())
+    channels = 3 if source == PIXELS else len(_first_latents(data / "test"))
     changes = [
         f"data=[{data / 'train'}]",
         f"evaluation=[{data / 'val'}]",
         f"out={out}",
         f"minutes={options.minutes}",
         f"model.source={source}",
-        f"model.channels={CHANNELS.get(source, OF_CONTEXT)}",
+        f"model.channels={channels}",
         f"model.names=[{', '.join(names)}]",
-        f"evaluate_minutes={options.minutes / 12}",
+        f"evaluate_minutes={options.minutes / EVALUATIONS}",
     ]
     log: list[Any] = []
     path = run(RECIPE, changes, log=log.append)
-    steps = [entry for entry in log if "loss" in entry]
-    batch = 64
+    batch = read_recipe(RECIPE).phases[-1].batch
     points = [entry for entry in log if entry.get("event") == "evaluation"]
-    # Evaluations take time of their own, which training speed does not count.
+    steps = [entry for entry in log if "loss" in entry]
+    # Only where no evaluation lies between.
     speeds = [
         batch * (b["step"] - a["step"]) / (60 * (b["minutes"] - a["minutes"]))
-        for a, b in itertools.pairwise(steps)
-        if b["minutes"] > a["minutes"]
+        for a, b in itertools.pairwise(log)
+        if "loss" in a and "loss" in b
     ]
     reached = None
     for point in points:
         if point["points"][0]["accuracy"] >= options.reach:
-            before = [s for s in steps if s["step"] <= point["step"]]
-            reached = 60 * before[-1]["minutes"] if before else 0.0
+            after = [s for s in steps if s["step"] >= point["step"]]
+            reached = 60 * (after[0]["minutes"] if after else options.minutes)
             break
     files = [p for p in (data / "train").rglob("*") if p.is_file()]
     net = read_recogniser(path)
@@ -204,8 +213,10 @@ def main(given: Sequence[str] | None = None) -> None:
     )
     rows = []
     for route in routes:
-        kept = options.work / route / "row.json"
+        about = f"{options.minutes:g}-{options.threads}-{options.reach:g}"
+        kept = options.work / route / f"row-{about}.json"
         if not kept.exists():
+            shutil.rmtree(options.work / route, ignore_errors=True)  # of a run that was stopped
             command = [sys.executable, __file__, *(given or sys.argv[1:]), "--one", route]
             environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
             done = subprocess.run(

@@ -167,7 +167,7 @@ class WaveletAnalysis(nn.Module):
 
     Args:
         channels: M.
-        width: packets, mixed, that the network works on.
+        width: channels of the network.
         blocks: gated blocks; the rest is linear.
         levels: of the packets.
 

@@ -77,7 +77,7 @@ class ClassModel(EntropyModel):
 
     @torch.no_grad()
     def choose_slow(self, y: Tensor) -> None:
-        """Let differences be coded of channels whose differences are much smaller than they.
+        """Let differences be coded of channels whose differences are much smaller than their values.
 
         Args:
             y: latents [B, C, h, w].

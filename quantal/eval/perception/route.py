@@ -1,7 +1,7 @@
 """The route "from latents": what a model is shown is not drawn.
 
 A codec with the option `latents=STEM.safetensors` shows the model its latents: the stem stands for
-the model's first layers (quantal.latents, docs/latents.md).
+the model's first layers (docs/learning.md).
 """
 
 from __future__ import annotations
