@@ -22,7 +22,7 @@ from quantal.entropy.frozen.classes import CLASS_STEP, FrozenClasses
 from quantal.entropy.models.base import Coded, EntropyModel, Samples, detached_copy
 from quantal.entropy.models.likelihoods import index_to_scale, logistic_bits
 from quantal.entropy.models.runtime import TorchNetworks
-from quantal.entropy.models.tables import SymbolCounts, y_tables
+from quantal.entropy.models.tables import SURE, SymbolCounts, y_tables
 from quantal.entropy.rates import ANCHORS, RATE_INDICES
 from quantal.entropy.rounding import clamp_through, round_through
 from quantal.entropy.scales import LOG_STEP, SCALE_MIN, SCALES
@@ -109,7 +109,9 @@ class ClassModel(EntropyModel):
         """
         log_scale = self.log_scale(rate.floor()).unflatten(1, (self.classes, self.channels))
         places = (log_scale - math.log(SCALE_MIN)) / LOG_STEP
-        return round_through(clamp_through(places, 0.0, SCALES - 1.0))
+        # A difference that a table takes for zero would be missing in all that follows in its row.
+        least = SURE * self.slow.to(places.dtype)
+        return round_through(torch.maximum(clamp_through(places, 0.0, SCALES - 1.0), least))
 
     def class_bits(self, rate: Tensor) -> Tensor:
         """Return the bits of each class [B, K]; they follow the rate index."""
