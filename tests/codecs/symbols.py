@@ -60,7 +60,8 @@ def digest_among_others(data: bytes) -> str:
     payload, *place = coded_part(container.read(data))
     codec = quantal.load(container.read(data).header.codec, "cpu")
     damaged = payload[: len(payload) // 2] + b"\1" + payload[len(payload) // 2 + 1 :]
-    found = codec.read_many([payload, damaged, payload, payload], *place)
+    # From 16 on, torch has other algorithms without oneDNN.
+    found = codec.read_many([payload, damaged, *[payload] * 15], *place)
     digests = {digest(each) for each in found if isinstance(each, Latents)}
     assert isinstance(found[1], BitstreamError) and len(digests) == 1
     return digests.pop()

@@ -50,6 +50,21 @@ def test_symbols_are_those_of_each_alone(name: str, size: tuple[int, int]) -> No
             assert (latents.width, latents.height, latents.rate) == (*size, rate)
 
 
+@pytest.mark.parametrize("name, rate", [("hyperprior", 120), ("context-s", 120), ("context-s", 40)])
+def test_a_full_batch_needs_no_onednn(
+    name: str, rate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch then chooses algorithms by the size of the batch, and not all are exact."""
+    codec = quantal.load(name, "cpu")
+    assert isinstance(codec, TransformCodec)
+    given = payloads(codec, 256, 256, rate, 16)
+    expected = codec.read_stacked(given, 256, 256, rate, dequantised=False)
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    found = codec.read_stacked(given, 256, 256, rate, dequantised=False)
+    assert not found.errors and not expected.errors
+    assert all(torch.equal(a, b) for a, b in zip(found.symbols, expected.symbols, strict=True))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_floating_point_network_runs_for_symbols_alone(
     name: str, monkeypatch: pytest.MonkeyPatch

@@ -289,6 +289,95 @@ def test_switches_for_lower_precision_do_not_reach_the_integers(monkeypatch):
     assert np.array_equal(TorchLayers(net)(x, 3), expected)
 
 
+@pytest.mark.parametrize("onednn", [True, False], ids=["oneDNN", "no oneDNN"])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("plane", [(16, 16), (1, 1), (2, 3), (40, 33)])
+def test_depthwise_layers_are_exact_in_batches_near_the_bound(
+    onednn, layout, kernel, plane, monkeypatch
+):
+    """Where torch chooses Winograd's or Fourier's convolution by itself, which are not."""
+    rng = np.random.default_rng(8)
+    deep = layer(rng, 48, 48, kernel=kernel, groups=48, size=100, rates=64, shift=5)
+    deep = replace(deep, low=-(2**20), high=2**20)
+    net = ExactNet([deep, one_layer(np.eye(48, dtype=int), 0)], 2**16)
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", onednn)
+    # Sums of either sign reach almost 2^24 in float32, and some are beyond it.
+    largest = int(0.95 * 2**24 / np.abs(deep.weight).sum((1, 2, 3)).max())
+    for reach in (largest, 3 * largest // 2):
+        x = rng.integers(-reach, reach + 1, (17, 48, *plane)).astype(np.int32)
+        run = TorchLayers(net)._layers[0]
+        given = torch.from_numpy(x).float().contiguous(memory_format=layout)
+        assert np.array_equal(TorchLayers(net)(x, 3), net.by_numpy(x, 3))
+        found = run.apply(given, 3, True)
+        double = run.apply(given.double(), 3, True)
+        assert (run._in_single(given, 3) is not None) or reach > largest
+        assert torch.equal(found, double)
+        expected = np.stack([deep.apply(each.astype(float), 3) for each in x])
+        assert np.array_equal(found.numpy(), expected)
+
+
+def test_no_convolution_of_torch_runs(monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("a library may choose an algorithm that is not exact")
+
+    for name in ("conv2d", "conv1d", "conv3d"):
+        monkeypatch.setattr(f"torch.nn.functional.{name}", never)
+    rng = np.random.default_rng(1)
+    layers = [layer(rng, 6, 6, kernel=3, groups=6), layer(rng, 6, 9, kernel=5), layer(rng, 9, 4)]
+    net = ExactNet(layers, 300)
+    x = rng.integers(-300, 301, (3, 6, 4, 7)).astype(np.int32)
+    assert np.array_equal(TorchLayers(net)(x, 0), net.by_numpy(x, 0))
+
+
+def test_bands_of_a_large_plane_meet(monkeypatch):
+    monkeypatch.setattr(exact_runtime, "_TAPPED", 100)
+    rng = np.random.default_rng(2)
+    net = ExactNet([layer(rng, 6, 6, kernel=5, groups=6), layer(rng, 6, 2)], 300)
+    for plane in ((9, 4), (5, 30), (2, 2)):
+        x = rng.integers(-300, 301, (3, 6, *plane)).astype(np.int32)
+        assert np.array_equal(TorchLayers(net)(x, 0), net.by_numpy(x, 0))
+
+
+def test_a_default_device_of_the_caller_changes_nothing():
+    rng = np.random.default_rng(9)
+    layers = deep_net(rng, 64)
+    net = ExactNet(layers, 2**16)
+    x = rng.integers(-99, 100, (24, 9, 9)).astype(np.int32)
+    expected = net.by_numpy(x, 1)
+    exact_runtime._is_single_here.cache_clear()
+    exact_runtime._scratch._kept.clear()
+    with torch.device("meta"):
+        assert np.array_equal(TorchLayers(net)(x, 1), expected)
+
+
+@pytest.mark.parametrize("fault", ["lower precision", "fewer multiplications"])
+def test_products_that_are_not_exact_are_found(fault, monkeypatch):
+    plain = torch.baddbmm
+
+    def other(bias, left, right, out=None):
+        if left.dtype == torch.float64 or left.shape[-1] < 512:
+            return plain(bias, left, right)
+        if fault == "lower precision":
+            return plain(bias, left.bfloat16().float(), right)
+        return bias + strassen(left, right)
+
+    exact_runtime._is_single_here.cache_clear()
+    monkeypatch.setattr(torch, "baddbmm", other)
+    assert not exact_runtime.single_is_ieee()
+    exact_runtime._is_single_here.cache_clear()
+
+
+def strassen(left, right):
+    """One step of Strassen's algorithm, on matrices of even sizes."""
+    (a, b), (c, d) = (half.chunk(2, 2) for half in left.chunk(2, 1))
+    (e, f), (g, h) = (half.chunk(2, 2) for half in right.chunk(2, 1))
+    first, second, third = (a + d) @ (e + h), (c + d) @ e, a @ (f - h)
+    fourth, fifth, sixth, seventh = d @ (g - e), (a + b) @ h, (c - a) @ (e + f), (b - d) @ (g + h)
+    top = torch.cat((first + fourth - fifth + seventh, third + fifth), 2)
+    return torch.cat((top, torch.cat((second + fourth, first - second + third + sixth), 2)), 1)
+
+
 def test_threads_share_no_memory():
     rng = np.random.default_rng(6)
     layers = deep_net(rng, 64)

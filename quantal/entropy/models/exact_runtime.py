@@ -1,8 +1,9 @@
 """torch as the runtime of integer networks: in float32 where that is proven exact, else in float64.
 
 Whole numbers up to 2^24 are exact in float32, which is twice as fast. Before a layer runs, the
-largest inputs of the moment bound every partial sum of every output. Where that is too much, sums
-are built in runs of channels that are each exact, or in float64: which, never shows in a result.
+largest inputs of the moment bound every partial sum of products for every output. Where that is too
+much, sums are built in runs of channels that are each exact, or in float64. No convolution of
+torch's runs here: Winograd's and others add and subtract inputs first, which nothing here bounds.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _KEPT = 1 << 20
 _CACHED = 1 << 18
 #: Output positions that are processed at a time.
 _POSITIONS = 3072
+#: Inputs of a depthwise layer that are processed at a time.
+_TAPPED = 1 << 17
 
 
 def single_is_ieee() -> bool:
@@ -49,36 +52,40 @@ def single_is_ieee() -> bool:
             return False
     except RuntimeError:  # torch refuses to say where older and newer switches are mixed
         return False
-    places = (
-        torch.backends,
-        *(getattr(torch.backends.mkldnn, n, None) for n in ("conv", "matmul")),
-    )
+    places = (torch.backends, getattr(torch.backends.mkldnn, "matmul", None))
     known = all(getattr(place, "fp32_precision", "none") in ("none", "ieee") for place in places)
     return known and _is_single_here()
 
 
 @functools.cache
 def _is_single_here() -> bool:
-    """Return whether nothing outside torch lowers the precision of its float32 products.
+    """Return whether nothing outside torch lowers the precision of its float32 matrix products.
 
-    oneDNN has a variable of the environment for that; a sample finds whatever else there is.
+    oneDNN has a variable of the environment for that; samples find whatever else there is, such as
+    products by fewer multiplications (Strassen's algorithm), which would need larger sums.
     """
     for name in ("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"):
         if os.environ.get(name, "STRICT").upper() != "STRICT":
             return False
-    # Inputs of 13 digits; sums just below 2^24.
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randint(1 << 12, 1 << 13, (1, 192, 16, 16), generator=generator)
-    weight = torch.randint(-10, 11, (64, 192), generator=generator)
-    deep = torch.randint(-200, 201, (192, 1, 3, 3), generator=generator)
-    near = x.contiguous(memory_format=torch.channels_last)
+    generator = torch.Generator("cpu").manual_seed(0)
+
+    def whole(largest: int, *shape: int) -> Tensor:
+        return torch.randint(largest // 2, largest, shape, generator=generator, device="cpu")
+
     with undisturbed():
-        dense = weight.float() @ x.float().flatten(2)
-        apart = F.conv2d(near.float(), deep.float(), padding=1, groups=192)
-        expected = F.conv2d(x.double(), deep.double(), padding=1, groups=192)
-        return torch.equal(dense.long(), weight @ x.flatten(2)) and torch.equal(
-            apart.double(), expected
-        )
+        for count, size, inputs, outputs in ((1, 384, 512, 512), (4, 96, 192, 80), (2, 4, 96, 96)):
+            # Inputs of 13 digits; sums of their products are below 2^24, but not far.
+            x = whole(1 << 13, count, size, inputs)
+            weight = whole((1 << 11) // inputs + 1, outputs, inputs)
+            found = []
+            for kind in (torch.float32, torch.float64):
+                left, right = x.to(kind), weight.to(kind).expand(count, -1, -1)
+                made = torch.baddbmm(right.new_ones(outputs), left, right.transpose(1, 2))
+                turned = torch.baddbmm(right.new_ones(outputs, 1), right, left.transpose(1, 2))
+                found += [made.double(), turned.double()]
+            if not all(map(torch.equal, found[:2], found[2:])):
+                return False
+    return True
 
 
 class _Scratch(threading.local):
@@ -97,10 +104,10 @@ class _Scratch(threading.local):
         """
         size = math.prod(shape)
         if size > _KEPT:
-            return torch.empty(shape, dtype=kind)
+            return torch.empty(shape, dtype=kind, device="cpu")
         kept = self._kept.get((name, kind))
         if kept is None or len(kept) < size:
-            kept = self._kept[name, kind] = torch.empty(size, dtype=kind)
+            kept = self._kept[name, kind] = torch.empty(size, dtype=kind, device="cpu")
         return kept[:size].view(shape)
 
 
@@ -115,7 +122,7 @@ class _Layer:
         signed: whether inputs may be negative.
         largest_input: their largest magnitude.
         place: its number in the network.
-        last: whether results are contiguous; else those of 1x1 layers are channels_last.
+        last: whether results of dense layers are contiguous; all others are channels_last.
     """
 
     def __init__(
@@ -169,7 +176,7 @@ class _Layer:
     @cached_property
     def _members(self) -> Tensor:
         """Which part of the input channels a channel is in: 1 or 0, [I, parts]."""
-        part = torch.arange(self.layer.inputs) * _PARTS // self.layer.inputs
+        part = torch.arange(self.layer.inputs, device="cpu") * _PARTS // self.layer.inputs
         return F.one_hot(part, _PARTS).float()
 
     def apply(self, x: Tensor, rate_index: int, single: bool) -> Tensor:
@@ -262,15 +269,34 @@ class _Layer:
         every = slice(None) if which is None else which
         bias = self._before[row, every].to(x.dtype)
         after = None if self._after is None else self._after[row, every].to(x.dtype)
-        kernel = weight.shape[-1]
-        if kernel > 1:
-            groups = len(weight) if self._deep else 1
-            # Only oneDNN's convolutions, which are of float32, like channels together.
-            x = x if x.dtype == torch.float32 else x.contiguous()
-            sums = F.conv2d(x, weight, bias, padding=kernel // 2, groups=groups)
-            self._finish(sums, None if after is None else after[:, None, None])
-            return sums
+        if self._deep:
+            return self._depthwise(x, weight[:, 0], bias, after)
+        if weight.shape[-1] > 1:
+            x, weight = _unfolded(x, weight.shape[-1]), weight.permute(0, 2, 3, 1)
         return self._dense(x, weight.flatten(1), bias, after, spans)
+
+    def _depthwise(self, x: Tensor, weight: Tensor, bias: Tensor, after: Tensor | None) -> Tensor:
+        """Return the outputs of a depthwise layer: shifted inputs times weights, added up.
+
+        Args:
+            x: [n, C, h, w].
+            weight: [C, k, k].
+            bias: before rounding, [C].
+            after: after rounding, [C].
+        """
+        count, channels, height, width = x.shape
+        rows = x.permute(0, 2, 3, 1).contiguous()
+        found = _scratch.take(self._slot, rows.shape, x.dtype)
+        taps = weight.permute(1, 2, 0).contiguous()
+        # All that is done to a sum is done while it is in the cache.
+        band = max(_TAPPED // (width * channels), 1)
+        step = max(band // height, 1)
+        for start, top in itertools.product(range(0, count, step), range(0, height, band)):
+            part = slice(start, start + step)
+            bottom = min(top + band, height)
+            _add_taps(found[part], rows[part], taps, bias, top, bottom)
+            self._finish(found[part, top:bottom], after)
+        return found.permute(0, 3, 1, 2)
 
     def _finish(self, sums: Tensor, after: Tensor | None) -> None:
         """Turn sums, in units of outputs, into outputs."""
@@ -343,6 +369,10 @@ def _add_up(
 ) -> None:
     """Compute left @ right + bias of [n, ., .], from one run of inner places after the other.
 
+    A product is BLAS's (MKL, OpenBLAS, Accelerate, oneDNN and their like): products of elements,
+    added up in some order, which does not matter. Algorithms that multiply sums of elements have
+    names of their own there, such as ESSL's DGEMMS; _is_single_here() looks for one all the same.
+
     What is whole of the sums is put aside before the next run: only less than 1 goes on. It is
     added again at the end, to sums that are rounded down for it: only their floors are exact.
     """
@@ -360,6 +390,44 @@ def _add_up(
         sums += aside
 
 
+def _add_taps(sums: Tensor, x: Tensor, taps: Tensor, bias: Tensor, top: int, bottom: int) -> None:
+    """Compute rows of a depthwise convolution: one multiplication and addition for each tap.
+
+    Nothing is left to a library's choice: whatever the processor does, every result on the way is
+    a sum of some of the products, which _Layer._reach() bounds.
+
+    Args:
+        sums: [n, h, w, C], of which rows are overwritten.
+        x: [n, h, w, C].
+        taps: [k, k, C].
+        bias: [C].
+        top: the first row.
+        bottom: the row after the last one.
+    """
+    kernel, (height, width) = len(taps), x.shape[1:3]
+    middle = kernel // 2
+    torch.addcmul(bias, x[:, top:bottom], taps[middle, middle], out=sums[:, top:bottom])
+    for place, across in itertools.product(range(kernel), range(kernel)):
+        if place == across == middle:
+            continue
+        down, right = place - middle, across - middle
+        # The outputs for which the tap is on an input; all others are zeros.
+        first, end = max(top, -down), min(bottom, height - down)
+        left, edge = max(0, -right), min(width, width - right)
+        if first < end and left < edge:
+            own = x[:, first + down : end + down, left + right : edge + right]
+            sums[:, first:end, left:edge].addcmul_(own, taps[place, across])
+
+
+def _unfolded(x: Tensor, kernel: int) -> Tensor:
+    """Return what each tap of a kernel covers, [n, I, h, w] to [n, k k I, h, w], channels_last."""
+    height, width = x.shape[-2:]
+    wide = F.pad(x.permute(0, 2, 3, 1), (0, 0, *(kernel // 2,) * 4))
+    taps = itertools.product(range(kernel), range(kernel))
+    shifted = [wide[:, down : down + height, over : over + width] for down, over in taps]
+    return torch.cat(shifted, 3).permute(0, 3, 1, 2)
+
+
 def _shuffled(x: Tensor, factor: int) -> Tensor:
     """Move what _Layer._order() says to its places: [n, f^2 C, h, w] to [n, C, h f, w f]."""
     count, _, height, width = x.shape
@@ -372,8 +440,8 @@ def _shuffled(x: Tensor, factor: int) -> Tensor:
 class TorchLayers:
     """The layers of an integer network, run by torch on the CPU; see ExactNet.run_by.
 
-    Neither float64 nor float32 as it is used here is touched by torch's switches for lower
-    precision (TF32, bfloat16): where one is on, everything runs in float64.
+    Float64 is not touched by torch's switches for lower precision (TF32, bfloat16): where one is
+    on, everything runs in it.
 
     Args:
         net: whose layers.
