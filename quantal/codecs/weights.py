@@ -193,7 +193,7 @@ def sound_weights(file: WeightsFile) -> Iterator[None]:
     """Turn errors that arrays of a wrong kind cause into a ModelError that names the file."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, RuntimeError, ModelError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError, ModelError) as error:
         raise ModelError(
             f"weights {file.path.name} are damaged: {error}; install them anew"
         ) from error

@@ -29,6 +29,7 @@ __all__ = [
     "ReadingMany",
     "Rounding",
     "Writing",
+    "finite",
     "round_nearest",
     "too_small",
 ]
@@ -76,6 +77,13 @@ class Networks(Protocol):
         ...
 
 
+def finite(residual: FloatArray) -> FloatArray:
+    """Return values that are to be rounded; raises ModelError if one is not finite."""
+    if not np.isfinite(residual).all():
+        raise ModelError("the weights give values that are not finite; they are damaged")
+    return residual
+
+
 def round_nearest(residual: FloatArray, index: IndexArray, tables: TableSet) -> IntArray:
     """Round residuals to the nearest symbols; where a table is certain, take its symbol.
 
@@ -90,9 +98,7 @@ def round_nearest(residual: FloatArray, index: IndexArray, tables: TableSet) -> 
     Raises:
         ModelError: If a residual is not finite.
     """
-    if not np.isfinite(residual).all():
-        raise ModelError("the weights give values that are not finite; they are damaged")
-    np.rint(residual, out=residual)
+    np.rint(finite(residual), out=residual)
     symbols = np.clip(residual, -_LARGEST, _LARGEST, out=residual).astype(np.int32)
     if tables.certain.any():
         np.copyto(symbols, tables.first.take(index), where=tables.certain.take(index))

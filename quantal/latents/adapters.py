@@ -50,8 +50,8 @@ class Normaliser(nn.Module):
         channels = whole("channels", channels, 1)
         self.mean: Tensor
         self.spread: Tensor
-        self.register_buffer("mean", torch.zeros(channels, 1, 1))
-        self.register_buffer("spread", torch.ones(channels, 1, 1))
+        self.register_buffer("mean", torch.empty(channels, 1, 1).zero_())
+        self.register_buffer("spread", torch.empty(channels, 1, 1).fill_(1))
 
     @torch.no_grad()
     def fit(self, samples: Iterable[Tensor]) -> None:

@@ -23,7 +23,7 @@ from quantal.codecs.sizes import Sizes
 from quantal.codecs.weights import read_weights, sound_weights, write_weights
 from quantal.errors import ArgumentError
 from quantal.latents.adapters import Normaliser, Stem
-from quantal.layers import GatedBlock
+from quantal.layers import GatedBlock, Unfilled
 
 __all__ = [
     "PIXELS",
@@ -222,12 +222,14 @@ def read_recogniser(path: Path) -> Any:
     file = read_weights(path, list(_KINDS))
     kind = _KINDS[file.layout]
     with sound_weights(file):
-        net = kind(kind.config_type.from_dict(file.sizes()))  # type: ignore[arg-type]
+        # No memory for what a file says before its tensors are found to be of these sizes.
+        with Unfilled():
+            net = kind(kind.config_type.from_dict(file.sizes()))  # type: ignore[arg-type]
         state = {
             name.removeprefix(_NET): torch.from_numpy(value.astype(np.float32))
             for name, value in file.arrays.items()
         }
-        net.load_state_dict(state)
+        net.load_state_dict(state, assign=True)
     file.check({})
     return net.requires_grad_(False).eval()
 

@@ -21,17 +21,21 @@ from quantal.entropy.prices import LARGEST_PRICED, price_list
 from quantal.entropy.rates import RATE_INDICES
 from quantal.entropy.scales import SCALES
 from quantal.entropy.tables import TableSet
-from quantal.entropy.walk import Coding, FloatArray, Networks
+from quantal.entropy.walk import Coding, FloatArray, Networks, Rounding, finite, round_nearest
 from quantal.planes import bands
 
-__all__ = ["CLASS_STEP", "FrozenClasses", "differences"]
+__all__ = ["CLASS_STEP", "LARGEST_COUNT", "FrozenClasses", "differences"]
 
 #: Tables of classes follow the rate index in steps of this many.
 CLASS_STEP = 4
+#: The most classes that there can be.
+LARGEST_COUNT = 64
 #: Positions whose classes are chosen at a time: intermediate values stay in the cache.
 _AT_ONCE = 1024
 #: Bits that a symbol counts as if its class can't code it.
 _LOST = 64.0
+#: The same for a difference: the rest of its row is lost with it.
+_ROW_LOST = 4096.0
 
 
 def differences(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -105,15 +109,19 @@ class FrozenClasses(FrozenModel):
     ) -> None:
         if scales.dtype != np.uint8 or scales.ndim != 3 or len(scales) != RATE_INDICES:
             raise ValueError(f"scale indices are not uint8 [{RATE_INDICES}, K, C]")
+        if not 1 <= scales.shape[1] <= LARGEST_COUNT:
+            raise ValueError(f"there are {scales.shape[1]} classes, not 1 to {LARGEST_COUNT}")
         if not scales.size or scales.max() >= SCALES or len(y_tables) != SCALES:
             raise ValueError(f"scale indices or tables of y are not those of {SCALES} scales")
         if len(class_tables) != RATE_INDICES // CLASS_STEP or class_tables.certain.any():
             raise ValueError("there is no table of classes for every four rates")
         super().__init__(scales.shape[2], y_tables, networks)
-        if slow.dtype != np.int32 or slow.ndim != 1 or (np.diff(slow) < 1).any():
-            raise ValueError("slow channels are not int32 in ascending order")
-        if slow.size and not 0 <= slow[0] <= slow[-1] < self.channels:
+        if slow.dtype != np.int32 or slow.ndim != 1:
+            raise ValueError("slow channels are not int32 in one axis")
+        if slow.size and not 0 <= slow.min() <= slow.max() < self.channels:
             raise ValueError(f"slow channels are not below {self.channels}")
+        if (np.diff(slow) < 1).any():
+            raise ValueError("slow channels are not in ascending order")
         self.index, self.slow, self.class_tables = scales, slow, class_tables
 
     @property
@@ -137,8 +145,13 @@ class FrozenClasses(FrozenModel):
         return price_list(self.class_tables)[:, LARGEST_PRICED:][:, : self.classes]
 
     def residual(self, y: FloatArray, rate: float) -> FloatArray:
-        """Return the values that are rounded to symbols, float32 [C, h, w]."""
-        residual: FloatArray = y * self.networks("gain", rate)
+        """Return the values that are rounded to symbols, float32 [C, h, w].
+
+        Raises:
+            ModelError: If one is not finite.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            residual: FloatArray = finite(y * self.networks("gain", rate))
         # Of rounded values, since that is what a reader adds up.
         residual[self.slow] = differences(np.rint(residual[self.slow]))
         return residual
@@ -159,7 +172,9 @@ class FrozenClasses(FrozenModel):
         for part in bands(rows * columns, 1, _AT_ONCE):
             costs = np.empty((self.classes, part.stop - part.start), np.float32)
             for number, scales in enumerate(self.index[int(rate)]):
-                bits = np.take_along_axis(self._prices[scales], places[:, part], axis=1)
+                prices = self._prices[scales]
+                prices[self.slow[self.y_tables.certain[scales[self.slow]]], 1:] = _ROW_LOST
+                bits = np.take_along_axis(prices, places[:, part], axis=1)
                 costs[number] = bits.sum(0) + own[number]
             found[part] = costs.argmin(0)
         return found.reshape(1, rows, columns)
@@ -174,6 +189,20 @@ class FrozenClasses(FrozenModel):
 
     def step(self, rate: float) -> FloatArray:
         return self.networks("ungain", rate).reshape(-1, 1, 1)
+
+    def rounding_by_price(self, worth: float) -> Rounding:
+        """Return a rounding as of every model's, which leaves differences as they are."""
+        plain = super().rounding_by_price(worth)
+
+        def rounding(residual: FloatArray, index: IndexArray, tables: TableSet) -> IntArray:
+            own = index[..., self.slow, :, :]
+            # One that moved would shift all that follows in its row.
+            kept = round_nearest(residual[..., self.slow, :, :], own, tables)
+            symbols = plain(residual, index, tables)
+            symbols[..., self.slow, :, :] = kept
+            return symbols
+
+        return rounding
 
     def integers(self) -> dict[str, Array]:
         return {

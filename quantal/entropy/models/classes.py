@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from quantal.arguments import whole
 from quantal.entropy.curves import RateCurve, start_log_gain
-from quantal.entropy.frozen.classes import CLASS_STEP, FrozenClasses
+from quantal.entropy.frozen.classes import CLASS_STEP, LARGEST_COUNT, FrozenClasses
 from quantal.entropy.models.base import Coded, EntropyModel, Samples, detached_copy
 from quantal.entropy.models.likelihoods import index_to_scale, logistic_bits
 from quantal.entropy.models.runtime import TorchNetworks
@@ -55,7 +55,7 @@ class ClassModel(EntropyModel):
 
     def __init__(self, channels: int, classes: int = 16) -> None:
         super().__init__(channels)
-        self.classes = whole("classes", classes, 1, 64)
+        self.classes = whole("classes", classes, 1, LARGEST_COUNT)
         start = start_log_gain()[:, None].expand(ANCHORS, self.channels)
         self.log_gain = RateCurve(start)
         self.log_ungain = RateCurve(-start)
@@ -69,7 +69,7 @@ class ClassModel(EntropyModel):
     @torch.no_grad()
     def calibrate(self, rms: Tensor, rank: Iterable[int] | None = None) -> None:
         low, high = map(math.log, _SPREAD)
-        spread = torch.linspace(low, high, self.classes)
+        spread = torch.linspace(low, high, self.classes) if self.classes > 1 else torch.zeros(1)
         scales = spread[:, None] + rms.clamp_min(1e-4).log().cpu()
         gains = self.log_gain.anchors.mean(1).cpu()
         start = gains[:, None, None] + scales
@@ -105,13 +105,14 @@ class ClassModel(EntropyModel):
     def scale_index(self, rate: Tensor) -> Tensor:
         """Return the scale index of each class and channel, whole numbers [B, K, C].
 
-        They follow the rate index, the whole part of the position.
+        They follow the rate index, the whole part of the position. No table of a slow channel is
+        certain of zero: a difference that is lost would shift all that follows in its row.
         """
         log_scale = self.log_scale(rate.floor()).unflatten(1, (self.classes, self.channels))
         places = (log_scale - math.log(SCALE_MIN)) / LOG_STEP
         # A difference that a table takes for zero would be missing in all that follows in its row.
-        least = SURE * self.slow.to(places.dtype)
-        return round_through(torch.maximum(clamp_through(places, 0.0, SCALES - 1.0), least))
+        slow, other = (clamp_through(places, least, SCALES - 1.0) for least in (float(SURE), 0.0))
+        return round_through(torch.where(self.slow, slow, other))
 
     def class_bits(self, rate: Tensor) -> Tensor:
         """Return the bits of each class [B, K]; they follow the rate index."""
@@ -189,4 +190,11 @@ class ClassModel(EntropyModel):
         return TorchNetworks(networks, self.lean.device)
 
     def frozen_from(self, arrays: Mapping[str, Any], device: torch.device) -> FrozenClasses:
-        return FrozenClasses.from_arrays(arrays, self._runtime())
+        found = FrozenClasses.from_arrays(arrays, self._runtime())
+        sizes, own = (found.classes, found.channels), (self.classes, self.channels)
+        if sizes != own:
+            raise ValueError(
+                f"scale indices are of {sizes[0]} classes and {sizes[1]} channels, the networks of "
+                f"{own[0]} and {own[1]}"
+            )
+        return found
