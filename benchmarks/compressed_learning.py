@@ -12,14 +12,13 @@ before training, is not counted. Every route is a process of its own.
 
 Columns: accuracy on `test` with the 95 % interval over its pictures (Wilson); bytes of a picture of
 `train`; thousand multiplications per pixel of the classifier; pictures a second in training (crops
-as the recipe has them), and from file to answer, whole pictures one by one, files in the system's
+as the recipe has them, evaluations included), and from file to answer, whole pictures one by one, files in the system's
 cache; seconds until the accuracy on `val` reached `--reach`.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import math
 import os
@@ -144,19 +143,9 @@ def measured(route: str, options: argparse.Namespace) -> Row:
     path = run(RECIPE, changes, log=log.append)
     batch = read_recipe(RECIPE).phases[-1].batch
     points = [entry for entry in log if entry.get("event") == "evaluation"]
-    steps = [entry for entry in log if "loss" in entry]
-    # Only where no evaluation lies between.
-    speeds = [
-        batch * (b["step"] - a["step"]) / (60 * (b["minutes"] - a["minutes"]))
-        for a, b in itertools.pairwise(log)
-        if "loss" in a and "loss" in b
-    ]
-    reached = None
-    for point in points:
-        if point["points"][0]["accuracy"] >= options.reach:
-            after = [s for s in steps if s["step"] >= point["step"]]
-            reached = 60 * (after[0]["minutes"] if after else options.minutes)
-            break
+    speed_of_training = batch * points[-1]["step"] / (60 * points[-1]["minutes"])
+    when = (60 * p["minutes"] for p in points if p["points"][0]["accuracy"] >= options.reach)
+    reached = next(when, None)
     files = [p for p in (data / "train").rglob("*") if p.is_file()]
     net = read_recogniser(path)
     card = json.loads(read_header(path)["card"])
@@ -167,7 +156,7 @@ def measured(route: str, options: argparse.Namespace) -> Row:
         asked,
         statistics.mean(os.path.getsize(p) for p in files),
         card["decode_kmac_per_pixel"],
-        statistics.median(speeds),
+        speed_of_training,
         speed,
         reached,
         points[-1]["step"],

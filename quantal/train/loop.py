@@ -245,7 +245,9 @@ class _Run:
             what = f"evaluating {len(self.held_out)} pictures"
             with _memory_of_a_run(what, "name smaller pictures as `evaluation`"):
                 points = self.objective.evaluate(self.held_out)
-            self.log({"event": "evaluation", "step": self.state.step, "points": points})
+            minutes = round(self.state.seconds / 60, 4)
+            entry = {"event": "evaluation", "step": self.state.step, "minutes": minutes}
+            self.log({**entry, "points": points})
 
 
 def _check_team(recipe: Recipe, trainer: Trainer, team: Team, device: torch.device) -> None:

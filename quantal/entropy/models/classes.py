@@ -77,7 +77,7 @@ class ClassModel(EntropyModel):
 
     @torch.no_grad()
     def choose_slow(self, y: Tensor) -> None:
-        """Let differences be coded of channels whose differences are much smaller than their values.
+        """Let differences be coded of channels in which they are much smaller than the values.
 
         Args:
             y: latents [B, C, h, w].
