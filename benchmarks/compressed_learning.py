@@ -12,8 +12,8 @@ before training, is not counted. Every route is a process of its own.
 
 Columns: accuracy on `test` with the 95 % interval over its pictures (Wilson); bytes of a picture of
 `train`; thousand multiplications per pixel of the classifier; pictures a second in training (crops
-as the recipe has them, evaluations included), and from file to answer, whole pictures one by one, files in the system's
-cache; seconds until the accuracy on `val` reached `--reach`.
+as the recipe has them, evaluations included), and from file to answer, whole pictures one by one,
+files in the system's cache; seconds until the accuracy on `val` reached `--reach`.
 """
 
 from __future__ import annotations
