@@ -123,6 +123,8 @@ class FrozenClasses(FrozenModel):
         if (np.diff(slow) < 1).any():
             raise ValueError("slow channels are not in ascending order")
         self.index, self.slow, self.class_tables = scales, slow, class_tables
+        #: The rate index of the last call, and prices at it.
+        self._priced: tuple[int, npt.NDArray[np.float32]] | None = None
 
     @property
     def classes(self) -> int:
@@ -164,20 +166,29 @@ class FrozenClasses(FrozenModel):
             rate: position on the rate axis.
         """
         channels, rows, columns = y.shape
+        prices = self._prices_at(int(rate))
         symbols = np.rint(self.residual(y, rate))
-        places = np.minimum(np.abs(symbols), LARGEST_PRICED).astype(np.intp)
+        places = np.minimum(np.abs(symbols), LARGEST_PRICED).astype(np.int32)
+        places += np.arange(channels, dtype=np.int32)[:, None, None] * (LARGEST_PRICED + 1)
         places = places.reshape(channels, -1)
         found = np.empty(rows * columns, np.int32)
         own = self._class_prices[int(rate) // CLASS_STEP]
         for part in bands(rows * columns, 1, _AT_ONCE):
-            costs = np.empty((self.classes, part.stop - part.start), np.float32)
-            for number, scales in enumerate(self.index[int(rate)]):
-                prices = self._prices[scales]
-                prices[self.slow[self.y_tables.certain[scales[self.slow]]], 1:] = _ROW_LOST
-                bits = np.take_along_axis(prices, places[:, part], axis=1)
-                costs[number] = bits.sum(0) + own[number]
-            found[part] = costs.argmin(0)
+            here = np.ascontiguousarray(places[:, part])
+            costs = [bits.take(here).sum(0) for bits in prices]
+            found[part] = (np.stack(costs) + own[:, None]).argmin(0)
         return found.reshape(1, rows, columns)
+
+    def _prices_at(self, rate_index: int) -> npt.NDArray[np.float32]:
+        """Return the bits of symbols 0, 1, ... in each channel, for each class [K, C * 256]."""
+        if self._priced is None or self._priced[0] != rate_index:
+            scales = self.index[rate_index]
+            prices = self._prices[scales]
+            lost = self.y_tables.certain[scales]
+            lost[:, np.setdiff1d(np.arange(self.channels), self.slow)] = False
+            prices[lost, 1:] = _ROW_LOST
+            self._priced = (rate_index, prices.reshape(self.classes, -1))
+        return self._priced[1]
 
     def latents(self, y: FloatArray, rate: float, z: IntArray | None = None) -> list[Array]:
         return [self.chosen(y, rate) if z is None else z, y]
