@@ -61,7 +61,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A file of every codec of pictures."""
     folder = tmp_path_factory.mktemp("pictures")
     for name in SHIPPED:
-        quantal.write(folder / f"{name}.qtl", data.astronaut()[:300, :420], name, quality=70)
+        quantal.write(folder / f"{name}.qtl", data.astronaut()[:176, :240], name, quality=70)
     return {name: folder / f"{name}.qtl" for name in SHIPPED}
 
 
