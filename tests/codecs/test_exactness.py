@@ -18,8 +18,7 @@ from quantal.entropy.walk import Writing
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from frames import moving
-from symbols import clip_digest, digest
+from symbols import digest
 
 WORKER = Path(__file__).with_name("symbols.py")
 ROOT = Path(quantal.__file__).parents[1]
@@ -52,10 +51,6 @@ SHIPPED, SHIPPED_VIDEO = (
 )
 
 
-#: Frames of one group: those of `video-s` are a long chain, in which any error would grow.
-CHAIN, SHORT_CHAIN = 100, 12
-
-
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A file of every codec of pictures."""
@@ -66,25 +61,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def coded_clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A file of every codec of video."""
-    folder, found = tmp_path_factory.mktemp("clips"), {}
-    for name in SHIPPED_VIDEO:
-        frames = moving(CHAIN if name == "video-s" else SHORT_CHAIN)
-        found[name] = folder / f"{name}.qtl"
-        found[name].write_bytes(quantal.compress_clip(frames, name, intra_period=CHAIN))
-    return found
-
-
-@pytest.fixture(scope="module")
 def of_pictures(pictures: dict[str, Path]) -> dict[str, str]:
     """The hashes of the symbols that the encoders, in this process, had in hand."""
     return {name: digest(quantal.latents.read(path)) for name, path in pictures.items()}
-
-
-@pytest.fixture(scope="module")
-def of_clips(coded_clips: dict[str, Path]) -> dict[str, str]:
-    return {name: clip_digest(path.read_bytes()) for name, path in coded_clips.items()}
 
 
 def found_under(condition: str, files: dict[str, Path], *more: str) -> dict[str, str]:
@@ -123,11 +102,6 @@ def test_symbols_are_the_same_among_others(condition, pictures, of_pictures) -> 
     files = {name: pictures[name] for name in ("hyperprior", "context-s")}
     expected = {name: of_pictures[name] for name in files}
     assert found_under(condition, files, "--many") == expected
-
-
-@pytest.mark.parametrize("condition", CONDITIONS)
-def test_symbols_of_clips_are_the_same(condition, coded_clips, of_clips) -> None:
-    assert found_under(condition, coded_clips) == of_clips
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name not in ("vq", "tokens")])
