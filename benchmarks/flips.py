@@ -2,7 +2,7 @@
 
     python benchmarks/flips.py FOLDER [--codecs hyperprior,context-s,context-m] [--every 20]
 
-Errors are roots of ratios of energies: of the difference, and of the exact latents of the flipped
+An error is the root of a ratio of energies: the difference to that of the exact latents of the flipped
 picture. Every picture's sides have to be multiples of the codec's stride. Half of the pictures that
 are taken serve to fit signs and a second matrix, the other half is measured.
 """
