@@ -3,8 +3,9 @@
     python benchmarks/flips.py FOLDER [--codecs hyperprior,context-s,context-m] [--every 20]
 
 An error is the square root of a ratio of energies: that of the difference to that of the exact
-latents of the flipped picture. Every picture's sides have to be multiples of the codec's stride. Half of the pictures that
-are taken serve to fit signs and a second matrix, the other half is measured.
+latents of the flipped picture. Every picture's sides have to be multiples of the codec's stride.
+Half of the pictures that are taken serve to fit signs and a second matrix, the other half is
+measured.
 """
 
 from __future__ import annotations
