@@ -9,13 +9,16 @@ knowledge in a neural network", 2015).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
 
+from quantal.arguments import whole
 from quantal.codecs.pyramid.net import PyramidNet
 from quantal.codecs.wavelet.net import WaveletNet
 from quantal.errors import ArgumentError
@@ -37,13 +40,20 @@ class DistillationSettings:
         weights: the file of the classifier's weights, as torchvision publishes it.
         rates: positions on the rate axis between which pictures are coded, 0..63.
         answers: how much the answers count beside the error of features.
+        repeats: how often a crop is trained on, on average; a step trains on so many crops for each
+            new one.
+        remembered: crops that are kept to be repeated.
     """
 
     weights: str = ""
     rates: tuple[float, float] = (12.0, 44.0)
     answers: float = 1.0
+    repeats: int = 8
+    remembered: int = 16384
 
     def __post_init__(self) -> None:
+        whole("objective.repeats", self.repeats, 1)
+        whole("objective.remembered", self.remembered, 1)
         if not 0 <= self.rates[0] <= self.rates[1] <= 63:
             raise ArgumentError(f"rates are 0..63 in ascending order, not {[*self.rates]}")
 
@@ -59,6 +69,62 @@ def coded_latents(codec: PyramidNet | WaveletNet, pixels: Tensor, rate: Tensor) 
     """
     found: Tensor = codec.entropy(codec.analysis(pixels).float(), rate).y_hat
     return found
+
+
+class _Memory:
+    """Rows of tensors of earlier steps, in half precision; the oldest make room for new ones.
+
+    Args:
+        capacity: rows at most.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.columns: list[Tensor] = []
+        self.seen = 0
+
+    def extended(
+        self, rows: Sequence[Tensor], count: int, generator: torch.Generator
+    ) -> list[Tensor]:
+        """Return rows and `count` remembered ones, then remember the rows.
+
+        Args:
+            rows: tensors [B, ...], B at most the capacity.
+            count: rows to be added, drawn at random; none where none are remembered yet, or those
+                that are have another shape, as in the first step of a phase.
+            generator: of the draws.
+        """
+        shapes = [each.shape[1:] for each in rows]
+        if [each.shape[1:] for each in self.columns] != shapes:
+            self.columns = [
+                each.new_empty((self.capacity, *each.shape[1:]), dtype=torch.float16)
+                for each in rows
+            ]
+            self.seen = 0
+        known = min(self.seen, self.capacity)
+        drawn = torch.randint(max(known, 1), (count if known else 0,), generator=generator)
+        found = [
+            torch.cat((new, column[drawn.to(column.device)].to(new.dtype)))
+            for new, column in zip(rows, self.columns, strict=True)
+        ]
+        places = (self.seen + torch.arange(len(rows[0]))) % self.capacity
+        for new, column in zip(rows, self.columns, strict=True):
+            column[places.to(column.device)] = new.half()
+        self.seen += len(rows[0])
+        return found
+
+
+def _folded(network: nn.Module) -> nn.Module:
+    """Return a network whose batch normalisations are part of the convolutions before them."""
+    before = None
+    for name, layer in network.named_children():
+        if isinstance(before, nn.Conv2d) and isinstance(layer, nn.BatchNorm2d):
+            setattr(network, last, fuse_conv_bn_eval(before, layer))
+            setattr(network, name, nn.Identity())
+        else:
+            _folded(layer)
+        before, last = layer, name
+    return network
 
 
 class Distillation(Objective):
@@ -95,9 +161,11 @@ class Distillation(Objective):
         for each in (net, ema):
             each.teacher.copy_(fingerprint(teacher))
         first = net.config.first
+        teacher = _folded(deepcopy(teacher))
         self.late = replace_stem(teacher, nn.Identity(), first)
         self.early = nn.Sequential(*list(cast(nn.Sequential, teacher.features))[:first])
         self.generator = torch.Generator()
+        self.memory = _Memory(settings.remembered)
         self._check(net)
 
     @torch.no_grad()
@@ -128,12 +196,14 @@ class Distillation(Objective):
             return features, self.late(features)
 
     def losses(self, net: Any, pixels: Tensor) -> dict[str, Tensor]:
-        """Return the loss and its parts for crops [B, 3, H, W] in 0..1."""
+        """Return the loss and its parts for crops [B, 3, H, W] in 0..1, and remembered ones."""
         low, high = self.settings.rates
         rate = low + (high - low) * torch.rand(len(pixels), generator=self.generator)
         with torch.autocast(pixels.device.type, enabled=False):
             latents = coded_latents(self.codec, pixels, rate.to(pixels.device))
-        features, answers = self.teach(pixels)
+        lesson = (latents, *self.teach(pixels))
+        count = len(pixels) * (self.settings.repeats - 1)
+        latents, features, answers = self.memory.extended(lesson, count, self.generator)
         found = net(latents)
         wrong = (found - features).float().square().mean((0, 2, 3))
         # Channels count alike, however large they are.
