@@ -40,6 +40,7 @@ CODECS = (
     "context-m",
     "context-s",
     "hyperprior",
+    "wavelet",
     "jpeg",
     "webp",
     "avif:speed=4",
