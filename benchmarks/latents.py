@@ -1,13 +1,15 @@
 """Speed of reading latents: pictures a second on one core, beside decoders of JPEG.
 
-    python benchmarks/latents.py [--codecs hyperprior,context-s,context-m] [--quality 40]
+    python benchmarks/latents.py [--codecs wavelet,hyperprior,context-s,context-m] [--quality 40]
                                  [--pictures FOLDER] [--count 48] [--size 480x360] [--batch 16]
                                  [--repeats 5] [--resize 256] [--json FILE] [--markdown FILE]
 
 A codec's files are read from memory, header and checksums included, in four ways: one by one or in
-batches; symbols alone, or dequantised latents with them. The others decode JPEG files of the same
-pictures to pixels in memory, as they are or resized to a shorter side of `resize`; the quality of
-JPEG is the one whose mean PSNR comes nearest to that of the first codec.
+batches; symbols alone, or dequantised latents with them. Then come blocks of neighbours in a shard,
+and batches of a shuffling DataLoader without workers, of a folder, a tar and shards on the disk,
+which the system's cache holds. The others decode JPEG files of the same pictures to pixels in
+memory, as they are or resized to a shorter side of `resize`; the quality of JPEG is the one whose
+mean PSNR comes nearest to that of the first of our codecs that is named.
 
 Pictures are those of a folder, cut or mirrored to the size, or pieces of photographs of
 scikit-image. Every coder is measured in a process of its own, on one core and one thread. It reads
@@ -21,12 +23,14 @@ import argparse
 import importlib.util
 import io
 import json
+import math
 import os
 import pickle
 import platform
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -48,7 +52,9 @@ Reader = Callable[[Sequence[bytes]], None]
 #: What a coder can be measured at, by name.
 Ways = dict[str, Reader]
 
-CODECS = ("hyperprior", "context-s", "context-m")
+#: Symbols of a shard that are read together: as many as the caches hold.
+BLOCK = 1 << 20
+CODECS = ("wavelet", "hyperprior", "context-s", "context-m")
 COLUMNS = ("read from", "way", "pictures/s", "ms a picture", "bytes a picture")
 
 
@@ -110,6 +116,42 @@ def ours(name: str, options: dict[str, Any]) -> Ways:
         "one by one, symbols": alone(codec.parse),
         f"{batch}, symbols": together(False),
         f"{batch}, latents": together(True),
+    }
+
+
+def stored(files: Sequence[bytes], folder: Path, options: dict[str, Any]) -> Ways:
+    """Return ways to read files from the disk, by a data set."""
+    from torch.utils.data import DataLoader
+
+    from quantal.latents import LatentDataset, Shard, collate, pack
+
+    tree, tar, shards = folder / "tree", folder / "files.tar", folder / "shards"
+    tree.mkdir()
+    with tarfile.open(tar, "w") as archive:
+        for number, file in enumerate(files):
+            path = tree / f"{number:05}.qtl"
+            path.write_bytes(file)
+            archive.add(path, path.name)
+    opened = [Shard(path) for path in pack(tree, shards).shards]
+
+    def blocks(_: Sequence[bytes]) -> None:
+        for shard in opened:
+            step = max(BLOCK // sum(map(math.prod, shard.shapes(0))), 1)
+            for start in range(0, len(shard), step):
+                shard.block(range(start, min(start + step, len(shard))))
+
+    def loader(source: Path, values: str) -> Reader:
+        dataset = LatentDataset(source, values=values)
+        given = DataLoader(dataset, options["batch"], shuffle=True, collate_fn=collate)
+        return lambda _: [len(batch) for batch in given] and None
+
+    return {
+        "shard, blocks, symbols": blocks,
+        "DataLoader, shard, symbols": loader(shards, "symbols"),
+        "DataLoader, shard, latents": loader(shards, "latents"),
+        "DataLoader, folder, symbols": loader(tree, "symbols"),
+        "DataLoader, folder, latents": loader(tree, "latents"),
+        "DataLoader, tar, latents": loader(tar, "latents"),
     }
 
 
@@ -261,11 +303,19 @@ def work(task: dict[str, Any]) -> dict[str, list[float]]:
     torch.set_num_threads(1)
     files = pickle.loads(Path(task["files"]).read_bytes())
     source = task["source"]
-    ways = JPEG[source](task) if source in JPEG else ours(source, task)
+    if source in JPEG:
+        return speeds(JPEG[source](task), files, task["repeats"])
+    with tempfile.TemporaryDirectory() as folder:
+        ways = ours(source, task) | stored(files, Path(folder), task)
+        return speeds(ways, files, task["repeats"])
+
+
+def speeds(ways: Ways, files: Sequence[bytes], repeats: int) -> dict[str, list[float]]:
+    """Return pictures a second of processor time, of each repeat."""
     found: dict[str, list[float]] = {}
     for way, reader in ways.items():
         reader(files)
-        for _ in range(task["repeats"]):
+        for _ in range(repeats):
             start = time.process_time()
             reader(files)
             found.setdefault(way, []).append(len(files) / (time.process_time() - start))
@@ -291,9 +341,9 @@ def measured(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
         path = folder / "files"
         path.write_bytes(pickle.dumps(files))
         task = {key: getattr(options, key) for key in ("size", "batch", "repeats", "resize")}
-        speeds = child({**task, "source": source, "files": str(path)})
+        measurements = child({**task, "source": source, "files": str(path)})
         size = statistics.mean(map(len, files))
-        for way, speed in speeds.items():
+        for way, speed in measurements.items():
             yield Row(name, way, speed, size, found)
 
 
