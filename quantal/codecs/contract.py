@@ -278,6 +278,23 @@ class Codec(CodecBase):
         """
         return [_tried(self.read, payload, width, height, rate) for payload in payloads]
 
+    def dequantise_many(
+        self, symbols: list[Tensor], width: int, height: int, rate: int
+    ) -> list[Latents]:
+        """Return the latents of the parsed symbols of pictures of equal size and rate.
+
+        A codec may do this faster than one by one; latents may then differ in their last bits.
+
+        Args:
+            symbols: as parse() returns them, with a leading axis for the pictures.
+            width: width of every picture.
+            height: height of every picture.
+            rate: 0..252, of every picture.
+        """
+        return [
+            self.dequantise(list(own), width, height, rate) for own in zip(*symbols, strict=True)
+        ]
+
     @abstractmethod
     def synthesise(self, latents: Latents) -> Pixels:
         """Draw the picture of latents, uint8 [H, W, 3]."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import torch
@@ -254,6 +255,19 @@ class TransformCodec(Codec):
         arrays = [tensor.numpy() for tensor in symbols]
         decoded = self.entropy.dequantise(arrays, *self._geometry(width, height), rate / QUARTERS)
         return self._latents(decoded, width, height, rate)
+
+    def dequantise_many(
+        self, symbols: list[Tensor], width: int, height: int, rate: int
+    ) -> list[Latents]:
+        if self._is_large(width, height):
+            return super().dequantise_many(symbols, width, height, rate)
+        whole = self.dequantise(symbols, width, height, rate)
+        parts = zip(*whole.symbols, strict=True)
+        pairs = zip(parts, whole.y_hat, whole.z_hat, strict=True)
+        return [
+            replace(whole, symbols=list(own), y_hat=y_hat, z_hat=z_hat)
+            for own, y_hat, z_hat in pairs
+        ]
 
     def recode(self, symbols: list[Tensor], width: int, height: int, rate: int) -> bytes:
         """Return the image part that symbols were parsed from; see contract.Recoding."""

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from itertools import accumulate
 from math import prod
 
+import numpy as np
 import torch
 
 from quantal.codecs.contract import Codec, Latents
-from quantal.errors import CorruptError, QuantalError
+from quantal.errors import CorruptError, ModelError, QuantalError
 from quantal.latents._read import Symbols
 from quantal.latents._shard import Shard
 from quantal.latents._sources import Failing, Read, Source
@@ -82,34 +83,64 @@ class Shards(Source):
         """Read pictures of one layout, given by their places among the results and in the shard."""
         bad: dict[int, QuantalError] = {}
         block = shard.block([inside for _, inside in members], bad.setdefault)
-        row = 0
+        good = []
         for place, inside in members:
             if inside in bad:
                 failed(place, bad[inside])
-                continue
-            symbols = [torch.from_numpy(part[row]) for part in block]
-            row += 1
-            try:
-                results[place] = _from_shard(shard, inside, symbols, symbols_only, codec)
-            except QuantalError as error:
-                failed(place, error)
+            else:
+                good.append((place, inside))
+        alike: dict[tuple[int, int, int], list[int]] = {}
+        for row, (place, inside) in enumerate(good):
+            size = _size_and_rate(shard, inside)
+            if symbols_only:
+                own = [torch.from_numpy(part[row]) for part in block]
+                results[place] = Symbols(shard.codec, shard.model_hash, *size, own)
+            else:
+                alike.setdefault(size, []).append(row)
+        for size, rows in alike.items():
+            symbols = [torch.from_numpy(part[rows].astype(np.int32)) for part in block]
+            for row, latents in zip(rows, _dequantised(shard, symbols, size, codec), strict=True):
+                place, inside = good[row]
+                if isinstance(latents, Latents):
+                    results[place] = latents
+                else:
+                    failed(place, _named(shard, inside, latents))
 
 
-def _from_shard(
-    shard: Shard, index: int, symbols: list[torch.Tensor], symbols_only: bool, codec: Codec | None
-) -> Latents | Symbols:
+def _size_and_rate(shard: Shard, index: int) -> tuple[int, int, int]:
+    """Return width, height and rate of a picture."""
     width, height = (int(shard.column(side)[index]) + 1 for side in ("width", "height"))
-    rate = int(shard.column("rate")[index])
-    if symbols_only:
-        return Symbols(shard.codec, shard.model_hash, width, height, rate, symbols)
-    codec = fitting_codec(shard, "cpu", codec)
+    return width, height, int(shard.column("rate")[index])
+
+
+def _dequantised(
+    shard: Shard, symbols: list[torch.Tensor], size: tuple[int, int, int], codec: Codec | None
+) -> list[Latents | Exception]:
+    """Return the latents of pictures of one size and rate, or what is wrong with them.
+
+    Args:
+        shard: where they are from.
+        symbols: of all pictures, int32 [B, ...].
+        size: width, height and rate.
+        codec: dequantises them; default: the one that the shard names.
+    """
+    count = len(symbols[0])
     try:
-        whole = [part.to(torch.int32).contiguous() for part in symbols]
-        return codec.dequantise(whole, width, height, rate)
-    except QuantalError:
-        raise
-    except (ValueError, IndexError, RuntimeError) as error:
-        raise CorruptError(
-            f"{shown(shard.path)}: the symbols of {shown(shard.name(index))} are not those of a "
-            f"picture of {width}x{height}: {error}"
-        ) from error
+        return [*fitting_codec(shard, "cpu", codec).dequantise_many(symbols, *size)]
+    except (QuantalError, ValueError, IndexError, RuntimeError) as error:
+        if count == 1 or isinstance(error, ModelError):
+            return [error] * count
+    # Find out whose symbols are wrong.
+    ones = ([part[row : row + 1] for part in symbols] for row in range(count))
+    return [found for one in ones for found in _dequantised(shard, one, size, codec)]
+
+
+def _named(shard: Shard, index: int, error: Exception) -> QuantalError:
+    """Return the error for a picture whose symbols can't be dequantised."""
+    if isinstance(error, QuantalError):
+        return error
+    width, height, _ = _size_and_rate(shard, index)
+    return CorruptError(
+        f"{shown(shard.path)}: the symbols of {shown(shard.name(index))} are not those of a "
+        f"picture of {width}x{height}: {error}"
+    )

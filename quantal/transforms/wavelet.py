@@ -46,7 +46,7 @@ def packets(x: Tensor, levels: int) -> Tensor:
         raise ArgumentError(f"planes of {tuple(x.shape[-2:])}: sides must be multiples of {unit}")
     planes = []
     # Planes are independent; one by one, they stay in the processor's cache.
-    for plane in x.split(1, 1):
+    for plane in torch.split(x, 1, 1):
         for _ in range(levels):
             plane = _split(plane)
         planes.append(plane)

@@ -328,12 +328,12 @@ class FrozenModel(ABC):
         """Return the latents that symbols stand for.
 
         Args:
-            symbols: as in Decoded.
+            symbols: as in Decoded; of several planes, with a leading axis.
             rows: of y.
             columns: of y.
             rate: position on the rate axis.
         """
-        known = Known(self.join(symbols))
+        known = Known(self.join(symbols), lead=symbols[0].shape[:-3])
         return Decoded(symbols, self.walk(known, rows, columns, rate))
 
     def recode(self, symbols: Sequence[IntArray], rows: int, columns: int, rate: float) -> bytes:

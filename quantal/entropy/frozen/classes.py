@@ -75,7 +75,10 @@ class _Values(Values):
         if self._index is None:
             raise ValueError("the walk keeps no scale indices")
         # Nearer to zero than the middle of a symbol's cell: values there are likelier.
-        y -= np.sign(y) * model.lean().take(self._index)
+        places = np.flatnonzero(self._y)
+        symbols = y.take(places)
+        symbols -= np.sign(symbols) * model.lean().take(self._index.take(places))
+        y.put(places, symbols)
         y[..., model.slow, :, :] = _summed(self._y[..., model.slow, :, :])
         y *= model.networks("ungain", self._rate)
         return y
