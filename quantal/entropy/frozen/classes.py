@@ -75,7 +75,7 @@ class _Values(Values):
         if self._index is None:
             raise ValueError("the walk keeps no scale indices")
         # Nearer to zero than the middle of a symbol's cell: values there are likelier.
-        places = np.flatnonzero(self._y)
+        places = np.flatnonzero(self._y != 0)
         symbols = y.take(places)
         symbols -= np.sign(symbols) * model.lean().take(self._index.take(places))
         y.put(places, symbols)
