@@ -6,6 +6,12 @@ import io
 from typing import TYPE_CHECKING, TypeGuard
 
 from quantal.cli._cubes import cube_document, holds_cube, print_cube
+from quantal.cli._features import (
+    feature_document,
+    holds_features,
+    print_features,
+    source_features,
+)
 from quantal.cli._inputs import expand
 from quantal.cli._options import Inputs, JsonFlag, Recursive
 from quantal.cli._report import print_json
@@ -38,6 +44,11 @@ def info(inputs: Inputs, recursive: Recursive = False, as_json: JsonFlag = False
                 entry = cube_document(cube) | {"file": source.name} if as_json else {}
                 if not as_json:
                     print_cube(source.name, cube)
+            elif holds_features(source):
+                features = source_features(source)
+                entry = feature_document(features) | {"file": source.name} if as_json else {}
+                if not as_json:
+                    print_features(source.name, features)
             else:
                 about = _probe(source)
                 entry = _document(source, about) if as_json else {}

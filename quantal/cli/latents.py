@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from quantal.cli._features import features_as_safetensors
 from quantal.cli._inputs import expand
 from quantal.cli._options import Device, DeviceOption, Force, Plugin, Weights, standard_output
 from quantal.cli._streams import say
@@ -34,7 +35,10 @@ def latents(
     device: DeviceOption = Device.auto,
     force: Force = False,
 ) -> int:
-    """Write the latents of a .qtl file as safetensors."""
+    """Write the latents of a .qtl file as safetensors, or the tensors of a file of features.
+
+    Features that were coded by a basis need it as --weights.
+    """
     if os.path.isdir(file):
         raise ArgumentError(f"{file} is a folder; name a .qtl file in it")
 
@@ -48,9 +52,12 @@ def latents(
         say(failure.line, err=True)
     for step in planned.steps:
         coded = step.source.bytes()
-        name = container.probe(coded).header.codec
-        codec = None if weights is None else codecs.load(name, device.value, weights)
-        data = read_latents(coded, device.value, codec).to_safetensors()
+        if container.media_of(coded) == "features":
+            data = features_as_safetensors(coded, weights)
+        else:
+            name = container.probe(coded).header.codec
+            codec = None if weights is None else codecs.load(name, device.value, weights)
+            data = read_latents(coded, device.value, codec).to_safetensors()
         if step.target is None:
             write_stdout(data, force)
         else:

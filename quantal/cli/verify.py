@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from quantal.cli._cubes import holds_cube
+from quantal.cli._features import holds_features, verify_features
 from quantal.cli._inputs import expand
 from quantal.cli._options import Inputs, JsonFlag, Plugin, Recursive, Weights
 from quantal.cli._report import Bar, print_json
@@ -31,8 +32,8 @@ def verify(
 ) -> int:
     """Check checksums and parse every symbol of .qtl and .qcube files; exit 1 if one is bad.
 
-    A file whose weights only you have is parsed with --weights; without, its structure and
-    checksums are checked. With --json: a list of {"file", "ok", "error", "note"}.
+    A file whose weights only you have is parsed with --weights, features by a basis likewise;
+    without, structure and checksums are checked. With --json: a list of {"file", "ok", "error", "note"}.
     """
     found = expand(inputs, {".qtl", ".qcube"}, recursive)
     notes: dict[str, str | None] = {}
@@ -75,6 +76,8 @@ def _verify(source: Source, deep: bool, weights: str | None) -> str | None:
 
         cubes.verify(source.content(), deep=deep, weights=weights)
         return None
+    if holds_features(source):
+        return verify_features(source, deep, weights)
     start = source.bytes(container.HEADER_LIMIT)
     if container.media_of(start) == "video":
         _verify_clip(source, deep, weights)

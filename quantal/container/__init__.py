@@ -26,6 +26,16 @@ from quantal.container._clip_model import (
 )
 from quantal.container._clip_reader import ClipReader, probe_clip
 from quantal.container._clip_writer import ClipWriter
+from quantal.container._features import (
+    FEATURE_FIELDS,
+    TENSOR_TYPES,
+    FeatureHeader,
+    FeatureInfo,
+    TensorInfo,
+    probe_features,
+    read_features,
+    write_features,
+)
 from quantal.container._field import Field, FieldValue
 from quantal.container._fields import FIELDS, MAGIC, PART_KINDS, media_of
 from quantal.container._file import HEADER_LIMIT, probe, read, read_part, write
@@ -36,12 +46,14 @@ from quantal.container._rate import RATES, quality_to_rate, rate_to_quality
 __all__ = [
     "CHUNK_KINDS",
     "CLIP_FIELDS",
+    "FEATURE_FIELDS",
     "FIELDS",
     "GROUP_LIMIT",
     "HEADER_LIMIT",
     "MAGIC",
     "PART_KINDS",
     "RATES",
+    "TENSOR_TYPES",
     "TRACK_KINDS",
     "About",
     "Chapter",
@@ -50,6 +62,8 @@ __all__ = [
     "ClipReader",
     "ClipWriter",
     "CodedFrame",
+    "FeatureHeader",
+    "FeatureInfo",
     "Field",
     "FieldValue",
     "File",
@@ -61,15 +75,19 @@ __all__ = [
     "Packet",
     "Part",
     "PartInfo",
+    "TensorInfo",
     "Track",
     "TrackInfo",
     "describe",
     "media_of",
     "probe",
     "probe_clip",
+    "probe_features",
     "quality_to_rate",
     "rate_to_quality",
     "read",
+    "read_features",
     "read_part",
     "write",
+    "write_features",
 ]

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from quantal.container._clip_model import ClipHeader
+from quantal.container._features import FEATURE_FIELDS, FeatureHeader
 from quantal.container._field import Field, FieldValue, read_fields, write_fields
-from quantal.container._fields import FIELDS, check_magic
+from quantal.container._fields import FIELDS, check_media
 from quantal.container._model import Header
 from quantal.container._wire import (
     NAME_LIMIT,
@@ -25,7 +26,7 @@ from quantal.container._wire import (
     UInt,
     Varint,
 )
-from quantal.errors import ArgumentError, BitstreamError, CorruptError
+from quantal.errors import ArgumentError, CorruptError
 
 __all__ = [
     "CHAPTER_FIELDS",
@@ -115,18 +116,18 @@ def pack_clip_header(header: ClipHeader) -> bytes:
 
 def unpack_clip_header(cursor: Cursor) -> ClipHeader:
     """Decode the header at the cursor and check the values of all fields."""
-    check_magic(cursor.data)
+    check_media(cursor.data, "video")
     header = Header(**read_fields(FIELDS, cursor))
-    if header.media != "video":
-        raise BitstreamError("the file holds a picture, expected a clip; open it as a picture")
     if header.grey:
         raise CorruptError("the header of a clip says grey, expected colour; the file is damaged")
     return ClipHeader(**vars(header), **read_fields(CLIP_FIELDS[len(FIELDS) :], cursor))
 
 
-def describe(header: Header) -> tuple[FieldValue, ...]:
+def describe(header: Header | FeatureHeader) -> tuple[FieldValue, ...]:
     """Return the fields of a header with their meanings, in the order of the file."""
-    fields = CLIP_FIELDS if isinstance(header, ClipHeader) else FIELDS
+    fields = FIELDS
+    if isinstance(header, ClipHeader | FeatureHeader):
+        fields = CLIP_FIELDS if isinstance(header, ClipHeader) else FEATURE_FIELDS
     return tuple(
         FieldValue(field.name, getattr(header, field.name), field.meaning)
         for field in fields

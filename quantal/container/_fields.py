@@ -26,6 +26,7 @@ __all__ = [
     "MAGIC",
     "PART_KINDS",
     "check_magic",
+    "check_media",
     "media_of",
     "pack_header",
     "unpack_header",
@@ -38,7 +39,8 @@ PART_KINDS: Mapping[str, int] = MappingProxyType(
 )
 """Kinds of parts -> codes in the directory, in the order of the file."""
 
-MEDIA = ("picture", "video")
+MEDIA = ("picture", "video", "features")
+_HELD = {"picture": "a picture", "video": "a clip", "features": "features"}
 
 FIELDS: tuple[Field, ...] = (
     Field("magic", Raw(4), (MAGIC,), "says that this is a .qtl file"),
@@ -60,7 +62,7 @@ FIELDS: tuple[Field, ...] = (
         "media",
         Choice(MEDIA, 4),
         MEDIA,
-        "what is coded: 0 is a picture, 1 is a clip, 2..15 are reserved",
+        "what is coded: 0 is a picture, 1 is a clip, 2 are features, 3..15 are reserved",
         UnsupportedVersionError,
     ),
     Field("grey", Choice((False, True), 1), (False, True), "1 if the picture has no colour"),
@@ -93,15 +95,12 @@ def check_magic(data: bytes) -> None:
 
 def unpack_header(cursor: Cursor) -> Header:
     """Decode the header at the cursor and check the values of all fields."""
-    check_magic(cursor.data)
-    header = Header(**read_fields(FIELDS, cursor))
-    if header.media != "picture":
-        raise BitstreamError("the file holds a clip, expected a picture; open it as a clip")
-    return header
+    check_media(cursor.data, "picture")
+    return Header(**read_fields(FIELDS, cursor))
 
 
 def media_of(data: bytes) -> str:
-    """Return what a file holds, "picture" or "video", by its first bytes.
+    """Return what a file holds, "picture", "video" or "features", by its first bytes.
 
     >>> from quantal.container import Header, Part, write
     >>> media_of(write(Header("hyperprior", bytes(4), 640, 480, 150), [Part("image", b"")]))
@@ -116,3 +115,12 @@ def media_of(data: bytes) -> str:
     check_magic(data)
     fields = FIELDS[: 1 + [field.name for field in FIELDS].index("media")]
     return str(read_fields(fields, Cursor(data))["media"])
+
+
+def check_media(data: bytes, expected: str) -> None:
+    """Raise BitstreamError unless a file holds what is expected, one of `MEDIA`."""
+    found = media_of(data)
+    if found != expected:
+        raise BitstreamError(
+            f"the file holds {_HELD[found]}, expected {_HELD[expected]}; open it as such"
+        )

@@ -19,6 +19,7 @@ from quantal.container._clip_fields import (
     PACKETS_FIELDS,
     TRACK_FIELDS,
 )
+from quantal.container._features import FEATURE_FIELDS, TENSOR_FIELDS
 from quantal.container._field import Field
 from quantal.container._fields import FIELDS, PART_KINDS
 from quantal.container._wire import NAME_CHARACTERS
@@ -97,6 +98,14 @@ def tables() -> str:
             "Beginning of a chunk `group`:",
             "",
             _fields(GROUP_FIELDS),
+            "",
+            "Header of features, behind the fields up to `reserved` of the first table:",
+            "",
+            _fields(FEATURE_FIELDS[[field.name for field in FEATURE_FIELDS].index("network") :]),
+            "",
+            "A record of a tensor:",
+            "",
+            _fields(TENSOR_FIELDS),
         ]
     )
 

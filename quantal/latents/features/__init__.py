@@ -1,0 +1,12 @@
+"""Features as a medium: tensors that a network computed ↔ .qtl files, with a bound kept.
+
+After "Feature coding for machines with large models" (FCM-LM): statistics of channels, a transform
+across channels, quantisation, and the exact coder. docs/features.md specifies the files.
+"""
+
+from __future__ import annotations
+
+from quantal.latents.features._basis import Basis
+from quantal.latents.features._coding import decode, encode, verify
+
+__all__ = ["Basis", "decode", "encode", "verify"]

@@ -1,0 +1,170 @@
+"""A basis: what is known of features before one is coded."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from quantal.arguments import path as checked_path
+from quantal.arguments import whole
+from quantal.codecs.weights import digest, read_weights, sound_weights, write_weights
+from quantal.errors import ArgumentError
+from quantal.latents.features._tables import FAMILY, chosen
+from quantal.latents.features._values import Array, Tensors, by_channel, channel_axis, given
+
+__all__ = ["RATES", "Basis"]
+
+#: Rates of a basis.
+RATES = 64
+_LAYOUT = "feature basis layout 1"
+#: A rate's step by the one before.
+_PACE = 2.0**-0.25
+#: The largest component's standard deviations in the step of rate 0.
+_COARSEST = 4.0
+#: Values of a component that tables are chosen on, at most.
+_COUNTED = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """Mean, principal components and probability tables of the features of one layer.
+
+    Make one by fit() or read(). Features that are coded with it have no statistics in their files,
+    and fewer bits: components are uncorrelated, and small ones are left out.
+
+    Attributes:
+        mean: float32 [C].
+        rows: orthonormal components, float32 [K, C], the largest variance first.
+        unit: the step at rate 0; it shrinks by 2^(1/4) with each rate.
+        tables: the probability tables of each rate, uint8 [64, K].
+    """
+
+    mean: npt.NDArray[np.float32]
+    rows: npt.NDArray[np.float32]
+    unit: float
+    tables: npt.NDArray[np.uint8]
+
+    @property
+    def hash(self) -> bytes:
+        """The first 4 bytes of a SHA-256 over what decides how bits are read."""
+        return digest(_LAYOUT, self._integers())
+
+    def step(self, rate: int) -> float:
+        """Return the step at a rate 0..63."""
+        return float(self.unit * _PACE**rate)
+
+    def _integers(self) -> dict[str, Array]:
+        return {"exact.tables": self.tables}
+
+    @classmethod
+    def fit(
+        cls,
+        samples: Iterable[Tensors],
+        components: int | None = None,
+        *,
+        channels: int | None = None,
+    ) -> Basis:
+        """Return the basis of the features of pictures.
+
+        Args:
+            samples: features as encode() takes them, all with the same channels; floats.
+            components: K, at most C; default: C.
+            channels: the axis of the channels; see encode().
+
+        Raises:
+            ArgumentError: If there are too few samples, or they don't fit together.
+        """
+        planes = [
+            by_channel(values, channel_axis(info.shape, channels)).astype(np.float32)
+            for each in samples
+            for info, values in given(each)[1]
+        ]
+        if not planes or len({len(plane) for plane in planes}) != 1:
+            found = ", ".join(sorted({str(len(plane)) for plane in planes})) or "no"
+            raise ArgumentError(f"samples have {found} channels, expected one number for all")
+        whole_plane = np.concatenate(planes, 1).astype(np.float64)
+        count, positions = whole_plane.shape
+        if positions < 2 or not np.ptp(whole_plane):
+            raise ArgumentError(
+                f"{positions} positions in all samples, all alike or too few; give more features"
+            )
+        kept = count if components is None else whole("components", components, 1, count)
+        mean = whole_plane.mean(1)
+        whole_plane -= mean[:, None]
+        variances, vectors = np.linalg.eigh(whole_plane @ whole_plane.T / positions)
+        rows = vectors.T[::-1][:kept].astype(np.float32)
+        # Features of one number a channel have few positions: all of them are counted on.
+        coded = rows.astype(np.float64) @ whole_plane[:, :: max(positions // _COUNTED, 1)]
+        unit = float(np.float32(_COARSEST * np.sqrt(variances[-1])))
+        tables = np.stack(
+            [
+                chosen(np.rint(coded / (unit * _PACE**rate)).astype(np.int32), False)[0]
+                for rate in range(RATES)
+            ]
+        )
+        return cls(mean.astype(np.float32), rows, unit, tables)
+
+    def write(self, path: str | os.PathLike[str], card: str = "") -> None:
+        """Write a file that read() reads.
+
+        Args:
+            path: path to the file.
+            card: what it was fitted to, in words.
+        """
+        floats = {
+            "net.mean": self.mean,
+            "net.rows": self.rows,
+            "net.unit": np.array([self.unit], np.float32),
+        }
+        texts = {"card": json.dumps({"text": card})}
+        write_weights(Path(checked_path("basis", path)), _LAYOUT, floats, self._integers(), texts)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Basis:
+        """Read a file that write() wrote.
+
+        Raises:
+            ModelError: If it is missing, damaged or of another kind.
+        """
+        file = read_weights(Path(checked_path("basis", path)), [_LAYOUT])
+        with sound_weights(file):
+            mean, rows, unit = (file.arrays[f"net.{n}"] for n in ("mean", "rows", "unit"))
+            tables = file.arrays["exact.tables"]
+            if mean.ndim != 1 or rows.ndim != 2 or rows.shape[1] != len(mean):
+                raise ValueError(f"a mean {mean.shape} and components {rows.shape}")
+            if tables.dtype != np.uint8 or tables.shape != (RATES, len(rows)):
+                raise ValueError(f"tables {tables.dtype} {tables.shape} for {len(rows)} components")
+            if tables.size and tables.max() >= len(FAMILY):
+                raise ValueError(f"table {tables.max()} of {len(FAMILY)}")
+            if unit.shape != (1,) or not np.isfinite(unit[0]) or unit[0] <= 0:
+                raise ValueError(f"a step of {unit}")
+            found = cls(mean.astype(np.float32), rows.astype(np.float32), float(unit[0]), tables)
+        file.check(found._integers())
+        return found
+
+    def levels(self, values: Array, rate: int) -> npt.NDArray[np.int32]:
+        """Return features [C, n] in levels of a rate, int32 [K, n].
+
+        Raises:
+            ArgumentError: If they have other channels.
+        """
+        if len(values) != len(self.mean):
+            raise ArgumentError(
+                f"features of {len(values)} channels found, the basis is for {len(self.mean)}"
+            )
+        coded = self.rows @ (values.astype(np.float32) - self.mean[:, None])
+        levels = np.clip(np.rint(coded / np.float32(self.step(rate))), -(1 << 30), 1 << 30)
+        found: npt.NDArray[np.int32] = levels.astype(np.int32)
+        return found
+
+    def values(self, levels: npt.NDArray[np.int32], rate: int) -> Array:
+        """Return the features [C, n] that levels [K, n] stand for, float32."""
+        coded = levels.astype(np.float32) * np.float32(self.step(rate))
+        found: Array = self.rows.T @ coded + self.mean[:, None]
+        return found
