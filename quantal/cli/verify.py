@@ -33,7 +33,8 @@ def verify(
     """Check checksums and parse every symbol of .qtl and .qcube files; exit 1 if one is bad.
 
     A file whose weights only you have is parsed with --weights, features by a basis likewise;
-    without, structure and checksums are checked. With --json: a list of {"file", "ok", "error", "note"}.
+    without, structure and checksums are checked. With --json: a list of {"file", "ok", "error",
+    "note"}.
     """
     found = expand(inputs, {".qtl", ".qcube"}, recursive)
     notes: dict[str, str | None] = {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -116,14 +117,12 @@ class _Memory:
 
 def _folded(network: nn.Module) -> nn.Module:
     """Return a network whose batch normalisations are part of the convolutions before them."""
-    before = None
-    for name, layer in network.named_children():
-        if isinstance(before, nn.Conv2d) and isinstance(layer, nn.BatchNorm2d):
-            setattr(network, last, fuse_conv_bn_eval(before, layer))
-            setattr(network, name, nn.Identity())
-        else:
-            _folded(layer)
-        before, last = layer, name
+    for layer in network.children():
+        _folded(layer)
+    for (name, layer), (after, norm) in pairwise(list(network.named_children())):
+        if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(network, name, fuse_conv_bn_eval(layer, norm))
+            setattr(network, after, nn.Identity())
     return network
 
 
