@@ -79,9 +79,9 @@ def test_invalid_values_are_not_written(changes: dict[str, Any]) -> None:
         (RATE, b"\xfd", CorruptError, r"rate 253 found, expected 0\.\.252"),
         (
             FLAGS,
-            b"\x02",
+            b"\x03",
             UnsupportedVersionError,
-            "media 2 found, expected picture or.*update",
+            "media 3 found, expected picture or.*update",
         ),
         (FLAGS, b"\x0f", UnsupportedVersionError, "media 15 found"),
         (FLAGS, b"\x20", CorruptError, "reserved 1 found, expected 0"),

@@ -42,7 +42,8 @@ class Plane:
 def quantised(values: Array, step: float) -> Plane:
     """Return values [C, n] in levels of a step.
 
-    Levels that are all of one sign, as behind a rectifier, and often zero, have no centre.
+    Centres are left out where levels cost less without, as behind a rectifier: they are often zero
+    there and never negative.
 
     Args:
         values: their magnitudes are below LARGEST steps.
