@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -139,11 +138,11 @@ def test_a_basis_saves_statistics(tmp_path) -> None:
     assert errors[1] < errors[0] / 2
     assert features.verify(based) == f"they need the basis {basis.hash.hex()}"
     assert features.verify(based, basis=basis) is None
-    with pytest.raises(ModelError, match="they need|need the basis"):
+    with pytest.raises(ModelError, match="need the basis"):
         features.decode(based)
     with pytest.raises(ModelError, match="give the basis that they were written with"):
         features.decode(based, basis=BASIS)
-    with pytest.raises(ModelError, match="written with|without a basis"):
+    with pytest.raises(ModelError, match="written with"):
         features.decode(plain, basis=basis)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ModelError):
@@ -153,7 +152,7 @@ def test_a_basis_saves_statistics(tmp_path) -> None:
 def test_rates_of_a_basis_rise() -> None:
     sizes = [len(features.encode(MAP, basis=BASIS, rate=rate)) for rate in (0, 12, 24, 36)]
     assert sizes == sorted(set(sizes))
-    with pytest.raises(ArgumentError, match="rate must be 0..63"):
+    with pytest.raises(ArgumentError, match=r"rate must be 0\.\.63"):
         features.encode(MAP, basis=BASIS, rate=64)
     with pytest.raises(ArgumentError, match="of 9 channels found, the basis is for 24"):
         features.encode(MAP[:9], basis=BASIS, rate=3)
@@ -214,7 +213,7 @@ def opened(name: str, data: bytes) -> None:
 def test_cut_and_flipped_files_are_refused(name) -> None:
     data = FILES[name]
     opened(name, data)
-    for size in [*range(0, 60), *range(60, len(data), 97)]:
+    for size in [*range(60), *range(60, len(data), 97)]:
         with pytest.raises(QuantalError):
             opened(name, data[:size])
     noise = np.random.default_rng(0)
@@ -232,10 +231,8 @@ def test_right_checksums_do_not_make_a_file(name, noise, place) -> None:
     header, part = container.read_features(FILES[name])
     start = place % len(part)
     changed = part[:start] + noise + part[start + len(noise) :]
-    try:
+    with contextlib.suppress(BitstreamError, ModelError):
         opened(name, container.write_features(header, changed))
-    except (BitstreamError, ModelError):
-        pass
 
 
 def test_no_memory_for_what_bytes_do_not_justify() -> None:
@@ -256,7 +253,7 @@ def test_no_memory_for_what_bytes_do_not_justify() -> None:
         features.decode(container.write_features(header, part[:5]))
 
 
-def test_pictures_are_no_features(tmp_path) -> None:
+def test_pictures_are_no_features() -> None:
     picture = container.write(
         container.Header("hyperprior", bytes(4), 8, 8, 3), [container.Part("image", b"x")]
     )
@@ -264,25 +261,3 @@ def test_pictures_are_no_features(tmp_path) -> None:
         features.decode(picture)
     with pytest.raises(BitstreamError, match="holds features, expected a picture"):
         container.read(FILES["plain"])
-
-
-def test_command_line(tmp_path) -> None:
-    path, basis = tmp_path / "f.qtl", tmp_path / "basis.safetensors"
-    path.write_bytes(FILES["basis"])
-    BASIS.write(basis)
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "quantal", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    shown = run("info", path)
-    assert "features, a tensor of 1,512 values" in shown.stdout and "24 x 9 x 7" in shown.stdout
-    assert "they need the basis" in run("verify", path).stdout
-    assert run("verify", path, "--weights", basis).stdout.endswith("f.qtl: ok\n")
-    out = tmp_path / "f.safetensors"
-    assert run("latents", path, "-o", out, "--weights", basis).returncode == 0
-    from safetensors.torch import load_file
-
-    assert torch.equal(load_file(out)["tensor.0"], features.decode(path, basis=BASIS))
-    failed = run("decompress", path, "-o", tmp_path / "f.png")
-    assert failed.returncode == 1 and "holds features" in failed.stderr
