@@ -87,7 +87,7 @@ def verify_features(source: Source, deep: bool, basis: str | None) -> str | None
         return None
     from quantal.latents import features
 
-    known = None if basis is None else features.Basis.read(basis)
+    known = None if basis is None else features.read_known(basis)
     return features.verify(source.bytes(), basis=known)
 
 
@@ -99,7 +99,7 @@ def features_as_safetensors(data: bytes, basis: str | None) -> bytes:
     from quantal.latents import features
 
     header, _ = container.read_features(data)
-    known = None if basis is None else features.Basis.read(basis)
+    known = None if basis is None else features.read_known(basis)
     found = features.decode(data, basis=known)
     tensors = found if isinstance(found, list) else [found]
     metadata = {"codec": header.codec, "network": header.network.hex(), "layer": header.layer}

@@ -140,9 +140,9 @@ def test_a_basis_saves_statistics(tmp_path) -> None:
     assert features.verify(based, basis=basis) is None
     with pytest.raises(ModelError, match="need the basis"):
         features.decode(based)
-    with pytest.raises(ModelError, match="give the basis that they were written with"):
+    with pytest.raises(ModelError, match="give the one that they were written with"):
         features.decode(based, basis=BASIS)
-    with pytest.raises(ModelError, match="written with"):
+    with pytest.raises(ModelError, match="written without a basis"):
         features.decode(plain, basis=basis)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ModelError):
@@ -160,6 +160,50 @@ def test_rates_of_a_basis_rise() -> None:
         features.Basis.fit([MAP, MAP[:9]])
     with pytest.raises(ArgumentError, match="all alike or too few"):
         features.Basis.fit([torch.zeros(4, 1, 1)])
+
+
+# -- a codebook ------------------------------------------------------------------------------------
+
+CENTRES = torch.randn(6, 24, generator=GENERATOR) * 4
+TOKENS = [torch.randint(6, (5, 8), generator=GENERATOR) for _ in range(6)]
+TOKEN_MAPS = [
+    CENTRES[own].permute(2, 0, 1) + 0.1 * torch.randn(24, 5, 8, generator=GENERATOR)
+    for own in TOKENS
+]
+CODEBOOK = features.Codebook.fit(TOKEN_MAPS, 6)
+
+
+def test_tokens(tmp_path) -> None:
+    path = tmp_path / "codebook.safetensors"
+    CODEBOOK.write(path, "six clusters")
+    codebook = features.Codebook.read(path)
+    data = features.encode(TOKEN_MAPS[0], basis=codebook)
+    assert features.verify(data) == f"they need the codebook {codebook.hash.hex()}"
+    found = features.decode(data, basis=codebook)
+    assert (found - CENTRES[TOKENS[0]].permute(2, 0, 1)).abs().max() < 0.2
+    indices = codebook.indices(TOKEN_MAPS[0].flatten(1).numpy())
+    assert torch.equal(found.flatten(1), torch.from_numpy(codebook.vectors[indices].T))
+    # 40 indices of 6 entries, and the header.
+    assert len(data) < 60
+    with pytest.raises(ModelError, match="need the codebook"):
+        features.decode(data, basis=BASIS)
+    with pytest.raises(ArgumentError, match="the codebook is for 24"):
+        features.encode(MAP[:5], basis=codebook)
+    with pytest.raises(ArgumentError, match="too few for these features"):
+        features.encode(TOKEN_MAPS[0], basis=codebook, bits=0.1)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ModelError):
+        features.Codebook.read(path)
+
+
+@pytest.mark.parametrize("known", [BASIS, CODEBOOK], ids=["basis", "codebook"])
+def test_shapes_of_what_is_known(known) -> None:
+    shapes = [(24,), (24, 1, 1), (3, 24, 2, 2), (24, 0, 4), (7, 24)]
+    tensors = [torch.randn(shape, generator=GENERATOR) for shape in shapes]
+    for tensor, axis in zip(tensors, (0, 0, 1, 0, 1), strict=True):
+        rate = 3 if known is BASIS else None
+        data = features.encode(tensor, basis=known, rate=rate, channels=axis)
+        assert features.decode(data, basis=known).shape == tensor.shape
 
 
 # -- wrong input -----------------------------------------------------------------------------------
@@ -184,8 +228,10 @@ def test_rates_of_a_basis_rise() -> None:
         (MAP, {"max_error": 1e-30}, "can't be kept within 1e-30"),
         (MAP, {"bits": 0.001}, "too few for these features"),
         (MAP, {"max_error": 1, "basis": BASIS}, "a basis bounds no error"),
-        (MAP, {"rate": 3}, "a basis bounds no error|only with a basis"),
-        (MAP, {"bits": 3, "basis": "b"}, "must be of type Basis"),
+        (MAP, {"rate": 3}, "rates are those of a basis"),
+        (MAP, {"bits": 3, "basis": "b"}, "basis is a str, expected a Basis"),
+        (MAP, {"basis": BASIS}, "0 of `max_error`"),
+        (torch.arange(4), {"basis": BASIS, "rate": 3}, "a basis codes floats alone"),
         (torch.arange(4), {"bits": 3}, "integers are kept exactly"),
         (torch.tensor([2**31]), {}, "less than 2\\^30"),
         (MAP, {"max_error": 1, "network": b"abc"}, "fingerprint of 3 bytes"),
@@ -200,11 +246,13 @@ def test_wrong_input(tensors, options, reason) -> None:
 FILES = {
     "plain": features.encode([MAP, torch.arange(9), MAP.half()], max_error=0.2),
     "basis": features.encode(MAP, basis=BASIS, rate=14),
+    "tokens": features.encode(TOKEN_MAPS, basis=CODEBOOK),
 }
+KNOWN = {"basis": BASIS, "tokens": CODEBOOK}
 
 
 def opened(name: str, data: bytes) -> None:
-    basis = BASIS if name == "basis" else None
+    basis = KNOWN.get(name)
     features.verify(data, basis=basis)
     features.decode(data, basis=basis)
 
@@ -239,7 +287,7 @@ def test_no_memory_for_what_bytes_do_not_justify() -> None:
     header, part = container.read_features(features.encode(MAP, max_error=0.2))
     huge = container.TensorInfo("float32", (1 << 18, 1 << 18))
     lying = container.FeatureHeader("features", header.model_hash, (huge,), True)
-    with pytest.raises(CorruptError, match="values need"):
+    with pytest.raises(CorruptError, match="symbols need"):
         features.decode(container.write_features(lying, part))
     many = container.TensorInfo("float32", (1 << 31, 0))
     lying = container.FeatureHeader("features", header.model_hash, (many,), True)

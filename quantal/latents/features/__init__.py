@@ -7,6 +7,7 @@ across channels, quantisation, and the exact coder. docs/features.md specifies t
 from __future__ import annotations
 
 from quantal.latents.features._basis import Basis
-from quantal.latents.features._coding import decode, encode, verify
+from quantal.latents.features._codebook import Codebook
+from quantal.latents.features._coding import decode, encode, read_known, verify
 
-__all__ = ["Basis", "decode", "encode", "verify"]
+__all__ = ["Basis", "Codebook", "decode", "encode", "read_known", "verify"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +16,27 @@ import numpy.typing as npt
 from quantal.arguments import path as checked_path
 from quantal.arguments import whole
 from quantal.codecs.weights import digest, read_weights, sound_weights, write_weights
-from quantal.errors import ArgumentError
-from quantal.latents.features._tables import FAMILY, chosen
+from quantal.container import FeatureHeader
+from quantal.entropy.coder import Decoder, Encoder
+from quantal.errors import ArgumentError, CorruptError
+from quantal.latents.features._planes import LARGEST
+from quantal.latents.features._stream import (
+    axis_of,
+    cut,
+    put_levels,
+    require,
+    sizes,
+    taken_levels,
+)
+from quantal.latents.features._tables import FAMILY, LEAST_BITS, chosen, costs, family
 from quantal.latents.features._values import Array, Tensors, by_channel, channel_axis, given
 
 __all__ = ["RATES", "Basis"]
 
 #: Rates of a basis.
 RATES = 64
-_LAYOUT = "feature basis layout 1"
+#: The axis of the channels, and the rate.
+_RECORD = struct.Struct("<BB")
 #: A rate's step by the one before.
 _PACE = 2.0**-0.25
 #: The largest component's standard deviations in the step of rate 0.
@@ -45,6 +59,10 @@ class Basis:
         tables: the probability tables of each rate, uint8 [64, K].
     """
 
+    layout: ClassVar[str] = "feature basis layout 1"
+    codec: ClassVar[str] = "feature-basis"
+    rates: ClassVar[tuple[int, int]] = (0, RATES - 1)
+
     mean: npt.NDArray[np.float32]
     rows: npt.NDArray[np.float32]
     unit: float
@@ -53,7 +71,7 @@ class Basis:
     @property
     def hash(self) -> bytes:
         """The first 4 bytes of a SHA-256 over what decides how bits are read."""
-        return digest(_LAYOUT, self._integers())
+        return digest(self.layout, self._integers())
 
     def step(self, rate: int) -> float:
         """Return the step at a rate 0..63."""
@@ -123,7 +141,9 @@ class Basis:
             "net.unit": np.array([self.unit], np.float32),
         }
         texts = {"card": json.dumps({"text": card})}
-        write_weights(Path(checked_path("basis", path)), _LAYOUT, floats, self._integers(), texts)
+        write_weights(
+            Path(checked_path("basis", path)), self.layout, floats, self._integers(), texts
+        )
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Basis:
@@ -132,7 +152,7 @@ class Basis:
         Raises:
             ModelError: If it is missing, damaged or of another kind.
         """
-        file = read_weights(Path(checked_path("basis", path)), [_LAYOUT])
+        file = read_weights(Path(checked_path("basis", path)), [cls.layout])
         with sound_weights(file):
             mean, rows, unit = (file.arrays[f"net.{n}"] for n in ("mean", "rows", "unit"))
             tables = file.arrays["exact.tables"]
@@ -148,7 +168,7 @@ class Basis:
         file.check(found._integers())
         return found
 
-    def levels(self, values: Array, rate: int) -> npt.NDArray[np.int32]:
+    def _levels(self, values: Array, rate: int) -> npt.NDArray[np.int32]:
         """Return features [C, n] in levels of a rate, int32 [K, n].
 
         Raises:
@@ -159,12 +179,48 @@ class Basis:
                 f"features of {len(values)} channels found, the basis is for {len(self.mean)}"
             )
         coded = self.rows @ (values.astype(np.float32) - self.mean[:, None])
-        levels = np.clip(np.rint(coded / np.float32(self.step(rate))), -(1 << 30), 1 << 30)
+        levels = np.clip(np.rint(coded / np.float32(self.step(rate))), -LARGEST, LARGEST)
         found: npt.NDArray[np.int32] = levels.astype(np.int32)
         return found
 
-    def values(self, levels: npt.NDArray[np.int32], rate: int) -> Array:
-        """Return the features [C, n] that levels [K, n] stand for, float32."""
-        coded = levels.astype(np.float32) * np.float32(self.step(rate))
-        found: Array = self.rows.T @ coded + self.mean[:, None]
-        return found
+    def estimate(self, values: Sequence[Array], rate: int) -> float:
+        """Return about how many bytes features take; see Known."""
+        rows, tables = np.arange(len(self.rows)), self.tables[rate]
+        bits = (costs(self._levels(own, rate), False)[rows, tables].sum() for own in values)
+        return float(sum(bits)) / 8
+
+    def write_part(
+        self,
+        values: Sequence[Array],
+        axes: Sequence[int | None],
+        header: FeatureHeader,
+        rate: int,
+    ) -> bytes:
+        """Return the part of a file; see Known."""
+        encoder, records = Encoder(), b""
+        for own, axis in zip(values, axes, strict=True):
+            records += _RECORD.pack(0 if axis is None else axis + 1, rate)
+            put_levels(encoder, self._levels(own, rate), self.tables[rate], family(False))
+        return records + encoder.finish()
+
+    def read_part(self, part: bytes, header: FeatureHeader) -> tuple[list[Array], list[int | None]]:
+        """Return features and the axes of their channels; see Known."""
+        kept, count = self.rows.shape
+        records, stream = cut(part, header, _RECORD)
+        require(stream, header.values // count * kept, LEAST_BITS)
+        decoder = Decoder(stream)
+        values, axes = [], []
+        for info, (number, rate) in zip(header.tensors, records, strict=True):
+            axis = axis_of(number, info)
+            channels, length = sizes(info, axis)
+            if (info.values and channels != count) or rate >= RATES:
+                raise CorruptError(
+                    f"{channels} channels at rate {rate} found, expected {count} and a rate below "
+                    f"{RATES}"
+                )
+            levels = taken_levels(decoder, self.tables[rate], length, family(False))
+            coded = levels.astype(np.float32) * np.float32(self.step(rate))
+            values.append(self.rows.T @ coded + self.mean[:, None])
+            axes.append(axis)
+        decoder.finish()
+        return values, axes

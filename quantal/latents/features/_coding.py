@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor, nn
 
 from quantal.arguments import number, typed, whole
+from quantal.arguments import path as checked_path
+from quantal.codecs.weights import read_header
 from quantal.container import FeatureHeader, TensorInfo, read_features, write_features
 from quantal.errors import ArgumentError, ModelError
-from quantal.latents.features._basis import RATES, Basis
+from quantal.latents.features import _plain as plain
+from quantal.latents.features._basis import Basis
+from quantal.latents.features._codebook import Codebook
+from quantal.latents.features._known import Known
 from quantal.latents.features._planes import LARGEST, Plane, dequantised, quantised
-from quantal.latents.features._stream import read, read_by_basis, write, write_by_basis
-from quantal.latents.features._tables import costs, layout_hash
+from quantal.latents.features._tables import layout_hash
 from quantal.latents.features._values import (
     Array,
     Tensors,
@@ -27,11 +32,10 @@ from quantal.latents.features._values import (
 from quantal.latents.recognisers import fingerprint
 from quantal.sources import Source, read_source
 
-__all__ = ["decode", "encode", "verify"]
+__all__ = ["decode", "encode", "read_known", "verify"]
 
-#: Names of codecs in headers: with statistics in the file, or those of a basis.
-_PLAIN, _BASED = "features", "feature-basis"
-Levels = npt.NDArray[np.int32]
+#: What files of these codecs need.
+_KNOWN = {Basis.codec: "basis", Codebook.codec: "codebook"}
 
 
 def encode(
@@ -39,7 +43,7 @@ def encode(
     *,
     max_error: float | None = None,
     bits: float | None = None,
-    basis: Basis | None = None,
+    basis: Basis | Codebook | None = None,
     rate: int | None = None,
     channels: int | None = None,
     network: nn.Module | bytes | None = None,
@@ -61,9 +65,10 @@ def encode(
             torch or numpy.
         max_error: the largest difference that a float may have afterwards, in its own units.
         bits: the most bits that a value may cost on average, the whole file counted.
-        basis: codes floats after a transform across channels, and by statistics that are not in the
-            file; decode() needs the same one. Not with `max_error`.
-        rate: how finely a basis quantises, 0..63, instead of `bits`.
+        basis: codes floats by what is known of them, a transform across channels or a codebook of
+            vectors, instead of statistics in the file; decode() needs the same one. Not with
+            `max_error`.
+        rate: how finely a Basis quantises, 0..63, instead of `bits`; a Codebook needs neither.
         channels: the axis of the channels; default: the third from the end, of a matrix the last.
         network: what computed them, or its fingerprint of 4 bytes; the file names it.
         layer: which of its features they are; the file names it.
@@ -78,7 +83,7 @@ def encode(
     _check_targets([info for info, _ in found], max_error, bits, basis, rate)
     axes = [channel_axis(info.shape, channels) for info, _ in found]
     header = FeatureHeader(
-        codec=_PLAIN if basis is None else _BASED,
+        codec=plain.CODEC if basis is None else basis.codec,
         model_hash=layout_hash() if basis is None else basis.hash,
         tensors=tuple(info for info, _ in found),
         single=single,
@@ -86,19 +91,19 @@ def encode(
         layer=typed("layer", layer, str),
     )
     values = [by_channel(array, axis) for (_, array), axis in zip(found, axes, strict=True)]
-    if bits is None and rate is None:
+    if basis is None and bits is None:
         planes = [
             _exact(own, place) if own.dtype == np.int64 else _bounded(own, info, max_error, place)
             for place, (own, info) in enumerate(zip(values, header.tensors, strict=True))
         ]
-        return write_features(header, write(planes, axes))
-    writer = _Plain(header, values, axes) if basis is None else _Based(header, values, axes, basis)
-    if rate is not None:
-        return writer.at(whole("rate", rate, 0, RATES - 1))
-    return _finest(writer, number("bits", bits) * header.values / 8)
+        return write_features(header, plain.write(planes, axes))
+    writer = _Plain(values, axes, header) if basis is None else _Known(values, axes, header, basis)
+    if bits is not None:
+        return _finest(writer, number("bits", bits) * header.values / 8)
+    return writer.at(whole("rate", writer.rates[0] if rate is None else rate, *writer.rates))
 
 
-def decode(data: Source, *, basis: Basis | None = None) -> Tensor | list[Tensor]:
+def decode(data: Source, *, basis: Basis | Codebook | None = None) -> Tensor | list[Tensor]:
     """Return the tensors of a file of features.
 
     Args:
@@ -115,14 +120,13 @@ def decode(data: Source, *, basis: Basis | None = None) -> Tensor | list[Tensor]
     header, part = read_features(read_source(data))
     _check_basis(header, basis)
     if basis is None:
-        planes, axes = read(part, header)
+        planes, axes = plain.read(part, header)
         found = [
             dequantised(plane, info.dtype)
             for plane, info in zip(planes, header.tensors, strict=True)
         ]
     else:
-        levels, axes, rates = read_by_basis(part, header, len(basis.mean), basis.tables)
-        found = [basis.values(own, at) for own, at in zip(levels, rates, strict=True)]
+        found, axes = basis.read_part(part, header)
     tensors = [
         returned(info, in_shape(own, info.shape, axis))
         for own, info, axis in zip(found, header.tensors, axes, strict=True)
@@ -130,7 +134,7 @@ def decode(data: Source, *, basis: Basis | None = None) -> Tensor | list[Tensor]
     return tensors[0] if header.single else tensors
 
 
-def verify(data: Source, *, basis: Basis | None = None) -> str | None:
+def verify(data: Source, *, basis: Basis | Codebook | None = None) -> str | None:
     """Check a file of features: its checksum, and every symbol if all that it needs is here.
 
     Args:
@@ -144,32 +148,42 @@ def verify(data: Source, *, basis: Basis | None = None) -> str | None:
         BitstreamError: If the file is damaged or holds something else.
     """
     header, part = read_features(read_source(data))
-    if header.codec == _BASED and basis is None:
-        return f"they need the basis {header.model_hash.hex()}"
+    if header.codec in _KNOWN and basis is None:
+        return f"they need the {_KNOWN[header.codec]} {header.model_hash.hex()}"
     _check_basis(header, basis)
     if basis is None:
-        read(part, header)
+        plain.read(part, header)
     else:
-        read_by_basis(part, header, len(basis.mean), basis.tables)
+        basis.read_part(part, header)
     return None
 
 
+def read_known(path: str | os.PathLike[str]) -> Basis | Codebook:
+    """Read a file that Basis.write() or Codebook.write() wrote.
+
+    Raises:
+        ModelError: If it is missing, damaged or of another kind.
+    """
+    layout = read_header(Path(checked_path("basis", path))).get("format")
+    return Codebook.read(path) if layout == Codebook.layout else Basis.read(path)
+
+
 class _Plain:
-    """Writes floats with their statistics.
+    """What _finest() asks for of floats with their statistics.
 
     Args:
-        header: of the file.
         values: of each tensor, [C, n].
         axes: of the channels.
+        header: of the file.
     """
 
     #: Steps are a tensor's spread times 2 to the power of minus an eighth of these.
     rates = (-80, 200)
 
     def __init__(
-        self, header: FeatureHeader, values: Sequence[Array], axes: Sequence[int | None]
+        self, values: Sequence[Array], axes: Sequence[int | None], header: FeatureHeader
     ) -> None:
-        self._header, self._values, self._axes = header, values, axes
+        self._values, self._axes, self._header = values, axes, header
         self._spreads = [float(own.std()) if own.size and np.ptp(own) else 1.0 for own in values]
 
     def _planes(self, rate: int) -> list[Plane]:
@@ -177,44 +191,38 @@ class _Plain:
         return [quantised(*pair) for pair in zip(self._values, steps, strict=True)]
 
     def estimate(self, rate: int) -> float:
-        """Return about the bytes of at()."""
+        """Return about the bytes of a part."""
         return sum(plane.bits for plane in self._planes(rate)) / 8
 
     def at(self, rate: int) -> bytes:
-        """Return the file at a rate."""
-        return write_features(self._header, write(self._planes(rate), self._axes))
+        """Return the file."""
+        return write_features(self._header, plain.write(self._planes(rate), self._axes))
 
 
-class _Based:
-    """Writes floats by a basis; takes what _Plain takes, and the basis."""
-
-    rates = (0, RATES - 1)
+class _Known:
+    """The same of floats by what is known; see _Plain."""
 
     def __init__(
         self,
-        header: FeatureHeader,
         values: Sequence[Array],
         axes: Sequence[int | None],
-        basis: Basis,
+        header: FeatureHeader,
+        known: Known,
     ) -> None:
-        self._header, self._values, self._axes, self._basis = header, values, axes, basis
-
-    def _levels(self, rate: int) -> list[Levels]:
-        return [self._basis.levels(own, rate) for own in self._values]
+        self._values, self._axes, self._header, self._known = values, axes, header, known
+        self.rates = known.rates
 
     def estimate(self, rate: int) -> float:
-        """Return about the bytes of at()."""
-        tables = self._basis.tables[rate]
-        rows = np.arange(len(tables))
-        return sum(costs(own, False)[rows, tables].sum() for own in self._levels(rate)) / 8
+        """Return about the bytes of a part."""
+        return self._known.estimate(self._values, rate)
 
     def at(self, rate: int) -> bytes:
-        """Return the file at a rate."""
-        part = write_by_basis(self._levels(rate), self._axes, rate, self._basis.tables[rate])
+        """Return the file."""
+        part = self._known.write_part(self._values, self._axes, self._header, rate)
         return write_features(self._header, part)
 
 
-def _finest(writer: _Plain | _Based, limit: float) -> bytes:
+def _finest(writer: _Plain | _Known, limit: float) -> bytes:
     """Return the file at the highest rate whose size is at most `limit` bytes.
 
     Raises:
@@ -287,43 +295,53 @@ def _check_targets(
     infos: Sequence[TensorInfo],
     max_error: float | None,
     bits: float | None,
-    basis: Basis | None,
+    basis: Basis | Codebook | None,
     rate: int | None,
 ) -> None:
     """Raise ArgumentError unless it is clear how finely floats are quantised."""
+    if basis is not None and not isinstance(basis, Basis | Codebook):
+        raise ArgumentError(f"basis is a {type(basis).__name__}, expected a Basis or a Codebook")
     floats = [info.dtype.startswith(("float", "bfloat")) for info in infos]
+    if basis is not None and not all(floats):
+        raise ArgumentError("a basis codes floats alone; encode integers without it")
     targets = sum(each is not None for each in (max_error, bits, rate))
-    if targets > 1 or (targets == 0 and any(floats)):
+    fixed = basis is not None and basis.rates[0] == basis.rates[1]
+    if targets > 1 or (targets == 0 and any(floats) and not fixed):
         raise ArgumentError(
             f"{targets} of `max_error`, `bits` and `rate` given, expected one of them"
         )
-    if not all(floats) and (bits is not None or rate is not None):
+    if bits is not None and not all(floats):
         raise ArgumentError(
             "integers are kept exactly, whatever that costs; give `max_error` for the floats "
             "beside them, or encode them by themselves"
         )
-    if (rate is not None) != (basis is not None) and bits is None:
-        raise ArgumentError(
-            "a basis bounds no error: give `bits` or `rate` with it, and `rate` only with a basis"
-        )
-    if basis is not None:
-        typed("basis", basis, Basis)
+    if max_error is not None and basis is not None:
+        raise ArgumentError("a basis bounds no error: give `bits` or `rate` with it")
+    if rate is not None and basis is None:
+        raise ArgumentError("rates are those of a basis: give `bits` or `max_error` without one")
 
 
-def _check_basis(header: FeatureHeader, basis: Basis | None) -> None:
+def _check_basis(header: FeatureHeader, basis: Basis | Codebook | None) -> None:
     """Raise ModelError unless a file can be read with a basis."""
-    if header.codec not in (_PLAIN, _BASED):
+    if header.codec not in (plain.CODEC, *_KNOWN):
         raise ModelError(f"features of codec {header.codec!r} found; update Quantal")
-    wanted = basis.hash if basis is not None and header.codec == _BASED else layout_hash()
-    if header.codec == _BASED and basis is None:
-        raise ModelError(f"the features need the basis {header.model_hash.hex()}; give it")
+    if basis is None:
+        codec, wanted, what = plain.CODEC, layout_hash(), "another version of Quantal"
+    else:
+        codec, wanted, what = basis.codec, basis.hash, "another one"
+    if header.codec != codec:
+        needed = _KNOWN.get(header.codec)
+        name = header.model_hash.hex()
+        raise ModelError(
+            f"the features need the {needed} {name}; give it as `basis`"
+            if needed
+            else "the features were written without a basis; give none"
+        )
     if header.model_hash != wanted:
         raise ModelError(
-            f"the features were written with {header.model_hash.hex()}, found {wanted.hex()}; give "
-            "the basis that they were written with"
+            f"the features were written with {header.model_hash.hex()}, {what} than "
+            f"{wanted.hex()}; give the one that they were written with"
         )
-    if header.codec == _PLAIN and basis is not None:
-        raise ModelError("the features were written without a basis; give none")
 
 
 def _fingerprint(network: nn.Module | bytes | None) -> bytes:

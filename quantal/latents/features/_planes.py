@@ -78,9 +78,10 @@ def dequantised(plane: Plane, dtype: str) -> Array:
     """
     if "float" not in dtype:
         return plane.levels + plane.centres.astype(np.int64)[:, None]
-    values = np.empty(plane.levels.shape, np.float64 if dtype == "float64" else np.float32)
+    kind = np.float64 if dtype == "float64" else np.float32
+    values: Array = np.empty(plane.levels.shape, kind)
     # The product is rounded once, without a temporary array of float64.
     np.multiply(plane.levels, np.float64(plane.step), out=values, casting="unsafe")
     if plane.centres.any():
-        values += (plane.centres * plane.step)[:, None].astype(values.dtype)
+        values += (plane.centres * plane.step)[:, None].astype(kind)
     return values
