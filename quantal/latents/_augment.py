@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -108,9 +108,12 @@ class Flip:
         pictures: Iterable[Pixels] | None = None,
     ) -> None:
         self.axis = choice("axis", axis, ("horizontal", "vertical"))
-        if not isinstance(chance, Real) or not 0 <= chance <= 1:
+        try:
+            self.chance = float(chance)
+        except (TypeError, ValueError):
+            self.chance = math.nan
+        if not 0 <= self.chance <= 1:
             raise ArgumentError(f"chance must be a number 0..1, not {chance!r:.40}")
-        self.chance = float(chance)
         loaded = named_codec(codec, "auto")
         if not isinstance(loaded, TransformCodec):
             raise ArgumentError(
