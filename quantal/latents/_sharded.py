@@ -137,7 +137,10 @@ def _dequantised(
     try:
         codec = fitting_codec(shard.codec, shard.model_hash, shown(shard.path), codec)
         with damaged_symbols(*size[:2]):
-            return [*codec.dequantise_many(symbols, *size)]
+            found = codec.dequantise_many(symbols, *size)
+            if len(found) != count:  # without any part there is nothing that says how many
+                raise ValueError(f"{len(found)} of {count} pictures have symbols")
+            return [*found]
     except QuantalError as error:
         if count == 1 or isinstance(error, ModelError):
             return [error] * count

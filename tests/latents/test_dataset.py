@@ -328,6 +328,14 @@ def test_symbols_of_another_size_are_damage_of_one_picture(shards, tmp_path, val
     assert [isinstance(each, Failed) for each in found] == [False, True]
 
 
+def test_symbols_of_no_part_are_damage(tmp_path) -> None:
+    codec = quantal.load("vq", "cpu")
+    with ShardWriter(tmp_path / "x.qshard", codec.name, codec.model_hash, True) as writer:
+        writer.add(Parsed("a.qtl", 97, 71, 99, [], b"", Flags(0)))
+    with pytest.raises(CorruptError, match=r"a\.qtl.* not those of a picture of 97x71"):
+        LatentDataset(tmp_path / "x.qshard", values="latents")[0]
+
+
 def test_only_pictures_become_a_batch(shards) -> None:
     """A transform that forgets to return its picture would otherwise lose it silently."""
     sample = LatentDataset(shards)[0]
