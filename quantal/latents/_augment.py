@@ -85,9 +85,9 @@ class Flip:
     Args:
         codec: its name, or the codec.
         axis: "horizontal" exchanges left and right, "vertical" top and bottom.
-        chance: how often a picture is flipped, 0..1.
-        pictures: uint8 [H, W, 3], on which the matrix is fitted, sides multiples of the stride and
-            some dozens of them; default: drawn scenes.
+        chance: probability that a picture is flipped, 0..1.
+        pictures: some dozens of pictures, uint8 [H, W, 3], on which the matrix is fitted; their
+            sides are multiples of the stride. Default: drawn scenes.
 
     Attributes:
         codec: name of the codec.

@@ -78,8 +78,8 @@ class Source(ABC):
         """Return the latents or symbols of pictures; None for each that failed.
 
         Args:
-            indices: of the pictures.
-            symbols_only: whether symbols will do.
+            indices: numbers of the pictures.
+            symbols_only: whether to return symbols, else latents.
             failed: called for each that can't be read.
             codec: default: the ones that the pictures name.
         """
@@ -132,7 +132,7 @@ class Files(_Coded):
     """The files of a folder.
 
     Args:
-        files: names and paths.
+        files: name and path of each file.
     """
 
     def __init__(self, files: Sequence[tuple[str, Path]]) -> None:
@@ -152,7 +152,7 @@ class Tar(_Coded):
     """The .qtl files of a tar as webdataset writes it: KEY.qtl beside KEY.cls, its class.
 
     Args:
-        path: of the tar, which is not compressed: its files are read where they are.
+        path: path of the tar, which is not compressed: its files are read where they are.
 
     Raises:
         MediaError: It can't be read, or holds no .qtl files.

@@ -122,7 +122,7 @@ def rebuilt(shard: Shard, index: int, codec: Codec | None = None) -> bytes:
 
     Args:
         shard: the shard.
-        index: of the picture.
+        index: number of the picture.
         codec: default: the one that the shard names.
 
     Raises:
