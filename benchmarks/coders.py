@@ -81,7 +81,7 @@ def write_untrained(name: str, path: str) -> None:
 
     from quantal.codecs.info import Card
     from quantal.codecs.pyramid.net import PyramidNet
-    from quantal.codecs.pyramid.weights import write_pyramid_weights
+    from quantal.codecs.pyramid.weights import write_entropy_net_weights
     from quantal.train import build, read_recipe
 
     recipe = read_recipe(RECIPES / f"{name}.yaml")
@@ -90,7 +90,7 @@ def write_untrained(name: str, path: str) -> None:
     assert isinstance(net, PyramidNet)
     crops = torch.from_numpy(picture(None, 512, 512)).permute(2, 0, 1)[None].float() / 255
     net.initialise(crops)
-    write_pyramid_weights(Path(path), net, net.entropy.freeze(), Card())
+    write_entropy_net_weights(Path(path), net, net.entropy.freeze(), Card())
 
 
 def zoo(name: str) -> Coder:

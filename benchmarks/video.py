@@ -261,7 +261,7 @@ def write_untrained(name: str, path: Path) -> None:
     import torch
 
     from quantal.codecs.info import Card
-    from quantal.codecs.pyramid.weights import write_pyramid_weights
+    from quantal.codecs.pyramid.weights import write_entropy_net_weights
     from quantal.train import build, read_recipe
     from quantal.train.families.video import TRAINER
 
@@ -274,7 +274,7 @@ def write_untrained(name: str, path: Path) -> None:
         for value in (*net.parameters(), *net.buffers()):
             if value.is_floating_point():
                 value.copy_(value.half().float())  # as the file holds them
-    write_pyramid_weights(path, net, net.entropy.freeze(), Card())
+    write_entropy_net_weights(path, net, net.entropy.freeze(), Card())
 
 
 def measured(options: argparse.Namespace, folder: Path) -> Iterator[list[Row]]:

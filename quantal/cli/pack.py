@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,11 +20,12 @@ from quantal.cli._report import Bar, print_json
 from quantal.cli._sources import Failure
 from quantal.cli._streams import say
 from quantal.cli._workers import Death, spread
-from quantal.errors import ArgumentError, QuantalError
+from quantal.errors import ArgumentError, ModelError, QuantalError
 from quantal.names import printable, shown
 from quantal.threads import blas_threads
 
 if TYPE_CHECKING:
+    from quantal.codecs import Codec
     from quantal.latents import Failed, Found
 
 __all__ = ["pack", "unpack"]
@@ -100,6 +101,16 @@ def _check(weights: str | None) -> None:
         find_weights(weights)
 
 
+def _codec_of(weights: str, names: list[str]) -> Codec:
+    """Return the codec that weights are of, one of several that shards name."""
+    from quantal import codecs
+
+    for name in names[:-1]:
+        with suppress(ModelError):
+            return codecs.load(name, "cpu", weights)
+    return codecs.load(names[-1], "cpu", weights)
+
+
 def _report(bar: Bar, folder: str, failed: Failed) -> None:
     name = os.path.join(folder, failed.name)
     bar.say(Failure(name, describe(failed.error)).line, err=True)
@@ -169,7 +180,7 @@ def unpack(
 
     Pictures that can't be made are named and left out.
     """
-    from quantal import codecs, latents
+    from quantal import latents
 
     if force and skip_existing:
         raise ArgumentError("--skip-existing and --force contradict each other; give one of them")
@@ -196,7 +207,8 @@ def unpack(
             bar.say(failure.line, err=True)
         done = latents.Unpacked(0)
         if opened:
-            codec = None if weights is None else codecs.load(opened[0].codec, "cpu", weights)
+            names = list(dict.fromkeys(shard.codec for shard in opened))
+            codec = None if weights is None else _codec_of(weights, names)
             done = latents.unpack(
                 [shard.path for shard in opened],
                 out,

@@ -69,6 +69,7 @@ class Latents:
 
     Attributes:
         codec: name of the codec.
+        model_hash: hash of the codec's model, 4 bytes.
         width: picture width, in pixels.
         height: picture height, in pixels.
         rate: 0..252.
@@ -79,6 +80,7 @@ class Latents:
     """
 
     codec: str
+    model_hash: bytes
     width: int
     height: int
     rate: int
@@ -90,12 +92,13 @@ class Latents:
     def to_safetensors(self) -> bytes:
         """Return the bytes of a safetensors file: tensors `y_hat`, `z_hat`, `symbols.0`, ...
 
-        The other attributes are its metadata.
+        The other attributes are its metadata, `model_hash` in hexadecimal digits.
         """
         tensors = {"y_hat": self.y_hat, "z_hat": self.z_hat}
         tensors |= {f"symbols.{index}": part for index, part in enumerate(self.symbols)}
         names = ("codec", "width", "height", "rate", "stride")
         metadata = {name: str(getattr(self, name)) for name in names}
+        metadata["model_hash"] = self.model_hash.hex()
         return save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
 
 
@@ -105,6 +108,7 @@ class StackedLatents:
 
     Attributes:
         codec: name of the codec.
+        model_hash: hash of the codec's model, 4 bytes.
         width: picture width, in pixels.
         height: picture height, in pixels.
         rate: 0..252.
@@ -117,6 +121,7 @@ class StackedLatents:
     """
 
     codec: str
+    model_hash: bytes
     width: int
     height: int
     rate: int
@@ -143,6 +148,7 @@ class StackedLatents:
             raise ArgumentError("these pictures were read without latents; read them with latents")
         return Latents(
             codec=self.codec,
+            model_hash=self.model_hash,
             width=self.width,
             height=self.height,
             rate=self.rate,

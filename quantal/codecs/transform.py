@@ -213,6 +213,7 @@ class TransformCodec(Codec):
             y_hat, z_hat = map(torch.from_numpy, decoded.latents())
         return StackedLatents(
             codec=self.name,
+            model_hash=self.model_hash,
             width=width,
             height=height,
             rate=rate,
@@ -278,6 +279,7 @@ class TransformCodec(Codec):
         # Tensors made from arrays are not inference tensors: models may be trained on them.
         return Latents(
             codec=self.name,
+            model_hash=self.model_hash,
             width=width,
             height=height,
             rate=rate,

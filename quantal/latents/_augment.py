@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -12,12 +13,13 @@ from torch import Tensor
 
 from quantal.arguments import choice, whole
 from quantal.codecs.contract import Codec, Pixels
-from quantal.codecs.registry import load
 from quantal.codecs.transform import TransformCodec
 from quantal.errors import ArgumentError
+from quantal.files.matching import named_codec
 from quantal.latents._runs import Array
 from quantal.latents._sample import Sample
 from quantal.latents._scenes import scenes
+from quantal.planes import ceil_div
 
 __all__ = ["Crop", "Flip"]
 
@@ -37,8 +39,8 @@ class Crop:
     The random numbers are torch's, which differ in every worker of a DataLoader.
 
     Args:
-        rows: of the window, in latents.
-        columns: of the window, in latents.
+        rows: height of the window, in latents.
+        columns: width of the window, in latents.
     """
 
     def __init__(self, rows: int, columns: int) -> None:
@@ -47,7 +49,11 @@ class Crop:
     def __call__(self, sample: Sample) -> Sample:
         """Return the window; ArgumentError if the picture is smaller, or has no grid."""
         value = _single(sample, "cropped")
-        height, width = value.shape[-2:]
+        # vq's grid covers whole regions: windows beyond the picture would show nothing.
+        height, width = (
+            min(side, ceil_div(pixels, sample.stride))
+            for side, pixels in zip(value.shape[-2:], (sample.height, sample.width), strict=True)
+        )
         if height < self.rows or width < self.columns:
             raise ArgumentError(
                 f"{sample.name} has {height}x{width} latents, expected at least "
@@ -73,19 +79,22 @@ class Flip:
     symbols, which are what is left after a prediction.
 
     A last column (or row) that stands for less than a whole stride is cut off first, whether a
-    picture is flipped or not: in the flipped picture the grid would lie elsewhere.
+    picture is flipped or not: in the flipped picture the grid would lie elsewhere. A picture that
+    is narrower (or lower) than a stride stays as it is.
 
     Args:
         codec: its name, or the codec.
         axis: "horizontal" exchanges left and right, "vertical" top and bottom.
-        chance: how often a picture is flipped, 0..1.
-        pictures: uint8 [H, W, 3], on which the matrix is fitted, sides multiples of the stride and
-            some dozens of them; default: drawn scenes.
+        chance: probability that a picture is flipped, 0..1.
+        pictures: some dozens of pictures, uint8 [H, W, 3], on which the matrix is fitted; their
+            sides are multiples of the stride. Default: drawn scenes.
 
     Attributes:
+        codec: name of the codec.
+        model_hash: hash of the codec's model, 4 bytes.
         matrix: channels of the flipped picture from those of the picture, float32 [M, M].
-        error: of the flip, as a part of what the latents hold, on pictures that it was not fitted
-            on.
+        error: error of the flip on pictures that it was not fitted on, relative to the latents
+            (root of the ratio of energies).
 
     Raises:
         ArgumentError: The codec's latents do not follow a flip this way.
@@ -99,16 +108,19 @@ class Flip:
         pictures: Iterable[Pixels] | None = None,
     ) -> None:
         self.axis = choice("axis", axis, ("horizontal", "vertical"))
-        if not 0 <= chance <= 1:
-            raise ArgumentError(f"chance must be 0..1, not {chance}")
-        self.chance = float(chance)
-        loaded = load(codec) if isinstance(codec, str) else codec
+        try:
+            self.chance = float(chance)
+        except (TypeError, ValueError):
+            self.chance = math.nan
+        if not 0 <= self.chance <= 1:
+            raise ArgumentError(f"chance must be a number 0..1, not {chance!r:.40}")
+        loaded = named_codec(codec, "auto")
         if not isinstance(loaded, TransformCodec):
             raise ArgumentError(
                 f"codec {loaded.name!r} has no analysis whose latents follow a flip: those of a "
                 "codebook, as in vq and tokens, don't; flip the pictures before they are coded"
             )
-        self.codec = loaded.name
+        self.codec, self.model_hash = loaded.name, loaded.model_hash
         key = (loaded.name, loaded.model_hash, axis)
         if pictures is not None:
             self.matrix, self.error = _fitted(loaded, axis, list(pictures))
@@ -126,6 +138,12 @@ class Flip:
     def __call__(self, sample: Sample) -> Sample:
         """Return the sample, flipped or not; ArgumentError if it has no latents of this codec."""
         value = _single(sample, "flipped")
+        if sample.codec == self.codec and sample.model_hash != self.model_hash:
+            raise ArgumentError(
+                f"{sample.name} is of the model {sample.model_hash.hex()} of codec "
+                f"{self.codec!r}, this flip is for {self.model_hash.hex()}: make it with the codec "
+                "whose weights wrote the file"
+            )
         if sample.kind != "latents" or sample.codec != self.codec:
             raise ArgumentError(
                 f"{sample.name} has {sample.kind} of codec {sample.codec!r}, this flip is for "

@@ -9,12 +9,15 @@ from typing import IO, Any
 
 from quantal.arguments import flag
 from quantal.codecs.contract import Codec, Latents
-from quantal.errors import CorruptError, MediaError, QuantalError
+from quantal.errors import ArgumentError, CorruptError, MediaError, QuantalError
 from quantal.latents._failures import named
 from quantal.latents._read import Symbols, read_each
 from quantal.names import shown
 
 __all__ = ["Decoder", "tar_samples"]
+
+#: Of a file that names a class, no more is read: a compressed tar may hold any number of zeros.
+_LABEL_BYTES = 64
 
 
 class Decoder:
@@ -31,17 +34,24 @@ class Decoder:
         self._symbols_only = flag("symbols_only", symbols_only)
         self._codec = codec
 
-    def __call__(self, key: str | bytes, data: bytes | None = None) -> Latents | Symbols | None:
+    def __call__(
+        self, key: str | bytes | bytearray | memoryview, data: bytes | None = None
+    ) -> Latents | Symbols | None:
         """Return what is in a file; None if the key, its suffix, is not that of one.
+
+        Args:
+            key: suffix of the file's name; or the bytes of the file, if they are all that is given.
+            data: the bytes of the file.
 
         Raises:
             BitstreamError, ModelError: The file can't be read.
+            ArgumentError: There are no bytes.
         """
-        if isinstance(key, bytes):
-            return self._read(key)
-        if data is None or not f".{key}".endswith(".qtl"):
-            return None
-        return self._read(data)
+        if not isinstance(key, str):
+            return self._read(bytes(key))
+        if data is None:
+            raise ArgumentError(f"a text ({key!r:.40}) without the bytes of a file: give these too")
+        return self._read(data) if f".{key}".endswith(".qtl") else None
 
     def _read(self, data: bytes) -> Latents | Symbols:
         def failed(_: int, error: QuantalError) -> None:
@@ -75,6 +85,10 @@ def tar_samples(
     """
     decoder = Decoder(symbols_only, codec)
     path = isinstance(source, (str, os.PathLike))
+    if not path and not callable(getattr(source, "read", None)):
+        raise ArgumentError(
+            f"{type(source).__name__} is no tar: give its path, or the file open in binary mode"
+        )
     where = shown(os.fspath(source)) if path else "the tar"  # type: ignore[arg-type]
     place: dict[str, Any] = {"name": source} if path else {"fileobj": source}
     try:
@@ -89,11 +103,10 @@ def tar_samples(
                         yield _decoded(decoder, key, data, label)
                     key, data, label = base, None, ""
                 file = tar.extractfile(member)
-                content = b"" if file is None else file.read()
-                if suffix == ".qtl":
-                    data = content
-                else:
-                    label = content.decode("utf-8", "replace").strip()
+                if file is not None and suffix == ".qtl":
+                    data = file.read()
+                elif file is not None:
+                    label = file.read(_LABEL_BYTES).decode("utf-8", "replace").strip()
             if data is not None:
                 yield _decoded(decoder, key, data, label)
     except (tarfile.TarError, EOFError) as error:

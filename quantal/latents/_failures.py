@@ -20,8 +20,8 @@ class Failed:
     """A file that is left out.
 
     Attributes:
-        name: of the file.
-        error: why.
+        name: name of the file.
+        error: the reason.
     """
 
     name: str
@@ -43,5 +43,6 @@ def read_file(path: Path, count: int = -1) -> bytes:
             raise MediaError("it is no file; expected a .qtl file")
         with open(path, "rb") as file:
             return file.read(count)
-    except OSError as error:
-        raise MediaError(f"it can't be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # a null character in a path is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(f"it can't be read: {reason}") from error

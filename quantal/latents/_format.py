@@ -14,8 +14,10 @@ from math import prod
 
 import numpy as np
 
+from quantal.container import RATES
 from quantal.errors import ArgumentError, CorruptError, TruncatedError, UnsupportedVersionError
 from quantal.latents._runs import DEFLATE_LIMIT, HUFFMAN_LIMIT, RUN, Array
+from quantal.limits import PIXEL_LIMIT, SIDE_LIMIT
 
 __all__ = [
     "ENTRY",
@@ -66,7 +68,7 @@ class Flags(IntFlag):
     """Plain values have two bytes each."""
     FOUR_BYTES = 4
     VERBATIM = 8
-    """What is beside the symbols is the whole file, because the codec would write another."""
+    """The bytes beside the symbols are the whole file, because the codec would write another."""
 
 
 class Kind(IntEnum):
@@ -83,8 +85,8 @@ class Layout:
     """The shapes of the symbols of a picture.
 
     Attributes:
-        shapes: of every part.
-        kinds: of every part.
+        shapes: the shape of every part.
+        kinds: the kind of every part.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -125,8 +127,18 @@ def pack_layouts(layouts: list[Layout]) -> bytes:
     return bytes(found)
 
 
-def unpack_layouts(data: bytes, rows: int) -> list[Layout]:
-    """Reverse pack_layouts(); CorruptError unless ordered parts have so many rows or none."""
+def unpack_layouts(data: bytes, rows: int, most: int) -> list[Layout]:
+    """Reverse pack_layouts().
+
+    Args:
+        data: encoded layouts.
+        rows: number of rows that ordered parts have together, in layouts that have any.
+        most: number of pictures; more layouts are refused, since a layout of no parts takes a byte
+            of a file and a hundred times that in memory.
+
+    Raises:
+        CorruptError: They are something else.
+    """
     found: list[Layout] = []
     position = 0
     try:
@@ -143,7 +155,8 @@ def unpack_layouts(data: bytes, rows: int) -> list[Layout]:
                 shapes.append(shape)
                 kinds.append(Kind(kind))
             layout = Layout(tuple(shapes), tuple(kinds))
-            if sum(map(prod, shapes)) > _MOST_ELEMENTS or layout.rows not in (0, rows):
+            too_many = len(found) == most or sum(map(prod, shapes)) > _MOST_ELEMENTS
+            if too_many or layout.rows not in (0, rows):
                 raise ValueError
             found.append(layout)
     except (ValueError, IndexError, struct.error):
@@ -157,7 +170,7 @@ class Head:
 
     Attributes:
         codec: name of the codec of all pictures.
-        model_hash: of that codec.
+        model_hash: hash of that codec's model, 4 bytes.
         count: number of pictures.
         index: offset of the index.
         lengths: bytes of its sections: order of rows, layouts, entries, names.
@@ -191,7 +204,7 @@ class Head:
 
         Args:
             data: HEAD.size bytes.
-            size: of the shard.
+            size: bytes of the shard.
 
         Raises:
             BitstreamError: They are those of no shard of this size.
@@ -241,6 +254,17 @@ def check_entries(entries: Array, layouts: list[Layout], head: Head) -> None:
     """
     if not len(entries):
         return
+    sides = [entries[name].astype(np.int64) + 1 for name in ("width", "height")]
+    if int(np.max(sides)) > SIDE_LIMIT or int((sides[0] * sides[1]).max()) > PIXEL_LIMIT:
+        raise CorruptError(
+            f"the index of the shard names a picture of more than {SIDE_LIMIT} pixels a side or "
+            f"{PIXEL_LIMIT} in all; pack it again"
+        )
+    if int(entries["rate"].max()) > RATES[-1]:
+        raise CorruptError(
+            f"the index of the shard names the rate {int(entries['rate'].max())}, expected "
+            f"0..{RATES[-1]}; pack it again"
+        )
     stored = [entries[name].astype(np.int64) for name in ("runs_bytes", "plain_bytes")]
     offset = entries["offset"].astype(np.float64)  # exact up to 2^53, and never wraps
     end = offset + sum(stored) + entries["beside_bytes"]

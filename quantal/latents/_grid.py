@@ -8,6 +8,7 @@ from quantal.codecs.contract import Codec
 from quantal.codecs.transform import QUARTERS, TransformCodec
 from quantal.errors import ArgumentError
 from quantal.latents._runs import Array
+from quantal.latents._symbols import damaged_symbols
 from quantal.planes import ceil_div
 
 __all__ = ["on_grid", "steps", "stride_of"]
@@ -18,7 +19,7 @@ def on_grid(codec: Codec, symbols: Sequence[Array], width: int, height: int) -> 
 
     Args:
         codec: the codec.
-        symbols: of a picture, in coding order; integers of any type.
+        symbols: the symbols of a picture in coding order, integers of any type.
         width: picture width, in pixels.
         height: picture height, in pixels.
 
@@ -27,10 +28,15 @@ def on_grid(codec: Codec, symbols: Sequence[Array], width: int, height: int) -> 
 
     Raises:
         ArgumentError: The codec has no such grid: no part is as large as it.
+        CorruptError: The symbols are not those of such a picture.
     """
     if isinstance(codec, TransformCodec):
         rows, columns = (ceil_div(side, codec.stride) for side in (height, width))
-        found = codec.entropy.on_grid(symbols, rows, columns)
+        expected = (codec.entropy.channels, rows, columns)
+        with damaged_symbols(width, height):
+            found = codec.entropy.on_grid(symbols, rows, columns)
+            if found is not None and found.shape != expected:
+                raise ValueError(f"a grid {list(found.shape)} found, expected {list(expected)}")
         if found is not None:
             return found
     raise ArgumentError(

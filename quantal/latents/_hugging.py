@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from quantal.codecs.contract import Latents
-from quantal.errors import ArgumentError
+from quantal.errors import ArgumentError, MediaError
 from quantal.latents._elsewhere import Decoder
+from quantal.latents._failures import named, read_file
 from quantal.latents._read import Symbols
 
 try:
@@ -63,7 +64,13 @@ class LatentsFeature:
         """Return what is in a file."""
         data = value.get("bytes")
         if data is None:
-            data = Path(value["path"]).read_bytes()
+            path = value.get("path")
+            if not path:
+                raise MediaError("a row holds neither the bytes nor the path of a .qtl file")
+            try:
+                data = read_file(Path(path))
+            except MediaError as error:
+                raise named(path, error) from error
         return Decoder(self.symbols_only)(data)
 
     def cast_storage(self, storage: Any) -> Any:

@@ -33,10 +33,10 @@ class Packed:
     """What pack() wrote.
 
     Attributes:
-        pictures: their number.
-        shards: their paths.
-        bytes_in: of the files.
-        bytes_out: of the shards.
+        pictures: number of pictures packed.
+        shards: paths of the shards.
+        bytes_in: bytes of the files.
+        bytes_out: bytes of the shards.
         failures: files that are left out.
     """
 
@@ -52,10 +52,10 @@ class Found:
     """A file that was parsed.
 
     Attributes:
-        picture: what a shard keeps.
+        picture: what a shard keeps of it.
         codec: name of its codec.
-        model_hash: of that codec.
-        size: of the file in bytes.
+        model_hash: hash of that codec's model, 4 bytes.
+        size: bytes of the file.
     """
 
     picture: Parsed
@@ -140,7 +140,8 @@ def pack(
     Files of each codec have shards of their own. These appear together at the end, or not at all.
 
     Args:
-        folder: whose whole tree is taken; names that start with a dot are left.
+        folder: folder of the files, whose whole tree is taken; names that start with a dot are
+            left.
         out: folder of the shards, which is made if it is missing.
         compact: whether shards shall be small, else quick to read; see docs/shards.md.
         on_error: "raise" the first error, which names its file, or "skip" the file.
@@ -186,7 +187,7 @@ def write_shards(
     """Write parsed files to shards; see pack().
 
     Args:
-        results: of parse_file().
+        results: what parse_file() returned.
         out: folder of the shards.
         compact: see pack().
         skip: whether files with errors are left out.

@@ -12,7 +12,7 @@ from torch import Tensor
 from quantal import container
 from quantal.arguments import choice, flag
 from quantal.codecs.contract import Codec, Latents
-from quantal.errors import BitstreamError, QuantalError, QuantalWarning
+from quantal.errors import ArgumentError, BitstreamError, QuantalError, QuantalWarning
 from quantal.files.decode import read_latents
 from quantal.files.matching import codec_for, coded_part, describe_work
 from quantal.latents._failures import named
@@ -29,7 +29,7 @@ class Symbols:
 
     Attributes:
         codec: name of the codec.
-        model_hash: of the codec, 4 bytes.
+        model_hash: hash of the codec's model, 4 bytes.
         width: picture width, in pixels.
         height: picture height, in pixels.
         rate: 0..252.
@@ -72,7 +72,7 @@ def read_many(
     Files of one codec, size and rate are read together.
 
     Args:
-        sources: files, as read() takes them.
+        sources: a list of files, each as read() takes it.
         symbols_only: whether to return Symbols, for which no floating-point network is run.
         on_error: "raise" the first error, which names its file, or "skip": a QuantalWarning names
             the file, and None is in its place.
@@ -81,14 +81,21 @@ def read_many(
 
     Raises:
         BitstreamError, ModelError, MediaError: See read(); with `on_error="raise"`.
+        ArgumentError: An argument is impossible, also with `on_error="skip"`.
     """
+    if isinstance(sources, (str, bytes, bytearray, memoryview, os.PathLike)):
+        raise ArgumentError(
+            f"a single file ({type(sources).__name__}) found, expected a list of files; give it to "
+            "read(), or put it in a list"
+        )
     skip = choice("on_error", on_error, ("raise", "skip")) == "skip"
     symbols_only = flag("symbols_only", symbols_only)
     given = [(_name(source, number), source) for number, source in enumerate(sources)]
 
     def failed(number: int, error: QuantalError) -> None:
         name = given[number][0]
-        if not skip:
+        # An impossible argument is not a damaged file: it would cost all of them.
+        if not skip or isinstance(error, ArgumentError):
             raise named(name, error) from error
         warnings.warn(f"{name} is left out: {error}", QuantalWarning, stacklevel=4)
 

@@ -78,10 +78,10 @@ def joined_runs(entries: Bytes, counts: Sequence[int], size: int, others: Array)
     """Return the symbols of several pictures of one size.
 
     Args:
-        entries: of all pictures, uint8.
-        counts: entries of each picture.
-        size: elements of each picture.
-        others: of all pictures.
+        entries: the entries of all pictures, uint8.
+        counts: number of entries of each picture.
+        size: number of symbols of each picture.
+        others: the other symbols of all pictures, those that no entry holds.
 
     Returns:
         Symbols [pictures, size] in the type of `others`.

@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 from quantal.arguments import choice
 from quantal.errors import ArgumentError, CorruptError
 from quantal.latents._failures import Failed
+from quantal.names import shown
 
 __all__ = ["Batch", "Sample", "collate"]
 
@@ -24,15 +25,15 @@ class Sample:
     """A picture of a data set.
 
     Attributes:
-        name: of its file.
+        name: name of its file.
         label: number of its class; a text where classes have no numbers.
         codec: name of its codec.
-        model_hash: of the codec, 4 bytes.
-        width: of what `values` cover, in pixels.
-        height: of what `values` cover, in pixels.
+        model_hash: hash of the codec's model, 4 bytes.
+        width: width of what `values` cover, in pixels.
+        height: height of what `values` cover, in pixels.
         rate: 0..252.
         kind: what the data set was asked for: "symbols", "grid" or "latents".
-        stride: pixels per latent along each axis; 0 of symbols.
+        stride: pixels per latent along each axis; 0 if `kind` is "symbols".
         values: the symbols in coding order, or one tensor [M, h, w].
     """
 
@@ -50,23 +51,25 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Pictures of one codec.
+    """Pictures of one codec and model.
 
     Attributes:
-        names: of their files.
+        names: names of their files.
         labels: int64 [B]; a list where labels are texts.
         codec: name of their codec.
+        model_hash: hash of the codec's model, 4 bytes.
         sizes: height and width in pixels, int64 [B, 2].
         rates: 0..252, int64 [B].
-        values: the values of all, [B, ...] each.
-        masks: where values are those of a picture, bool [B, h, w] for each of `values`; None if
-            nothing was padded.
+        values: the values of all pictures, [B, ...] each.
+        masks: True where a value is a picture's own, bool [B, h, w] for each of `values` (for
+            values without height and width, of their shape); None unless sizes were padded.
         failures: pictures that are left out because they can't be read.
     """
 
     names: list[str]
     labels: Tensor | list[int | str]
     codec: str
+    model_hash: bytes
     sizes: Tensor
     rates: Tensor
     values: tuple[Tensor, ...]
@@ -101,14 +104,15 @@ def collate(
     """Return pictures as a batch; for `collate_fn` of a DataLoader.
 
     Args:
-        samples: the pictures. Those that failed are named in `failures` of the (first) batch.
+        samples: the pictures. Those that failed are named in `failures` of the first batch.
         sizes: "equal": other sizes are an error. "pad": smaller pictures get zeros on the right and
             below, and `masks` says where. "group": a list of batches, one for each codec and size.
         rates: "any": a batch may mix rates. "equal": that is an error. "group": a list of batches,
             one for each codec and rate.
 
     Raises:
-        ArgumentError: Codecs, sizes or rates are mixed, and that was not allowed.
+        ArgumentError: Codecs, sizes or rates are mixed, and that was not allowed; or there are no
+            pictures, or something else than pictures.
         CorruptError: None of the pictures can be read.
     """
     choice("sizes", sizes, _SIZES)
@@ -116,11 +120,17 @@ def collate(
     samples = list(samples)
     good = [sample for sample in samples if isinstance(sample, Sample)]
     failures = tuple(sample for sample in samples if isinstance(sample, Failed))
+    if len(good) + len(failures) != len(samples) or not samples:
+        other = {type(each).__name__ for each in samples if not isinstance(each, (Sample, Failed))}
+        raise ArgumentError(
+            f"{', '.join(sorted(other)) or 'nothing'} found, expected a list of Sample: give what "
+            "a LatentDataset returns, whose transform returns a Sample again"
+        )
     if not good:
-        names = ", ".join(failed.name for failed in failures[:3])
+        names = ", ".join(shown(failed.name) for failed in failures[:3])
         raise CorruptError(
-            f"none of the {len(samples)} pictures of a batch can be read ({names}, ...); see to "
-            "the files, or make batches larger"
+            f"none of the pictures of a batch can be read: {names}"
+            f"{', ...' if len(failures) > 3 else ''}; replace the files, or make batches larger"
         )
     if "group" not in (sizes, rates):
         return _batch(good, sizes == "pad", rates, failures)
@@ -138,21 +148,8 @@ def _batch(
 ) -> Batch:
     first = samples[0]
     for sample in samples:
-        if (sample.codec, sample.model_hash) != (first.codec, first.model_hash):
-            raise ArgumentError(
-                f"{first.name} is of codec {first.codec} ({first.model_hash.hex()}), {sample.name} "
-                f"of {sample.codec} ({sample.model_hash.hex()}): latents of several codecs can't "
-                "be one batch; group them with sizes='group'"
-            )
-        if rates == "equal" and sample.rate != first.rate:
-            raise ArgumentError(
-                f"{first.name} has rate {first.rate}, {sample.name} {sample.rate}: expected one "
-                "rate; use rates='any' or 'group'"
-            )
-    columns = list(zip(*(sample.values for sample in samples), strict=False))
-    counts = {len(sample.values) for sample in samples}
-    if len(counts) != 1:
-        raise ArgumentError(f"pictures of {sorted(counts)} tensors can't be one batch")
+        _check_alike(first, sample, rates)
+    columns = list(zip(*(sample.values for sample in samples), strict=True))
     masks = None
     if padded:
         pairs = [_padded(column, samples) for column in columns]
@@ -166,12 +163,34 @@ def _batch(
         [sample.name for sample in samples],
         torch.tensor(numbers) if len(numbers) == len(labels) else labels,
         first.codec,
+        first.model_hash,
         torch.tensor([(sample.height, sample.width) for sample in samples]),
         torch.tensor([sample.rate for sample in samples]),
         values,
         masks,
         failures,
     )
+
+
+def _check_alike(first: Sample, other: Sample, rates: str) -> None:
+    """Raise ArgumentError unless two pictures may be in one batch, whatever their sizes."""
+    if (other.codec, other.model_hash) != (first.codec, first.model_hash):
+        raise ArgumentError(
+            f"{first.name} is of codec {first.codec} ({first.model_hash.hex()}), {other.name} "
+            f"of {other.codec} ({other.model_hash.hex()}): latents of several codecs or models "
+            "can't be one batch; group them with sizes='group'"
+        )
+    if other.kind != first.kind or len(other.values) != len(first.values):
+        raise ArgumentError(
+            f"{first.name} has {len(first.values)} tensors of {first.kind}, {other.name} "
+            f"{len(other.values)} of {other.kind}: expected the same of all pictures; make their "
+            "data sets with the same `values`"
+        )
+    if rates == "equal" and other.rate != first.rate:
+        raise ArgumentError(
+            f"{first.name} has rate {first.rate}, {other.name} {other.rate}: expected one rate; "
+            "use rates='any' or 'group'"
+        )
 
 
 def _common(tensors: Sequence[Tensor]) -> torch.dtype:

@@ -15,6 +15,7 @@ import numpy as np
 from quantal.arguments import path as path_of
 from quantal.arguments import whole
 from quantal.errors import ArgumentError, BitstreamError, CorruptError, MediaError
+from quantal.latents._failures import named
 from quantal.latents._format import (
     ENTRY,
     HEAD,
@@ -29,7 +30,7 @@ from quantal.latents._format import (
 from quantal.latents._runs import Array, from_bytes, inflated, joined_runs
 from quantal.names import shown
 
-__all__ = ["About", "Shard", "find_shards"]
+__all__ = ["About", "Shard", "find_shards", "holds_shards"]
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ class About:
 
     Attributes:
         name: path of its file below the folder that was packed, with "/".
-        width: in pixels.
-        height: in pixels.
+        width: picture width, in pixels.
+        height: picture height, in pixels.
         rate: 0..252.
-        shapes: of its symbols.
-        bytes: that it takes, without its place in the index.
+        shapes: shapes of its symbols.
+        bytes: bytes that it takes, without its place in the index.
     """
 
     name: str
@@ -59,11 +60,11 @@ class Shard:
     Opening checks head and index; a picture's checksum is verified when it is read.
 
     Args:
-        path: of the shard.
+        path: path of the shard.
 
     Attributes:
         codec: name of the codec of all its pictures.
-        model_hash: of the codec that parsed them, 4 bytes.
+        model_hash: hash of the model that parsed them, 4 bytes.
 
     Raises:
         BitstreamError: It is no shard, or damaged.
@@ -75,7 +76,7 @@ class Shard:
         try:
             self._open()
         except BitstreamError as error:
-            raise type(error)(f"{shown(self.path)}: {error}") from error
+            raise named(str(self.path), error) from error
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise MediaError(f"{shown(self.path)} can't be read: {reason}") from error
@@ -102,7 +103,7 @@ class Shard:
             raise CorruptError("the order of rows is no permutation; pack the shard again")
         #: Where each row is among those that are stored.
         self._places = np.argsort(order)
-        self._layouts = unpack_layouts(bytes(sections[1]), len(order))
+        self._layouts = unpack_layouts(bytes(sections[1]), len(order), head.count)
         self._entries: Array = np.frombuffer(sections[2], ENTRY)
         self._names = sections[3]
         check_entries(self._entries, self._layouts, head)
@@ -113,9 +114,16 @@ class Shard:
     def __reduce__(self) -> tuple[Any, ...]:
         return Shard, (self.path,)
 
+    def _number(self, index: int) -> int:
+        return whole("index", index, 0, len(self) - 1)
+
     def about(self, index: int) -> About:
-        """Return what the index says of a picture."""
-        entry = self._entries[whole("index", index, 0, len(self) - 1)]
+        """Return what the index says of a picture.
+
+        Raises:
+            ArgumentError: There is no such picture.
+        """
+        entry = self._entries[self._number(index)]
         sizes = (int(entry[name]) for name in ("runs_bytes", "plain_bytes", "beside_bytes"))
         return About(
             self.name(index),
@@ -127,7 +135,12 @@ class Shard:
         )
 
     def name(self, index: int) -> str:
-        """Return the name of a picture; bytes that are no UTF-8 are surrogates, as in paths."""
+        """Return the name of a picture; bytes that are no UTF-8 are surrogates, as in paths.
+
+        Raises:
+            ArgumentError: There is no such picture.
+        """
+        index = self._number(index)
         ends = self._entries["name"]
         start = int(ends[index - 1]) if index else 0
         return bytes(self._names[start : int(ends[index])]).decode("utf-8", "surrogateescape")
@@ -145,6 +158,7 @@ class Shard:
 
         Raises:
             CorruptError: It is damaged; the message has its name.
+            ArgumentError: There is no such picture.
         """
         return [part[0] for part in self.block([index])]
 
@@ -156,9 +170,9 @@ class Shard:
         """Return the symbols of pictures whose symbols have the same shapes.
 
         Args:
-            indices: of the pictures.
-            damaged: called for every picture that can't be read, which is then left out; without
-                it the first one is an error.
+            indices: numbers of the pictures.
+            damaged: called with the number of every picture that can't be read and its error; the
+                picture is left out. Without it, the first one is an error.
 
         Returns:
             Integers [B, *shape] of every part, in the smallest type that holds them all: int8,
@@ -166,8 +180,11 @@ class Shard:
 
         Raises:
             CorruptError: A picture is damaged; the message has its name.
-            ArgumentError: The shapes differ.
+            ArgumentError: The shapes differ, or there are no such pictures.
         """
+        indices = [self._number(index) for index in indices]
+        if not indices:
+            raise ArgumentError("an empty list of pictures can't be a block; name at least one")
         rows = self._entries[np.asarray(indices, np.intp)]
         kinds = np.unique(rows["layout"])
         if len(kinds) != 1:
@@ -181,10 +198,10 @@ class Shard:
             try:
                 one = self._streams(row)
             except CorruptError as error:
-                named = CorruptError(f"{shown(self.path)}: {shown(self.name(index))}: {error}")
+                about = CorruptError(f"{shown(self.path)}: {shown(self.name(index))}: {error}")
                 if damaged is None:
-                    raise named from error
-                damaged(index, named)
+                    raise about from error
+                damaged(index, about)
                 continue
             runs.append(one[0])
             plain.append(one[1])
@@ -251,26 +268,45 @@ class Shard:
 
     def beside(self, index: int) -> tuple[bytes, Flags]:
         """Return what was beside the symbols in a file, and what is said of the picture."""
-        row = self._entries[index].tolist()
+        row = self._entries[self._number(index)].tolist()
         self._streams(row)  # verifies the checksum
         start = row[0] + row[3] + row[4]
         return bytes(self._view[start : start + row[5]]), Flags(row[-2])
 
 
 def find_shards(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """Return the paths of shards: of a folder, one, or several.
+    """Return the paths of shards: of a folder, one, or several. Names with a dot first are left.
 
     Raises:
-        MediaError: There are none.
+        MediaError: There are none, or a folder can't be listed.
     """
     if isinstance(source, (str, os.PathLike)):
         path = Path(path_of("shard", source))
         if not path.is_dir():
             return [path]
-        found = sorted(each for each in path.iterdir() if each.suffix == SUFFIX)
+        found = _listed(path)
         if not found:
             raise MediaError(
                 f"{shown(path)} holds no shards ({SUFFIX}); name a folder that `quantal pack` wrote"
             )
-        return [each for each in found if not each.name.startswith(".")]
-    return [path for each in source for path in find_shards(each)]
+        return found
+    several = [path for each in source for path in find_shards(each)]
+    if not several:
+        raise MediaError("an empty list names no shards; name at least one")
+    return several
+
+
+def holds_shards(folder: Path) -> bool:
+    """Whether find_shards() finds any in a folder; MediaError if it can't be listed."""
+    return bool(_listed(folder))
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(
+            each
+            for each in folder.iterdir()
+            if each.suffix == SUFFIX and not each.name.startswith(".")
+        )
+    except OSError as error:
+        raise MediaError(f"{shown(folder)} can't be listed: {error.strerror or error}") from error

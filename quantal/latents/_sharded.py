@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from math import prod
 
@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from quantal.codecs.contract import Codec, Latents
-from quantal.errors import CorruptError, ModelError, QuantalError
+from quantal.errors import ModelError, QuantalError
 from quantal.latents._read import Symbols
 from quantal.latents._shard import Shard
-from quantal.latents._sources import Failing, Read, Source
-from quantal.latents._unpack import fitting_codec
+from quantal.latents._sources import Failing, Model, Read, Source
+from quantal.latents._symbols import damaged_symbols, fitting_codec
 from quantal.names import shown
 
 __all__ = ["Shards"]
@@ -51,6 +51,10 @@ class Shards(Source):
         number, inside = self._find(index)
         shard = self._shards[number]
         return int(shard.column("width")[inside]) + 1, int(shard.column("height")[inside]) + 1
+
+    def models(self) -> Iterator[Model]:
+        for shard in self._shards:
+            yield Model(shard.codec, shard.model_hash, str(shard.path))
 
     def read(
         self, indices: Sequence[int], symbols_only: bool, failed: Failing, codec: Codec | None
@@ -99,12 +103,13 @@ class Shards(Source):
                 alike.setdefault(size, []).append(row)
         for size, rows in alike.items():
             symbols = [torch.from_numpy(part[rows].astype(np.int32)) for part in block]
-            for row, latents in zip(rows, _dequantised(shard, symbols, size, codec), strict=True):
-                place, inside = good[row]
+            found = _dequantised(shard, symbols, len(rows), size, codec)
+            for row, latents in zip(rows, found, strict=True):
+                place, _ = good[row]
                 if isinstance(latents, Latents):
                     results[place] = latents
                 else:
-                    failed(place, _named(shard, inside, latents))
+                    failed(place, latents)
 
 
 def _size_and_rate(shard: Shard, index: int) -> tuple[int, int, int]:
@@ -114,33 +119,31 @@ def _size_and_rate(shard: Shard, index: int) -> tuple[int, int, int]:
 
 
 def _dequantised(
-    shard: Shard, symbols: list[torch.Tensor], size: tuple[int, int, int], codec: Codec | None
-) -> list[Latents | Exception]:
+    shard: Shard,
+    symbols: list[torch.Tensor],
+    count: int,
+    size: tuple[int, int, int],
+    codec: Codec | None,
+) -> list[Latents | QuantalError]:
     """Return the latents of pictures of one size and rate, or what is wrong with them.
 
     Args:
-        shard: where they are from.
-        symbols: of all pictures, int32 [B, ...].
+        shard: the shard of all of them.
+        symbols: the symbols of all pictures, int32 [B, ...].
+        count: B.
         size: width, height and rate.
         codec: dequantises them; default: the one that the shard names.
     """
-    count = len(symbols[0])
     try:
-        return [*fitting_codec(shard, "cpu", codec).dequantise_many(symbols, *size)]
-    except (QuantalError, ValueError, IndexError, RuntimeError) as error:
+        codec = fitting_codec(shard.codec, shard.model_hash, shown(shard.path), codec)
+        with damaged_symbols(*size[:2]):
+            found = codec.dequantise_many(symbols, *size)
+            if len(found) != count:  # without any part there is nothing that says how many
+                raise ValueError(f"{len(found)} of {count} pictures have symbols")
+            return [*found]
+    except QuantalError as error:
         if count == 1 or isinstance(error, ModelError):
             return [error] * count
     # Find out whose symbols are wrong.
     ones = ([part[row : row + 1] for part in symbols] for row in range(count))
-    return [found for one in ones for found in _dequantised(shard, one, size, codec)]
-
-
-def _named(shard: Shard, index: int, error: Exception) -> QuantalError:
-    """Return the error for a picture whose symbols can't be dequantised."""
-    if isinstance(error, QuantalError):
-        return error
-    width, height, _ = _size_and_rate(shard, index)
-    return CorruptError(
-        f"{shown(shard.path)}: the symbols of {shown(shard.name(index))} are not those of a "
-        f"picture of {width}x{height}: {error}"
-    )
+    return [found for one in ones for found in _dequantised(shard, one, 1, size, codec)]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 import os
+import re
 import tarfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from quantal import container
@@ -16,11 +20,29 @@ from quantal.latents._failures import named, read_file
 from quantal.latents._read import Symbols, read_each
 from quantal.names import shown
 
-__all__ = ["Failing", "Files", "Read", "Rows", "Source", "Tar"]
+__all__ = ["Failing", "Files", "Model", "Read", "Rows", "Source", "Tar"]
 
 #: Called with the place of a picture among those asked for, and the error.
 Failing = Callable[[int, QuantalError], None]
 Read = list[Latents | Symbols | None]
+
+#: A class as a number in a tar: what int64 holds, and nothing else that int() takes.
+_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model that some pictures were coded with.
+
+    Attributes:
+        codec: name of the codec.
+        hash: its 4 bytes.
+        where: name of a file that says so.
+    """
+
+    codec: str
+    hash: bytes
+    where: str
 
 
 class Source(ABC):
@@ -38,7 +60,12 @@ class Source(ABC):
 
     def label(self, index: int) -> int | str:
         """Return the class of a picture: a number, or the name of its folder."""
-        return PurePosixPath(self.name(index)).parent.name
+        # pathlib takes seconds for the names of a million pictures.
+        return self.name(index).rpartition("/")[0].rpartition("/")[2]
+
+    @abstractmethod
+    def models(self) -> Iterator[Model]:
+        """Yield the models that can be told without opening a file for each picture."""
 
     @abstractmethod
     def size(self, index: int) -> tuple[int, int]:
@@ -51,8 +78,8 @@ class Source(ABC):
         """Return the latents or symbols of pictures; None for each that failed.
 
         Args:
-            indices: of the pictures.
-            symbols_only: whether symbols will do.
+            indices: numbers of the pictures.
+            symbols_only: whether to return symbols, else latents.
             failed: called for each that can't be read.
             codec: default: the ones that the pictures name.
         """
@@ -65,13 +92,21 @@ class _Coded(Source):
     def data(self, index: int, count: int | None = None) -> bytes:
         """Return the bytes of a file, or its first ones."""
 
-    def size(self, index: int) -> tuple[int, int]:
-        start = self.data(index, container.HEADER_LIMIT)
+    def _header(self, index: int) -> container.Header:
         try:
-            header = container.probe(start, cut=True).header
+            return container.probe(self.data(index, container.HEADER_LIMIT), cut=True).header
         except QuantalError as error:
             raise named(self.name(index), error) from error
+
+    def size(self, index: int) -> tuple[int, int]:
+        header = self._header(index)
         return header.width, header.height
+
+    def models(self) -> Iterator[Model]:
+        """Yield the model of the first picture, if it can be read; reading names others."""
+        with suppress(QuantalError):  # it is told again when the picture is read
+            header = self._header(0)
+            yield Model(header.codec, header.model_hash, self.name(0))
 
     def read(
         self, indices: Sequence[int], symbols_only: bool, failed: Failing, codec: Codec | None
@@ -97,7 +132,7 @@ class Files(_Coded):
     """The files of a folder.
 
     Args:
-        files: names and paths.
+        files: name and path of each file.
     """
 
     def __init__(self, files: Sequence[tuple[str, Path]]) -> None:
@@ -117,7 +152,7 @@ class Tar(_Coded):
     """The .qtl files of a tar as webdataset writes it: KEY.qtl beside KEY.cls, its class.
 
     Args:
-        path: of the tar, which is not compressed: its files are read where they are.
+        path: path of the tar, which is not compressed: its files are read where they are.
 
     Raises:
         MediaError: It can't be read, or holds no .qtl files.
@@ -165,7 +200,7 @@ class Tar(_Coded):
         text = self._labels[index]
         if text is None:
             return super().label(index)
-        return int(text) if text.isdecimal() else text
+        return int(text) if _NUMBER.fullmatch(text) else text
 
     def data(self, index: int, count: int | None = None) -> bytes:
         _, offset, size = self._files[index]
@@ -182,40 +217,68 @@ class Rows(_Coded):
 
     Args:
         rows: has a length, and rows by number; a row maps columns to values.
-        column: of the .qtl files: bytes, or {"bytes": ..., "path": ...}.
-        label: of the classes, if there is such a column.
+        column: column of the .qtl files: bytes, or {"bytes": ..., "path": ...}.
+        label: column of the classes; default: "label", if there is such a column.
+
+    Raises:
+        ArgumentError: There are no such rows or columns.
     """
 
     def __init__(self, rows: Any, column: str, label: str | None) -> None:
-        self._rows, self._column, self._label = rows, column, label
-        if len(rows) and column not in rows[0]:
+        self._rows, self._column = rows, column
+        columns: Any = ()
+        try:
+            if len(rows):
+                columns = list(rows[0].keys())
+        except (AttributeError, KeyError, IndexError, TypeError) as error:
             raise ArgumentError(
-                f"the rows have no column {column!r}; there are {', '.join(rows[0])}"
-            )
+                f"{type(rows).__name__} has no row 0 that maps columns to values; give a list of "
+                "dicts, or one split of a data set"
+            ) from error
+        for each in (column, label):
+            if columns and each is not None and each not in columns:
+                raise ArgumentError(
+                    f"the rows have no column {each!r}; there are {', '.join(map(str, columns))}"
+                )
+        self._label = "label" if label is None and "label" in columns else label
+        # Labels alone: a data set of `datasets` would decode the files beside them too.
+        select = getattr(rows, "select_columns", None)
+        self._labels = select([self._label]) if callable(select) and self._label else rows
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def name(self, index: int) -> str:
-        value = self._rows[index][self._column]
+        value = self._value(index)
         path = value.get("path") if isinstance(value, dict) else None
         return str(path or f"row {index}")
 
     def label(self, index: int) -> int | str:
-        row = self._rows[index]
-        if self._label is None or self._label not in row:
+        value = None if self._label is None else self._labels[index].get(self._label)
+        if value is None:
             return super().label(index)
-        value = row[self._label]
-        return value if isinstance(value, (int, str)) else str(value)
+        if isinstance(value, str):
+            return value
+        try:
+            return operator.index(value)  # numpy's and torch's whole numbers too
+        except TypeError:
+            raise ArgumentError(
+                f"row {index} has the label {value!r:.40}, expected a whole number or a text"
+            ) from None
+
+    def _value(self, index: int) -> Any:
+        return self._rows[index].get(self._column)
 
     def data(self, index: int, count: int | None = None) -> bytes:
-        value = self._rows[index][self._column]
+        value = self._value(index)
         data = value.get("bytes") if isinstance(value, dict) else value
         if data is None and isinstance(value, dict) and value.get("path"):
             return Files([("", Path(value["path"]))]).data(0, count)
+        if data is None:
+            raise MediaError(f"row {index} holds no .qtl file in column {self._column!r}")
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise ArgumentError(
                 f"row {index} holds {type(data).__name__} in column {self._column!r}, expected the "
-                "bytes of a .qtl file"
+                "bytes of a .qtl file, undecoded"
             )
         return bytes(data)[:count]

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from quantal.arguments import choice, flag, whole
+from quantal.errors import ArgumentError
 from quantal.latents._dataset import LatentDataset
 from quantal.latents._failures import Failed
 from quantal.latents._sample import Sample
@@ -16,27 +17,32 @@ __all__ = ["LatentStream"]
 
 #: Pictures that are read together, and neighbours that stay together when shuffled.
 _BLOCK = 32
+#: Seeds and epochs up to this make a seed that torch takes.
+_LARGEST = (1 << 32) - 1
 
 
 class LatentStream(IterableDataset[Sample | Failed]):
     """The pictures of a data set one after the other, for DataLoaders of any number of ranks.
 
     Every rank gets the same number of pictures, and each of its workers a share of them. Pictures
-    that are stored side by side are read together: blocks of 32 are shuffled, then the pictures of
-    `buffer` blocks among themselves.
+    are read 32 at a time. To shuffle, blocks of 32 neighbours are shuffled, then the pictures of
+    each `buffer` blocks among themselves, so that what is read together lies near together.
 
     Args:
         dataset: the pictures.
         shuffle: whether to shuffle; otherwise they come in order.
         buffer: blocks whose pictures are shuffled among themselves.
-        seed: of the order; the same on all ranks.
-        rank: of this process; default: as torch.distributed says, else 0.
+        seed: seed of the order, 0..2^32 - 1; the same on all ranks.
+        rank: number of this process; default: as torch.distributed says, else 0.
         ranks: number of processes; default: likewise, else 1.
         uneven: what becomes of pictures that can't be shared out evenly: "drop" leaves up to
             `ranks - 1` of them out, "repeat" takes some twice.
 
     Attributes:
-        epoch: changes the order; see set_epoch().
+        epoch: number of the epoch, which changes the order; see set_epoch().
+
+    Raises:
+        ArgumentError: The data set is none, or a number is impossible.
     """
 
     def __init__(
@@ -50,10 +56,15 @@ class LatentStream(IterableDataset[Sample | Failed]):
         ranks: int | None = None,
         uneven: str = "drop",
     ) -> None:
+        if not hasattr(dataset, "__getitems__"):
+            raise ArgumentError(
+                f"{type(dataset).__name__} is no data set that reads several pictures at once; "
+                "give a LatentDataset"
+            )
         self.dataset = dataset
         self._shuffle = flag("shuffle", shuffle)
         self._buffer = whole("buffer", buffer, 1)
-        self._seed = whole("seed", seed, 0)
+        self._seed = whole("seed", seed, 0, _LARGEST)
         self.epoch = 0
         running = torch.distributed.is_available() and torch.distributed.is_initialized()
         if ranks is None:
@@ -74,7 +85,7 @@ class LatentStream(IterableDataset[Sample | Failed]):
 
         Workers that persist between epochs keep the order that they have.
         """
-        self.epoch = whole("epoch", epoch, 0)
+        self.epoch = whole("epoch", epoch, 0, _LARGEST)
 
     def order(self) -> list[int]:
         """Return the numbers of the pictures of this rank in their order."""
@@ -99,10 +110,5 @@ class LatentStream(IterableDataset[Sample | Failed]):
         numbers = self.order()
         if worker is not None:
             numbers = numbers[worker.id :: worker.num_workers]
-        ahead = _BLOCK * self._buffer if self._shuffle else _BLOCK
-        for start in range(0, len(numbers), ahead):
-            yield from self._read(numbers[start : start + ahead])
-
-    def _read(self, numbers: list[int]) -> Iterator[Sample | Failed]:
         for start in range(0, len(numbers), _BLOCK):
             yield from self.dataset.__getitems__(numbers[start : start + _BLOCK])

@@ -14,15 +14,15 @@ from quantal import container
 from quantal.arguments import choice
 from quantal.arguments import path as path_of
 from quantal.codecs.contract import Codec, Recoding
-from quantal.codecs.registry import load_version
-from quantal.errors import ArgumentError, CorruptError, ModelError, OutputError, QuantalError
+from quantal.errors import CorruptError, OutputError, QuantalError
 from quantal.latents._failures import Failed, Progress, named
 from quantal.latents._format import Flags
 from quantal.latents._shard import Shard, find_shards
+from quantal.latents._symbols import damaged_symbols, fitting_codec
 from quantal.names import shown
 from quantal.outputs import create_folder, write_whole
 
-__all__ = ["Unpacked", "fitting_codec", "rebuilt", "unpack"]
+__all__ = ["Unpacked", "rebuilt", "unpack"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Unpacked:
     """What unpack() wrote.
 
     Attributes:
-        pictures: their number.
-        skipped: how many were left because their files exist.
+        pictures: number of files written.
+        skipped: number of pictures that were left because their files exist.
         failures: pictures that are left out.
     """
 
@@ -122,7 +122,7 @@ def rebuilt(shard: Shard, index: int, codec: Codec | None = None) -> bytes:
 
     Args:
         shard: the shard.
-        index: of the picture.
+        index: number of the picture.
         codec: default: the one that the shard names.
 
     Raises:
@@ -133,37 +133,13 @@ def rebuilt(shard: Shard, index: int, codec: Codec | None = None) -> bytes:
     if flags & Flags.VERBATIM:
         return beside
     about = shard.about(index)
-    codec = fitting_codec(shard, "cpu", codec)
+    codec = fitting_codec(shard.codec, shard.model_hash, shown(shard.path), codec)
     if not isinstance(codec, Recoding):
         raise CorruptError(f"codec {codec.name!r} writes no symbols; the shard is damaged")
     size = about.width, about.height, about.rate
     symbols = [torch.from_numpy(part.astype(np.int32)) for part in shard.symbols(index)]
-    try:
+    with damaged_symbols(about.width, about.height):
         payload = codec.recode(symbols, *size)
-    except Exception as error:
-        if isinstance(error, QuantalError) and not isinstance(error, ArgumentError):
-            raise
-        raise CorruptError(
-            f"its symbols are not those of a picture of {about.width}x{about.height}: {error}"
-        ) from error
     header = container.Header(shard.codec, shard.model_hash, *size, grey=bool(flags & Flags.GREY))
     parts = container.read(beside).parts[1:] if beside else ()
     return container.write(header, [container.Part("image", payload), *parts])
-
-
-def fitting_codec(shard: Shard, device: str, codec: Codec | None = None) -> Codec:
-    """Return the codec that parsed the pictures of a shard.
-
-    Raises:
-        ModelError: It isn't here, or has other weights.
-    """
-    if codec is None:
-        codec = load_version(shard.codec, shard.model_hash, device)
-    if (codec.name, codec.model_hash) != (shard.codec, shard.model_hash):
-        raise ModelError(
-            f"{shown(shard.path)} needs the model {shard.model_hash.hex()} of codec "
-            f"{shard.codec!r}, and {codec.model_hash.hex()} of {codec.name!r} is here; name the "
-            "weights that wrote its files, or keep them in the folder QUANTAL_WEIGHTS",
-            code="weights",
-        )
-    return codec

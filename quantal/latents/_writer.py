@@ -19,8 +19,9 @@ from quantal.outputs import OutputFile
 
 __all__ = ["Parsed", "ShardWriter"]
 
-#: Pictures that decide which parts are coded as runs, and in which order rows come.
-_SAMPLE = 64
+#: Pictures that decide which parts are coded as runs, and in which order rows come; fewer if they
+#: have more symbols than this, since all of them wait in memory.
+_SAMPLE, _SAMPLE_SYMBOLS = 64, 1 << 27
 #: Share of symbols other than zero up to which a part is coded as runs.
 _SPARSE = 0.6
 
@@ -34,12 +35,12 @@ class Parsed:
 
     Attributes:
         name: path of its file, with "/"; bytes that are no UTF-8 as surrogates.
-        width: in pixels.
-        height: in pixels.
+        width: picture width, in pixels.
+        height: picture height, in pixels.
         rate: 0..252.
         symbols: integers, an array for each part.
-        beside: what a shard keeps beside them.
-        flags: what is said of it.
+        beside: bytes that a shard keeps beside them.
+        flags: flags of its entry.
     """
 
     name: str
@@ -167,15 +168,15 @@ class ShardWriter:
     """Writes a shard.
 
     Args:
-        path: where to.
+        path: path of the shard.
         codec: name of the codec of all pictures.
-        model_hash: of that codec.
+        model_hash: hash of that codec's model, 4 bytes.
         compact: whether to deflate runs, which takes less room and more time to read.
         name: what messages call the shard.
 
     Attributes:
-        bytes: written so far.
-        count: pictures so far, also those that wait.
+        bytes: number of bytes written so far.
+        count: number of pictures so far, also those that wait.
     """
 
     def __init__(
@@ -213,7 +214,8 @@ class ShardWriter:
             self._write(picture)
             return
         self._waiting.append(picture)
-        if len(self._waiting) == _SAMPLE:
+        symbols = sum(part.size for each in self._waiting for part in each.symbols)
+        if len(self._waiting) == _SAMPLE or symbols >= _SAMPLE_SYMBOLS:
             self._begin()
 
     def _begin(self) -> None:

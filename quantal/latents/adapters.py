@@ -165,7 +165,7 @@ class Resampler(nn.Module):
         width: W of the tokens, a multiple of 4 and of `heads`.
         queries: k.
         layers: rounds of attention.
-        heads: of attention.
+        heads: heads of each attention.
     """
 
     def __init__(
@@ -285,7 +285,7 @@ class CodebookEmbedding(nn.Module):
     an embedding of its own.
 
     Args:
-        entries: of the codebook of each map.
+        entries: number of entries of each map's codebook.
         width: channels of the result.
     """
 

@@ -48,8 +48,8 @@ class ClassifierConfig(Sizes):
 
     Attributes:
         source: name of the codec whose latents it reads, or "pixels".
-        channels: of the latents; 3 of pixels.
-        names: of the classes, in the order of the answers.
+        channels: channels of the latents; 3 for pixels.
+        names: names of the classes, in the order of the scores.
         widths: channels at 1/16 and 1/32 of the picture's sides.
         blocks: gated blocks at each.
         pixel_widths: channels at 1/4 and 1/8, for pixels.
@@ -142,8 +142,8 @@ class StemConfig(Sizes):
 
     Attributes:
         source: name of the codec whose latents it reads.
-        channels: of the latents.
-        backbone: name of a classifier of torchvision's whose layers are its `features`.
+        channels: channels of the latents.
+        backbone: name of a classifier in torchvision whose layers are its `features`.
         first: the first layer of its `features` that is kept.
         width: channels inside the stem.
         blocks: gated blocks of the stem.

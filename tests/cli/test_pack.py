@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import quantal as quantal_package
 from quantal.latents import Shard
 from tests.cli.conftest import Quantal
 
@@ -92,6 +93,22 @@ def test_nothing_is_replaced_without_force(quantal: Quantal, tree, tmp_path) -> 
     assert (back / "a" / "x.qtl").read_bytes() == b"mine"
     assert quantal("unpack", shards, "-o", back, "--force").status == 0
     assert contents(back) == contents(tree)
+
+
+def test_weights_are_of_any_of_the_codecs_that_shards_name(
+    quantal: Quantal, small_photograph, tmp_path
+) -> None:
+    """Pictures of the others are named; which shard comes first doesn't matter."""
+    (tmp_path / "tree").mkdir()
+    for name in ("hyperprior", "wavelet"):
+        quantal_package.write(tmp_path / "tree" / f"{name}.qtl", small_photograph, name)
+    assert quantal("pack", tmp_path / "tree", "-o", tmp_path / "shards").status == 0
+    for name, other in (("hyperprior", "wavelet"), ("wavelet", "hyperprior")):
+        weights = Path(quantal_package.__file__).parent / "weights" / f"{name}.safetensors"
+        back = tmp_path / f"back-{name}"
+        call = quantal("unpack", tmp_path / "shards", "-o", back, "--weights", weights)
+        assert call.status == 1 and call.err.startswith(f"{other}.qtl: ")
+        assert list(contents(back)) == [f"{name}.qtl"]
 
 
 def test_a_damaged_shard_is_named(quantal: Quantal, tree, tmp_path) -> None:

@@ -9,7 +9,7 @@ import torch
 from quantal.codecs.context.net import ContextConfig, ContextNet
 from quantal.codecs.info import Card
 from quantal.codecs.pyramid.net import PyramidNet
-from quantal.codecs.pyramid.weights import write_pyramid_weights
+from quantal.codecs.pyramid.weights import write_entropy_net_weights
 
 #: Orders, and channels that suit them.
 ORDERS = {"core": 32, "places": 20, "slices": 20}
@@ -44,4 +44,4 @@ def write_untrained(path: Path, net: PyramidNet) -> bytes:
         for value in (*net.parameters(), *net.buffers()):
             if value.is_floating_point():
                 value.copy_(value.half().float())
-    return write_pyramid_weights(path, net, net.entropy.freeze(), Card())
+    return write_entropy_net_weights(path, net, net.entropy.freeze(), Card())

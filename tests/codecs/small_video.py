@@ -9,7 +9,7 @@ from small import ORDERS, write_small
 from torch import nn
 
 from quantal.codecs.info import Card
-from quantal.codecs.pyramid.weights import write_pyramid_weights
+from quantal.codecs.pyramid.weights import write_entropy_net_weights
 from quantal.codecs.video.codec import Video
 from quantal.codecs.video.net import VideoConfig, VideoNet
 from quantal.codecs.weights import read_header
@@ -50,7 +50,7 @@ def write_small_video(folder: Path, motion: bool) -> Path:
             if value.is_floating_point():
                 value.copy_(value.half().float())
     path = folder / ("moved.safetensors" if motion else "still.safetensors")
-    write_pyramid_weights(path, net.eval(), entropy.freeze(), Card())
+    write_entropy_net_weights(path, net.eval(), entropy.freeze(), Card())
     return path
 
 

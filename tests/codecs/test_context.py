@@ -22,7 +22,7 @@ from quantal.cli import app
 from quantal.codecs.context.codec import Context
 from quantal.codecs.context.net import ContextNet
 from quantal.codecs.family import SHIPPED
-from quantal.codecs.pyramid.weights import read_pyramid_weights, write_pyramid_weights
+from quantal.codecs.pyramid.weights import read_entropy_net_weights, write_entropy_net_weights
 from quantal.entropy.frozen import context as frozen
 from quantal.entropy.frozen.context import FrozenContext
 from quantal.entropy.models.context_networks import Cells
@@ -216,13 +216,13 @@ def test_weights_of_another_codec_are_named(small, tmp_path) -> None:
 def test_weights_hold_what_training_needs(tmp_path) -> None:
     """Integers are stored once; the network that trains on gets them back from there."""
     path = write_small(tmp_path / "w.safetensors", "core", True)
-    first = read_pyramid_weights(path, ContextNet)
+    first = read_entropy_net_weights(path, ContextNet)
     again = tmp_path / "again.safetensors"
     model = first.net.entropy
     model.quantise(True)
     frozen = model.freeze()
-    assert write_pyramid_weights(again, first.net, frozen, first.card) == first.hash
-    assert read_pyramid_weights(again, ContextNet).hash == first.hash
+    assert write_entropy_net_weights(again, first.net, frozen, first.card) == first.hash
+    assert read_entropy_net_weights(again, ContextNet).hash == first.hash
 
 
 @pytest.mark.parametrize("order", ORDERS)

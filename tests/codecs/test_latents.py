@@ -56,12 +56,15 @@ def test_symbols_are_integers_and_the_geometry_is_the_picture_s(coded) -> None:
 
 def test_a_loaded_codec_reads_the_same_symbols(coded) -> None:
     one, other = quantal.latents.read(coded), quantal.load().latents(coded)
+    assert one.model_hash == other.model_hash == quantal.load().model_hash
     assert all(torch.equal(a, b) for a, b in zip(one.symbols, other.symbols, strict=True))
 
 
 def test_a_safetensors_file_holds_everything(coded) -> None:
     found = quantal.latents.read(coded)
-    read = load(found.to_safetensors())
+    data = found.to_safetensors()
+    read = load(data)
+    assert f'"model_hash":"{found.model_hash.hex()}"'.encode() in data
     assert torch.equal(read["y_hat"], found.y_hat)
     assert torch.equal(read["z_hat"], found.z_hat)
     for index, part in enumerate(found.symbols):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 import quantal
 from quantal.errors import ArgumentError
-from quantal.latents import Crop, Flip, LatentDataset
+from quantal.latents import Crop, Flip, LatentDataset, Sample
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +74,14 @@ def test_a_flip_is_for_latents_of_its_codec(shards) -> None:
             Flip(codec)
     with pytest.raises(ArgumentError, match="axis"):
         Flip("hyperprior", "diagonal")
-    with pytest.raises(ArgumentError, match="chance"):
-        Flip("hyperprior", chance=2)
+    for chance in (2, -1, float("nan"), "half", None):
+        with pytest.raises(ArgumentError, match="chance"):
+            Flip("hyperprior", chance=chance)
+    with pytest.raises(ArgumentError, match="no codec"):
+        Flip(None)
+    other = replace(LatentDataset(shards, values="latents")[0], model_hash=bytes(4))
+    with pytest.raises(ArgumentError, match="of the model 00000000"):
+        Flip("hyperprior")(other)
 
 
 def test_a_codec_that_follows_no_flip_is_refused(photograph) -> None:
@@ -108,6 +116,17 @@ def test_a_crop_is_a_part_of_the_picture(shards, values) -> None:
         assert (sample.height, sample.width) == (min(32, 71 - 16 * top), min(48, 97 - 16 * left))
         seen.add(places[0])
     assert len(seen) > 10
+
+
+def test_a_crop_lies_in_the_picture_where_the_grid_goes_on() -> None:
+    """That of vq covers whole regions of 32 x 32 pixels."""
+    value = torch.zeros(1, 6, 8)
+    sample = Sample("a", 0, "vq", bytes(4), 97, 71, 0, "latents", 16, (value,))
+    crop = Crop(1, 1)
+    sizes = {(crop(sample).height, crop(sample).width) for _ in range(200)}
+    assert sizes <= {(h, w) for h in (16, 7) for w in (16, 1)}
+    with pytest.raises(ArgumentError, match="5x7 latents"):
+        Crop(6, 1)(sample)
 
 
 def test_a_crop_of_what_is_too_small_or_has_no_grid_is_refused(shards) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import pickle
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +30,8 @@ from quantal.errors import (
     QuantalWarning,
 )
 from quantal.latents import Batch, Failed, LatentDataset, Sample, Shard, collate, pack
+from quantal.latents._format import Flags
+from quantal.latents._writer import Parsed, ShardWriter
 
 # Workers on a machine of one core are slow, not wrong.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -130,6 +134,15 @@ def test_rates_of_one_picture_are_drawn_from(small_photograph, tmp_path) -> None
     assert len(dataset) == 2
     assert len({dataset[0].rate for _ in range(40)}) == 2
     assert dataset[1].name == "b.qtl"
+    with pytest.raises(ArgumentError, match="separator"):
+        LatentDataset(tmp_path, variants="")
+
+
+def test_a_separator_in_a_folder_s_name_makes_no_variants(tree, tmp_path) -> None:
+    (tmp_path / "set@1").mkdir()
+    for name in ("a.qtl", "b.qtl", "c@20.qtl", "c@60.qtl"):
+        shutil.copy(tree / NAMES[0], tmp_path / "set@1" / name)
+    assert len(LatentDataset(tmp_path, variants="@")) == 3
 
 
 @pytest.fixture
@@ -158,7 +171,9 @@ def test_a_damaged_picture_is_fatal_or_left_out_and_named(damaged, tree, tmp_pat
         batch = collate(samples)
         assert isinstance(batch, Batch) and batch.names == ["cats/a.qtl", "cats/c.qtl"]
         assert [each.name for each in batch.failures] == ["cats/b.qtl"] * 2
-        with pytest.raises(CorruptError, match="none of the 1 pictures"):
+        with pytest.raises(
+            CorruptError, match=r"none of the pictures of a batch can be read: cats/b\.qtl;"
+        ):
             collate(samples[1:2])
 
 
@@ -194,6 +209,48 @@ def test_sources_that_are_none_are_named(tmp_path, tree) -> None:
         LatentDataset(tree, scaled=True)
     with pytest.raises(IndexError):
         LatentDataset(tree)[6]
+    with pytest.raises(ArgumentError, match="str is no codec"):
+        LatentDataset(tree, codec="hyperprior")
+    with pytest.raises(ArgumentError, match="dict has no row 0"):
+        LatentDataset({"train": rows(tree)})
+    with pytest.raises(ArgumentError, match="no column 'class'"):
+        LatentDataset(rows(tree), label="class")
+    for empty in ([], (), {}):
+        with pytest.raises(MediaError, match=r"no shards|no pictures"):
+            LatentDataset(empty)
+    with pytest.raises(CorruptError, match=r"tar_samples"):
+        (tmp_path / "a.tar.gz").write_bytes(b"\x1f\x8b" + bytes(600))
+        LatentDataset(tmp_path / "a.tar.gz")
+
+
+def test_hidden_files_are_no_shards(tree, shards, tmp_path) -> None:
+    """macOS leaves `._NAME` beside files that it copies."""
+    (tmp_path / "._a.qshard").write_bytes(b"notes of the Finder")
+    with pytest.raises(MediaError, match=r"no \.qtl files"):
+        LatentDataset(tmp_path)
+    shutil.copy(tree / NAMES[0], tmp_path / "a.qtl")
+    assert len(LatentDataset(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("kind", [np.int64, torch.tensor])
+def test_numbers_of_any_type_stay_the_classes_that_they_are(tree, kind) -> None:
+    data = (tree / NAMES[0]).read_bytes()
+    table = [{"qtl": data, "label": kind(label)} for label in (0, 2, 10, 1)]
+    dataset = LatentDataset(table)
+    assert dataset.labels == [0, 2, 10, 1] and dataset.classes == []
+    with pytest.raises(ArgumentError, match=r"row 1 has the label 0\.5"):
+        LatentDataset([table[0], {"qtl": data, "label": 0.5}])
+    with pytest.raises(ArgumentError, match="row 0 has the class 0, row 1 'none'"):
+        LatentDataset([table[0], {"qtl": data}])
+
+
+def test_rows_that_hold_no_file_are_left_out_and_named(tree) -> None:
+    data = (tree / NAMES[0]).read_bytes()
+    empty = [None, {"bytes": None, "path": None}, {"bytes": None, "path": "a\0b"}]
+    dataset = LatentDataset([{"qtl": each} for each in (data, *empty)], on_error="skip")
+    with pytest.warns(QuantalWarning, match="is left out"):
+        found = dataset.__getitems__(range(4))
+    assert [isinstance(each, Failed) for each in found] == [False, True, True, True]
 
 
 def test_another_model_than_that_of_a_shard_is_named(shards) -> None:
@@ -202,6 +259,91 @@ def test_another_model_than_that_of_a_shard_is_named(shards) -> None:
         with pytest.raises(ModelError):
             LatentDataset(shards, values=values, codec=other)[0]
     assert LatentDataset(shards, codec=other)[0].codec == "hyperprior"  # needs no model
+
+
+@pytest.fixture
+def other_model(monkeypatch):
+    """`hyperprior` with the hash of other weights, which files and shards of that hash find."""
+    codec = quantal.load("hyperprior", "cpu")
+    other = copy.copy(codec)
+    other.model_hash = bytes([1, 2, 3, 4])
+    for room in ("quantal.files.matching", "quantal.latents._symbols"):
+        monkeypatch.setattr(
+            f"{room}.load_version",
+            lambda name, model_hash, device: other if model_hash == other.model_hash else codec,
+        )
+    return other
+
+
+def recoded(data: bytes, model_hash: bytes) -> bytes:
+    """A file with the hash of another model."""
+    file = quantal.container.read(data)
+    return quantal.container.write(replace(file.header, model_hash=model_hash), file.parts)
+
+
+@pytest.mark.parametrize("values", ["symbols", "grid", "latents"])
+def test_files_of_two_models_of_a_codec_are_never_mixed(tree, tmp_path, other_model, values):
+    data = (tree / NAMES[0]).read_bytes()
+    for folder in ("both", "first", "second"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "both" / "a.qtl").write_bytes(data)
+    (tmp_path / "both" / "b.qtl").write_bytes(recoded(data, other_model.model_hash))
+    shutil.copy(tmp_path / "both" / "a.qtl", tmp_path / "first")
+    shutil.copy(tmp_path / "both" / "b.qtl", tmp_path / "second")
+    for on_error in ("raise", "skip"):
+        dataset = LatentDataset(tmp_path / "both", values=values, on_error=on_error)
+        # A worker that reads the second alone knows of the first.
+        with pytest.raises(ModelError, match=r"a\.qtl is of the model .* b\.qtl of 01020304"):
+            pickle.loads(pickle.dumps(dataset))[1]
+    samples = [LatentDataset(tmp_path / name, values=values)[0] for name in ("first", "second")]
+    with pytest.raises(ArgumentError, match="several codecs or models"):
+        collate(samples)
+    hashes = [batch.model_hash for batch in collate(samples, sizes="group")]
+    assert hashes == [samples[0].model_hash, other_model.model_hash] and hashes[0] != hashes[1]
+
+
+def test_shards_of_two_models_of_a_codec_are_refused(shards, tmp_path) -> None:
+    known = Shard(next(shards.iterdir()))
+    with ShardWriter(tmp_path / "b.qshard", known.codec, bytes(4), True) as writer:
+        writer.add(Parsed("a.qtl", 97, 71, 99, known.symbols(0), b"", Flags(0)))
+    with pytest.raises(ModelError, match="00000000: expected one model"):
+        LatentDataset([known.path, tmp_path / "b.qshard"])
+
+
+@pytest.mark.parametrize(
+    ("values", "scaled"), [("grid", False), ("grid", True), ("latents", False)]
+)
+def test_symbols_of_another_size_are_damage_of_one_picture(shards, tmp_path, values, scaled):
+    """The checksums are right: only the codec can tell."""
+    known = Shard(next(shards.iterdir()))
+    z, y = known.symbols(0)
+    with ShardWriter(tmp_path / "x.qshard", known.codec, known.model_hash, True) as writer:
+        for name, symbols in (("good.qtl", [z, y]), ("bad.qtl", [z, y[:7]])):
+            writer.add(Parsed(name, 97, 71, 99, symbols, b"", Flags(0)))
+    with pytest.raises(CorruptError, match=r"bad\.qtl.* not those of a picture of 97x71"):
+        LatentDataset(tmp_path / "x.qshard", values=values, scaled=scaled)[1]
+    dataset = LatentDataset(tmp_path / "x.qshard", values=values, scaled=scaled, on_error="skip")
+    with pytest.warns(QuantalWarning, match=r"bad\.qtl is left out"):
+        found = dataset.__getitems__([0, 1])
+    assert [isinstance(each, Failed) for each in found] == [False, True]
+
+
+def test_symbols_of_no_part_are_damage(tmp_path) -> None:
+    codec = quantal.load("vq", "cpu")
+    with ShardWriter(tmp_path / "x.qshard", codec.name, codec.model_hash, True) as writer:
+        writer.add(Parsed("a.qtl", 97, 71, 99, [], b"", Flags(0)))
+    with pytest.raises(CorruptError, match=r"a\.qtl.* not those of a picture of 97x71"):
+        LatentDataset(tmp_path / "x.qshard", values="latents")[0]
+
+
+def test_only_pictures_become_a_batch(shards) -> None:
+    """A transform that forgets to return its picture would otherwise lose it silently."""
+    sample = LatentDataset(shards)[0]
+    for wrong in ([sample, None], [sample.values[0]], []):
+        with pytest.raises(ArgumentError, match="expected a list of Sample"):
+            collate(wrong)
+    with pytest.raises(ArgumentError, match=r"of symbols, .* of grid"):
+        collate([sample, LatentDataset(shards, values="grid")[0]])
 
 
 def test_mixed_sizes_are_an_error_padded_or_grouped(shards) -> None:
@@ -247,7 +389,7 @@ def test_mixed_codecs_are_an_error_or_grouped(shards, small_photograph, tmp_path
 def test_types_of_symbols_are_brought_together() -> None:
     def sample(dtype: torch.dtype) -> Sample:
         values = (torch.ones(2, 3, 3, dtype=dtype),)
-        return Sample("a", "text", "c", b"", 9, 9, 0, "symbols", 0, values)
+        return Sample("a", "text", "c", bytes(4), 9, 9, 0, "symbols", 0, values)
 
     batch = collate([sample(torch.int8), sample(torch.int16)])
     assert batch.values[0].dtype is torch.int16 and batch.labels == ["text", "text"]
@@ -273,8 +415,6 @@ def test_workers_read_the_same_with_one_thread_each(shards, method) -> None:
 
 def note_threads(sample: Sample) -> Sample:
     """Put the number of torch's threads in place of the rate."""
-    from dataclasses import replace
-
     return replace(sample, rate=torch.get_num_threads())
 
 

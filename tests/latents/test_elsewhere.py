@@ -54,12 +54,30 @@ def test_a_stream_that_breaks_off_is_named(tar, tmp_path) -> None:
         list(tar_samples(tmp_path / "nowhere.tar"))
 
 
+def test_of_a_class_no_more_is_read_than_a_name_takes(tree, tmp_path) -> None:
+    """A compressed tar may hold any number of zeros."""
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as file:
+        data = (tree / "cats" / "a.qtl").read_bytes()
+        for suffix, content in (("cls", b"1" * 1000), ("qtl", data)):
+            about = tarfile.TarInfo(f"a.{suffix}")
+            about.size = len(content)
+            file.addfile(about, io.BytesIO(content))
+    ((_, _, label),) = tar_samples(tmp_path / "a.tar.gz", symbols_only=True)
+    assert label == "1" * 64
+    with pytest.raises(ArgumentError, match="int is no tar"):
+        list(tar_samples(7))
+
+
 def test_the_decoder_takes_files_alone_and_goes_anywhere(tree) -> None:
     data = (tree / "cats" / "a.qtl").read_bytes()
     decoder = pickle.loads(pickle.dumps(Decoder(symbols_only=True)))
     assert isinstance(decoder(data), Symbols)
     assert isinstance(decoder(".qtl", data), Symbols) and isinstance(decoder("qtl", data), Symbols)
     assert decoder(".jpg", data) is None
+    for buffer in (bytearray(data), memoryview(data)):
+        assert isinstance(decoder(buffer), Symbols)
+    with pytest.raises(ArgumentError, match="without the bytes"):
+        decoder("a.qtl")
     with pytest.raises(CorruptError):
         decoder(".qtl", data[:-1] + b"x")
 
@@ -102,3 +120,10 @@ def test_a_feature_of_datasets_holds_them(tree) -> None:
     assert torch.equal(encoded[0]["qtl"].y_hat, expected.y_hat)
     with pytest.raises(ArgumentError, match=r"no \.qtl file"):
         LatentsFeature().encode_example(7)
+    with pytest.raises(MediaError, match="neither the bytes nor the path"):
+        LatentsFeature().decode_example({"bytes": None, "path": None})
+    with pytest.raises(MediaError, match=r"nowhere\.qtl"):
+        LatentsFeature().decode_example({"bytes": None, "path": "nowhere.qtl"})
+    # Their classes are read without the files beside them, which are decoded.
+    with pytest.raises(ArgumentError, match=r"holds Latents in column 'qtl', .* undecoded"):
+        LatentDataset(typed)[0]

@@ -7,7 +7,7 @@ import torch
 
 import quantal
 from quantal.codecs import Latents
-from quantal.errors import BitstreamError, MediaError, QuantalWarning
+from quantal.errors import ArgumentError, BitstreamError, MediaError, QuantalWarning
 from quantal.latents import Symbols, read, read_many
 
 
@@ -66,6 +66,17 @@ def test_one_whose_symbols_are_wrong_costs_no_other_of_its_group(paths) -> None:
     with pytest.warns(QuantalWarning, match="file 1 is left out"):
         found = read_many([paths[0].read_bytes(), wrong, paths[0]], on_error="skip")
     assert [each is None for each in found] == [False, True, False]
+
+
+def test_impossible_arguments_are_errors_and_no_damage(paths) -> None:
+    for single in (str(paths[0]), paths[0], paths[0].read_bytes()):
+        with pytest.raises(ArgumentError, match="expected a list of files"):
+            read_many(single)
+    with pytest.raises(ArgumentError, match="device"):
+        read_many(paths, device="tpu", on_error="skip")
+    with pytest.raises(ArgumentError, match="file 0: int is no"):
+        read_many([7], on_error="skip")
+    assert read_many([]) == []
 
 
 def test_the_room_can_be_called(paths) -> None:

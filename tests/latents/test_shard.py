@@ -180,6 +180,8 @@ def test_other_files_and_versions_are_refused(tmp_path, tree, shard) -> None:
         ("runs", (1 << 32) - 1, "more symbols"),
         ("plain", (1 << 32) - 1, "more symbols"),
         ("runs", 0, "more symbols"),
+        ("rate", 253, "rate"),
+        ("width", (1 << 16) - 1, "pixels"),
     ],
 )
 def test_an_index_that_lies_is_refused(shard, field, value, message) -> None:
@@ -216,6 +218,37 @@ def test_layouts_that_are_none_are_refused(shard, layouts) -> None:
 
     with pytest.raises(CorruptError, match="layouts"):
         Shard(forged(shard, change))
+
+
+def test_more_layouts_than_pictures_are_refused(shard) -> None:
+    """A layout of no parts is a byte of the file and a hundred in memory."""
+
+    def change(entries, sections) -> None:
+        sections[1] = bytearray(len(entries) + 1)
+
+    with pytest.raises(CorruptError, match="layouts"):
+        Shard(forged(shard, change))
+
+
+def test_pictures_that_are_not_there_are_named(shard) -> None:
+    found = Shard(shard)
+    for call in (found.name, found.about, found.symbols, found.beside):
+        for index in (len(found), -1):
+            with pytest.raises(ArgumentError, match=f"index must be 0..{len(found) - 1}"):
+                call(index)
+    with pytest.raises(ArgumentError, match="empty list"):
+        found.block([])
+
+
+def test_few_large_pictures_decide_the_order(tmp_path, monkeypatch) -> None:
+    """They wait in memory until they do."""
+    monkeypatch.setattr("quantal.latents._writer._SAMPLE_SYMBOLS", 100)
+    with ShardWriter(tmp_path / "x.qshard", "vq", bytes(4), True) as writer:
+        writer.add(picture("a", sparse(1, (3, 4, 4))))
+        assert writer.bytes == HEAD.size
+        writer.add(picture("b", sparse(2, (3, 4, 5))))
+        assert writer.bytes > HEAD.size
+    assert len(Shard(tmp_path / "x.qshard")) == 2
 
 
 def test_an_order_that_is_none_is_refused(shard) -> None:

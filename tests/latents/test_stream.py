@@ -92,3 +92,10 @@ def test_impossible_shares_are_refused(many) -> None:
         LatentStream(many, uneven="crash")
     with pytest.raises(ArgumentError, match="buffer"):
         LatentStream(many, buffer=0)
+    with pytest.raises(ArgumentError, match="seed"):
+        LatentStream(many, seed=1 << 32)
+    with pytest.raises(ArgumentError, match="str is no data set"):
+        LatentStream("shards")
+    largest = LatentStream(many, seed=(1 << 32) - 1)
+    largest.set_epoch((1 << 32) - 1)
+    assert len(largest.order()) == 107

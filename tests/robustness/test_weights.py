@@ -15,17 +15,17 @@ from quantal.codecs import CodecEntry, Family, available, catalogue, load, regis
 from quantal.codecs.hyperprior.net import HyperpriorConfig, HyperpriorNet
 from quantal.codecs.info import Card
 from quantal.codecs.pyramid.weights import (
-    PyramidWeights,
-    read_pyramid_weights,
-    write_pyramid_weights,
+    EntropyNetWeights,
+    read_entropy_net_weights,
+    write_entropy_net_weights,
 )
 from quantal.errors import ModelError
 
 from . import fuzz
 
 
-def read_weights(path: Path) -> PyramidWeights:
-    return read_pyramid_weights(path, HyperpriorNet)
+def read_weights(path: Path) -> EntropyNetWeights:
+    return read_entropy_net_weights(path, HyperpriorNet)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = HyperpriorConfig((4, 4, 4), (1, 1, 1), 4, 4, 4, 4)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     net = HyperpriorNet(config)
-    write_pyramid_weights(path, net, net.entropy.freeze(), Card())
+    write_entropy_net_weights(path, net, net.entropy.freeze(), Card())
     read_weights(path)
     return path
 

@@ -19,7 +19,7 @@ from skimage import data
 
 import quantal
 from quantal.codecs.hyperprior.net import HyperpriorNet
-from quantal.codecs.pyramid.weights import read_pyramid_weights
+from quantal.codecs.pyramid.weights import read_entropy_net_weights
 from quantal.errors import ArgumentError, ModelError, OutOfMemoryError, OutputError
 from quantal.train import export_checkpoint, read_recipe, run
 from quantal.train.data import CropSampler, read_pictures
@@ -107,7 +107,7 @@ def test_an_interrupted_run_goes_on(recipe, tmp_path):
 def test_training_goes_on_from_a_weights_file(recipe, tmp_path):
     weights = run(recipe, ["steps=40"])
     again = run(recipe, ["steps=1", f"start_from={weights}", f"out={tmp_path / 'again'}"])
-    first, second = (read_pyramid_weights(w, HyperpriorNet).net for w in (weights, again))
+    first, second = (read_entropy_net_weights(w, HyperpriorNet).net for w in (weights, again))
     for name, value in first.state_dict().items():
         torch.testing.assert_close(second.state_dict()[name], value, rtol=0, atol=2e-3)
     with pytest.raises(ModelError, match="sizes"):

@@ -244,7 +244,7 @@ class CompressaiCodec(Codec):
     ) -> Latents:
         symbols = [torch.from_numpy(array) for array in coding.symbols]
         parts = (symbols, values.y_hat, values.z_hat)
-        return Latents(self.name, width, height, rate, STRIDE, *parts)
+        return Latents(self.name, self.model_hash, width, height, rate, STRIDE, *parts)
 
     def _divergence(self, reason: str) -> DivergenceError:
         return DivergenceError(

@@ -1,1 +1,1 @@
-"""Shared by `hyperprior` and `context-*`: pyramid transforms, their weights files, a search."""
+"""Shared by codecs of an entropy model: pyramid transforms, weights files, a search."""

@@ -24,7 +24,7 @@ from quantal.codecs.pyramid.search import (
     improved,
     step_once,
 )
-from quantal.codecs.pyramid.weights import read_pyramid_weights
+from quantal.codecs.pyramid.weights import read_entropy_net_weights
 from quantal.codecs.transform import QUARTERS, TransformCodec, TransformEncoding
 from quantal.entropy.frozen.hyperprior import Z_STRIDE
 from quantal.entropy.models.base import pad_to
@@ -53,7 +53,7 @@ class PyramidCodec(TransformCodec):
     efforts = (0, *ITERATIONS)
 
     def __init__(self, name: str, weights: Path, device: torch.device) -> None:
-        loaded = read_pyramid_weights(weights, self.net_type)
+        loaded = read_entropy_net_weights(weights, self.net_type)
         loaded.net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._net = loaded.net
         self._frozen = loaded.net.entropy.frozen_from(loaded.integers, device)

@@ -17,7 +17,7 @@ from quantal.codecs.weights import NET, Array, read_weights, sound_weights, writ
 from quantal.entropy.frozen.base import FrozenModel
 from quantal.layers import Unfilled
 
-__all__ = ["PyramidWeights", "read_pyramid_weights", "write_pyramid_weights"]
+__all__ = ["EntropyNetWeights", "read_entropy_net_weights", "write_entropy_net_weights"]
 
 _ENTROPY = "entropy."
 #: What parts of the entropy model are called in files, where that differs from the code.
@@ -28,7 +28,7 @@ Net = TypeVar("Net", bound=EntropyNet)
 
 
 @dataclass(frozen=True)
-class PyramidWeights(Generic[Net]):
+class EntropyNetWeights(Generic[Net]):
     """A codec's networks and integers, checked.
 
     Attributes:
@@ -55,7 +55,9 @@ def _stored_name(name: str) -> str:
     return NET + own
 
 
-def write_pyramid_weights(path: Path, net: EntropyNet, frozen: FrozenModel, card: Card) -> bytes:
+def write_entropy_net_weights(
+    path: Path, net: EntropyNet, frozen: FrozenModel, card: Card
+) -> bytes:
     """Write a weights file.
 
     Args:
@@ -77,7 +79,7 @@ def write_pyramid_weights(path: Path, net: EntropyNet, frozen: FrozenModel, card
     return write_weights(path, net.layout, floats, frozen.integers(), texts)
 
 
-def read_pyramid_weights(path: Path, *kinds: type[Net]) -> PyramidWeights[Net]:
+def read_entropy_net_weights(path: Path, *kinds: type[Net]) -> EntropyNetWeights[Net]:
     """Read and check a weights file.
 
     Args:
@@ -101,7 +103,7 @@ def read_pyramid_weights(path: Path, *kinds: type[Net]) -> PyramidWeights[Net]:
     # What is coded comes from the integers; a search follows gradients, which rounding would blur.
     net.entropy.quantise(False)
     card = Card.of(file.metadata) or Card()  # for people alone: no reason to refuse a file
-    return PyramidWeights(net.eval(), frozen.integers(), found, card)
+    return EntropyNetWeights(net.eval(), frozen.integers(), found, card)
 
 
 def _state(arrays: dict[str, Array], net: EntropyNet) -> dict[str, Tensor]:

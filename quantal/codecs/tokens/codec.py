@@ -121,7 +121,9 @@ class Tokens(Codec):
         y_hat = joined(torch.cat(parts).clone(), rows, columns)[0]
         y_hat = y_hat[:, : ceil_div(height, _STRIDE), : ceil_div(width, _STRIDE)].contiguous()
         z_hat = (signs.float() * 2 - 1).T.reshape(count * TOKEN_BITS, rows, columns)
-        return Latents(self.name, width, height, rate, _STRIDE, symbols, y_hat, z_hat)
+        return Latents(
+            self.name, self.model_hash, width, height, rate, _STRIDE, symbols, y_hat, z_hat
+        )
 
     def _features(self, signs: Tensor, count: int) -> Tensor:
         """Return features of tiles [T, C, 16, 16] from the signs of their first tokens."""

@@ -18,7 +18,7 @@ import torch
 from quantal.codecs.context.codec import Context
 from quantal.codecs.contract import Pixels, UnroundedPixels
 from quantal.codecs.drawing import plane_of
-from quantal.codecs.pyramid.weights import read_pyramid_weights
+from quantal.codecs.pyramid.weights import read_entropy_net_weights
 from quantal.codecs.transform import QUARTERS
 from quantal.codecs.video.net import VideoNet
 from quantal.codecs.video.picture import find_picture, synthesis_unit
@@ -99,7 +99,7 @@ class Video(VideoCodec):
     """
 
     def __init__(self, name: str, weights: Path, device: torch.device) -> None:
-        loaded = read_pyramid_weights(weights, VideoNet)
+        loaded = read_entropy_net_weights(weights, VideoNet)
         config = loaded.net.config
         path = find_picture(config.picture, config.picture_hash, weights)
         #: The codec of intra frames, whose transforms serve all frames.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quantal.codecs.context.net import ContextNet
 from quantal.codecs.family import SHIPPED
-from quantal.codecs.pyramid.weights import PyramidWeights, read_pyramid_weights
+from quantal.codecs.pyramid.weights import EntropyNetWeights, read_entropy_net_weights
 from quantal.codecs.weights import read_header
 from quantal.entropy.rates import RATE_INDICES
 from quantal.entropy.walk import FloatArray, Networks
@@ -55,10 +55,10 @@ def find_picture(name: str, wanted: str, beside: Path | None = None) -> Path:
     )
 
 
-def read_picture(path: Path) -> PyramidWeights[ContextNet]:
+def read_picture(path: Path) -> EntropyNetWeights[ContextNet]:
     """Read the weights of a picture codec of the family `context`.
 
     Raises:
         ModelError: If the file is damaged or of another family.
     """
-    return read_pyramid_weights(path, ContextNet)
+    return read_entropy_net_weights(path, ContextNet)

@@ -116,7 +116,17 @@ class Vq(Codec):
         # Results are not inference tensors: models may be trained on them.
         with torch.inference_mode(False):
             y_hat, z_hat = y_hat.clone(), z_hat.clone()
-        return Latents(self.name, width, height, rate, STRIDES[1], symbols, y_hat[0], z_hat[0])
+        return Latents(
+            codec=self.name,
+            model_hash=self.model_hash,
+            width=width,
+            height=height,
+            rate=rate,
+            stride=STRIDES[1],
+            symbols=symbols,
+            y_hat=y_hat[0],
+            z_hat=z_hat[0],
+        )
 
     def synthesise(self, latents: Latents) -> Pixels:
         return self.painter.paint(*_painted(latents))

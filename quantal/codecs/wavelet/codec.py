@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from quantal.codecs.pyramid.weights import read_pyramid_weights
+from quantal.codecs.pyramid.weights import read_entropy_net_weights
 from quantal.codecs.transform import TransformCodec
 from quantal.codecs.wavelet.net import WaveletNet
 
@@ -27,7 +27,7 @@ class Wavelet(TransformCodec):
     """
 
     def __init__(self, name: str, weights: Path, device: torch.device) -> None:
-        loaded = read_pyramid_weights(weights, WaveletNet)
+        loaded = read_entropy_net_weights(weights, WaveletNet)
         self._net = loaded.net.to(device)
         super().__init__(
             name,

@@ -13,7 +13,7 @@ from quantal.codecs.context.net import ContextNet
 from quantal.codecs.hyperprior.net import HyperpriorNet
 from quantal.codecs.info import Card
 from quantal.codecs.pyramid.net import PyramidNet
-from quantal.codecs.pyramid.weights import read_pyramid_weights, write_pyramid_weights
+from quantal.codecs.pyramid.weights import read_entropy_net_weights, write_entropy_net_weights
 from quantal.entropy.rates import RATE_INDICES
 from quantal.errors import ModelError
 from quantal.layers import GatedBlock
@@ -65,7 +65,7 @@ class PyramidTrainer(Trainer):
         transforms and gains: blocks that the file lacks begin as the identity, and how y is coded
         is taken as a whole or not at all.
         """
-        found = read_pyramid_weights(path, *_KINDS).net
+        found = read_entropy_net_weights(path, *_KINDS).net
         if found.config.channels != net.config.channels:
             raise ModelError(
                 f"weights {path.name} have channels {[*found.config.channels]}, the recipe "
@@ -99,7 +99,7 @@ class PyramidTrainer(Trainer):
         sampler = CropSampler(export.pictures(), torch.device("cpu"), seed=0)
         frozen = net.entropy.freeze(samples(net, sampler, export.crop, export.batches))
         about = _card(net, export.steps, export.training_data)
-        return write_pyramid_weights(export.out, net, frozen, about)
+        return write_entropy_net_weights(export.out, net, frozen, about)
 
 
 def samples(

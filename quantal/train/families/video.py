@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from quantal.codecs.pyramid.net import PyramidNet
-from quantal.codecs.pyramid.weights import read_pyramid_weights, write_pyramid_weights
+from quantal.codecs.pyramid.weights import read_entropy_net_weights, write_entropy_net_weights
 from quantal.codecs.video.net import VideoConfig, VideoNet
 from quantal.codecs.video.picture import find_picture, read_picture
 from quantal.codecs.weights import read_header
@@ -95,7 +95,7 @@ class VideoTrainer(Trainer):
 
     def start_from(self, net: VideoNet, path: Path, crops: Any) -> None:
         """Continue from weights of a video codec of the same sizes."""
-        found = read_pyramid_weights(path, VideoNet).net
+        found = read_entropy_net_weights(path, VideoNet).net
         if found.config != net.config:
             raise ModelError(
                 f"weights {path.name} have the sizes {found.config}, the recipe {net.config}; they "
@@ -114,7 +114,7 @@ class VideoTrainer(Trainer):
         picture = _picture(net.config)
         frozen = net.entropy.freeze(_samples(net, picture, sampler, export.crop, export.batches))
         about = card(net, export.steps, export.training_data, *_work(net, picture))
-        return write_pyramid_weights(export.out, net, frozen, about)
+        return write_entropy_net_weights(export.out, net, frozen, about)
 
 
 def _picture(config: VideoConfig) -> PyramidNet:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from quantal.codecs.info import Card
-from quantal.codecs.pyramid.weights import read_pyramid_weights, write_pyramid_weights
+from quantal.codecs.pyramid.weights import read_entropy_net_weights, write_entropy_net_weights
 from quantal.codecs.wavelet.net import WaveletConfig, WaveletNet
 from quantal.errors import ModelError
 from quantal.train.card import card, kmac
@@ -36,7 +36,7 @@ class WaveletTrainer(Trainer):
 
     def start_from(self, net: WaveletNet, path: Path, crops: Tensor) -> None:
         """Take all weights of a file of the same sizes."""
-        found = read_pyramid_weights(path, WaveletNet).net
+        found = read_entropy_net_weights(path, WaveletNet).net
         if found.config != net.config:
             raise ModelError(
                 f"weights {path.name} have sizes {found.config.to_dict()}; set `model` of the "
@@ -53,7 +53,7 @@ class WaveletTrainer(Trainer):
         sampler = CropSampler(export.pictures(), torch.device("cpu"), seed=0)
         frozen = net.entropy.freeze(samples(net, sampler, export.crop, export.batches))
         about = _card(net, export.steps, export.training_data)
-        return write_pyramid_weights(export.out, net, frozen, about)
+        return write_entropy_net_weights(export.out, net, frozen, about)
 
 
 TRAINER = WaveletTrainer()
