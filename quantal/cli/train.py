@@ -79,6 +79,7 @@ def _print(entry: Mapping[str, Any]) -> None:
 
 def _point(point: Mapping[str, Any]) -> str:
     if "accuracy" in point:
-        return f"{point['accuracy']:.1f} % of {point['pictures']} right"
+        size = f" at {point['bytes']:.0f} bytes" if "bytes" in point else ""
+        return f"{point['accuracy']:.1f} % of {point['pictures']} right{size}"
     lpips = f" LPIPS {point['lpips']:.3f}" if "lpips" in point else ""
     return f"{point['bpp']:.3f} bpp {point['psnr']:.2f} dB{lpips}"

@@ -19,7 +19,14 @@ from quantal.layers import GatedBlock
 from quantal.transforms.klt import principal_components
 from quantal.transforms.pyramid import CENTRE
 
-__all__ = ["WaveletAnalysis", "WaveletSynthesis", "initialise_with_packets", "packets", "unpacked"]
+__all__ = [
+    "WaveletAnalysis",
+    "WaveletSynthesis",
+    "initialise_with_packets",
+    "packets",
+    "start_from_packets",
+    "unpacked",
+]
 
 #: What the sum of both neighbours is multiplied by before it is added: to odd positions, to even
 #: ones, and so on.
@@ -268,6 +275,32 @@ class WaveletSynthesis(nn.Module):
 
 
 @torch.no_grad()
+def start_from_packets(analysis: WaveletAnalysis, pictures: Tensor) -> Tensor:
+    """Start an analysis as the KLT of the wavelet packets of pictures.
+
+    Args:
+        analysis: is changed.
+        pictures: [B, 3, H, W] in 0..1.
+
+    Returns:
+        The root mean square of each latent channel [M].
+    """
+    rms = _start(analysis, pictures)[1]
+    return rms[: analysis.select.out_channels]
+
+
+def _start(analysis: WaveletAnalysis, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Start an analysis; return the components [width, bands] and their root mean squares."""
+    rows, rms = principal_components(analysis.packets(pictures), analysis.klt.out_channels)
+    analysis.klt.weight.copy_(rows[:, :, None, None])
+    nn.init.dirac_(analysis.select.weight)
+    for layer in (analysis.klt, analysis.select):
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    return rows, rms
+
+
+@torch.no_grad()
 def initialise_with_packets(
     analysis: WaveletAnalysis, synthesis: WaveletSynthesis, pictures: Tensor
 ) -> Tensor:
@@ -281,13 +314,11 @@ def initialise_with_packets(
     Returns:
         The root mean square of each latent channel [M].
     """
-    rows, rms = principal_components(analysis.packets(pictures), analysis.klt.out_channels)
+    rows, rms = _start(analysis, pictures)
     channels = analysis.select.out_channels
-    analysis.klt.weight.copy_(rows[:, :, None, None])
-    nn.init.dirac_(analysis.select.weight)
     synthesis.klt.weight.copy_(rows[:channels].T[:, :, None, None])
     nn.init.zeros_(synthesis.narrow.weight)
-    for layer in (analysis.klt, analysis.select, synthesis.klt, synthesis.narrow):
+    for layer in (synthesis.klt, synthesis.narrow):
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
     return rms[:channels]

@@ -18,11 +18,16 @@ from quantal.latents.recognisers import StemConfig, StemNet, write_recogniser
 from quantal.names import shown
 from quantal.train.card import card, kmac
 from quantal.train.data import CropSampler, read_pictures
-from quantal.train.objectives.distillation import Distillation, DistillationSettings, coded_latents
+from quantal.train.objectives.distillation import (
+    Distillation,
+    DistillationSettings,
+    Teacher,
+    coded_latents,
+)
 from quantal.train.recipe import Recipe
 from quantal.train.trainer import Export, Trainer
 
-__all__ = ["TRAINER"]
+__all__ = ["TRAINER", "UprightSampler", "teacher_of"]
 
 #: What torchvision's classifiers of ImageNet take off and divide by.
 _MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -62,10 +67,9 @@ class StemTrainer(Trainer):
     def objective(
         self, net: StemNet, ema: StemNet, recipe: Recipe, device: torch.device
     ) -> Distillation:
-        teacher = _teacher(net.config.backbone, recipe.objective.weights).to(device)
-        mean, spread = (torch.tensor(v, device=device)[:, None, None] for v in (_MEAN, _SPREAD))
+        teacher = teacher_of(net.config, recipe.objective.weights, device)
         codec = _networks(net.config).to(device)
-        return Distillation(net, ema, recipe.objective, codec, teacher, mean, spread)
+        return Distillation(net, ema, recipe.objective, codec, teacher)
 
     def export(self, net: StemNet, export: Export) -> bytes:
         latents = torch.zeros(1, net.config.channels, _SIDE // _STRIDE, _SIDE // _STRIDE)
@@ -85,10 +89,21 @@ def _networks(config: StemConfig) -> Any:
     return found.eval().requires_grad_(False)
 
 
-def _teacher(name: str, weights: str) -> nn.Module:
-    """Return a classifier of torchvision with the weights of a file."""
+def teacher_of(config: StemConfig, weights: str, device: torch.device) -> Teacher:
+    """Return the classifier of torchvision that a stem is trained for.
+
+    Args:
+        config: of the stem.
+        weights: the file of the classifier's weights.
+        device: where it runs.
+
+    Raises:
+        ArgumentError: If there is no such classifier or no such file.
+        ModelError: If the file holds something else.
+    """
     from torchvision import models
 
+    name = config.backbone
     choice("model.backbone", name, models.list_models(models))
     net: nn.Module = models.get_model(name)
     if not weights:
@@ -101,7 +116,8 @@ def _teacher(name: str, weights: str) -> nn.Module:
     except Exception as error:  # pickles fail in many ways
         line = " ".join(str(error).split())[:200]
         raise ModelError(f"{shown(path)} holds no weights of {name}: {line}") from error
-    return net
+    mean, spread = (torch.tensor(each, device=device)[:, None, None] for each in (_MEAN, _SPREAD))
+    return Teacher(net.to(device), config.first, mean, spread)
 
 
 TRAINER = StemTrainer()

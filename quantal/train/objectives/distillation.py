@@ -24,13 +24,21 @@ from quantal.codecs.pyramid.net import PyramidNet
 from quantal.codecs.wavelet.net import WaveletNet
 from quantal.errors import ArgumentError
 from quantal.latents.adapters import replace_stem
-from quantal.latents.recognisers import StemNet, fingerprint
+from quantal.latents.recognisers import StemConfig, StemNet, fingerprint
 from quantal.train.objectives.base import Objective
 
-__all__ = ["Distillation", "DistillationSettings", "coded_latents"]
+__all__ = [
+    "CHECKED",
+    "Distillation",
+    "DistillationSettings",
+    "Memory",
+    "Teacher",
+    "coded_latents",
+    "whole_positions",
+]
 
 #: Pixels along a side of the picture that shapes are compared on.
-_CHECKED = 64
+CHECKED = 64
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ def coded_latents(codec: PyramidNet | WaveletNet, pixels: Tensor, rate: Tensor) 
     return found
 
 
-class _Memory:
+class Memory:
     """Rows of tensors of earlier steps, in half precision; the oldest make room for new ones.
 
     Args:
@@ -126,6 +134,69 @@ def _folded(network: nn.Module) -> nn.Module:
     return network
 
 
+class Teacher:
+    """A frozen classifier: what its first layers give, and what the others answer.
+
+    Args:
+        network: the classifier; its layers are its `features`.
+        first: the first layer of those that students share.
+        mean: of its input, by colour [3, 1, 1].
+        spread: by which it is divided [3, 1, 1].
+    """
+
+    def __init__(self, network: nn.Module, first: int, mean: Tensor, spread: Tensor) -> None:
+        network.eval().requires_grad_(False)
+        #: See recognisers.fingerprint().
+        self.fingerprint = fingerprint(network)
+        self.mean, self.spread = mean, spread
+        folded = _folded(deepcopy(network))
+        self.late = replace_stem(folded, nn.Identity(), first)
+        self.early = nn.Sequential(*list(cast(nn.Sequential, folded.features))[:first])
+
+    def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features and answers for pixels [B, 3, H, W] in 0..1."""
+        with torch.no_grad():
+            features = self.early((pixels - self.mean) / self.spread)
+            return features, self.late(features)
+
+    def compare(self, found: Tensor, features: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the error of features, by channel, and how far answers are apart in nats.
+
+        Args:
+            found: the student's features [B, C, h, w].
+            features: the teacher's.
+            answers: the teacher's.
+        """
+        wrong = (found - features).float().square().mean((0, 2, 3))
+        # Channels count alike, however large they are.
+        spread = features.float().square().mean((0, 2, 3)).clamp_min(1e-4)
+        apart = F.kl_div(
+            self.late(found).float().log_softmax(1),
+            answers.float().log_softmax(1),
+            log_target=True,
+            reduction="batchmean",
+        )
+        return (wrong / spread).mean(), apart
+
+    @torch.no_grad()
+    def check(self, found: Tensor, pixels: Tensor, config: StemConfig) -> None:
+        """Raise ArgumentError unless a stem's features are what the first shared layer takes.
+
+        Args:
+            found: by the stem.
+            pixels: of the same pictures.
+            config: of the stem.
+        """
+        expected, given = (tuple(each.shape[1:]) for each in (self.early(pixels), found))
+        if given != expected:
+            side = pixels.shape[-1]
+            raise ArgumentError(
+                f"layer {config.first} of {config.backbone} takes {[*expected]} for a picture of "
+                f"{side}x{side}, the stem gives {[*given]}; change `model.out_channels`, "
+                "`model.scale` or `model.first`"
+            )
+
+
 class Distillation(Objective):
     """A stem that stands for the first layers of a classifier.
 
@@ -134,9 +205,7 @@ class Distillation(Objective):
         ema: its average.
         settings: of the objective.
         codec: networks of the codec whose latents it reads.
-        teacher: a classifier whose layers are its `features`.
-        mean: of the teacher's input, by colour [3, 1, 1].
-        spread: by which it is divided [3, 1, 1].
+        teacher: the classifier.
 
     Raises:
         ArgumentError: If the stem does not fit the codec's latents or the teacher's layers.
@@ -148,51 +217,31 @@ class Distillation(Objective):
         ema: StemNet,
         settings: DistillationSettings,
         codec: PyramidNet | WaveletNet,
-        teacher: nn.Module,
-        mean: Tensor,
-        spread: Tensor,
+        teacher: Teacher,
     ) -> None:
         super().__init__(net, ema)
-        self.settings = settings
+        self.settings, self.teacher = settings, teacher
         self.codec = codec.eval().requires_grad_(False)
-        self.mean, self.spread = mean, spread
-        teacher.eval().requires_grad_(False)
         for each in (net, ema):
-            each.teacher.copy_(fingerprint(teacher))
-        first = net.config.first
-        teacher = _folded(deepcopy(teacher))
-        self.late = replace_stem(teacher, nn.Identity(), first)
-        self.early = nn.Sequential(*list(cast(nn.Sequential, teacher.features))[:first])
+            each.teacher.copy_(teacher.fingerprint)
         self.generator = torch.Generator()
-        self.memory = _Memory(settings.remembered)
+        self.memory = Memory(settings.remembered)
         self._check(net)
 
     @torch.no_grad()
     def _check(self, net: StemNet) -> None:
-        """Raise ArgumentError unless the stem gives what the first layer that is kept takes."""
-        pixels = self.mean.new_zeros(1, 3, _CHECKED, _CHECKED)
-        latents = coded_latents(self.codec, pixels, self.mean.new_zeros(1))
+        """Raise ArgumentError unless the stem fits on both sides."""
+        pixels = self.teacher.mean.new_zeros(1, 3, CHECKED, CHECKED)
+        latents = coded_latents(self.codec, pixels, pixels.new_zeros(1))
         if latents.shape[1] != net.config.channels:
             raise ArgumentError(
                 f"latents of {net.config.source!r} have {latents.shape[1]} channels; set "
                 f"`model.channels` to that, not {net.config.channels}"
             )
-        expected, found = (tuple(each.shape[1:]) for each in (self.early(pixels), net(latents)))
-        if found != expected:
-            raise ArgumentError(
-                f"layer {net.config.first} of {net.config.backbone} takes {[*expected]} for a "
-                f"picture of {_CHECKED}x{_CHECKED}, the stem gives {[*found]}; change "
-                "`model.out_channels`, `model.scale` or `model.first`"
-            )
+        self.teacher.check(net(latents), pixels, net.config)
 
     def reseed(self, seed: int) -> None:
         self.generator.manual_seed(seed)
-
-    def teach(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features and answers of the teacher for pixels [B, 3, H, W] in 0..1."""
-        with torch.no_grad():
-            features = self.early((pixels - self.mean) / self.spread)
-            return features, self.late(features)
 
     def losses(self, net: Any, pixels: Tensor) -> dict[str, Tensor]:
         """Return the loss and its parts for crops [B, 3, H, W] in 0..1, and remembered ones."""
@@ -200,20 +249,10 @@ class Distillation(Objective):
         rate = low + (high - low) * torch.rand(len(pixels), generator=self.generator)
         with torch.autocast(pixels.device.type, enabled=False):
             latents = coded_latents(self.codec, pixels, rate.to(pixels.device))
-        lesson = (latents, *self.teach(pixels))
+        lesson = (latents, *self.teacher(pixels))
         count = len(pixels) * (self.settings.repeats - 1)
         latents, features, answers = self.memory.extended(lesson, count, self.generator)
-        found = net(latents)
-        wrong = (found - features).float().square().mean((0, 2, 3))
-        # Channels count alike, however large they are.
-        spread = features.float().square().mean((0, 2, 3)).clamp_min(1e-4)
-        distance = (wrong / spread).mean()
-        apart = F.kl_div(
-            self.late(found).float().log_softmax(1),
-            answers.float().log_softmax(1),
-            log_target=True,
-            reduction="batchmean",
-        )
+        distance, apart = self.teacher.compare(net(latents), features, answers)
         loss = distance + self.settings.answers * apart
         return {"loss": loss, "distance": distance, "apart": apart}
 
@@ -225,9 +264,14 @@ class Distillation(Objective):
         equal = 0
         rate = sum(self.settings.rates) / 2
         for picture in pictures:
-            height, width = (side - side % self.codec.stride for side in picture.shape[1:])
-            pixels = picture[None, :, :height, :width].to(device).float() / 255
+            pixels = whole_positions(picture, self.codec.stride, device)
             latents = coded_latents(self.codec, pixels, torch.tensor([rate], device=device))
-            _, answers = self.teach(pixels)
-            equal += int(self.late(net(latents)).argmax(1) == answers.argmax(1))
+            _, answers = self.teacher(pixels)
+            equal += int(self.teacher.late(net(latents)).argmax(1) == answers.argmax(1))
         return [{"accuracy": 100 * equal / len(pictures), "pictures": len(pictures)}]
+
+
+def whole_positions(picture: Tensor, stride: int, device: torch.device) -> Tensor:
+    """Return a picture uint8 [3, H, W] as pixels [1, 3, H', W'] in 0..1, cut to whole positions."""
+    height, width = (side - side % stride for side in picture.shape[1:])
+    return picture[None, :, :height, :width].to(device).float() / 255

@@ -1,0 +1,20 @@
+"""Codec `student`: pictures coded for a classifier alone; a stem gives its features."""
+
+from __future__ import annotations
+
+from quantal.codecs.family import CodecEntry, Family
+
+__all__ = ["FAMILY"]
+
+FAMILY = Family(
+    name="student",
+    codec="quantal.codecs.student.codec:Student",
+    trainer="quantal.train.families.student:TRAINER",
+    codecs=(
+        CodecEntry(
+            "student",
+            "Features of one classifier in a few hundred bytes; no picture can be drawn of them.",
+            None,
+        ),
+    ),
+)

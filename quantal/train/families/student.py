@@ -1,0 +1,128 @@
+"""Training of codec `student` with the stem that reads it; the export writes a file for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from quantal.codecs.pyramid.weights import write_entropy_net_weights
+from quantal.codecs.sizes import Sizes
+from quantal.codecs.student.net import StudentConfig, StudentNet
+from quantal.entropy.rates import RATE_INDICES
+from quantal.latents.recognisers import StemConfig, StemNet, write_recogniser
+from quantal.train.card import card, kmac
+from quantal.train.data import read_pictures
+from quantal.train.families.pyramid import samples
+from quantal.train.families.stem import UprightSampler, teacher_of
+from quantal.train.objectives.supervision import (
+    SupervisedNet,
+    Supervision,
+    SupervisionSettings,
+)
+from quantal.train.recipe import Recipe
+from quantal.train.trainer import Export, Trainer
+
+__all__ = ["TRAINER"]
+
+#: Pixels along a side of the picture that multiplications are counted on.
+_SIDE = 224
+
+
+@dataclass(frozen=True)
+class SupervisedConfig(Sizes):
+    """Sizes of the codec and of the stem, and where it joins a classifier.
+
+    Attributes:
+        channels: of the latents, at 1/16 of each side.
+        analysis_width: channels inside the analysis.
+        analysis_blocks: its gated blocks.
+        classes: of positions.
+        backbone: name of a classifier of torchvision whose layers are its `features`.
+        first: the first layer of its `features` that is kept.
+        width: channels inside the stem.
+        blocks: gated blocks of the stem.
+        out_channels: channels that layer `first` takes.
+        scale: positions that layer `first` takes for one of the latents, along each axis.
+    """
+
+    channels: int = 48
+    analysis_width: int = 104
+    analysis_blocks: int = 2
+    classes: int = 4
+    backbone: str = "mobilenet_v2"
+    first: int = 11
+    width: int = 192
+    blocks: int = 5
+    out_channels: int = 64
+    scale: int = 1
+
+    @property
+    def codec(self) -> StudentConfig:
+        """Sizes of the codec."""
+        sizes = self.channels, self.analysis_width, self.analysis_blocks, self.classes
+        return StudentConfig(*sizes)
+
+    @property
+    def stem(self) -> StemConfig:
+        """Sizes of the stem."""
+        joint = self.backbone, self.first, self.width, self.blocks, self.out_channels, self.scale
+        return StemConfig("student", self.channels, *joint)
+
+
+class StudentTrainer(Trainer):
+    """Trains a SupervisedNet on photographs without labels."""
+
+    network = SupervisedNet
+    sizes = SupervisedConfig
+    settings = SupervisionSettings
+    crop_multiple = 64
+    start_crop = 192
+
+    def build(self, sizes: SupervisedConfig) -> SupervisedNet:
+        return SupervisedNet(StudentNet(sizes.codec), StemNet(sizes.stem))
+
+    def part(self, parameter: str) -> str:
+        """Return "stem", "analysis" or "entropy"."""
+        return super().part(parameter.removeprefix("codec."))
+
+    def read_data(self, paths: Sequence[str], smallest: int = 1) -> list[Tensor]:
+        return read_pictures(paths, max(smallest, self.crop_multiple))
+
+    def sampler(self, data: Sequence[Any], device: torch.device, seed: int) -> UprightSampler:
+        return UprightSampler(data, device, seed)
+
+    def start(self, net: SupervisedNet, crops: Tensor) -> None:
+        """Start from a KLT, and measure the mean and the spread of its latents."""
+        net.codec.initialise(crops)
+        middle = torch.full((len(crops),), RATE_INDICES / 2)
+        with torch.no_grad():
+            coded = net.codec.entropy(net.codec.analysis(crops).float(), middle)
+        net.stem.normaliser.fit([coded.y_hat])
+
+    def objective(
+        self, net: SupervisedNet, ema: SupervisedNet, recipe: Recipe, device: torch.device
+    ) -> Supervision:
+        teacher = teacher_of(net.stem.config, recipe.objective.weights, device)
+        return Supervision(net, ema, recipe.objective, teacher)
+
+    def export(self, net: SupervisedNet, export: Export) -> bytes:
+        """Write the codec to `out`, and the stem beside it, with "-stem" behind its name."""
+        sampler = UprightSampler(export.pictures(), torch.device("cpu"), seed=0)
+        frozen = net.codec.entropy.freeze(samples(net.codec, sampler, export.crop, export.batches))
+        pixels = torch.zeros(1, 3, _SIDE, _SIDE)
+        latents = net.codec.analysis(pixels)
+        encode = kmac(_SIDE**2, lambda: net.codec.analysis(pixels))
+        decode = kmac(_SIDE**2, lambda: net.stem(latents))
+        beside = export.out.with_name(f"{export.out.stem}-stem{export.out.suffix}")
+        about = export.steps, export.training_data
+        write_recogniser(beside, net.stem, card(net.stem, *about, 0.0, decode))
+        return write_entropy_net_weights(
+            export.out, net.codec, frozen, card(net.codec, *about, encode)
+        )
+
+
+TRAINER = StudentTrainer()
