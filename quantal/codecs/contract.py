@@ -209,9 +209,15 @@ class CodecBase(ABC):
 
 
 class Codec(CodecBase):
-    """A codec of pictures with its weights loaded; see CodecBase."""
+    """A codec of pictures with its weights loaded; see CodecBase.
+
+    Attributes:
+        draws: whether pictures can be drawn of its latents; a codec for machines may only have
+            these.
+    """
 
     media = "picture"
+    draws: bool = True
 
     @abstractmethod
     def encoding(self, pixels: Pixels) -> Encoding:

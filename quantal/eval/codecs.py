@@ -159,6 +159,11 @@ class ImageCodec(EvaluatedCodec):
     def decode(self, data: bytes) -> Decoded:
         """Decode the bytes of a file to pixels [H, W, 3], uint8 or float32 in 0..255."""
 
+    @property
+    def draws(self) -> bool:
+        """Whether pictures can be decoded of its files."""
+        return True
+
     def undrawn(self, data: bytes) -> Any:
         """Return what models are shown in place of pixels; None for pixels."""
         return None

@@ -70,6 +70,10 @@ class LearnedCodec(ImageCodec):
             return self._codec.synthesise_unrounded(self._codec.latents(data))
         return np.asarray(self._codec.decompress(data).convert("RGB"))
 
+    @property
+    def draws(self) -> bool:
+        return self._codec.draws
+
     def undrawn(self, data: bytes) -> Any:
         if self._stem is None:
             return None

@@ -157,6 +157,53 @@ def test_a_stem_learns_what_the_first_layers_give(data, weights, tmp_path, monke
         run(recipe(tmp_path, text.replace("/run", "/other")))
 
 
+STUDENT = """
+codec: student
+data: [{data}]
+evaluation: [{data}]
+out: {out}
+model: {{channels: 8, analysis_width: 16, analysis_blocks: 1, classes: 2, width: 8, blocks: 1}}
+objective: {{weights: {weights}, repeats: 2, remembered: 8, evaluation_rates: [0, 63]}}
+steps: 30
+phases: [{{until: 0.8, crop: 64, batch: 4}}, {{until: 1.0, crop: 64, batch: 4, rounded: true}}]
+learning_rate: 0.01
+warmup_steps: 2
+ema: 0.5
+device: cpu
+bfloat16: false
+"""
+
+
+def test_a_student_is_a_codec_and_a_stem(data, tmp_path) -> None:
+    models = pytest.importorskip("torchvision.models")
+    torch.manual_seed(0)
+    torch.save(models.mobilenet_v2().state_dict(), tmp_path / "mobilenet.pth")
+    text = STUDENT.format(
+        data=data / "pictures", out=tmp_path / "run", weights=tmp_path / "mobilenet.pth"
+    )
+    log: list = []
+    path = run(recipe(tmp_path, text), log=log.append)
+    points = next(entry["points"] for entry in log if entry.get("event") == "evaluation")
+    assert [point["rate"] for point in points] == [0, 63]
+    assert 0 < points[0]["bytes"] < points[1]["bytes"]
+    codec = quantal.load("student", "cpu", weights=path)
+    picture = data / "pictures" / "dark" / "0.png"
+    coded = [quantal.compress(picture, codec, quality=quality) for quality in (1, 100)]
+    assert len(coded[0]) < len(coded[1])
+    assert abs(len(coded[1]) - 40 - points[1]["bytes"]) < 0.3 * points[1]["bytes"]
+    latents = codec.latents(coded[1])
+    stem = read_recogniser(path.with_name("student-stem.safetensors"))
+    assert stem.config.source == "student" and stem.teacher.any()
+    assert stem(latents.y_hat[None]).shape == (1, 64, 6, 6)
+    with pytest.raises(ModelError, match="no picture can be drawn"):
+        quantal.decompress(coded[0], codec=codec)
+    with pytest.raises(ModelError, match="no picture can be drawn"):
+        quantal.compress(picture, codec, psnr=30)
+    wrong = text.replace("width: 8, blocks", "width: 8, out_channels: 32, blocks")
+    with pytest.raises(ArgumentError, match=r"takes \[64, 4, 4\]"):
+        run(recipe(tmp_path, wrong.replace("/run", "/wrong")))
+
+
 def test_damaged_weights_are_refused(tmp_path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(b"nothing")

@@ -32,6 +32,8 @@ class Student(TransformCodec):
         device: where the floating-point networks run.
     """
 
+    draws = False
+
     def __init__(self, name: str, weights: Path, device: torch.device) -> None:
         loaded = read_entropy_net_weights(weights, StudentNet)
         self._net = loaded.net.to(device)

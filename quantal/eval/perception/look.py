@@ -65,15 +65,20 @@ def look(work: Work) -> list[dict[str, Any]]:
         one = _codec(work.spec)
         with memory_errors(f"coding {width}x{height} pixels"):
             data = one.encode(picture, work.quality)
-            decoded = one.decode(data)
-        if decoded.shape != picture.shape:
-            raise EvaluationError(
-                f"{one.label} gave a picture {list(decoded.shape)} for one {list(picture.shape)}"
-            )
+            decoded = one.decode(data) if one.draws else None
         entry["bytes"] = len(data)
         entry["bpp"] = 8 * len(data) / (width * height)
-        entry["metrics"] = metric_values(work.metrics, work.metric_weights, picture, decoded)
-        shown = one.undrawn(data) or to_bytes(decoded)
+        entry["metrics"] = _metrics(work, one, picture, decoded)
+        undrawn = one.undrawn(data)
+        if undrawn is not None:
+            shown = undrawn
+        elif decoded is not None:
+            shown = to_bytes(decoded)
+        else:
+            raise EvaluationError(
+                f"{one.label} draws no pictures; name the stem that reads its files: "
+                f"{one.name}:latents=STEM.safetensors"
+            )
     entries = []
     for recipe in work.recipes:
         model = load(recipe)
@@ -84,6 +89,19 @@ def look(work: Work) -> list[dict[str, Any]]:
             answer = {"error": f"{model.label}: {explain(error)}"}
         entries.append({**entry, "precision": recipe.precision, **answer})
     return entries
+
+
+def _metrics(
+    work: Work, one: ImageCodec, picture: Pixels, decoded: Decoded | None
+) -> dict[str, float | None]:
+    """Return the value of each metric; None for all if there is no decoded picture."""
+    if decoded is None:
+        return dict.fromkeys(work.metrics)
+    if decoded.shape != picture.shape:
+        raise EvaluationError(
+            f"{one.label} gave a picture {list(decoded.shape)} for one {list(picture.shape)}"
+        )
+    return metric_values(work.metrics, work.metric_weights, picture, decoded)
 
 
 def to_bytes(decoded: Decoded) -> Pixels:
