@@ -47,9 +47,13 @@ _DIMENSION, _LENGTH = Varint(), Varint()
 
 FEATURE_FIELDS: tuple[Field, ...] = (
     *FIELDS[: [field.name for field in FIELDS].index("width")],
-    Field("network", Raw(4), None, "fingerprint of the network that they are of; zeros: unknown"),
-    Field("layer", Text(), None, "which features of that network; may be empty"),
-    Field("single", Choice((False, True), 1), (False, True), "1: one tensor, 0: a list"),
+    Field(
+        "network", Raw(4), None, "fingerprint of the network that computed them; zeros if unknown"
+    ),
+    Field("layer", Text(), None, "name of the layer that they are of; may be empty"),
+    Field(
+        "single", Choice((False, True), 1), (False, True), "1 for a tensor, 0 for a list of them"
+    ),
     Field("reserved", UInt(7), (0,), "nothing yet"),
     Field("count", Varint(), None, "number of tensors; a record for each follows"),
 )
