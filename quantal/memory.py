@@ -48,8 +48,8 @@ def memory_errors(what: str) -> Iterator[None]:
         found = next(filter(None, (pattern.search(str(error)) for pattern in _NEEDED)), None)
         last = f"; the last request was for {_readable(found[1])}" if found else ""
         raise OutOfMemoryError(
-            f"{what} needs more memory than there is{last}; do less at once, or give it a "
-            "smaller picture",
+            f"{what} needs more memory than there is{last}; do less at once, or give it "
+            "something smaller",
             code="memory",
         ) from error
 

@@ -174,7 +174,8 @@ def read_weights(path: Path, layouts: Sequence[str]) -> WeightsFile:
             # Copies: the file may be rewritten while a codec is in use.
             arrays = {name: file.get_tensor(name).copy() for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
+    # safetensors raises AttributeError and TypeError for types that numpy lacks.
+    except (OSError, SafetensorError, AttributeError, TypeError) as error:
         raise ModelError(
             f"weights {path.name} can't be read: {error}; install them anew, or name others"
         ) from error
@@ -206,7 +207,7 @@ def read_header(path: Path) -> dict[str, str]:
             (length,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(min(length, _HEADER_LIMIT)))
         metadata = header["__metadata__"]
-    except (OSError, struct.error, ValueError, KeyError, TypeError):
+    except (OSError, struct.error, ValueError, KeyError, TypeError, RecursionError):
         return {}
     return metadata if isinstance(metadata, dict) else {}
 

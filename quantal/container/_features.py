@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from quantal.arguments import flag, typed, whole
 from quantal.container._field import Field, read_fields, write_fields
 from quantal.container._fields import FIELDS, check_media
+from quantal.container._file import as_bytes
 from quantal.container._wire import Choice, Cursor, Raw, Sink, Text, UInt, Varint
 from quantal.errors import ArgumentError, CorruptError, TruncatedError
 
@@ -38,16 +39,21 @@ TENSOR_TYPES = (
 DIMENSION_LIMIT = 8
 """Dimensions that a tensor may have."""
 
-#: Values of all tensors of a file.
+#: Values of all tensors of a file, sizes of zero counted as ones: with it no array of another size
+#: is too large for numpy and torch because it is empty.
 _VALUE_LIMIT = 1 << 40
 _CHECKSUM_BYTES = 4
 _DIMENSION, _LENGTH = Varint(), Varint()
 
 FEATURE_FIELDS: tuple[Field, ...] = (
     *FIELDS[: [field.name for field in FIELDS].index("width")],
-    Field("network", Raw(4), None, "fingerprint of the network that they are of; zeros: unknown"),
-    Field("layer", Text(), None, "which features of that network; may be empty"),
-    Field("single", Choice((False, True), 1), (False, True), "1: one tensor, 0: a list"),
+    Field(
+        "network", Raw(4), None, "fingerprint of the network that computed them; zeros if unknown"
+    ),
+    Field("layer", Text(), None, "name of the layer that they are of; may be empty"),
+    Field(
+        "single", Choice((False, True), 1), (False, True), "1 for a tensor, 0 for a list of them"
+    ),
     Field("reserved", UInt(7), (0,), "nothing yet"),
     Field("count", Varint(), None, "number of tensors; a record for each follows"),
 )
@@ -140,7 +146,7 @@ class FeatureInfo:
 
     Attributes:
         header: The header.
-        header_bytes: Its length in bytes, that of the part's length included.
+        header_bytes: Bytes before the part: the header and the length of the part.
         part_bytes: Length of the part, without its checksum.
         bytes: Size of the file.
     """
@@ -179,8 +185,11 @@ def write_features(header: FeatureHeader, part: bytes) -> bytes:
         write_fields(TENSOR_FIELDS, sink, tensor)
         for size in tensor.shape:
             _DIMENSION.write(sink, size)
-    if header.values > _VALUE_LIMIT:
-        raise ArgumentError(f"{header.values} values found, expected at most {_VALUE_LIMIT}")
+    if (extent := sum(map(_extent, header.tensors))) > _VALUE_LIMIT:
+        raise ArgumentError(
+            f"tensors of {extent} values found, sizes of zero counted as ones, expected at most "
+            f"{_VALUE_LIMIT}; divide them among several files"
+        )
     _LENGTH.write(sink, len(typed("part", part, bytes)))
     head = bytes(sink.data)
     return head + part + _checksum(head, part)
@@ -199,6 +208,7 @@ def probe_features(data: bytes, size: int | None = None) -> FeatureInfo:
         UnsupportedVersionError: The file needs a newer version of Quantal.
         BitstreamError: The file holds something else.
     """
+    data = as_bytes(data)
     check_media(data, "features")
     cursor = Cursor(data)
     fields = read_fields(FEATURE_FIELDS, cursor)
@@ -208,15 +218,18 @@ def probe_features(data: bytes, size: int | None = None) -> FeatureInfo:
         raise CorruptError(f"the header says {count} tensors, {size} bytes hold fewer")
     if fields["grey"] or (fields["single"] and count != 1):
         raise CorruptError("the header contradicts itself; the file is damaged")
-    tensors, values = [], 0
+    tensors, extent = [], 0
     for _ in range(count):
         record = read_fields(TENSOR_FIELDS, cursor)
         cursor.what = "shape"
         shape = tuple(_DIMENSION.read(cursor) for _ in range(record["dimensions"]))
         tensors.append(TensorInfo(record["dtype"], shape))
-        values += tensors[-1].values
-        if values > _VALUE_LIMIT:
-            raise CorruptError(f"the header says more than {_VALUE_LIMIT} values; it is damaged")
+        extent += _extent(tensors[-1])
+        if extent > _VALUE_LIMIT:
+            raise CorruptError(
+                f"the header says tensors of {extent} values or more, sizes of zero counted as "
+                f"ones, expected at most {_VALUE_LIMIT}; it is damaged"
+            )
     cursor.what = "length"
     length = _LENGTH.read(cursor)
     end = cursor.position + length + _CHECKSUM_BYTES
@@ -239,6 +252,7 @@ def read_features(data: bytes) -> tuple[FeatureHeader, bytes]:
     Raises:
         BitstreamError: See `probe_features`; or the checksum is wrong.
     """
+    data = as_bytes(data)
     info = probe_features(data)
     end = info.header_bytes + info.part_bytes
     head, part, stored = data[: info.header_bytes], data[info.header_bytes : end], data[end:]
@@ -249,6 +263,11 @@ def read_features(data: bytes) -> tuple[FeatureHeader, bytes]:
             "fetch it again"
         )
     return info.header, part
+
+
+def _extent(tensor: TensorInfo) -> int:
+    """Return the number of elements if sizes of zero were ones."""
+    return math.prod(size or 1 for size in tensor.shape)
 
 
 def _checksum(head: bytes, part: bytes) -> bytes:

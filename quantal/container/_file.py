@@ -16,7 +16,7 @@ from quantal.container._model import File, Header, Info, Part, PartInfo
 from quantal.container._wire import NAME_LIMIT, VARINT_BYTES, Cursor, Sink, UInt, Varint
 from quantal.errors import ArgumentError, CorruptError, TruncatedError, UnsupportedVersionError
 
-__all__ = ["HEADER_LIMIT", "probe", "read", "read_part", "write"]
+__all__ = ["HEADER_LIMIT", "as_bytes", "probe", "read", "read_part", "write"]
 
 CHECKSUM_BYTES = 4
 _MORE = 0x80
@@ -92,7 +92,7 @@ def probe(data: bytes, size: int | None = None, cut: bool = False) -> Info:
         TruncatedError: The file is truncated.
         UnsupportedVersionError: The file needs a newer version of Quantal.
     """
-    data = _bytes(data)
+    data = as_bytes(data)
     size = len(data) if size is None else whole("size", size, 0)
     cut = flag("cut", cut)
     cursor = Cursor(data[:HEADER_LIMIT])
@@ -130,7 +130,7 @@ def read(data: bytes, cut: bool = False, damaged: bool = False) -> File:
         TruncatedError: The file is truncated.
         UnsupportedVersionError: The file needs a newer version of Quantal.
     """
-    data, damaged = _bytes(data), flag("damaged", damaged)
+    data, damaged = as_bytes(data), flag("damaged", damaged)
     info = probe(data, cut=cut)
     head = data[: info.header_bytes]
     parts, missing, wrong = [], 0, []
@@ -191,7 +191,7 @@ def _read_at(file: IO[bytes], place: int, count: int) -> bytes:
         ) from error
 
 
-def _bytes(data: Any) -> bytes:
+def as_bytes(data: Any) -> bytes:
     """Return the bytes of a buffer."""
     if isinstance(data, bytes):
         return data

@@ -42,3 +42,21 @@ def test_wrong_files(quantal, tmp_path) -> None:
     for command in (("info",), ("verify",), ("latents", "-o", tmp_path / "f.safetensors")):
         failed = quantal(*command, path)
         assert failed.status == 1 and "it was cut" in failed.err
+
+
+def test_lists_and_scalars(quantal, tmp_path) -> None:
+    path, out = tmp_path / "f.qtl", tmp_path / "f.safetensors"
+    tensors = [MAPS[0], torch.tensor(2.5), torch.arange(4), torch.zeros(0, 3)]
+    path.write_bytes(features.encode(tensors, max_error=0.1))
+    shown = quantal("info", path).out
+    assert "features, 4 tensors of 1,517 values" in shown and "float32 scalar" in shown
+    assert "float32 0 x 3" in shown and "f.qtl: ok" in quantal("verify", path).out
+    quantal("latents", path, "-o", out)
+    found = load_file(out)
+    assert all(
+        torch.equal(found[f"tensor.{n}"], own) for n, own in enumerate(features.decode(path))
+    )
+    wrong = tmp_path / "wrong.safetensors"
+    wrong.write_bytes(b"no weights")
+    failed = quantal("verify", path, "--weights", wrong)
+    assert failed.status == 1 and "wrong.safetensors can't be read" in failed.err

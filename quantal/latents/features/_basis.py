@@ -7,6 +7,7 @@ import os
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.arguments import path as checked_path
-from quantal.arguments import whole
+from quantal.arguments import typed, whole
 from quantal.codecs.weights import digest, read_weights, sound_weights, write_weights
 from quantal.container import FeatureHeader
 from quantal.entropy.coder import Decoder, Encoder
-from quantal.errors import ArgumentError, CorruptError
+from quantal.errors import ArgumentError, CorruptError, ModelError
 from quantal.latents.features._planes import LARGEST
 from quantal.latents.features._stream import (
     axis_of,
@@ -29,7 +30,14 @@ from quantal.latents.features._stream import (
     taken_levels,
 )
 from quantal.latents.features._tables import FAMILY, LEAST_BITS, chosen, costs, family
-from quantal.latents.features._values import Array, Tensors, by_channel, channel_axis, given
+from quantal.latents.features._values import (
+    Array,
+    Tensors,
+    by_channel,
+    channel_axis,
+    given,
+    single_precision,
+)
 
 __all__ = ["RATES", "Basis"]
 
@@ -41,6 +49,8 @@ _RECORD = struct.Struct("<BB")
 _PACE = 2.0**-0.25
 #: The largest component's standard deviations in the step of rate 0.
 _COARSEST = 4.0
+#: Standard deviations of the channel that varies most.
+_SMALLEST, _LARGEST = 1e-24, 1e24
 #: Values of a component that tables are chosen on, at most.
 _COUNTED = 1 << 16
 
@@ -53,10 +63,13 @@ class Basis:
     and fewer bits: components are uncorrelated, and small ones are left out.
 
     Attributes:
-        mean: float32 [C].
-        rows: orthonormal components, float32 [K, C], the largest variance first.
+        mean: mean of each channel, float32 [C].
+        rows: orthonormal components, float32 [K, C], the largest variance first; K is 1..C.
         unit: the step at rate 0; it shrinks by 2^(1/4) with each rate.
         tables: the probability tables of each rate, uint8 [64, K].
+
+    Raises:
+        ModelError: If they don't form a basis.
     """
 
     layout: ClassVar[str] = "feature basis layout 1"
@@ -68,14 +81,43 @@ class Basis:
     unit: float
     tables: npt.NDArray[np.uint8]
 
-    @property
+    def __post_init__(self) -> None:
+        mean, rows, unit, tables = self.mean, self.rows, self.unit, self.tables
+        if mean.dtype != np.float32 or rows.dtype != np.float32:
+            raise ModelError(f"a basis of {mean.dtype} and {rows.dtype} found, expected float32")
+        if mean.ndim != 1 or rows.ndim != 2 or not 1 <= len(rows) <= rows.shape[1] == len(mean):
+            raise ModelError(
+                f"a basis with a mean {mean.shape} and components {rows.shape} found, expected [C] "
+                "and [K, C] with K in 1..C"
+            )
+        if not (np.isfinite(mean).all() and np.isfinite(rows).all()):
+            raise ModelError("a basis with numbers that are NaN or infinite found")
+        if tables.dtype != np.uint8 or tables.shape != (RATES, len(rows)):
+            raise ModelError(
+                f"tables {tables.dtype} {tables.shape} found, expected uint8 {(RATES, len(rows))}"
+            )
+        if tables.max() >= len(FAMILY):
+            raise ModelError(f"table {tables.max()} found, expected 0..{len(FAMILY) - 1}")
+        # So that the finest step is a normal float32, and the largest level is finite.
+        if not 2.0**-100 <= unit <= 2.0**90:
+            raise ModelError(f"a step of {unit} found, expected 2^-100..2^90")
+
+    @cached_property
     def hash(self) -> bytes:
-        """The first 4 bytes of a SHA-256 over what decides how bits are read."""
-        return digest(self.layout, self._integers())
+        """The first 4 bytes of a SHA-256 over all of the basis.
+
+        Bits are read with the tables alone, but another mean or other components would turn them
+        into wrong features.
+        """
+        return digest(self.layout, {**self._floats(), **self._integers()})
 
     def step(self, rate: int) -> float:
         """Return the step at a rate 0..63."""
         return float(self.unit * _PACE**rate)
+
+    def _floats(self) -> dict[str, Array]:
+        unit = np.array([self.unit], np.float32)
+        return {"net.mean": self.mean, "net.rows": self.rows, "net.unit": unit}
 
     def _integers(self) -> dict[str, Array]:
         return {"exact.tables": self.tables}
@@ -91,7 +133,8 @@ class Basis:
         """Return the basis of the features of pictures.
 
         Args:
-            samples: features as encode() takes them, all with the same channels; floats.
+            samples: features as encode() takes them, floats that float32 holds, all with the same
+                number of channels.
             components: K, at most C; default: C.
             channels: the axis of the channels; see encode().
 
@@ -99,7 +142,7 @@ class Basis:
             ArgumentError: If there are too few samples, or they don't fit together.
         """
         planes = [
-            by_channel(values, channel_axis(info.shape, channels)).astype(np.float32)
+            single_precision(by_channel(values, channel_axis(info.shape, channels)))
             for each in samples
             for info, values in given(each)[1]
         ]
@@ -108,13 +151,19 @@ class Basis:
             raise ArgumentError(f"samples have {found} channels, expected one number for all")
         whole_plane = np.concatenate(planes, 1).astype(np.float64)
         count, positions = whole_plane.shape
-        if positions < 2 or not np.ptp(whole_plane):
+        if not count or positions < 2 or not np.ptp(whole_plane, 1).any():
             raise ArgumentError(
                 f"{positions} positions in all samples, all alike or too few; give more features"
             )
         kept = count if components is None else whole("components", components, 1, count)
         mean = whole_plane.mean(1)
         whole_plane -= mean[:, None]
+        deviation = np.sqrt(np.square(whole_plane).mean(1).max())
+        if not _SMALLEST <= deviation <= _LARGEST:
+            raise ArgumentError(
+                f"samples have a standard deviation of {deviation:.6g}, expected "
+                f"{_SMALLEST:.0e}..{_LARGEST:.0e}; scale them"
+            )
         variances, vectors = np.linalg.eigh(whole_plane @ whole_plane.T / positions)
         rows = vectors.T[::-1][:kept].astype(np.float32)
         # Features of one number a channel have few positions: all of them are counted on.
@@ -135,14 +184,9 @@ class Basis:
             path: path to the file.
             card: what it was fitted to, in words.
         """
-        floats = {
-            "net.mean": self.mean,
-            "net.rows": self.rows,
-            "net.unit": np.array([self.unit], np.float32),
-        }
-        texts = {"card": json.dumps({"text": card})}
+        texts = {"card": json.dumps({"text": typed("card", card, str)})}
         write_weights(
-            Path(checked_path("basis", path)), self.layout, floats, self._integers(), texts
+            Path(checked_path("basis", path)), self.layout, self._floats(), self._integers(), texts
         )
 
     @classmethod
@@ -155,16 +199,9 @@ class Basis:
         file = read_weights(Path(checked_path("basis", path)), [cls.layout])
         with sound_weights(file):
             mean, rows, unit = (file.arrays[f"net.{n}"] for n in ("mean", "rows", "unit"))
-            tables = file.arrays["exact.tables"]
-            if mean.ndim != 1 or rows.ndim != 2 or rows.shape[1] != len(mean):
-                raise ValueError(f"a mean {mean.shape} and components {rows.shape}")
-            if tables.dtype != np.uint8 or tables.shape != (RATES, len(rows)):
-                raise ValueError(f"tables {tables.dtype} {tables.shape} for {len(rows)} components")
-            if tables.size and tables.max() >= len(FAMILY):
-                raise ValueError(f"table {tables.max()} of {len(FAMILY)}")
-            if unit.shape != (1,) or not np.isfinite(unit[0]) or unit[0] <= 0:
-                raise ValueError(f"a step of {unit}")
-            found = cls(mean.astype(np.float32), rows.astype(np.float32), float(unit[0]), tables)
+            if unit.dtype != np.float32 or unit.shape != (1,):
+                raise ValueError(f"a step {unit.dtype} {unit.shape} found, expected float32 (1,)")
+            found = cls(mean, rows, float(unit[0]), file.arrays["exact.tables"])
         file.check(found._integers())
         return found
 
@@ -172,14 +209,18 @@ class Basis:
         """Return features [C, n] in levels of a rate, int32 [K, n].
 
         Raises:
-            ArgumentError: If they have other channels.
+            ArgumentError: If they have another number of channels, or values that are too large.
         """
         if len(values) != len(self.mean):
             raise ArgumentError(
                 f"features of {len(values)} channels found, the basis is for {len(self.mean)}"
             )
-        coded = self.rows @ (values.astype(np.float32) - self.mean[:, None])
-        levels = np.clip(np.rint(coded / np.float32(self.step(rate))), -LARGEST, LARGEST)
+        with np.errstate(over="ignore", invalid="ignore"):
+            coded = self.rows @ (single_precision(values) - self.mean[:, None])
+            levels = np.rint(coded / np.float32(self.step(rate)))
+        if np.isnan(levels).any():
+            raise ArgumentError("features are too large for float32; scale them")
+        levels = np.clip(levels, -LARGEST, LARGEST)
         found: npt.NDArray[np.int32] = levels.astype(np.int32)
         return found
 
@@ -197,11 +238,11 @@ class Basis:
         rate: int,
     ) -> bytes:
         """Return the part of a file; see Known."""
-        encoder, records = Encoder(), b""
+        encoder, records = Encoder(), bytearray()
         for own, axis in zip(values, axes, strict=True):
             records += _RECORD.pack(0 if axis is None else axis + 1, rate)
             put_levels(encoder, self._levels(own, rate), self.tables[rate], family(False))
-        return records + encoder.finish()
+        return bytes(records) + encoder.finish()
 
     def read_part(self, part: bytes, header: FeatureHeader) -> tuple[list[Array], list[int | None]]:
         """Return features and the axes of their channels; see Known."""
@@ -209,7 +250,7 @@ class Basis:
         records, stream = cut(part, header, _RECORD)
         require(stream, header.values // count * kept, LEAST_BITS)
         decoder = Decoder(stream)
-        values, axes = [], []
+        planes, steps, axes = [], [], []
         for info, (number, rate) in zip(header.tensors, records, strict=True):
             axis = axis_of(number, info)
             channels, length = sizes(info, axis)
@@ -218,9 +259,16 @@ class Basis:
                     f"{channels} channels at rate {rate} found, expected {count} and a rate below "
                     f"{RATES}"
                 )
-            levels = taken_levels(decoder, self.tables[rate], length, family(False))
-            coded = levels.astype(np.float32) * np.float32(self.step(rate))
-            values.append(self.rows.T @ coded + self.mean[:, None])
+            planes.append(taken_levels(decoder, self.tables[rate], length, family(False)))
+            steps.append(np.float32(self.step(rate)))
             axes.append(axis)
+        # Nothing is drawn of a stream that is damaged: features may be far larger than levels.
         decoder.finish()
-        return values, axes
+        drawn = zip(planes, steps, strict=True)
+        return [self._drawn(levels, step) for levels, step in drawn], axes
+
+    def _drawn(self, levels: npt.NDArray[np.int32], step: np.float32) -> Array:
+        """Return the features [C, n] of levels [K, n]."""
+        found: Array = self.rows.T @ (levels.astype(np.float32) * step)
+        found += self.mean[:, None]
+        return found

@@ -18,7 +18,13 @@ from quantal.latents.features import _plain as plain
 from quantal.latents.features._basis import Basis
 from quantal.latents.features._codebook import Codebook
 from quantal.latents.features._known import Known
-from quantal.latents.features._planes import LARGEST, Plane, dequantised, quantised
+from quantal.latents.features._planes import (
+    LARGEST,
+    Plane,
+    check_levels,
+    dequantised,
+    quantised,
+)
 from quantal.latents.features._tables import layout_hash
 from quantal.latents.features._values import (
     Array,
@@ -30,10 +36,16 @@ from quantal.latents.features._values import (
     returned,
 )
 from quantal.latents.recognisers import fingerprint
+from quantal.memory import memory_errors
+from quantal.planes import bands
 from quantal.sources import Source, read_source
 
 __all__ = ["decode", "encode", "read_known", "verify"]
 
+#: Values that are compared at a time, in float64.
+_COMPARED = 1 << 18
+#: Steps are positive numbers.
+_SMALLEST, _COARSEST = float(np.nextafter(0.0, 1.0)), float(np.finfo(np.float64).max)
 #: What files of these codecs need.
 _KNOWN = {Basis.codec: "basis", Codebook.codec: "codebook"}
 
@@ -52,7 +64,9 @@ def encode(
     """Return a .qtl file of features.
 
     Floats are quantised uniformly, with one step for each tensor; integers are kept exactly. The
-    levels of each channel are coded with the probability table that fits them best.
+    levels of each channel are coded with the probability table that fits them best. The error of a
+    float is that of its quantisation and of its type: a decoded float is the nearest of its type to
+    a whole multiple of the step.
 
     >>> import torch
     >>> features = torch.randn(64, 14, 14, generator=torch.Generator().manual_seed(0))
@@ -62,16 +76,17 @@ def encode(
 
     Args:
         tensors: a tensor or a list of them, of up to 8 dimensions each: floats or integers, of
-            torch or numpy.
-        max_error: the largest difference that a float may have afterwards, in its own units.
-        bits: the most bits that a value may cost on average, the whole file counted.
-        basis: codes floats by what is known of them, a transform across channels or a codebook of
-            vectors, instead of statistics in the file; decode() needs the same one. Not with
-            `max_error`.
+            torch or numpy, NaN and infinity excepted. Integers have magnitudes below 2^30.
+        max_error: the largest difference between a float and what is decoded, in its own units. It
+            can be met if it is 2^-29 of the tensor's largest magnitude or more.
+        bits: the most bits that a value may cost on average, the whole file counted; in a list
+            every tensor gets the same step in proportion to its standard deviation.
+        basis: a transform across channels (Basis) or vectors (Codebook) that floats are coded with,
+            instead of statistics in the file; decode() needs the same one. Not with `max_error`.
         rate: how finely a Basis quantises, 0..63, instead of `bits`; a Codebook needs neither.
         channels: the axis of the channels; default: the third from the end, of a matrix the last.
-        network: what computed them, or its fingerprint of 4 bytes; the file names it.
-        layer: which of its features they are; the file names it.
+        network: the network that computed them, or its fingerprint of 4 bytes, for the header.
+        layer: the name of the layer, for the header.
 
     Returns:
         The bytes of the file.
@@ -108,29 +123,31 @@ def decode(data: Source, *, basis: Basis | Codebook | None = None) -> Tensor | l
 
     Args:
         data: the file: bytes, a path or an open file.
-        basis: the one that it was written with, if any.
+        basis: the basis or codebook that it was written with, if any.
 
     Returns:
-        A tensor or a list, as was encoded, with its types and shapes.
+        A tensor or a list, as was encoded, with its types and shapes, contiguous, on the CPU.
 
     Raises:
         BitstreamError: If the file is damaged or holds something else.
         ModelError: If it needs another basis.
+        OutOfMemoryError: If there is not enough memory.
     """
     header, part = read_features(read_source(data))
     _check_basis(header, basis)
-    if basis is None:
-        planes, axes = plain.read(part, header)
-        found = [
-            dequantised(plane, info.dtype)
-            for plane, info in zip(planes, header.tensors, strict=True)
+    with memory_errors(f"decoding features of {header.values:,} values"):
+        if basis is None:
+            planes, axes = plain.read(part, header)
+            found = [
+                dequantised(plane, info.dtype)
+                for plane, info in zip(planes, header.tensors, strict=True)
+            ]
+        else:
+            found, axes = basis.read_part(part, header)
+        tensors = [
+            returned(info, in_shape(own, info.shape, axis))
+            for own, info, axis in zip(found, header.tensors, axes, strict=True)
         ]
-    else:
-        found, axes = basis.read_part(part, header)
-    tensors = [
-        returned(info, in_shape(own, info.shape, axis))
-        for own, info, axis in zip(found, header.tensors, axes, strict=True)
-    ]
     return tensors[0] if header.single else tensors
 
 
@@ -139,22 +156,27 @@ def verify(data: Source, *, basis: Basis | Codebook | None = None) -> str | None
 
     Args:
         data: the file: bytes, a path or an open file.
-        basis: the one that it was written with, if any.
+        basis: the basis or codebook that it was written with, if any.
 
     Returns:
         Why symbols were not parsed; None if they were.
 
     Raises:
         BitstreamError: If the file is damaged or holds something else.
+        ModelError: If it needs another basis than the one given.
+        OutOfMemoryError: If there is not enough memory.
     """
     header, part = read_features(read_source(data))
     if header.codec in _KNOWN and basis is None:
         return f"they need the {_KNOWN[header.codec]} {header.model_hash.hex()}"
     _check_basis(header, basis)
-    if basis is None:
-        plain.read(part, header)
-    else:
-        basis.read_part(part, header)
+    with memory_errors(f"parsing features of {header.values:,} values"):
+        if basis is not None:
+            basis.read_part(part, header)
+            return None
+        planes, _ = plain.read(part, header)
+        for plane, info in zip(planes, header.tensors, strict=True):
+            check_levels(plane, info.dtype)
     return None
 
 
@@ -169,12 +191,12 @@ def read_known(path: str | os.PathLike[str]) -> Basis | Codebook:
 
 
 class _Plain:
-    """What _finest() asks for of floats with their statistics.
+    """Writes floats with their statistics at any rate, for _finest().
 
     Args:
-        values: of each tensor, [C, n].
-        axes: of the channels.
-        header: of the file.
+        values: the values of each tensor, [C, n].
+        axes: the axis of each tensor's channels.
+        header: the header of the file.
     """
 
     #: Steps are a tensor's spread times 2 to the power of minus an eighth of these.
@@ -184,10 +206,11 @@ class _Plain:
         self, values: Sequence[Array], axes: Sequence[int | None], header: FeatureHeader
     ) -> None:
         self._values, self._axes, self._header = values, axes, header
-        self._spreads = [float(own.std()) if own.size and np.ptp(own) else 1.0 for own in values]
+        self._spreads = [_spread(own) for own in values]
 
     def _planes(self, rate: int) -> list[Plane]:
-        steps = [spread * 2.0 ** (-rate / 8) for spread in self._spreads]
+        factor = 2.0 ** (-rate / 8)
+        steps = [min(max(spread * factor, finest), _COARSEST) for spread, finest in self._spreads]
         return [quantised(*pair) for pair in zip(self._values, steps, strict=True)]
 
     def estimate(self, rate: int) -> float:
@@ -200,7 +223,7 @@ class _Plain:
 
 
 class _Known:
-    """The same of floats by what is known; see _Plain."""
+    """Writes floats by a basis or a codebook at any rate; see _Plain."""
 
     def __init__(
         self,
@@ -222,6 +245,20 @@ class _Known:
         return write_features(self._header, part)
 
 
+def _spread(values: Array) -> tuple[float, float]:
+    """Return the standard deviation of values, and the finest step whose levels hold them.
+
+    Of values that are all alike it is their magnitude.
+    """
+    largest = float(np.abs(values).max()) if values.size else 0.0
+    if not largest:
+        return 1.0, 1.0
+    # Squares of values near the ends of their type would overflow, or be zero.
+    scaled = values.astype(np.float64) / largest
+    spread = float(scaled.std()) if np.ptp(scaled) else 1.0
+    return largest * spread, max(2 * (largest / LARGEST), _SMALLEST)
+
+
 def _finest(writer: _Plain | _Known, limit: float) -> bytes:
     """Return the file at the highest rate whose size is at most `limit` bytes.
 
@@ -235,8 +272,8 @@ def _finest(writer: _Plain | _Known, limit: float) -> bytes:
     while len(data := writer.at(low)) > limit:
         if low == writer.rates[0]:
             raise ArgumentError(
-                f"{limit:.0f} bytes are too few for these features, {len(data)} are needed; ask "
-                "for more bits a value"
+                f"{limit:.0f} bytes are too few for these features, {len(data)} are needed; "
+                + ("ask for more bits a value" if limit else "give `max_error`: there is no value")
             )
         low -= 1
     return data
@@ -250,10 +287,11 @@ def _bounded(values: Array, info: TensorInfo, bound: float | None, place: int) -
     """
     wanted = number("max_error", bound)
     largest = float(np.abs(values).max()) if values.size else 0.0
-    # A step that fits the bound exactly may miss it by the rounding of the tensor's type.
+    # A step that fits the bound exactly may miss it by the rounding of the tensor's type. Half of
+    # it never does: a rounding that is larger than the rest of the bound leads to the value itself.
     for share in (1.0, 1 - 2.0**-20, 1 - 2.0**-8, 0.5):
-        step = 2 * wanted * share
-        if largest / step >= LARGEST:
+        step = min(2 * wanted * share, _COARSEST)
+        if largest / step > LARGEST - 1:
             break
         plane = quantised(values, step)
         if _error(values, plane, info.dtype) <= wanted:
@@ -268,13 +306,14 @@ def _error(values: Array, plane: Plane, dtype: str) -> float:
     """Return the largest difference between values and what is read of a plane."""
     found = returned(TensorInfo(dtype, values.shape), dequantised(plane, dtype))
     wide = found.numpy() if dtype in ("float32", "float64") else found.float().numpy()
+    flat, others = values.reshape(-1), wide.reshape(-1)
     # Not in float32, whose rounding could hide an error beyond the bound.
     largest = (
-        np.abs(np.subtract(own, read_back, dtype=np.float64)).max()
-        for own, read_back in zip(values, wide, strict=True)
-        if own.size
+        np.abs(np.subtract(flat[part], others[part], dtype=np.float64)).max()
+        for part in bands(len(flat), 1, _COMPARED)
     )
-    return float(max(largest, default=0.0))
+    with np.errstate(over="ignore"):
+        return float(max(largest, default=0.0))
 
 
 def _exact(values: Array, place: int) -> Plane:
@@ -300,7 +339,7 @@ def _check_targets(
 ) -> None:
     """Raise ArgumentError unless it is clear how finely floats are quantised."""
     if basis is not None and not isinstance(basis, Basis | Codebook):
-        raise ArgumentError(f"basis is a {type(basis).__name__}, expected a Basis or a Codebook")
+        raise _no_basis(basis)
     floats = [info.dtype.startswith(("float", "bfloat")) for info in infos]
     if basis is not None and not all(floats):
         raise ArgumentError("a basis codes floats alone; encode integers without it")
@@ -321,8 +360,16 @@ def _check_targets(
         raise ArgumentError("rates are those of a basis: give `bits` or `max_error` without one")
 
 
+def _no_basis(basis: object) -> ArgumentError:
+    return ArgumentError(
+        f"basis is a {type(basis).__name__}, expected a Basis or a Codebook; read_known() reads one"
+    )
+
+
 def _check_basis(header: FeatureHeader, basis: Basis | Codebook | None) -> None:
-    """Raise ModelError unless a file can be read with a basis."""
+    """Raise ModelError unless a file can be read with a basis; ArgumentError if it is none."""
+    if basis is not None and not isinstance(basis, Basis | Codebook):
+        raise _no_basis(basis)
     if header.codec not in (plain.CODEC, *_KNOWN):
         raise ModelError(f"features of codec {header.codec!r} found; update Quantal")
     if basis is None:

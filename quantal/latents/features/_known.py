@@ -25,15 +25,15 @@ class Known(Protocol):
 
     @property
     def hash(self) -> bytes:
-        """The first 4 bytes of a SHA-256 over what decides how bits are read."""
+        """The first 4 bytes of a SHA-256 over all that decoding needs."""
         ...
 
     def estimate(self, values: Sequence[Array], rate: int) -> float:
         """Return about how many bytes a part takes.
 
         Args:
-            values: of each tensor, float [C, n].
-            rate: how finely they are quantised.
+            values: the values of each tensor, float [C, n].
+            rate: how finely they are quantised, one of `rates`.
         """
         ...
 
@@ -47,10 +47,10 @@ class Known(Protocol):
         """Return the part of a file.
 
         Args:
-            values: of each tensor, float [C, n].
-            axes: of the channels, None for none.
-            header: of the file.
-            rate: how finely they are quantised.
+            values: the values of each tensor, float [C, n].
+            axes: the axis of each tensor's channels, None for none.
+            header: the header of the file.
+            rate: how finely they are quantised, one of `rates`.
 
         Raises:
             ArgumentError: If the values don't fit.

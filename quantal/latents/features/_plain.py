@@ -50,9 +50,9 @@ def write(planes: Sequence[Plane], axes: Sequence[int | None]) -> bytes:
 
     Args:
         planes: a plane for each tensor.
-        axes: of the channels, None for none.
+        axes: the axis of each tensor's channels, None for none.
     """
-    encoder, records = Encoder(), b""
+    encoder, records = Encoder(), bytearray()
     for plane, axis in zip(planes, axes, strict=True):
         flags = (0 if axis is None else axis + 1) | (_ONE_SIDED if plane.one_sided else 0)
         records += _RECORD.pack(flags, plane.step)
@@ -61,7 +61,7 @@ def write(planes: Sequence[Plane], axes: Sequence[int | None]) -> bytes:
             encoder.put(plane.centres, zeros + _CENTRES, family(False))
             encoder.put(plane.tables.astype(np.int32), zeros, _NUMBERS)
             put_levels(encoder, plane.levels, plane.tables, family(plane.one_sided))
-    return records + encoder.finish()
+    return bytes(records) + encoder.finish()
 
 
 def read(part: bytes, header: FeatureHeader) -> tuple[list[Plane], list[int | None]]:

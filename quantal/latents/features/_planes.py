@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from quantal.errors import CorruptError
 from quantal.latents.features._tables import chosen
 from quantal.latents.features._values import Array
 
-__all__ = ["LARGEST", "Plane", "dequantised", "quantised"]
+__all__ = ["LARGEST", "Plane", "check_levels", "dequantised", "quantised"]
 
-#: Levels are of at most this magnitude.
+#: Levels are smaller in magnitude.
 LARGEST = 1 << 30
 #: Bits that a channel's statistics take, about.
 _SIDE_BITS = 14
@@ -23,12 +24,12 @@ class Plane:
     """A quantised tensor.
 
     Attributes:
-        levels: int32 [C, n], less the channel's centre.
+        levels: int32 [C, n], from which the centre of their channel is subtracted.
         tables: the probability table of each channel, uint8 [C].
-        centres: levels that are taken off, int32 [C].
+        centres: the centre of each channel, a level, int32 [C].
         one_sided: whether no level is negative.
         step: between two levels.
-        bits: that coding takes, about.
+        bits: the bits that coding takes, about.
     """
 
     levels: npt.NDArray[np.int32]
@@ -69,19 +70,51 @@ def quantised(values: Array, step: float) -> Plane:
     return Plane(levels, tables, centres, one_sided, step, total)
 
 
-def dequantised(plane: Plane, dtype: str) -> Array:
-    """Return what levels stand for [C, n], by the same few operations on every machine.
+def check_levels(plane: Plane, dtype: str) -> None:
+    """Refuse what encode() does not write.
 
     Args:
         plane: the levels.
-        dtype: of the tensor; float32 is returned for shorter floats, int64 for integers.
+        dtype: the type of the tensor.
+
+    Raises:
+        CorruptError: If a level is 2^30 or more in magnitude, or an integer beyond its type.
     """
+    if not plane.levels.size:
+        return
+    centres = plane.centres.astype(np.int64)
+    least = int((plane.levels.min(1) + centres).min())
+    most = int((plane.levels.max(1) + centres).max())
+    low, high = 1 - LARGEST, LARGEST - 1
     if "float" not in dtype:
-        return plane.levels + plane.centres.astype(np.int64)[:, None]
-    kind = np.float64 if dtype == "float64" else np.float32
-    values: Array = np.empty(plane.levels.shape, kind)
-    # The product is rounded once, without a temporary array of float64.
-    np.multiply(plane.levels, np.float64(plane.step), out=values, casting="unsafe")
+        low, high = max(low, np.iinfo(dtype).min), min(high, np.iinfo(dtype).max)
+    if least < low or most > high:
+        raise CorruptError(
+            f"levels {least}..{most} found, expected {low}..{high} for {dtype}; the file is damaged"
+        )
+
+
+def dequantised(plane: Plane, dtype: str) -> Array:
+    """Return what levels stand for [C, n], by the same few operations on every machine.
+
+    Sums of levels and centres are exact, and each is multiplied once: the errors of a tensor whose
+    values are far from zero are not larger than those of another.
+
+    Args:
+        plane: the levels.
+        dtype: the type of the tensor; float32 is returned for shorter floats, int64 for integers.
+
+    Raises:
+        CorruptError: If levels are beyond what encode() writes, or integers beyond their type.
+    """
+    check_levels(plane, dtype)
+    levels = plane.levels
     if plane.centres.any():
-        values += (plane.centres * plane.step)[:, None].astype(kind)
+        levels = levels + plane.centres[:, None]
+    if "float" not in dtype:
+        return levels.astype(np.int64)
+    values: Array = np.empty(levels.shape, np.float64 if dtype == "float64" else np.float32)
+    # The cast is done in blocks, without a temporary array of float64.
+    with np.errstate(over="ignore"):
+        np.multiply(levels, np.float64(plane.step), out=values, casting="unsafe")
     return values

@@ -42,7 +42,7 @@ def require(stream: bytes, symbols: int, bits: float) -> None:
     Args:
         stream: the bytes.
         symbols: their number.
-        bits: the fewest that one costs.
+        bits: the fewest bits that one costs.
 
     Raises:
         CorruptError: If it can't.

@@ -14,7 +14,16 @@ from quantal.arguments import whole
 from quantal.container import TENSOR_TYPES, TensorInfo
 from quantal.errors import ArgumentError
 
-__all__ = ["Array", "Tensors", "by_channel", "channel_axis", "given", "in_shape", "returned"]
+__all__ = [
+    "Array",
+    "Tensors",
+    "by_channel",
+    "channel_axis",
+    "given",
+    "in_shape",
+    "returned",
+    "single_precision",
+]
 
 Array = npt.NDArray[Any]
 #: What can be encoded: a tensor or a list of them, of torch or of numpy.
@@ -34,17 +43,14 @@ def given(tensors: Tensors) -> tuple[bool, list[tuple[TensorInfo, Array]]]:
     """
     if isinstance(tensors, list | tuple):
         return False, [_given(tensor, place) for place, tensor in enumerate(tensors)]
-    if isinstance(tensors, Tensor | np.ndarray):
+    if isinstance(tensors, Tensor | np.ndarray | np.generic):
         return True, [_given(tensors, 0)]
     raise ArgumentError(f"{type(tensors).__name__} found, expected a tensor or a list of them")
 
 
 def _given(tensor: object, place: int) -> tuple[TensorInfo, Array]:
-    if isinstance(tensor, np.ndarray):
-        try:
-            tensor = torch.from_numpy(np.ascontiguousarray(tensor))
-        except TypeError:
-            raise _type_error(place, str(tensor.dtype)) from None
+    if isinstance(tensor, np.ndarray | np.generic):
+        tensor = _from_numpy(np.asanyarray(tensor), place)
     if not isinstance(tensor, Tensor):
         raise ArgumentError(
             f"tensor {place} is a {type(tensor).__name__}, expected one of torch or numpy"
@@ -59,7 +65,10 @@ def _given(tensor: object, place: int) -> tuple[TensorInfo, Array]:
         )
     if tensor.layout != torch.strided or tensor.is_quantized:
         raise ArgumentError(f"tensor {place} is sparse or quantised, expected a dense one")
-    plain = tensor.detach().cpu()
+    if tensor.is_meta:
+        raise ArgumentError(f"tensor {place} is on the meta device, expected one with values")
+    # numpy takes no view that torch negates when it is read.
+    plain = tensor.detach().cpu().resolve_neg()
     if tensor.is_floating_point():
         wide = plain.double() if tensor.dtype == torch.float64 else plain.float()
         found: Array = wide.numpy()
@@ -71,16 +80,36 @@ def _given(tensor: object, place: int) -> tuple[TensorInfo, Array]:
     return TensorInfo(name, tuple(tensor.shape)), plain.long().numpy()
 
 
+def _from_numpy(array: Array, place: int) -> Tensor:
+    """Return an array as a tensor, copied where torch would refuse it or warn."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise ArgumentError(f"tensor {place} is a masked array, expected a plain one; fill it")
+    try:
+        return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
+    except TypeError:
+        raise _type_error(place, str(array.dtype)) from None
+
+
 def _type_error(place: int, name: str) -> ArgumentError:
     return ArgumentError(f"tensor {place} is {name}, expected one of {', '.join(TENSOR_TYPES)}")
 
 
 def returned(info: TensorInfo, values: Array) -> Tensor:
-    """Return values, float64 or int64 in the tensor's shape, as a tensor of its type."""
-    with np.errstate(over="ignore"):
-        if info.dtype == "bfloat16":
-            return torch.from_numpy(values.astype(np.float32)).bfloat16()
-        return torch.from_numpy(values.astype(np.dtype(info.dtype)))
+    """Return values as a contiguous tensor of a type.
+
+    A float beyond the largest finite number of the type becomes that number: what was encoded was
+    finite, so this brings it nearer.
+
+    Args:
+        info: the type.
+        values: floats or int64 in the tensor's shape; floats may be overwritten.
+    """
+    if values.dtype.kind == "f":
+        largest = torch.finfo(getattr(torch, info.dtype)).max
+        np.clip(values, -largest, largest, out=values)
+    kind = np.dtype("float32" if info.dtype == "bfloat16" else info.dtype)
+    found = torch.from_numpy(values.astype(kind, order="C", copy=False))
+    return found.bfloat16() if info.dtype == "bfloat16" else found
 
 
 def channel_axis(shape: Sequence[int], wanted: int | None) -> int | None:
@@ -108,6 +137,19 @@ def by_channel(values: Array, axis: int | None) -> Array:
         return values.reshape(1, -1)
     moved = np.moveaxis(values, axis, 0)
     return moved.reshape(len(moved), -1) if moved.size else moved.reshape(len(moved), 0)
+
+
+def single_precision(values: Array) -> npt.NDArray[np.float32]:
+    """Return finite values as float32.
+
+    Raises:
+        ArgumentError: If one is too large.
+    """
+    with np.errstate(over="ignore"):
+        found: npt.NDArray[np.float32] = values.astype(np.float32)
+    if not np.isfinite(found).all():
+        raise ArgumentError("features are too large for float32; scale them")
+    return found
 
 
 def in_shape(values: Array, shape: tuple[int, ...], axis: int | None) -> Array:
