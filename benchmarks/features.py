@@ -2,17 +2,19 @@
 
     python benchmarks/features.py --data DIR --fit DIR --weights mobilenet_v2-b0353104.pth
                                   [--model mobilenet_v2] [--layers 7,11,14] [--count 200]
-                                  [--methods ours,basis,zlib,x265,context-m] [--markdown FILE]
+                                  [--methods ours,basis,tokens,zlib,x265,context-m]
+                                  [--markdown FILE]
 
 DIR holds pictures of Imagenette, a folder for each class, named by the WordNet ID; --fit holds
 others, without labels, for the basis. A picture is resized and cut as torchvision states for the
 weights; the classifier's first layers run, their features are coded by each method, and the other
 layers answer from what was decoded.
 
-Methods: `ours` codes each tensor with its statistics, `basis` by the principal components of 100
-other pictures; `zlib` quantises to 2 to 8 bits between the smallest and the largest value of the
-tensor and deflates; `x265` and `context-m` code the same 8 bits as a grey picture, the channels
-side by side. Bits are those of whole files, for x265 those of the stream.
+Methods: `ours` codes each tensor with its statistics, `basis` by the principal components of 300
+other pictures, `tokens` as the nearest of some vectors of these; `zlib` quantises to 2 to 8 bits
+between the smallest and the largest value of the tensor and deflates; `x265` and `context-m` code
+the same 8 bits as a grey picture, the channels side by side. Bits are those of whole files, for
+x265 those of the stream.
 
 Speed is that of one thread, values a second of processor time, on the features of layer 7.
 """
@@ -55,7 +57,7 @@ CLASSES = {
     "n03445777": 574,
     "n03888257": 701,
 }
-FITTED = 100
+FITTED = 300
 SECONDS = 3.0
 
 
@@ -134,7 +136,7 @@ def by_picture(name: str, quality: float) -> Method:
 
 
 def methods(
-    names: Sequence[str], basis: features.Basis | None
+    names: Sequence[str], basis: features.Basis | None, fitted: list[Tensor]
 ) -> Iterator[tuple[str, str, Method]]:
     """Yield each method at each of its settings."""
     for name in names:
@@ -144,6 +146,10 @@ def methods(
         elif name == "basis":
             for rate in (0, 4, 8, 12, 16, 20, 24):
                 yield name, f"rate {rate}", by_features(basis=basis, rate=rate)
+        elif name == "tokens":
+            for entries in (64, 256, 1024):
+                codebook = features.Codebook.fit(fitted, entries)
+                yield name, f"{entries} vectors", by_features(basis=codebook)
         elif name == "zlib":
             for bits in (2, 3, 4, 6, 8):
                 yield name, f"{bits} bits", by_zlib(bits)
@@ -215,10 +221,9 @@ def measured(options: argparse.Namespace) -> Iterator[Row]:
         maps = torch.cat([early(batch) for batch in batches(asked, transform)])
         answers = torch.cat([late(part).argmax(1) for part in maps.split(25)])
         yield Row(layer, "not coded", "", 32.0, 100 * float((answers == truth).float().mean()), 100)
-        basis = None
-        if "basis" in options.methods:
-            basis = features.Basis.fit([early(batch) for batch in batches(fitted, transform)])
-        for name, setting, method in methods(options.methods.split(","), basis):
+        others = [early(batch) for batch in batches(fitted, transform)]
+        basis = features.Basis.fit(others) if "basis" in options.methods else None
+        for name, setting, method in methods(options.methods.split(","), basis, others):
             coded = [method(each) for each in maps]
             decoded = torch.stack([each for _, each in coded])
             found = torch.cat([late(part).argmax(1) for part in decoded.split(25)])
@@ -245,7 +250,7 @@ def main() -> None:
     parser.add_argument("--model", default="mobilenet_v2")
     parser.add_argument("--layers", default="7,11,14")
     parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--methods", default="ours,basis,zlib,x265,context-m")
+    parser.add_argument("--methods", default="ours,basis,tokens,zlib,x265,context-m")
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -20,7 +20,7 @@ from quantal.codecs.weights import digest, read_weights, sound_weights, write_we
 from quantal.container import FeatureHeader
 from quantal.entropy.coder import Decoder, Encoder
 from quantal.errors import ArgumentError, CorruptError, ModelError
-from quantal.latents.features._planes import LARGEST
+from quantal.latents.features._planes import LARGEST, rounded
 from quantal.latents.features._stream import (
     axis_of,
     cut,
@@ -171,7 +171,7 @@ class Basis:
         unit = float(np.float32(_COARSEST * np.sqrt(variances[-1])))
         tables = np.stack(
             [
-                chosen(np.rint(coded / (unit * _PACE**rate)).astype(np.int32), False)[0]
+                chosen(rounded(coded / (unit * _PACE**rate)).astype(np.int32), False)[0]
                 for rate in range(RATES)
             ]
         )
@@ -217,7 +217,7 @@ class Basis:
             )
         with np.errstate(over="ignore", invalid="ignore"):
             coded = self.rows @ (single_precision(values) - self.mean[:, None])
-            levels = np.rint(coded / np.float32(self.step(rate)))
+            levels = rounded(coded / np.float32(self.step(rate)))
         if np.isnan(levels).any():
             raise ArgumentError("features are too large for float32; scale them")
         levels = np.clip(levels, -LARGEST, LARGEST)

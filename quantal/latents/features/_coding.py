@@ -19,6 +19,7 @@ from quantal.latents.features._basis import Basis
 from quantal.latents.features._codebook import Codebook
 from quantal.latents.features._known import Known
 from quantal.latents.features._planes import (
+    DEAD,
     LARGEST,
     Plane,
     check_levels,
@@ -211,7 +212,7 @@ class _Plain:
     def _planes(self, rate: int) -> list[Plane]:
         factor = 2.0 ** (-rate / 8)
         steps = [min(max(spread * factor, finest), _COARSEST) for spread, finest in self._spreads]
-        return [quantised(*pair) for pair in zip(self._values, steps, strict=True)]
+        return [quantised(*pair, DEAD) for pair in zip(self._values, steps, strict=True)]
 
     def estimate(self, rate: int) -> float:
         """Return about the bytes of a part."""

@@ -11,10 +11,13 @@ from quantal.errors import CorruptError
 from quantal.latents.features._tables import chosen
 from quantal.latents.features._values import Array
 
-__all__ = ["LARGEST", "Plane", "check_levels", "dequantised", "quantised"]
+__all__ = ["DEAD", "LARGEST", "Plane", "check_levels", "dequantised", "quantised", "rounded"]
 
 #: Levels are smaller in magnitude.
 LARGEST = 1 << 30
+#: Where no error is bounded, values are taken nearer to zero by this part of a step: at one to two
+#: bits a value that is worth half a decibel.
+DEAD = 0.125
 #: Bits that a channel's statistics take, about.
 _SIDE_BITS = 14
 
@@ -40,7 +43,20 @@ class Plane:
     bits: float = 0.0
 
 
-def quantised(values: Array, step: float) -> Plane:
+def rounded(scaled: Array, dead: float = DEAD) -> Array:
+    """Return the levels of values in units of a step, whole numbers in the type of the values.
+
+    Args:
+        scaled: floats of any shape.
+        dead: by how much values are taken nearer to zero before they are rounded. Zero is the
+            likeliest level, and costs the fewest bits (Sullivan, "Efficient scalar quantization of
+            exponential and Laplacian random variables", 1996).
+    """
+    levels: Array = np.rint(scaled - np.clip(scaled, -dead, dead) if dead else scaled)
+    return levels
+
+
+def quantised(values: Array, step: float, dead: float = 0.0) -> Plane:
     """Return values [C, n] in levels of a step.
 
     Centres are left out where levels cost less without, as behind a rectifier: they are often zero
@@ -49,12 +65,11 @@ def quantised(values: Array, step: float) -> Plane:
     Args:
         values: their magnitudes are below LARGEST steps.
         step: 1 for integers, which stay as they are.
+        dead: see rounded(); 0 keeps errors within half a step.
     """
-    if values.dtype == np.int64:
-        levels = values.astype(np.int32)
-    else:
-        # In float64, so that the bound of the error holds.
-        levels = np.rint(values.astype(np.float64) / step).astype(np.int32)
+    # In float64, so that the bound of the error holds.
+    scaled = values if values.dtype == np.int64 else values.astype(np.float64) / step
+    levels = rounded(scaled, dead).astype(np.int32)
     one_sided, centres = False, np.zeros(len(levels), np.int32)
     if not levels.size:
         return Plane(levels, centres.astype(np.uint8), centres, one_sided, step)
@@ -62,7 +77,7 @@ def quantised(values: Array, step: float) -> Plane:
     tables, bits = chosen(levels, one_sided)
     own = np.rint(levels.mean(1)).astype(np.int32)
     if own.any():
-        moved = levels - own[:, None]
+        moved = rounded(scaled - own[:, None], dead).astype(np.int32)
         others = chosen(moved, False)
         if others[1].sum() < bits.sum():
             levels, centres, one_sided, (tables, bits) = moved, own, False, others
