@@ -253,10 +253,10 @@ def test_bases_that_are_none(tmp_path) -> None:
         ({**floats, "net.mean": np.full(8, np.nan, np.float32)}, integers),
         ({**floats, "net.mean": np.zeros(8)}, integers),
         ({**floats, "net.rows": np.zeros((9, 8), np.float32)}, integers),
-        (no_rows, {"exact.tables": np.zeros((64, 0), np.uint8)}),
+        (no_rows, {"exact.tables": np.zeros((64, 7, 0), np.uint8)}),
         ({**floats, "net.unit": np.full(1, 1e-44, np.float32)}, integers),
         ({**floats, "net.unit": wide}, integers),
-        (floats, {"exact.tables": np.full((64, 3), 178, np.uint8)}),
+        (floats, {"exact.tables": np.full((64, 7, 3), 178, np.uint8)}),
         ({**floats, "net.unit": np.ones((), np.float32)}, integers),
     ):
         write_weights(path, features.Basis.layout, arrays, tables, {})
@@ -282,7 +282,8 @@ def test_no_index_is_free(tmp_path) -> None:
 
 def test_nothing_is_drawn_of_a_damaged_stream(monkeypatch) -> None:
     encoder = Encoder()
-    put_levels(encoder, np.zeros((3, 25), np.int32), BASIS.tables[9], family(False))
+    index = BASIS._index((1, 5, 5), 9)
+    put_levels(encoder, np.zeros((3, 25), np.int32), index, family(False))
     part = bytes([1, 9]) + encoder.finish()
     info = container.TensorInfo("float32", (8, 5, 5))
     header = container.FeatureHeader("feature-basis", BASIS.hash, (info,), True)

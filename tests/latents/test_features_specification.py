@@ -182,7 +182,7 @@ def read_by_the_specification(data: bytes, known: bytes = b"") -> list[np.ndarra
         if head.codec == "features":
             values = of_statistics(stream, record, channels, length, kind)
         elif head.codec == "feature-basis":
-            values = of_a_basis(stream, arrays, record[1], length)
+            values = of_a_basis(stream, arrays, record[1], shape, axis)
             values = rounded(values, kind)
         else:
             values = rounded(of_a_codebook(stream, arrays, shape, axis), kind)
@@ -211,12 +211,39 @@ def of_statistics(
         return rounded(wide if kind == "float64" else wide.astype(np.float32), kind)
 
 
-def of_a_basis(stream: Stream, arrays: dict, rate: int, length: int) -> np.ndarray:
-    rows = arrays["net.rows"]
-    index = [t for t in arrays["exact.tables"][rate].tolist() for _ in range(length)]
-    levels = np.array(stream.levels(index, tables(2)), np.float64).reshape(len(rows), length)
-    step = float(arrays["net.unit"][0]) * 2 ** (-rate / 4)
-    return arrays["net.mean"][:, None] + rows.T.astype(np.float64) @ levels * step
+def cut(length: int) -> list[range]:
+    return [range(at, min(at + 32, length)) for at in range(0, length, 32)]
+
+
+def cosines(length: int) -> np.ndarray:
+    n, k = np.arange(length), np.arange(length)[:, None]
+    found = np.cos(np.pi * k * (n + 0.5) / length) * np.sqrt(2 / length)
+    found[0] = np.sqrt(1 / length)
+    return found
+
+
+def of_a_basis(stream: Stream, arrays: dict, rate: int, shape: list[int], axis: int) -> np.ndarray:
+    components = arrays["net.rows"]
+    others = [n for place, n in enumerate(shape) if place != axis]
+    if axis < 0 or len(others) < 2:
+        others = [*others, 1, 1]
+    count, (rows, columns) = prod(others[:-2]), others[-2:]
+    band = np.zeros((rows, columns), int)
+    for down, across in ((d, a) for d in cut(rows) for a in cut(columns)):
+        for y, x in ((y, x) for y in down for x in across):
+            far = Fraction(y - down[0], len(down)) ** 2 + Fraction(x - across[0], len(across)) ** 2
+            edges = (2, 10, 20, 35, 50, 75)
+            band[y, x] = sum(far >= Fraction(edge, 100) ** 2 for edge in edges)
+    own = arrays["exact.tables"][rate].astype(int)
+    index = [t for row in own[np.tile(band.reshape(-1), count)].T.tolist() for t in row]
+    levels = np.array(stream.levels(index, tables(2)), np.float64)
+    maps = levels.reshape(len(components), count, rows, columns)
+    maps *= float(arrays["net.unit"][0]) * 2 ** (-rate / 4)
+    for down, across in ((d, a) for d in cut(rows) for a in cut(columns)):
+        at = (..., slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1))
+        maps[at] = cosines(len(down)).T @ maps[at] @ cosines(len(across))
+    flat = maps.reshape(len(components), -1)
+    return arrays["net.mean"][:, None] + components.T.astype(np.float64) @ flat
 
 
 def of_a_codebook(stream: Stream, arrays: dict, shape: list[int], axis: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import json
 import os
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +21,7 @@ from quantal.container import FeatureHeader
 from quantal.entropy.coder import Decoder, Encoder
 from quantal.errors import ArgumentError, CorruptError, ModelError
 from quantal.latents.features._planes import LARGEST, rounded
+from quantal.latents.features._spectrum import BANDS, bands_of, map_shape, transform
 from quantal.latents.features._stream import (
     axis_of,
     cut,
@@ -29,7 +30,7 @@ from quantal.latents.features._stream import (
     sizes,
     taken_levels,
 )
-from quantal.latents.features._tables import FAMILY, LEAST_BITS, chosen, costs, family
+from quantal.latents.features._tables import FAMILY, LEAST_BITS, chosen, family
 from quantal.latents.features._values import (
     Array,
     Tensors,
@@ -60,13 +61,15 @@ class Basis:
     """Mean, principal components and probability tables of the features of one layer.
 
     Make one by fit() or read(). Features that are coded with it have no statistics in their files,
-    and fewer bits: components are uncorrelated, and small ones are left out.
+    and fewer bits: components are uncorrelated, their maps become spatial frequencies (a DCT), and
+    what is small is left out.
 
     Attributes:
         mean: mean of each channel, float32 [C].
         rows: orthonormal components, float32 [K, C], the largest variance first; K is 1..C.
         unit: the step at rate 0; it shrinks by 2^(1/4) with each rate.
-        tables: the probability tables of each rate, uint8 [64, K].
+        tables: the probability tables of each rate, band of frequencies and component, uint8
+            [64, 7, K].
 
     Raises:
         ModelError: If they don't form a basis.
@@ -92,9 +95,10 @@ class Basis:
             )
         if not (np.isfinite(mean).all() and np.isfinite(rows).all()):
             raise ModelError("a basis with numbers that are NaN or infinite found")
-        if tables.dtype != np.uint8 or tables.shape != (RATES, len(rows)):
+        expected = RATES, BANDS, len(rows)
+        if tables.dtype != np.uint8 or tables.shape != expected:
             raise ModelError(
-                f"tables {tables.dtype} {tables.shape} found, expected uint8 {(RATES, len(rows))}"
+                f"tables {tables.dtype} {tables.shape} found, expected uint8 {expected}"
             )
         if tables.max() >= len(FAMILY):
             raise ModelError(f"table {tables.max()} found, expected 0..{len(FAMILY) - 1}")
@@ -141,11 +145,12 @@ class Basis:
         Raises:
             ArgumentError: If there are too few samples, or they don't fit together.
         """
-        planes = [
-            single_precision(by_channel(values, channel_axis(info.shape, channels)))
-            for each in samples
-            for info, values in given(each)[1]
-        ]
+        planes, shapes = [], []
+        for each in samples:
+            for info, values in given(each)[1]:
+                axis = channel_axis(info.shape, channels)
+                planes.append(single_precision(by_channel(values, axis)))
+                shapes.append(map_shape(info, axis))
         if not planes or len({len(plane) for plane in planes}) != 1:
             found = ", ".join(sorted({str(len(plane)) for plane in planes})) or "no"
             raise ArgumentError(f"samples have {found} channels, expected one number for all")
@@ -166,16 +171,11 @@ class Basis:
             )
         variances, vectors = np.linalg.eigh(whole_plane @ whole_plane.T / positions)
         rows = vectors.T[::-1][:kept].astype(np.float32)
-        # Features of one number a channel have few positions: all of them are counted on.
-        coded = rows.astype(np.float64) @ whole_plane[:, :: max(positions // _COUNTED, 1)]
         unit = float(np.float32(_COARSEST * np.sqrt(variances[-1])))
-        tables = np.stack(
-            [
-                chosen(rounded(coded / (unit * _PACE**rate)).astype(np.int32), False)[0]
-                for rate in range(RATES)
-            ]
-        )
-        return cls(mean.astype(np.float32), rows, unit, tables)
+        blank = cls(mean.astype(np.float32), rows, unit, np.zeros((RATES, BANDS, kept), np.uint8))
+        spectra = [blank._spectrum(*pair) for pair in zip(planes, shapes, strict=True)]
+        bands = np.concatenate([_bands(shape) for shape in shapes])
+        return replace(blank, tables=_tables(np.concatenate(spectra, 1), bands, blank))
 
     def write(self, path: str | os.PathLike[str], card: str = "") -> None:
         """Write a file that read() reads.
@@ -205,8 +205,20 @@ class Basis:
         file.check(found._integers())
         return found
 
-    def _levels(self, values: Array, rate: int) -> npt.NDArray[np.int32]:
+    def _spectrum(self, values: Array, shape: tuple[int, int, int]) -> Array:
+        """Return the frequencies of the components of features [C, n], float32 [K, n]."""
+        coded = self.rows @ (values - self.mean[:, None])
+        return transform(coded.reshape(len(coded), *shape)).reshape(coded.shape)
+
+    def _levels(
+        self, values: Array, shape: tuple[int, int, int], rate: int
+    ) -> npt.NDArray[np.int32]:
         """Return features [C, n] in levels of a rate, int32 [K, n].
+
+        Args:
+            values: the features.
+            shape: of a channel; see map_shape().
+            rate: how finely they are quantised.
 
         Raises:
             ArgumentError: If they have another number of channels, or values that are too large.
@@ -216,7 +228,7 @@ class Basis:
                 f"features of {len(values)} channels found, the basis is for {len(self.mean)}"
             )
         with np.errstate(over="ignore", invalid="ignore"):
-            coded = self.rows @ (single_precision(values) - self.mean[:, None])
+            coded = self._spectrum(single_precision(values), shape)
             levels = rounded(coded / np.float32(self.step(rate)))
         if np.isnan(levels).any():
             raise ArgumentError("features are too large for float32; scale them")
@@ -224,11 +236,9 @@ class Basis:
         found: npt.NDArray[np.int32] = levels.astype(np.int32)
         return found
 
-    def estimate(self, values: Sequence[Array], rate: int) -> float:
-        """Return about how many bytes features take; see Known."""
-        rows, tables = np.arange(len(self.rows)), self.tables[rate]
-        bits = (costs(self._levels(own, rate), False)[rows, tables].sum() for own in values)
-        return float(sum(bits)) / 8
+    def _index(self, shape: tuple[int, int, int], rate: int) -> npt.NDArray[np.uint8]:
+        """Return the table of each level, uint8 [K, n]."""
+        return np.ascontiguousarray(self.tables[rate][_bands(shape)].T)
 
     def write_part(
         self,
@@ -239,9 +249,11 @@ class Basis:
     ) -> bytes:
         """Return the part of a file; see Known."""
         encoder, records = Encoder(), bytearray()
-        for own, axis in zip(values, axes, strict=True):
+        for own, axis, info in zip(values, axes, header.tensors, strict=True):
             records += _RECORD.pack(0 if axis is None else axis + 1, rate)
-            put_levels(encoder, self._levels(own, rate), self.tables[rate], family(False))
+            shape = map_shape(info, axis)
+            levels = self._levels(own, shape, rate)
+            put_levels(encoder, levels, self._index(shape, rate), family(False))
         return bytes(records) + encoder.finish()
 
     def read_part(self, part: bytes, header: FeatureHeader) -> tuple[list[Array], list[int | None]]:
@@ -250,7 +262,7 @@ class Basis:
         records, stream = cut(part, header, _RECORD)
         require(stream, header.values // count * kept, LEAST_BITS)
         decoder = Decoder(stream)
-        planes, steps, axes = [], [], []
+        planes, axes = [], []
         for info, (number, rate) in zip(header.tensors, records, strict=True):
             axis = axis_of(number, info)
             channels, length = sizes(info, axis)
@@ -259,16 +271,52 @@ class Basis:
                     f"{channels} channels at rate {rate} found, expected {count} and a rate below "
                     f"{RATES}"
                 )
-            planes.append(taken_levels(decoder, self.tables[rate], length, family(False)))
-            steps.append(np.float32(self.step(rate)))
+            shape = map_shape(info, axis)
+            levels = np.zeros((kept, 0), np.int32)
+            if length:
+                levels = taken_levels(decoder, self._index(shape, rate), family(False))
+            planes.append((levels, shape, np.float32(self.step(rate))))
             axes.append(axis)
         # Nothing is drawn of a stream that is damaged: features may be far larger than levels.
         decoder.finish()
-        drawn = zip(planes, steps, strict=True)
-        return [self._drawn(levels, step) for levels, step in drawn], axes
+        return [self._drawn(*plane) for plane in planes], axes
 
-    def _drawn(self, levels: npt.NDArray[np.int32], step: np.float32) -> Array:
+    def _drawn(
+        self, levels: npt.NDArray[np.int32], shape: tuple[int, int, int], step: np.float32
+    ) -> Array:
         """Return the features [C, n] of levels [K, n]."""
-        found: Array = self.rows.T @ (levels.astype(np.float32) * step)
+        spectrum = levels.astype(np.float32) * step
+        if levels.size:
+            maps = spectrum.reshape(len(levels), *shape)
+            spectrum = transform(maps, inverse=True).reshape(levels.shape)
+        found: Array = self.rows.T @ spectrum
         found += self.mean[:, None]
         return found
+
+
+def _bands(shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """Return the band of each value of a channel, uint8 [n]."""
+    count, rows, columns = shape
+    if not count * rows * columns:
+        return np.zeros(0, np.uint8)
+    return np.tile(bands_of(rows, columns).reshape(-1), count)
+
+
+def _tables(spectra: Array, bands: npt.NDArray[np.uint8], basis: Basis) -> npt.NDArray[np.uint8]:
+    """Return the table that fits each component best, in each band and at each rate [64, 7, K].
+
+    Args:
+        spectra: of samples, [K, n].
+        bands: of its columns [n].
+        basis: states the steps.
+    """
+    found = np.empty((RATES, BANDS, len(spectra)), np.uint8)
+    for band in range(BANDS):
+        own = spectra[:, bands == band]
+        if not own.shape[1]:  # a band that no sample has: by all
+            own = spectra
+        own = own[:, :: -(-own.shape[1] // _COUNTED)]
+        for rate in range(RATES):
+            levels = np.clip(rounded(own / np.float32(basis.step(rate))), -LARGEST, LARGEST)
+            found[rate, band] = chosen(levels.astype(np.int32), False)[0]
+    return found

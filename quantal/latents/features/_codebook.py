@@ -188,10 +188,6 @@ class Codebook:
         rows = torch.from_numpy(np.ascontiguousarray(single_precision(values.T)))
         return nearest(rows, torch.from_numpy(self.vectors)).numpy().astype(np.int32)
 
-    def estimate(self, values: Sequence[Array], rate: int) -> float:
-        """Return about how many bytes features take; see Known. There is one rate."""
-        return 0.0
-
     def write_part(
         self,
         values: Sequence[Array],

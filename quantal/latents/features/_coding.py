@@ -238,7 +238,7 @@ class _Known:
 
     def estimate(self, rate: int) -> float:
         """Return about the bytes of a part."""
-        return self._known.estimate(self._values, rate)
+        return len(self.at(rate))
 
     def at(self, rate: int) -> bytes:
         """Return the file."""

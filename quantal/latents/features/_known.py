@@ -28,15 +28,6 @@ class Known(Protocol):
         """The first 4 bytes of a SHA-256 over all that decoding needs."""
         ...
 
-    def estimate(self, values: Sequence[Array], rate: int) -> float:
-        """Return about how many bytes a part takes.
-
-        Args:
-            values: the values of each tensor, float [C, n].
-            rate: how finely they are quantised, one of `rates`.
-        """
-        ...
-
     def write_part(
         self,
         values: Sequence[Array],

@@ -60,7 +60,8 @@ def write(planes: Sequence[Plane], axes: Sequence[int | None]) -> bytes:
             zeros = np.zeros_like(plane.tables)
             encoder.put(plane.centres, zeros + _CENTRES, family(False))
             encoder.put(plane.tables.astype(np.int32), zeros, _NUMBERS)
-            put_levels(encoder, plane.levels, plane.tables, family(plane.one_sided))
+            index = np.repeat(plane.tables, plane.levels.shape[1])
+            put_levels(encoder, plane.levels, index, family(plane.one_sided))
     return bytes(records) + encoder.finish()
 
 
@@ -88,7 +89,8 @@ def read(part: bytes, header: FeatureHeader) -> tuple[list[Plane], list[int | No
             if numbers.min() < 0 or numbers.max() >= len(FAMILY):
                 raise CorruptError(f"a table beyond 0..{len(FAMILY) - 1} found: it is damaged")
             tables = numbers.astype(np.uint8)
-            levels = taken_levels(decoder, tables, length, family(one_sided))
+            index = np.repeat(tables, length).reshape(levels.shape)
+            levels = taken_levels(decoder, index, family(one_sided))
         planes.append(Plane(levels, tables, centres, one_sided, step))
         axes.append(axis)
     decoder.finish()

@@ -75,21 +75,21 @@ def sizes(info: TensorInfo, axis: int | None) -> tuple[int, int]:
 def put_levels(
     encoder: Encoder,
     levels: npt.NDArray[np.int32],
-    tables: npt.NDArray[np.uint8],
+    index: npt.NDArray[np.uint8],
     tableset: TableSet,
 ) -> None:
-    """Put levels [K, n], each with the table of its row [K]."""
-    flat, index = levels.reshape(-1), np.repeat(tables, levels.shape[1])
+    """Put levels, each with a table: both [K, n], in raster order."""
+    flat, tables = levels.reshape(-1), index.reshape(-1)
     for part in bands(len(flat), 1, BATCH):
-        encoder.put(flat[part], index[part], tableset)
+        encoder.put(flat[part], tables[part], tableset)
 
 
 def taken_levels(
-    decoder: Decoder, tables: npt.NDArray[np.uint8], length: int, tableset: TableSet
+    decoder: Decoder, index: npt.NDArray[np.uint8], tableset: TableSet
 ) -> npt.NDArray[np.int32]:
-    """Take what put_levels() put, int32 [K, length]."""
-    index = np.repeat(tables, length)
-    flat = np.zeros(len(index), np.int32)
+    """Take what put_levels() put, int32 [K, n]."""
+    tables = index.reshape(-1)
+    flat = np.zeros(len(tables), np.int32)
     for part in bands(len(flat), 1, BATCH):
-        decoder.take(index[part], tableset, flat[part])
-    return flat.reshape(len(tables), length)
+        decoder.take(tables[part], tableset, flat[part])
+    return flat.reshape(index.shape)
