@@ -26,8 +26,9 @@ def error(found, expected) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("axis", ["horizontal", "vertical"])
-@pytest.mark.parametrize("name", ["hyperprior", "context-s"])
+@pytest.mark.parametrize(
+    ("name", "axis"), [("hyperprior", "horizontal"), ("context-s", "vertical")]
+)
 def test_a_flip_is_what_the_codec_sees_of_the_flipped_picture(
     name, axis, photograph, tmp_path
 ) -> None:

@@ -116,7 +116,7 @@ data: [{data}]
 evaluation: [{data}]
 out: {out}
 model: {{channels: 8, width: 8, blocks: 1}}
-objective: {{weights: {weights}}}
+objective: {{weights: {weights}, repeats: 2, remembered: 16}}
 steps: {steps}
 phases: [{{until: 1.0, crop: 64, batch: 4}}]
 learning_rate: 0.01
