@@ -65,7 +65,7 @@ class Source(ABC):
 
     @abstractmethod
     def models(self) -> Iterator[Model]:
-        """Yield the models that can be told without opening a file for each picture."""
+        """Yield the models that are known without opening a file for each picture."""
 
     @abstractmethod
     def size(self, index: int) -> tuple[int, int]:
@@ -104,7 +104,7 @@ class _Coded(Source):
 
     def models(self) -> Iterator[Model]:
         """Yield the model of the first picture, if it can be read; reading names others."""
-        with suppress(QuantalError):  # it is told again when the picture is read
+        with suppress(QuantalError):  # reading the picture raises it again
             header = self._header(0)
             yield Model(header.codec, header.model_hash, self.name(0))
 
