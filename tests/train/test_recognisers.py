@@ -164,7 +164,7 @@ evaluation: [{data}]
 out: {out}
 model: {{channels: 8, analysis_width: 16, analysis_blocks: 1, classes: 2, width: 8, blocks: 1}}
 objective: {{weights: {weights}, repeats: 2, remembered: 8, evaluation_rates: [0, 63]}}
-steps: 30
+steps: 16
 phases: [{{until: 0.8, crop: 64, batch: 4}}, {{until: 1.0, crop: 64, batch: 4, rounded: true}}]
 learning_rate: 0.01
 warmup_steps: 2

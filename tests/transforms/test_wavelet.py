@@ -22,7 +22,9 @@ from quantal.transforms.wavelet import (
 def test_packets_can_be_undone(levels: int, rows: int, columns: int) -> None:
     torch.manual_seed(levels)
     x = torch.randn(2, 3, rows << levels, columns << levels, dtype=torch.double)
+    before = x.clone()
     found = packets(x, levels)
+    assert torch.equal(x, before)
     assert found.shape == (2, 3 * 4**levels, rows, columns)
     torch.testing.assert_close(unpacked(found, levels), x)
 
