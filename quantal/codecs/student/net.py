@@ -21,7 +21,7 @@ class StudentConfig(Sizes):
     """Sizes of the networks.
 
     Attributes:
-        channels: of the latents, at 1/16 of each side.
+        channels: channels of the latents, at 1/16 of each side.
         analysis_width: channels inside the analysis.
         analysis_blocks: its gated blocks.
         classes: of positions.

@@ -36,7 +36,7 @@ def map_shape(info: TensorInfo, axis: int | None) -> tuple[int, int, int]:
 
     Args:
         info: type and shape of the tensor.
-        axis: of the channels, None for none.
+        axis: the axis of the channels, None for none.
     """
     others = [size for place, size in enumerate(info.shape) if place != axis]
     if axis is None or len(others) < 2:

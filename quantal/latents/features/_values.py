@@ -116,7 +116,7 @@ def channel_axis(shape: Sequence[int], wanted: int | None) -> int | None:
     """Return the axis of the channels, counted from 0; None if all values are one channel.
 
     Args:
-        shape: of the tensor.
+        shape: the shape of the tensor.
         wanted: the axis, from 0 or from -1 backwards; None: the third from the end, as of feature
             maps, of a matrix the last, as of tokens.
 

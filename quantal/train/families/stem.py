@@ -93,7 +93,7 @@ def teacher_of(config: StemConfig, weights: str, device: torch.device) -> Teache
     """Return the classifier of torchvision that a stem is trained for.
 
     Args:
-        config: of the stem.
+        config: sizes of the stem.
         weights: the file of the classifier's weights.
         device: where it runs.
 

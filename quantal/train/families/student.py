@@ -37,7 +37,7 @@ class SupervisedConfig(Sizes):
     """Sizes of the codec and of the stem, and where it joins a classifier.
 
     Attributes:
-        channels: of the latents, at 1/16 of each side.
+        channels: channels of the latents, at 1/16 of each side.
         analysis_width: channels inside the analysis.
         analysis_blocks: its gated blocks.
         classes: of positions.

@@ -101,7 +101,7 @@ class Memory:
             rows: tensors [B, ...], B at most the capacity.
             count: rows to be added, drawn at random; none where none are remembered yet, or those
                 that are have another shape, as in the first step of a phase.
-            generator: of the draws.
+            generator: generator of the draws.
         """
         shapes = [each.shape[1:] for each in rows]
         if [each.shape[1:] for each in self.columns] != shapes:
@@ -185,7 +185,7 @@ class Teacher:
         Args:
             found: by the stem.
             pixels: of the same pictures.
-            config: of the stem.
+            config: sizes of the stem.
         """
         expected, given = (tuple(each.shape[1:]) for each in (self.early(pixels), found))
         if given != expected:
