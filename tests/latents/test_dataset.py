@@ -410,7 +410,8 @@ def test_workers_read_the_same_with_one_thread_each(shards, method) -> None:
     assert [name for batch in batches for name in batch.names] == NAMES
     assert all(batch.rates.tolist() == [1, 1] for batch in batches)
     alone = LatentDataset(shards, values="latents")[1].values[0]
-    assert torch.equal(batches[0].values[0][1], alone)
+    # Other numbers of threads may round dequantised latents differently.
+    torch.testing.assert_close(batches[0].values[0][1], alone, rtol=1e-3, atol=1e-3)
 
 
 def note_threads(sample: Sample) -> Sample:

@@ -107,7 +107,9 @@ class _Scratch(threading.local):
             return torch.empty(shape, dtype=kind, device="cpu")
         kept = self._kept.get((name, kind))
         if kept is None or len(kept) < size:
-            kept = self._kept[name, kind] = torch.empty(size, dtype=kind, device="cpu")
+            # A tensor made in inference mode could not be written to outside of it.
+            with torch.inference_mode(False):
+                kept = self._kept[name, kind] = torch.empty(size, dtype=kind, device="cpu")
         return kept[:size].view(shape)
 
 
