@@ -23,7 +23,7 @@ from quantal.memory import memory_errors
 from quantal.names import shown
 from quantal.train.files import pictures_under
 
-__all__ = ["CropSampler", "Picture", "as_pictures", "read_pictures"]
+__all__ = ["CropSampler", "Picture", "UprightSampler", "as_pictures", "read_pictures"]
 
 #: uint8 [3, H, W], uint8 [H, W, 3] or [H, W], a picture of Pillow, or a path as read_pictures()
 #: takes it.
@@ -168,3 +168,9 @@ class CropSampler:
             crops.append(crop)
         pixels = torch.stack(crops).to(torch.float32).mul_(1 / 255)
         return pixels.contiguous(memory_format=torch.channels_last)
+
+
+class UprightSampler(CropSampler):
+    """Random crops as people see them: mirrored at most."""
+
+    turns = 2

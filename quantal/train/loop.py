@@ -136,7 +136,7 @@ class _Run:
         trainer.check_data(net, pictures, self.held_out)
         what = f"the start with {len(pictures)} pictures on {self.device}"
         with _memory_of_a_run(what, "train on fewer pictures, or a smaller `model`"):
-            self.sampler = trainer.sampler(pictures, self.device, recipe.seed)
+            self.sampler = trainer.sampler(pictures, self.device, recipe)
             self.state = self._start(net, ema, self.objective)
         self.net: Any = torch.compile(self.state.net) if recipe.compile else self.state.net
         self.held: tuple[str, ...] = ()

@@ -124,9 +124,9 @@ class Trainer(ABC):
             ArgumentError: If it can't.
         """
 
-    def sampler(self, data: Sequence[Any], device: torch.device, seed: int) -> Any:
+    def sampler(self, data: Sequence[Any], device: torch.device, recipe: Recipe) -> Any:
         """Return what cuts crops of the results of read_data(); see CropSampler."""
-        return CropSampler(data, device, seed)
+        return CropSampler(data, device, recipe.seed)
 
     def start(self, net: Any, crops: Any) -> None:
         """Prepare an untrained network for its first step.

@@ -45,8 +45,8 @@ class ClassifierTrainer(Trainer):
                 )
         indices_of([example.label for example in (*data, *held_out)], net.config.names)
 
-    def sampler(self, data: Sequence[Any], device: torch.device, seed: int) -> ExampleSampler:
-        return ExampleSampler(data, device, seed)
+    def sampler(self, data: Sequence[Any], device: torch.device, recipe: Recipe) -> ExampleSampler:
+        return ExampleSampler(data, device, recipe.seed)
 
     def start(self, net: Classifier, crops: Examples) -> None:
         """Measure the mean and the spread of what the network is shown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,18 @@ from quantal.entropy.rates import RATE_INDICES
 from quantal.errors import ModelError
 from quantal.layers import GatedBlock
 from quantal.train.card import card, kmac
-from quantal.train.data import CropSampler
+from quantal.train.data import CropSampler, UprightSampler
 from quantal.train.objectives.base import Objective
-from quantal.train.objectives.rate_distortion import RateDistortion, RateDistortionSettings
+from quantal.train.objectives.rate_distortion import (
+    RateDistortion,
+    RateDistortionSettings,
+    recogniser_of,
+)
 from quantal.train.recipe import Recipe
 from quantal.train.trainer import Export, Trainer
 from quantal.transforms.attention import WindowAttentionBlock
 
-__all__ = ["PyramidTrainer", "samples"]
+__all__ = ["PyramidTrainer", "sampler_of", "samples"]
 
 #: Networks whose weights can serve as a start.
 _KINDS: tuple[type[PyramidNet], ...] = (HyperpriorNet, ContextNet)
@@ -90,16 +94,27 @@ class PyramidTrainer(Trainer):
             with torch.no_grad():
                 net.calibrate(net.analysis(crops).square().mean((0, 2, 3)).sqrt())
 
+    def sampler(self, data: Sequence[Any], device: torch.device, recipe: Recipe) -> CropSampler:
+        return sampler_of(data, device, recipe)
+
     def objective(
         self, net: PyramidNet, ema: PyramidNet, recipe: Recipe, device: torch.device
     ) -> Objective:
-        return RateDistortion(net, ema, recipe.objective, min(recipe.crops), net.stride)
+        settings = recipe.objective
+        features = recogniser_of(settings, device)
+        return RateDistortion(net, ema, settings, min(recipe.crops), net.stride, features)
 
     def export(self, net: PyramidNet, export: Export) -> bytes:
         sampler = CropSampler(export.pictures(), torch.device("cpu"), seed=0)
         frozen = net.entropy.freeze(samples(net, sampler, export.crop, export.batches))
         about = _card(net, export.steps, export.training_data)
         return write_entropy_net_weights(export.out, net, frozen, about)
+
+
+def sampler_of(data: Sequence[Tensor], device: torch.device, recipe: Recipe) -> CropSampler:
+    """Return what cuts crops: upright ones for a recogniser, which knows no others."""
+    kind = UprightSampler if recipe.objective.recogniser else CropSampler
+    return kind(data, device, recipe.seed)
 
 
 def samples(

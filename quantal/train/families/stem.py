@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from quantal.arguments import choice
 from quantal.codecs.pyramid.net import PyramidNet
 from quantal.codecs.registry import load
 from quantal.codecs.wavelet.net import WaveletNet
-from quantal.errors import ArgumentError, ModelError
+from quantal.errors import ArgumentError
 from quantal.latents.recognisers import StemConfig, StemNet, write_recogniser
-from quantal.names import shown
 from quantal.train.card import card, kmac
-from quantal.train.data import CropSampler, read_pictures
+from quantal.train.classifiers import classifier, normalisation
+from quantal.train.data import UprightSampler, read_pictures
 from quantal.train.objectives.distillation import (
     Distillation,
     DistillationSettings,
@@ -27,20 +25,12 @@ from quantal.train.objectives.distillation import (
 from quantal.train.recipe import Recipe
 from quantal.train.trainer import Export, Trainer
 
-__all__ = ["TRAINER", "UprightSampler", "teacher_of"]
+__all__ = ["TRAINER", "teacher_of"]
 
-#: What torchvision's classifiers of ImageNet take off and divide by.
-_MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 #: The rate of the latents that a stem's normalisation is measured on.
 _RATE = 40.0
 #: Pixels along a side of the picture that multiplications are counted on, and of a latent.
 _SIDE, _STRIDE = 224, 16
-
-
-class UprightSampler(CropSampler):
-    """Random crops as people see them: mirrored at most."""
-
-    turns = 2
 
 
 class StemTrainer(Trainer):
@@ -55,8 +45,8 @@ class StemTrainer(Trainer):
     def read_data(self, paths: Sequence[str], smallest: int = 1) -> list[Tensor]:
         return read_pictures(paths, max(smallest, self.crop_multiple))
 
-    def sampler(self, data: Sequence[Any], device: torch.device, seed: int) -> UprightSampler:
-        return UprightSampler(data, device, seed)
+    def sampler(self, data: Sequence[Any], device: torch.device, recipe: Recipe) -> UprightSampler:
+        return UprightSampler(data, device, recipe.seed)
 
     def start(self, net: StemNet, crops: Tensor) -> None:
         """Measure the mean and the spread of the latents."""
@@ -101,23 +91,8 @@ def teacher_of(config: StemConfig, weights: str, device: torch.device) -> Teache
         ArgumentError: If there is no such classifier or no such file.
         ModelError: If the file holds something else.
     """
-    from torchvision import models
-
-    name = config.backbone
-    choice("model.backbone", name, models.list_models(models))
-    net: nn.Module = models.get_model(name)
-    if not weights:
-        raise ArgumentError(f"a teacher needs weights; set `objective.weights` to those of {name}")
-    path = Path(weights)
-    if not path.is_file():
-        raise ArgumentError(f"there is no file {shown(path)} of a teacher's weights")
-    try:
-        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # pickles fail in many ways
-        line = " ".join(str(error).split())[:200]
-        raise ModelError(f"{shown(path)} holds no weights of {name}: {line}") from error
-    mean, spread = (torch.tensor(each, device=device)[:, None, None] for each in (_MEAN, _SPREAD))
-    return Teacher(net.to(device), config.first, mean, spread)
+    network = classifier(config.backbone, weights).to(device)
+    return Teacher(network, config.first, *normalisation(device))
 
 
 TRAINER = StemTrainer()

@@ -15,9 +15,9 @@ from quantal.codecs.student.net import StudentConfig, StudentNet
 from quantal.entropy.rates import RATE_INDICES
 from quantal.latents.recognisers import StemConfig, StemNet, write_recogniser
 from quantal.train.card import card, kmac
-from quantal.train.data import read_pictures
+from quantal.train.data import UprightSampler, read_pictures
 from quantal.train.families.pyramid import samples
-from quantal.train.families.stem import UprightSampler, teacher_of
+from quantal.train.families.stem import teacher_of
 from quantal.train.objectives.supervision import (
     SupervisedNet,
     Supervision,
@@ -92,8 +92,8 @@ class StudentTrainer(Trainer):
     def read_data(self, paths: Sequence[str], smallest: int = 1) -> list[Tensor]:
         return read_pictures(paths, max(smallest, self.crop_multiple))
 
-    def sampler(self, data: Sequence[Any], device: torch.device, seed: int) -> UprightSampler:
-        return UprightSampler(data, device, seed)
+    def sampler(self, data: Sequence[Any], device: torch.device, recipe: Recipe) -> UprightSampler:
+        return UprightSampler(data, device, recipe.seed)
 
     def start(self, net: SupervisedNet, crops: Tensor) -> None:
         """Start from a KLT, and measure the mean and the spread of its latents."""

@@ -72,8 +72,8 @@ class VideoTrainer(Trainer):
     def read_data(self, paths: Sequence[str], smallest: int = 1) -> list[Clip]:
         return read_sequences(paths, smallest)
 
-    def sampler(self, data: Sequence[Any], device: torch.device, seed: int) -> SequenceSampler:
-        return SequenceSampler(data, device, seed)
+    def sampler(self, data: Sequence[Any], device: torch.device, recipe: Recipe) -> SequenceSampler:
+        return SequenceSampler(data, device, recipe.seed)
 
     def start(self, net: VideoNet, crops: Any) -> None:
         """Begin with what the picture codec knows."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,9 +15,13 @@ from quantal.codecs.wavelet.net import WaveletConfig, WaveletNet
 from quantal.errors import ModelError
 from quantal.train.card import card, kmac
 from quantal.train.data import CropSampler
-from quantal.train.families.pyramid import samples
+from quantal.train.families.pyramid import sampler_of, samples
 from quantal.train.objectives.base import Objective
-from quantal.train.objectives.rate_distortion import RateDistortion, RateDistortionSettings
+from quantal.train.objectives.rate_distortion import (
+    RateDistortion,
+    RateDistortionSettings,
+    recogniser_of,
+)
 from quantal.train.recipe import Recipe
 from quantal.train.trainer import Export, Trainer
 
@@ -44,10 +50,15 @@ class WaveletTrainer(Trainer):
             )
         net.load_state_dict(found.state_dict())
 
+    def sampler(self, data: Sequence[Any], device: torch.device, recipe: Recipe) -> CropSampler:
+        return sampler_of(data, device, recipe)
+
     def objective(
         self, net: WaveletNet, ema: WaveletNet, recipe: Recipe, device: torch.device
     ) -> Objective:
-        return RateDistortion(net, ema, recipe.objective, min(recipe.crops), net.stride)
+        settings = recipe.objective
+        features = recogniser_of(settings, device)
+        return RateDistortion(net, ema, settings, min(recipe.crops), net.stride, features)
 
     def export(self, net: WaveletNet, export: Export) -> bytes:
         sampler = CropSampler(export.pictures(), torch.device("cpu"), seed=0)

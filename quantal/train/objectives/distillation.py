@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import fuse_conv_bn_eval
 
 from quantal.arguments import whole
 from quantal.codecs.pyramid.net import PyramidNet
@@ -25,6 +23,7 @@ from quantal.codecs.wavelet.net import WaveletNet
 from quantal.errors import ArgumentError
 from quantal.latents.adapters import replace_stem
 from quantal.latents.recognisers import StemConfig, StemNet, fingerprint
+from quantal.train.classifiers import folded
 from quantal.train.objectives.base import Objective
 
 __all__ = [
@@ -123,35 +122,23 @@ class Memory:
         return found
 
 
-def _folded(network: nn.Module) -> nn.Module:
-    """Return a network whose batch normalisations are part of the convolutions before them."""
-    for layer in network.children():
-        _folded(layer)
-    for (name, layer), (after, norm) in pairwise(list(network.named_children())):
-        if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(network, name, fuse_conv_bn_eval(layer, norm))
-            setattr(network, after, nn.Identity())
-    return network
-
-
 class Teacher:
     """A frozen classifier: what its first layers give, and what the others answer.
 
     Args:
-        network: the classifier; its layers are its `features`.
+        network: the classifier, frozen; its layers are its `features`.
         first: the first layer of those that students share.
         mean: of its input, by colour [3, 1, 1].
         spread: by which it is divided [3, 1, 1].
     """
 
     def __init__(self, network: nn.Module, first: int, mean: Tensor, spread: Tensor) -> None:
-        network.eval().requires_grad_(False)
         #: See recognisers.fingerprint().
         self.fingerprint = fingerprint(network)
         self.mean, self.spread = mean, spread
-        folded = _folded(deepcopy(network))
-        self.late = replace_stem(folded, nn.Identity(), first)
-        self.early = nn.Sequential(*list(cast(nn.Sequential, folded.features))[:first])
+        fused = folded(deepcopy(network))
+        self.late = replace_stem(fused, nn.Identity(), first)
+        self.early = nn.Sequential(*list(cast(nn.Sequential, fused.features))[:first])
 
     def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return features and answers for pixels [B, 3, H, W] in 0..1."""

@@ -2,6 +2,8 @@
 
 Each sample of a batch has a rate of its own, spread evenly over the range (stratified), and its
 loss is weighted by 1 / sqrt(lambda), so that no rate dominates.
+
+A frozen classifier can take part in the distortion: what it would not see is not paid for.
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ from quantal.entropy.models import EntropyModel
 from quantal.entropy.models.base import pad_to
 from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES
 from quantal.errors import ArgumentError
+from quantal.train.classifiers import FeatureDistance, classifier
 from quantal.train.objectives.base import Objective
 from quantal.train.objectives.losses import distortion
 from quantal.train.recipe import Phase
 from quantal.transforms import region_labels
 
-__all__ = ["RateDistortion", "RateDistortionSettings", "rate_positions"]
+__all__ = ["RateDistortion", "RateDistortionSettings", "rate_positions", "recogniser_of"]
 
 #: Regions that a crop is divided into, for transforms that learn from them.
 _REGIONS = 16
@@ -42,14 +45,24 @@ class RateDistortionSettings:
         middle_rates: how much more often rates in the middle of the range are drawn, 0 to below 1.
         quantise_from: the fraction of the run from which scale networks are rounded.
         evaluation_rates: positions on the rate axis, 0..63, at which evaluations measure.
+        recogniser: name of a classifier of torchvision whose features count as well, if any.
+        recogniser_weights: the file of its weights, as torchvision publishes it.
+        recogniser_layers: which of its `features` count.
+        recognition: what an error of all features weighs: as a squared error of samples in 0..1.
     """
 
     distortion: str = "rgb"
     middle_rates: float = 0.0
     quantise_from: float = 0.7
     evaluation_rates: tuple[int, ...] = (0, 16, 32, 48, 63)
+    recogniser: str = ""
+    recogniser_weights: str = ""
+    recogniser_layers: tuple[int, ...] = (7, 14, 18)
+    recognition: float = 0.01
 
     def __post_init__(self) -> None:
+        if self.recognition <= 0:
+            raise ArgumentError(f"recognition is more than 0, not {self.recognition}")
         if not 0 <= self.middle_rates < 1:
             raise ArgumentError(f"middle_rates is at least 0 and below 1, not {self.middle_rates}")
         if any(not 0 <= rate < RATE_INDICES for rate in self.evaluation_rates):
@@ -67,6 +80,7 @@ class RateDistortion(Objective):
         settings: of the objective.
         smallest_crop: pixels along a side of the smallest crop.
         multiple: pixels that the sides of what the network takes are multiples of.
+        features: how far pictures are apart for the recogniser of the settings; None without one.
     """
 
     def __init__(
@@ -76,8 +90,10 @@ class RateDistortion(Objective):
         settings: RateDistortionSettings,
         smallest_crop: int,
         multiple: int = 64,
+        features: FeatureDistance | None = None,
     ) -> None:
         super().__init__(net, ema)
+        self.features = features
         self.settings, self.multiple = settings, multiple
         self.distortion = distortion(settings.distortion, smallest_crop)
         self.generator = torch.Generator()
@@ -101,23 +117,30 @@ class RateDistortion(Objective):
         area = pixels.shape[-1] * pixels.shape[-2]
         with torch.autocast(pixels.device.type, enabled=False):
             error = self.distortion(found.pixels.float(), pixels)
+        parts = {"distortion": error.mean()}
+        if self.features is not None:
+            seen = self.features(found.pixels, pixels)
+            parts["features"] = seen.mean()
+            error = error + self.settings.recognition * seen
         lam = rate_lambda(rate)
         bpp = {f"{name}_bpp": bits / area for name, bits in found.bits.items()}
         cost = lam * 255**2 * error
         for part in bpp.values():
             cost = cost + part
         loss = (cost * (_LAMBDA_MIDDLE / lam).sqrt()).mean()
-        parts = {name: part.mean() for name, part in bpp.items()}
-        return {"loss": loss, "distortion": error.mean(), **parts}
+        return {"loss": loss, **parts, **{name: part.mean() for name, part in bpp.items()}}
 
     @torch.no_grad()
     def evaluate(self, pictures: Sequence[Tensor]) -> list[dict[str, Any]]:
-        """Return mean bits per pixel (estimated) and mean PSNR-RGB in dB at each rate."""
+        """Return mean bits per pixel (estimated) and mean PSNR-RGB in dB at each rate.
+
+        With a recogniser also the mean error of its features.
+        """
         net = self.ema.eval()
         device = next(net.parameters()).device
         points = []
         for rate in self.settings.evaluation_rates:
-            bpp = psnr = 0.0
+            bpp = psnr = seen = 0.0
             for picture in pictures:
                 pixels = picture[None].to(device).float() / 255
                 height, width = pixels.shape[-2:]
@@ -127,8 +150,11 @@ class RateDistortion(Objective):
                 error = (drawn - picture.to(device)).square().mean()
                 bpp += sum(float(bits) for bits in found.bits.values()) / (height * width)
                 psnr += float(10 * torch.log10(255**2 / error))
+                if self.features is not None:
+                    seen += float(self.features(drawn / 255, pixels))
             count = len(pictures)
-            points.append({"rate": rate, "bpp": bpp / count, "psnr": psnr / count})
+            point = {"rate": rate, "bpp": bpp / count, "psnr": psnr / count}
+            points.append(point | ({"features": seen / count} if self.features else {}))
         return points
 
 
@@ -147,6 +173,20 @@ def rate_positions(count: int, middle: float, generator: torch.Generator) -> Ten
     drawn = (torch.arange(count) + torch.rand(count, generator=generator)) / count
     turn = 2 * math.pi
     return (drawn + middle * torch.sin(turn * drawn) / turn) * (RATE_INDICES - 1)
+
+
+def recogniser_of(settings: RateDistortionSettings, device: torch.device) -> FeatureDistance | None:
+    """Return the distance that the recogniser of settings measures; None without one.
+
+    Raises:
+        ArgumentError: If there is no such classifier or no such file.
+        ModelError: If the file holds something else.
+    """
+    if not settings.recogniser:
+        return None
+    key = "objective.recogniser_weights"
+    network = classifier(settings.recogniser, settings.recogniser_weights, key)
+    return FeatureDistance(network, settings.recogniser_layers, device)
 
 
 def _regions(net: nn.Module, pixels: Tensor) -> Tensor | None:
