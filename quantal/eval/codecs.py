@@ -2,7 +2,8 @@
 
     codec("jpeg")   codec("avif:speed=4,subsampling=4:4:4")   codec("hyperprior:rounded=no")
 
-The codecs are in `classical/`, `learned.py` (Quantal's) and `compressai.py` (CompressAI's).
+The codecs are in `classical/`, `learned.py` (Quantal's), `compressai.py` (CompressAI's) and
+`features.py` (features of classifiers).
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ _CLASSICAL = {
     "vp9": "clip:Vp9",
 }
 _ZOO = "compressai/"
+_FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ class ImageCodec(EvaluatedCodec):
 
 def names() -> tuple[str, ...]:
     """Return the names of all codecs, except those of CompressAI's zoo."""
-    return (*(info.name for info in _learned()), *_CLASSICAL)
+    return (*(info.name for info in _learned()), *_CLASSICAL, _FEATURES)
 
 
 def _learned() -> list[CodecInfo]:
@@ -182,7 +184,9 @@ def _learned() -> list[CodecInfo]:
 
 
 def _class_of(name: str) -> type[EvaluatedCodec]:
-    if name in _CLASSICAL:
+    if name == _FEATURES:
+        where, attribute = "quantal.eval.features", "FeatureCodec"
+    elif name in _CLASSICAL:
         module, _, attribute = _CLASSICAL[name].partition(":")
         where = f"quantal.eval.classical.{module}"
     elif name.startswith(_ZOO):

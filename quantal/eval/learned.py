@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 import quantal
 from quantal import container
@@ -77,7 +78,10 @@ class LearnedCodec(ImageCodec):
     def undrawn(self, data: bytes) -> Any:
         if self._stem is None:
             return None
-        return Undrawn(self._codec.latents(data).y_hat, self._stem[1])
+        stem = self._stem[1]
+        with torch.inference_mode():
+            features = stem(self._codec.latents(data).y_hat[None])[0]
+        return Undrawn(features, stem.config.backbone, stem.teacher, stem.config.first)
 
 
 def _stem(path: str, codec: str) -> tuple[str, Any]:

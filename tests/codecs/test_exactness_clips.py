@@ -19,7 +19,7 @@ from symbols import clip_digest
 from test_exactness import CONDITIONS, SHIPPED_VIDEO, found_under
 
 #: Frames of one group: those of `video-s` are a long chain, in which any error would grow.
-CHAIN, SHORT_CHAIN = 100, 12
+CHAIN, SHORT_CHAIN = 48, 12
 
 
 @pytest.fixture(scope="module")

@@ -237,6 +237,7 @@ def test_lists_of_specs_are_split_at_the_right_commas(specs: list[str]) -> None:
 
 
 def test_all_names_are_codecs() -> None:
-    for name in names():
+    assert "features" in names()
+    for name in set(names()) - {"features"}:  # whose classifier would be downloaded
         assert isinstance(codec(name), EvaluatedCodec)
         assert codec(name).description

@@ -56,7 +56,7 @@ class Model:
         identity: Identifies weights, preprocessing and classes, but not the precision.
         mapping: Index of the data set's class for each class of the model; -1 for none.
         answer: Pixels [H, W, 3] -> scores [classes], Found, map [H, W] or text, by task.
-        answer_undrawn: the same from latents; None if the model reads pixels only.
+        answer_undrawn: The same from features; None if the model reads pixels only.
     """
 
     label: str
@@ -70,8 +70,8 @@ class Model:
             return self.answer(shown)
         if self.answer_undrawn is None:
             raise ArgumentError(
-                f"{self.label} reads pixels only; latents are for classifiers of torchvision that "
-                "have `features` and a stem"
+                f"{self.label} reads pixels only; latents and features are for classifiers of "
+                "torchvision that have `features`"
             )
         return self.answer_undrawn(shown)
 

@@ -1,7 +1,8 @@
-"""The route "from latents": what a model is shown is not drawn.
+"""The routes "from latents" and "from features": what a model is shown is not drawn.
 
 A codec with the option `latents=STEM.safetensors` shows the model its latents: the stem stands for
-the model's first layers (docs/learning.md).
+the model's first layers (docs/learning.md). Codec `features` codes what the first layers make of a
+picture (docs/features.md).
 """
 
 from __future__ import annotations
@@ -14,50 +15,50 @@ from torch import Tensor, nn
 
 from quantal.errors import ArgumentError
 from quantal.latents.adapters import replace_stem
-from quantal.latents.recognisers import StemNet
 
 __all__ = ["Undrawn", "answered"]
 
 
 @dataclass(frozen=True, eq=False)
 class Undrawn:
-    """Latents of a picture, in place of its pixels.
+    """Features of a picture, in place of its pixels.
 
     Attributes:
-        y_hat: the latents [M, h, w].
-        stem: the first layers that read them.
+        features: [C, h, w], as layer `first` takes them.
+        backbone: name of the classifier of torchvision whose features they are.
+        teacher: its fingerprint().
+        first: the first layer that is still to be run.
     """
 
-    y_hat: Tensor
-    stem: StemNet
+    features: Tensor
+    backbone: str
+    teacher: Tensor
+    first: int
 
 
 def answered(
     network: nn.Module, name: str, print_of: Tensor, dtype: torch.dtype, shown: Undrawn
 ) -> Any:
-    """Return the scores of a classifier of torchvision for latents, float32 [classes].
+    """Return the scores of a classifier of torchvision for features, float32 [classes].
 
     Args:
         network: the classifier.
         name: of it.
         print_of: its fingerprint() as its weights were loaded.
         dtype: of its weights.
-        shown: the latents.
+        shown: the features.
 
     Raises:
-        ArgumentError: If the stem was trained for another classifier.
+        ArgumentError: If they are those of another classifier.
     """
-    stem = shown.stem
-    if stem.config.backbone != name:
+    if shown.backbone != name:
+        raise ArgumentError(f"the features are those of {shown.backbone}, the model is {name}")
+    if not torch.equal(shown.teacher.to(torch.uint8), print_of):
         raise ArgumentError(
-            f"the stem stands for layers of {stem.config.backbone}, the model is {name}"
-        )
-    if not torch.equal(stem.teacher.to(torch.uint8), print_of):
-        raise ArgumentError(
-            f"the stem was trained for {name} with other weights; name those of its training, by "
-            "--weights FILE or NAME:WEIGHTS"
+            f"the features are those of {name} with other weights; name the same, by --weights "
+            "FILE or NAME:WEIGHTS"
         )
     with torch.inference_mode():
-        late = replace_stem(network, nn.Identity(), stem.config.first)
-        found: Tensor = late(stem(shown.y_hat[None]).to(dtype))[0]
+        late = replace_stem(network, nn.Identity(), shown.first)
+        found: Tensor = late(shown.features[None].to(dtype))[0]
         return found.float().numpy()

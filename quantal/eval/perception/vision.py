@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,59 @@ from quantal.eval.perception.route import answered
 from quantal.eval.texts import as_text
 from quantal.latents.recognisers import fingerprint
 
-__all__ = ["load_vision"]
+__all__ = ["Vision", "load_vision", "network_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Vision:
+    """A network of torchvision with its weights.
+
+    Attributes:
+        name: Name of the network.
+        network: In evaluation mode, without gradients.
+        weights: What torchvision says about weights of this kind: classes and preprocessing.
+        state: The weights.
+        source: Name of the weights, for people.
+    """
+
+    name: str
+    network: Any
+    weights: Any
+    state: dict[str, torch.Tensor]
+    source: str
+
+
+def network_of(spec: str, task: str, path: Path | None) -> Vision:
+    """Load a network of torchvision.
+
+    Args:
+        spec: `NAME` or `NAME:WEIGHTS`.
+        task: Name of the task.
+        path: File of weights; None for torchvision's download.
+
+    Raises:
+        ArgumentError: The name is unknown, or there is no such file.
+        ModelError: The weights can't be downloaded or do not fit the network.
+    """
+    import torchvision
+
+    module = {
+        "classify": torchvision.models,
+        "detect": torchvision.models.detection,
+        "segment": torchvision.models.segmentation,
+    }.get(task)
+    if module is None:
+        raise ArgumentError(
+            f"torchvision has no model for task {task!r}; name an .onnx or a .tflite file"
+        )
+    name, _, wanted = spec.partition(":")
+    known = torchvision.models.list_models(module)
+    if name not in known:
+        raise unknown(f"model for task {task!r}", name, known)
+    weights = _choose(torchvision.models.get_model_weights(name), wanted, path)
+    state = _state(weights, path)
+    network = _build(torchvision, name, state, task).eval().requires_grad_(False)
+    return Vision(name, network, weights, state, as_text(path.name) if path else weights.name)
 
 
 def load_vision(recipe: Recipe) -> Model:
@@ -37,48 +90,30 @@ def load_vision(recipe: Recipe) -> Model:
         ArgumentError: The name is unknown or the recipe is invalid.
         ModelError: The weights can't be downloaded or do not fit the model.
     """
-    import torchvision
-
-    module = {
-        "classify": torchvision.models,
-        "detect": torchvision.models.detection,
-        "segment": torchvision.models.segmentation,
-    }.get(recipe.task)
-    if module is None:
-        raise ArgumentError(
-            f"torchvision has no model for task {recipe.task!r}; name an .onnx or a .tflite file"
-        )
-    name, _, wanted = recipe.model.partition(":")
-    known = torchvision.models.list_models(module)
-    if name not in known:
-        raise unknown(f"model for task {recipe.task!r}", name, known)
     if recipe.preprocess:
         raise ArgumentError(
-            f"{name} is torchvision's, which states its preprocessing; --preprocess is for .onnx "
-            "and .tflite files"
+            f"{recipe.model} is torchvision's, which states its preprocessing; --preprocess is for "
+            ".onnx and .tflite files"
         )
-    weights = _choose(torchvision.models.get_model_weights(name), wanted, recipe.weights)
-    state = _state(weights, recipe.weights)
-    names = tuple(weights.meta["categories"])
-    network = _build(torchvision, name, state, recipe)
+    found = network_of(recipe.model, recipe.task, recipe.weights)
+    network, transforms = found.network, found.weights.transforms()
+    names = tuple(found.weights.meta["categories"])
     if recipe.task == "classify":
-        count = int(next(reversed(state.values())).shape[0])
+        count = int(next(reversed(found.state.values())).shape[0])
         names = names if count == len(names) else tuple(str(i) for i in range(count))
     mapping = mapping_of(recipe, names)
-    network.eval().requires_grad_(False)
     taught = fingerprint(network)
     dtype = to_precision(network, recipe.precision)
-    source = as_text(recipe.weights.name) if recipe.weights else weights.name
     digest = hashlib.sha256()
-    for key, tensor in state.items():
+    for key, tensor in found.state.items():
         digest.update(key.encode() + tensor.contiguous().cpu().numpy().tobytes())
-    digest.update(str(weights.transforms()).encode())
-    identity = f"{name}@{identify(recipe, digest.digest())}"
-    answer = _answer(network, weights.transforms(), dtype, recipe.task, len(names))
+    digest.update(str(transforms).encode())
+    identity = f"{found.name}@{identify(recipe, digest.digest())}"
+    answer = _answer(network, transforms, dtype, recipe.task, len(names))
     undrawn = None
     if recipe.task == "classify" and hasattr(network, "features"):
-        undrawn = partial(answered, network, name, taught, dtype)
-    return Model(f"{name} ({source})", identity, mapping, answer, undrawn)
+        undrawn = partial(answered, network, found.name, taught, dtype)
+    return Model(f"{found.name} ({found.source})", identity, mapping, answer, undrawn)
 
 
 def _choose(entries: Any, wanted: str, path: Path | None) -> Any:
@@ -121,14 +156,14 @@ def _state(weights: Any, path: Path | None) -> dict[str, torch.Tensor]:
     return state
 
 
-def _build(torchvision: Any, name: str, state: dict[str, torch.Tensor], recipe: Recipe) -> Any:
+def _build(torchvision: Any, name: str, state: dict[str, torch.Tensor], task: str) -> Any:
     """Create the network of a state; the number of classes is that of the weights."""
     options: dict[str, Any] = {"weights": None}
-    if recipe.task == "classify":
+    if task == "classify":
         options["num_classes"] = int(next(reversed(state.values())).shape[0])
     else:
         options["weights_backbone"] = None
-        if recipe.task == "segment":
+        if task == "segment":
             options["aux_loss"] = any(key.startswith("aux_classifier") for key in state)
     network = torchvision.models.get_model(name, **options)
     try:

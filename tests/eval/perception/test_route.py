@@ -1,8 +1,10 @@
-"""Models that are shown latents in place of pixels, through a stem."""
+"""Models that are shown latents, through a stem, or features in place of pixels."""
 
 from __future__ import annotations
 
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,13 @@ from PIL import Image
 
 from quantal.codecs.info import Card
 from quantal.codecs.wavelet.net import WaveletConfig, WaveletNet
-from quantal.errors import ArgumentError
+from quantal.container import probe_features
+from quantal.errors import ArgumentError, ModelError
+from quantal.eval.codecs import codec
 from quantal.eval.perception import Plan, evaluate
 from quantal.eval.perception.route import Undrawn, answered
 from quantal.latents.adapters import replace_stem
+from quantal.latents.features import Basis
 from quantal.latents.recognisers import (
     StemConfig,
     StemNet,
@@ -99,7 +104,8 @@ def test_a_model_answers_as_the_network_with_its_stem(room) -> None:
     latents = torch.randn(CHANNELS, 4, 4)
     with torch.inference_mode():
         expected = replace_stem(classifier, stem, stem.config.first)(latents[None])[0]
-    shown = Undrawn(latents, stem)
+    with torch.inference_mode():
+        shown = Undrawn(stem(latents[None])[0], "mobilenet_v2", stem.teacher, stem.config.first)
     found = answered(classifier, "mobilenet_v2", fingerprint(classifier), torch.float32, shown)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
 
@@ -109,8 +115,8 @@ def test_stems_that_do_not_fit_are_named(room, tmp_path) -> None:
     nobody = torch.zeros(4, dtype=torch.uint8)
     for number, (changes, reason) in enumerate(
         [
-            ({"backbone": "vgg11"}, "layers of vgg11, the model is mobilenet_v2"),
-            ({}, "trained for mobilenet_v2 with other weights"),
+            ({"backbone": "vgg11"}, "those of vgg11, the model is mobilenet_v2"),
+            ({}, "those of mobilenet_v2 with other weights"),
         ]
     ):
         other = write_stem(tmp_path / f"{number}.safetensors", nobody, width=8, **changes)
@@ -120,3 +126,56 @@ def test_stems_that_do_not_fit_are_named(room, tmp_path) -> None:
     context = f"context-s:latents={room}/stem.safetensors"
     with pytest.raises(ArgumentError, match="expected a stem for 'context-s'"):
         evaluate(plan(room, tmp_path / "again", context))
+
+
+def test_features_are_a_curve_beside_pixels(room, tmp_path) -> None:
+    spec = f"features:weights={room}/classifier.pth,layer=7"
+    found = evaluate(replace(plan(room, tmp_path / "out", spec), qualities={"": (12.0,)}))
+    assert not found.study.failures
+    original = found.study.entries["original", 0.0, "float32"]
+    coded = found.study.entries[f"features:weights={room}/classifier.pth,layer=7", 12.0, "float32"]
+    for name, entry in coded.items():
+        # 12 bits for a value keep the answer, and cost 32 x 28 x 28 of them.
+        assert entry["prediction"] == original[name]["prediction"]
+        assert 11 < 8 * entry["bytes"] / (32 * 28 * 28) <= 12
+
+
+def test_features_are_files_of_their_own(room) -> None:
+    one = codec(f"features:weights={room}/classifier.pth,layer=4")
+    picture = np.random.default_rng(3).integers(0, 256, (80, 70, 3)).astype(np.uint8)
+    data = one.encode(picture, 2.0)
+    header = probe_features(data).header
+    assert header.layer == "features.4" and header.tensors[0].shape == (24, 56, 56)
+    assert header.network == bytes(one.undrawn(data).teacher.tolist())
+    assert not one.draws
+    with pytest.raises(ModelError, match="no picture can be drawn"):
+        one.decode(data)
+
+
+def test_features_by_a_basis(room, tmp_path) -> None:
+    plain = codec(f"features:weights={room}/classifier.pth,layer=11")
+    rng = np.random.default_rng(4)
+    pictures = [rng.integers(0, 256, (64, 64, 3)).astype(np.uint8) for _ in range(4)]
+    shown = [plain.undrawn(plain.encode(picture, 12.0)).features for picture in pictures]
+    Basis.fit(shown).write(tmp_path / "basis.safetensors")
+    spec = f"features:weights={room}/classifier.pth,layer=11,basis={tmp_path}/basis.safetensors"
+    one = codec(spec)
+    data = one.encode(pictures[0], 1.0)
+    assert 8 * len(data) <= 64 * 14 * 14
+    assert one.undrawn(data).features.shape == (64, 14, 14)
+    assert "basis" in one.version and "basis" not in plain.version
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("layer=19", "19 layers in its `features`, of which layer 19"),
+        ("layer=0", "expected one of 1..999"),
+        ("model=resnet18", "the weights are not those of resnet18"),
+        ("model=vgg99", "vgg99"),
+        ("basis=missing.safetensors", "missing.safetensors"),
+    ],
+)
+def test_features_that_do_not_exist_are_refused(room, options, reason) -> None:
+    with pytest.raises((ArgumentError, ModelError), match=re.escape(reason)):
+        codec(f"features:weights={room}/classifier.pth,{options}")
