@@ -36,6 +36,8 @@ Network = TypeVar("Network", bound=nn.Module)
 
 #: Standard deviations below this count as this: channels that are nearly always zero stay small.
 _LEAST_SPREAD = 1e-3
+#: Variance that is added to each channel of a regression, in units of its own.
+_RIDGE = 1e-4
 
 
 class Normaliser(nn.Module):
@@ -337,6 +339,34 @@ class Stem(nn.Module):
         """Map [B, C, h, w] to [B, C', h * scale, w * scale]."""
         found: Tensor = self.scatter(self.leave(self.refine(self.enter(self.normaliser(latents)))))
         return found
+
+    @torch.no_grad()
+    def start_from(self, latents: Tensor, features: Tensor) -> None:
+        """Start as the linear map from latents to features with the least squared error.
+
+        Args:
+            latents: of pictures [B, C, h, w].
+            features: of the same pictures, as the backbone gives them [B, C', h s, w s], s the
+                scale.
+        """
+        self.normaliser.fit([latents])
+        direct = min(self.enter.in_channels, self.enter.out_channels)
+        self.enter.weight[:direct, :, 0, 0].copy_(torch.eye(direct, self.enter.in_channels))
+        for layer in (self.enter, self.leave):
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        wanted = F.pixel_unshuffle(features.double(), self.scatter.upscale_factor)
+        given = self.normaliser(latents)[:, :direct].double()
+        rows, targets = (x.permute(0, 2, 3, 1).flatten(0, 2) for x in (given, wanted))
+        rows = F.pad(rows, (0, 1), value=1.0)
+        moments = rows.T @ rows
+        moments.diagonal().add_(_RIDGE * len(rows))
+        found = torch.linalg.solve(moments, rows.T @ targets).T.float()
+        # Nothing is made of the other channels at the start.
+        nn.init.zeros_(self.leave.weight)
+        self.leave.weight[:, :direct, 0, 0].copy_(found[:, :-1])
+        if self.leave.bias is not None:
+            self.leave.bias.copy_(found[:, -1])
 
 
 def replace_stem(network: Network, stem: nn.Module, first: int) -> Network:

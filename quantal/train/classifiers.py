@@ -7,24 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import fuse_conv_bn_eval
 
 from quantal.arguments import choice
 from quantal.errors import ArgumentError, ModelError
 from quantal.names import shown
+from quantal.transforms.classifier import IMAGENET_MEAN, IMAGENET_SPREAD, folded
 
-Network = TypeVar("Network", bound=nn.Module)
+__all__ = ["FeatureDistance", "classifier", "normalisation"]
 
-__all__ = ["FeatureDistance", "classifier", "folded", "normalisation"]
-
-#: What torchvision's classifiers of ImageNet take off and divide by.
-_MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 #: Channels that are nearly always zero do not count.
 _LEAST_POWER = 1e-4
 
@@ -60,22 +54,11 @@ def classifier(name: str, weights: str, key: str = "objective.weights") -> nn.Mo
 
 def normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
     """Return what is taken off pixels in 0..1, and by what they are divided, [3, 1, 1] each."""
-    mean, spread = (torch.tensor(each, device=device)[:, None, None] for each in (_MEAN, _SPREAD))
+    mean, spread = (
+        torch.tensor(each, device=device)[:, None, None]
+        for each in (IMAGENET_MEAN, IMAGENET_SPREAD)
+    )
     return mean, spread
-
-
-def folded(network: Network) -> Network:
-    """Return a network whose batch normalisations are part of the convolutions before them.
-
-    It changes the network.
-    """
-    for layer in network.children():
-        folded(layer)
-    for (name, layer), (after, norm) in pairwise(list(network.named_children())):
-        if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(network, name, fuse_conv_bn_eval(layer, norm))
-            setattr(network, after, nn.Identity())
-    return network
 
 
 class FeatureDistance:

@@ -159,6 +159,7 @@ class _Run:
             trainer.start_from(net, Path(recipe.start_from), crops)
         else:
             trainer.start(net, crops)
+            objective.start(crops)
         ema.load_state_dict(net.state_dict())
         for each in (net, ema):
             each.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -11,7 +11,7 @@ from quantal.codecs.pyramid.net import EntropyNet
 from quantal.codecs.sizes import Sizes
 from quantal.entropy.models.classes import ClassModel
 from quantal.errors import ArgumentError
-from quantal.transforms.wavelet import WaveletAnalysis, start_from_packets
+from quantal.transforms.classifier import ClassifierAnalysis
 
 __all__ = ["StudentConfig", "StudentNet"]
 
@@ -22,21 +22,21 @@ class StudentConfig(Sizes):
 
     Attributes:
         channels: channels of the latents, at 1/16 of each side.
-        analysis_width: channels inside the analysis.
-        analysis_blocks: its gated blocks.
+        backbone: name of a classifier of torchvision whose layers are its `features`.
+        split: how many of its layers the encoder has.
+        blocks: gated blocks behind them.
         classes: of positions.
     """
 
-    channels: int = 48
-    analysis_width: int = 104
-    analysis_blocks: int = 2
+    channels: int = 64
+    backbone: str = "mobilenet_v2"
+    split: int = 3
+    blocks: int = 1
     classes: int = 4
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.classes) < 1 or self.analysis_width < self.channels:
-            raise ArgumentError(
-                f"sizes need widths >= 1, and an analysis as wide as its latents: {self}"
-            )
+        if min(self.channels, self.classes, self.split) < 1 or self.blocks < 0:
+            raise ArgumentError(f"sizes need a split, widths >= 1 and blocks >= 0: {self}")
 
 
 class StudentNet(EntropyNet):
@@ -47,17 +47,17 @@ class StudentNet(EntropyNet):
     config: StudentConfig
     entropy: ClassModel
     #: Pixels that the sides of training crops are multiples of.
-    stride = 16
+    stride = ClassifierAnalysis.stride
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
         self.config = config
-        self.analysis = WaveletAnalysis(
-            config.channels, config.analysis_width, config.analysis_blocks
+        self.analysis = ClassifierAnalysis(
+            config.channels, config.backbone, config.split, config.blocks
         )
         self.entropy = ClassModel(config.channels, config.classes)
 
     @torch.no_grad()
     def initialise(self, pictures: Tensor) -> None:
-        """Start from the KLT of the packets of pictures [B, 3, H, W] in 0..1."""
-        self.entropy.calibrate(start_from_packets(self.analysis, pictures))
+        """Start from the KLT of the features of pictures [B, 3, H, W] in 0..1."""
+        self.entropy.calibrate(self.analysis.start_from(self.analysis.features(pictures)))

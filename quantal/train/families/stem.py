@@ -20,15 +20,13 @@ from quantal.train.objectives.distillation import (
     Distillation,
     DistillationSettings,
     Teacher,
-    coded_latents,
 )
+from quantal.train.objectives.supervision import SupervisionSettings
 from quantal.train.recipe import Recipe
 from quantal.train.trainer import Export, Trainer
 
 __all__ = ["TRAINER", "teacher_of"]
 
-#: The rate of the latents that a stem's normalisation is measured on.
-_RATE = 40.0
 #: Pixels along a side of the picture that multiplications are counted on, and of a latent.
 _SIDE, _STRIDE = 224, 16
 
@@ -49,15 +47,12 @@ class StemTrainer(Trainer):
         return UprightSampler(data, device, recipe.seed)
 
     def start(self, net: StemNet, crops: Tensor) -> None:
-        """Measure the mean and the spread of the latents."""
-        codec = _networks(net.config)
-        rate = torch.full((len(crops),), _RATE)
-        net.normaliser.fit([coded_latents(codec, crops, rate)])
+        """Do nothing: a stem starts from its teacher, see Distillation.start()."""
 
     def objective(
         self, net: StemNet, ema: StemNet, recipe: Recipe, device: torch.device
     ) -> Distillation:
-        teacher = teacher_of(net.config, recipe.objective.weights, device)
+        teacher = teacher_of(net.config, recipe.objective, device)
         codec = _networks(net.config).to(device)
         return Distillation(net, ema, recipe.objective, codec, teacher)
 
@@ -79,20 +74,22 @@ def _networks(config: StemConfig) -> Any:
     return found.eval().requires_grad_(False)
 
 
-def teacher_of(config: StemConfig, weights: str, device: torch.device) -> Teacher:
+def teacher_of(
+    config: StemConfig, settings: DistillationSettings | SupervisionSettings, device: torch.device
+) -> Teacher:
     """Return the classifier of torchvision that a stem is trained for.
 
     Args:
         config: sizes of the stem.
-        weights: the file of the classifier's weights.
+        settings: name the file of the classifier's weights, and the layer to compare before.
         device: where it runs.
 
     Raises:
-        ArgumentError: If there is no such classifier or no such file.
+        ArgumentError: If there is no such classifier, layer or file.
         ModelError: If the file holds something else.
     """
-    network = classifier(config.backbone, weights).to(device)
-    return Teacher(network, config.first, *normalisation(device))
+    network = classifier(config.backbone, settings.weights).to(device)
+    return Teacher(network, config.first, settings.layer, *normalisation(device))
 
 
 TRAINER = StemTrainer()

@@ -25,6 +25,7 @@ from quantal.train.objectives.supervision import (
 )
 from quantal.train.recipe import Recipe
 from quantal.train.trainer import Export, Trainer
+from quantal.transforms.classifier import ClassifierAnalysis
 
 __all__ = ["TRAINER"]
 
@@ -34,42 +35,36 @@ _SIDE = 224
 
 @dataclass(frozen=True)
 class SupervisedConfig(Sizes):
-    """Sizes of the codec and of the stem, and where it joins a classifier.
+    """Sizes of the codec and of the stem, and where the classifier is split between them.
 
     Attributes:
         channels: channels of the latents, at 1/16 of each side.
-        analysis_width: channels inside the analysis.
-        analysis_blocks: its gated blocks.
-        classes: of positions.
         backbone: name of a classifier of torchvision whose layers are its `features`.
-        first: the first layer of its `features` that is kept.
+        split: how many of its layers the encoder has; the server has the others.
+        encoder_blocks: gated blocks of the encoder behind them.
+        classes: of positions.
         width: channels inside the stem.
         blocks: gated blocks of the stem.
-        out_channels: channels that layer `first` takes.
-        scale: positions that layer `first` takes for one of the latents, along each axis.
     """
 
-    channels: int = 48
-    analysis_width: int = 104
-    analysis_blocks: int = 2
-    classes: int = 4
+    channels: int = 64
     backbone: str = "mobilenet_v2"
-    first: int = 11
+    split: int = 3
+    encoder_blocks: int = 1
+    classes: int = 4
     width: int = 192
-    blocks: int = 5
-    out_channels: int = 64
-    scale: int = 1
+    blocks: int = 3
 
     @property
     def codec(self) -> StudentConfig:
         """Sizes of the codec."""
-        sizes = self.channels, self.analysis_width, self.analysis_blocks, self.classes
-        return StudentConfig(*sizes)
+        layers = self.backbone, self.split, self.encoder_blocks
+        return StudentConfig(self.channels, *layers, self.classes)
 
-    @property
-    def stem(self) -> StemConfig:
-        """Sizes of the stem."""
-        joint = self.backbone, self.first, self.width, self.blocks, self.out_channels, self.scale
+    def stem(self, analysis: ClassifierAnalysis) -> StemConfig:
+        """Return the sizes of the stem for the codec's analysis."""
+        inside = self.width, self.blocks
+        joint = self.backbone, self.split, *inside, analysis.seen, analysis.fold
         return StemConfig("student", self.channels, *joint)
 
 
@@ -83,7 +78,8 @@ class StudentTrainer(Trainer):
     start_crop = 192
 
     def build(self, sizes: SupervisedConfig) -> SupervisedNet:
-        return SupervisedNet(StudentNet(sizes.codec), StemNet(sizes.stem))
+        codec = StudentNet(sizes.codec)
+        return SupervisedNet(codec, StemNet(sizes.stem(codec.analysis)))
 
     def part(self, parameter: str) -> str:
         """Return "stem", "analysis" or "entropy"."""
@@ -96,17 +92,18 @@ class StudentTrainer(Trainer):
         return UprightSampler(data, device, recipe.seed)
 
     def start(self, net: SupervisedNet, crops: Tensor) -> None:
-        """Start from a KLT, and measure the mean and the spread of its latents."""
+        """Start from a KLT, and the linear map back from its latents."""
         net.codec.initialise(crops)
-        middle = torch.full((len(crops),), RATE_INDICES / 2)
+        finest = torch.full((len(crops),), RATE_INDICES - 1.0)
         with torch.no_grad():
-            coded = net.codec.entropy(net.codec.analysis(crops).float(), middle)
-        net.stem.normaliser.fit([coded.y_hat])
+            features = net.codec.analysis.features(crops)
+            coded = net.codec.entropy(net.codec.analysis.code(features), finest)
+        net.stem.start_from(coded.y_hat, features)
 
     def objective(
         self, net: SupervisedNet, ema: SupervisedNet, recipe: Recipe, device: torch.device
     ) -> Supervision:
-        teacher = teacher_of(net.stem.config, recipe.objective.weights, device)
+        teacher = teacher_of(net.stem.config, recipe.objective, device)
         return Supervision(net, ema, recipe.objective, teacher)
 
     def export(self, net: SupervisedNet, export: Export) -> bytes:

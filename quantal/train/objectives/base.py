@@ -28,6 +28,13 @@ class Objective(ABC):
     def __init__(self, net: nn.Module, ema: nn.Module) -> None:
         self.net, self.ema = net, ema
 
+    def start(self, crops: Tensor) -> None:  # noqa: B027
+        """Prepare the untrained network by what the objective knows, after Trainer.start().
+
+        Args:
+            crops: [B, 3, H, W] in 0..1.
+        """
+
     def reseed(self, seed: int) -> None:  # noqa: B027, most draw nothing of their own
         """Draw other random numbers from here on; a resumed run must not repeat its first ones."""
 

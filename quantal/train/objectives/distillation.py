@@ -23,13 +23,14 @@ from quantal.codecs.wavelet.net import WaveletNet
 from quantal.errors import ArgumentError
 from quantal.latents.adapters import replace_stem
 from quantal.latents.recognisers import StemConfig, StemNet, fingerprint
-from quantal.train.classifiers import folded
 from quantal.train.objectives.base import Objective
+from quantal.transforms.classifier import folded
 
 __all__ = [
     "CHECKED",
     "Distillation",
     "DistillationSettings",
+    "Lesson",
     "Memory",
     "Teacher",
     "coded_latents",
@@ -47,6 +48,8 @@ class DistillationSettings:
     Attributes:
         weights: the file of the classifier's weights, as torchvision publishes it.
         rates: positions on the rate axis between which pictures are coded, 0..63.
+        layer: the layer of the classifier before which features are compared; null for the one
+            that the stem gives features to.
         answers: how much the answers count beside the error of features.
         repeats: how often a crop is trained on, on average; a step trains on so many crops for each
             new one.
@@ -55,6 +58,7 @@ class DistillationSettings:
 
     weights: str = ""
     rates: tuple[float, float] = (12.0, 44.0)
+    layer: int | None = None
     answers: float = 1.0
     repeats: int = 8
     remembered: int = 16384
@@ -122,43 +126,84 @@ class Memory:
         return found
 
 
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What a teacher makes of pictures.
+
+    Attributes:
+        entry: features as the first shared layer takes them [B, C, h, w].
+        features: what is compared [B, C', h', w'].
+        answers: scores of classes [B, K].
+    """
+
+    entry: Tensor
+    features: Tensor
+    answers: Tensor
+
+
 class Teacher:
-    """A frozen classifier: what its first layers give, and what the others answer.
+    """A frozen classifier: what its first layers give, and what the others make of it.
 
     Args:
         network: the classifier, frozen; its layers are its `features`.
         first: the first layer of those that students share.
+        layer: the layer before which features are compared; None for `first`.
         mean: of its input, by colour [3, 1, 1].
         spread: by which it is divided [3, 1, 1].
+
+    Raises:
+        ArgumentError: If it has no such layers.
     """
 
-    def __init__(self, network: nn.Module, first: int, mean: Tensor, spread: Tensor) -> None:
+    def __init__(
+        self, network: nn.Module, first: int, layer: int | None, mean: Tensor, spread: Tensor
+    ) -> None:
+        layer = first if layer is None else layer
+        if layer < first:
+            raise ArgumentError(
+                f"features are compared before layer {layer}, but students begin at layer {first}; "
+                f"set `objective.layer` to {first} or more"
+            )
         #: See recognisers.fingerprint().
         self.fingerprint = fingerprint(network)
         self.mean, self.spread = mean, spread
         fused = folded(deepcopy(network))
-        self.late = replace_stem(fused, nn.Identity(), first)
-        self.early = nn.Sequential(*list(cast(nn.Sequential, fused.features))[:first])
+        self._late = replace_stem(fused, nn.Identity(), layer)
+        layers = cast(nn.Sequential, fused.features)
+        self.early, self._middle = layers[:first], layers[first:layer]
 
-    def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features and answers for pixels [B, 3, H, W] in 0..1."""
-        with torch.no_grad():
-            features = self.early((pixels - self.mean) / self.spread)
-            return features, self.late(features)
+    @torch.no_grad()
+    def entry(self, pixels: Tensor) -> Tensor:
+        """Return features as the first shared layer takes them."""
+        found: Tensor = self.early((pixels - self.mean) / self.spread)
+        return found
+
+    @torch.no_grad()
+    def __call__(self, pixels: Tensor) -> Lesson:
+        """Return the lesson of pixels [B, 3, H, W] in 0..1."""
+        entry = self.entry(pixels)
+        features = self._middle(entry)
+        return Lesson(entry, features, self._late(features))
+
+    def answers(self, found: Tensor) -> Tensor:
+        """Return the scores [B, K] for a student's features [B, C, h, w]."""
+        scores: Tensor = self._late(self._middle(found))
+        return scores
 
     def compare(self, found: Tensor, features: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the error of features, by channel, and how far answers are apart in nats.
 
         Args:
-            found: the student's features [B, C, h, w].
-            features: the teacher's.
+            found: the student's features, as the first shared layer takes them [B, C, h, w].
+            features: the teacher's, as they are compared.
             answers: the teacher's.
         """
+        found = self._middle(found)
         wrong = (found - features).float().square().mean((0, 2, 3))
         # Channels count alike, however large they are.
         spread = features.float().square().mean((0, 2, 3)).clamp_min(1e-4)
         apart = F.kl_div(
-            self.late(found).float().log_softmax(1),
+            self._late(found).float().log_softmax(1),
             answers.float().log_softmax(1),
             log_target=True,
             reduction="batchmean",
@@ -174,7 +219,7 @@ class Teacher:
             pixels: of the same pictures.
             config: sizes of the stem.
         """
-        expected, given = (tuple(each.shape[1:]) for each in (self.early(pixels), found))
+        expected, given = (tuple(each.shape[1:]) for each in (self.entry(pixels), found))
         if given != expected:
             side = pixels.shape[-1]
             raise ArgumentError(
@@ -197,6 +242,9 @@ class Distillation(Objective):
     Raises:
         ArgumentError: If the stem does not fit the codec's latents or the teacher's layers.
     """
+
+    net: StemNet
+    ema: StemNet
 
     def __init__(
         self,
@@ -227,6 +275,16 @@ class Distillation(Objective):
             )
         self.teacher.check(net(latents), pixels, net.config)
 
+    @torch.no_grad()
+    def start(self, crops: Tensor) -> None:
+        """Start as the linear map from latents to features with the least squared error."""
+        device = self.teacher.mean.device
+        low, high = self.settings.rates
+        rate = torch.linspace(low, high, len(crops), device=device)
+        pixels = crops.to(device)
+        latents = coded_latents(self.codec, pixels, rate)
+        self.net.start_from(latents.cpu(), self.teacher.entry(pixels).cpu())
+
     def reseed(self, seed: int) -> None:
         self.generator.manual_seed(seed)
 
@@ -236,9 +294,11 @@ class Distillation(Objective):
         rate = low + (high - low) * torch.rand(len(pixels), generator=self.generator)
         with torch.autocast(pixels.device.type, enabled=False):
             latents = coded_latents(self.codec, pixels, rate.to(pixels.device))
-        lesson = (latents, *self.teacher(pixels))
+        lesson = self.teacher(pixels)
         count = len(pixels) * (self.settings.repeats - 1)
-        latents, features, answers = self.memory.extended(lesson, count, self.generator)
+        latents, features, answers = self.memory.extended(
+            (latents, lesson.features, lesson.answers), count, self.generator
+        )
         distance, apart = self.teacher.compare(net(latents), features, answers)
         loss = distance + self.settings.answers * apart
         return {"loss": loss, "distance": distance, "apart": apart}
@@ -253,8 +313,8 @@ class Distillation(Objective):
         for picture in pictures:
             pixels = whole_positions(picture, self.codec.stride, device)
             latents = coded_latents(self.codec, pixels, torch.tensor([rate], device=device))
-            _, answers = self.teacher(pixels)
-            equal += int(self.teacher.late(net(latents)).argmax(1) == answers.argmax(1))
+            found = self.teacher.answers(net(latents))
+            equal += int(found.argmax(1) == self.teacher(pixels).answers.argmax(1))
         return [{"accuracy": 100 * equal / len(pictures), "pictures": len(pictures)}]
 
 

@@ -40,15 +40,15 @@ class SupervisedNet(nn.Module):
         super().__init__()
         self.codec, self.stem = codec, stem
 
-    def forward(self, pixels: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features [B, C, h, w] and the bits of each position [B].
+    def forward(self, features: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features as they are decoded [B, C, h, w] and the bits of each position [B].
 
         Args:
-            pixels: [B, 3, H, W] in 0..1, H and W multiples of 16.
+            features: what the encoder's layers of the classifier give.
             rate: positions on the rate axis [B].
         """
-        latents = self.codec.analysis(pixels)
-        with torch.autocast(pixels.device.type, enabled=False):
+        latents = self.codec.analysis.code(features)
+        with torch.autocast(features.device.type, enabled=False):
             coded = self.codec.entropy(latents.float(), rate)
             bits = torch.stack([*coded.bits.values()]).sum(0)
         return self.stem(coded.y_hat), bits / latents[0, 0].numel()
@@ -61,6 +61,8 @@ class SupervisionSettings:
     Attributes:
         weights: the file of the classifier's weights, as torchvision publishes it.
         bits: what a bit per position weighs at the lowest and at the highest rate.
+        layer: the layer of the classifier before which features are compared; null for the one
+            that the stem gives features to.
         answers: how much the answers count beside the error of features.
         repeats: how often a crop is trained on, on average; a step trains on so many crops for each
             new one.
@@ -70,6 +72,7 @@ class SupervisionSettings:
 
     weights: str = ""
     bits: tuple[float, float] = (0.1, 0.002)
+    layer: int | None = 11
     answers: float = 1.0
     repeats: int = 6
     remembered: int = 8192
@@ -111,11 +114,13 @@ class Supervision(Objective):
         self.settings, self.teacher = settings, teacher
         for each in (net, ema):
             each.stem.teacher.copy_(teacher.fingerprint)
+            each.codec.analysis.layers.load_state_dict(teacher.early.state_dict())
         self.generator = torch.Generator()
         self.memory = Memory(settings.remembered)
         pixels = teacher.mean.new_zeros(1, 3, CHECKED, CHECKED)
         with torch.no_grad():
-            teacher.check(net(pixels, pixels.new_zeros(1))[0], pixels, net.stem.config)
+            found, _ = net(net.codec.analysis.features(pixels), pixels.new_zeros(1))
+            teacher.check(found, pixels, net.stem.config)
 
     def reseed(self, seed: int) -> None:
         self.generator.manual_seed(seed)
@@ -132,8 +137,11 @@ class Supervision(Objective):
     def losses(self, net: Any, pixels: Tensor) -> dict[str, Tensor]:
         """Return the loss and its parts for crops [B, 3, H, W] in 0..1, and remembered ones."""
         count = len(pixels) * (self.settings.repeats - 1)
-        lesson = self.memory.extended((pixels, *self.teacher(pixels)), count, self.generator)
-        shown, features, answers = lesson
+        lesson = self.teacher(pixels)
+        # The classifier's layers are the encoder's: they run once, and what they give is kept.
+        shown, features, answers = self.memory.extended(
+            (lesson.entry, lesson.features, lesson.answers), count, self.generator
+        )
         drawn = rate_positions(len(shown), 0.0, self.generator)
         # Crops that are new are not always those of low rates.
         order = torch.randperm(len(shown), generator=self.generator)
@@ -155,10 +163,11 @@ class Supervision(Objective):
             equal, size = 0, 0.0
             for picture in pictures:
                 pixels = whole_positions(picture, net.codec.stride, device)
-                found, bits = net(pixels, position)
-                _, answers = self.teacher(pixels)
-                equal += int(self.teacher.late(found).argmax(1) == answers.argmax(1))
-                size += float(bits) * found.shape[-1] * found.shape[-2] / 8
+                lesson = self.teacher(pixels)
+                found, bits = net(lesson.entry, position)
+                equal += int(self.teacher.answers(found).argmax(1) == lesson.answers.argmax(1))
+                positions = pixels.shape[-1] * pixels.shape[-2] // net.codec.stride**2
+                size += float(bits) * positions / 8
             count = len(pictures)
             point = {"rate": rate, "bytes": size / count, "accuracy": 100 * equal / count}
             points.append({**point, "pictures": count})
