@@ -28,7 +28,7 @@ class StudentConfig(Sizes):
         classes: of positions.
     """
 
-    channels: int = 64
+    channels: int = 56
     backbone: str = "mobilenet_v2"
     split: int = 3
     blocks: int = 1

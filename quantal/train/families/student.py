@@ -47,7 +47,7 @@ class SupervisedConfig(Sizes):
         blocks: gated blocks of the stem.
     """
 
-    channels: int = 64
+    channels: int = 56
     backbone: str = "mobilenet_v2"
     split: int = 3
     encoder_blocks: int = 1
