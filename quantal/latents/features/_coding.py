@@ -13,7 +13,7 @@ from quantal.arguments import number, typed, whole
 from quantal.arguments import path as checked_path
 from quantal.codecs.weights import read_header
 from quantal.container import FeatureHeader, TensorInfo, read_features, write_features
-from quantal.errors import ArgumentError, ModelError
+from quantal.errors import ArgumentError, CorruptError, ModelError
 from quantal.latents.features import _plain as plain
 from quantal.latents.features._basis import Basis
 from quantal.latents.features._codebook import Codebook
@@ -144,7 +144,7 @@ def decode(data: Source, *, basis: Basis | Codebook | None = None) -> Tensor | l
                 for plane, info in zip(planes, header.tensors, strict=True)
             ]
         else:
-            found, axes = basis.read_part(part, header)
+            found, axes = _read_part(basis, part, header)
         tensors = [
             returned(info, in_shape(own, info.shape, axis))
             for own, info, axis in zip(found, header.tensors, axes, strict=True)
@@ -173,7 +173,7 @@ def verify(data: Source, *, basis: Basis | Codebook | None = None) -> str | None
     _check_basis(header, basis)
     with memory_errors(f"parsing features of {header.values:,} values"):
         if basis is not None:
-            basis.read_part(part, header)
+            _read_part(basis, part, header)
             return None
         planes, _ = plain.read(part, header)
         for plane, info in zip(planes, header.tensors, strict=True):
@@ -189,6 +189,19 @@ def read_known(path: str | os.PathLike[str]) -> Basis | Codebook:
     """
     layout = read_header(Path(checked_path("basis", path))).get("format")
     return Codebook.read(path) if layout == Codebook.layout else Basis.read(path)
+
+
+def _read_part(
+    basis: Known, part: bytes, header: FeatureHeader
+) -> tuple[list[Array], list[int | None]]:
+    """Return the values of each tensor and the axes of their channels; see Known.read_part."""
+    for place, info in enumerate(header.tensors):
+        if not _is_float(info):
+            raise CorruptError(
+                f"tensor {place} of {header.codec} is {info.dtype}, expected floats: the header is "
+                "damaged"
+            )
+    return basis.read_part(part, header)
 
 
 class _Plain:
@@ -341,7 +354,7 @@ def _check_targets(
     """Raise ArgumentError unless it is clear how finely floats are quantised."""
     if basis is not None and not isinstance(basis, Basis | Codebook):
         raise _no_basis(basis)
-    floats = [info.dtype.startswith(("float", "bfloat")) for info in infos]
+    floats = [_is_float(info) for info in infos]
     if basis is not None and not all(floats):
         raise ArgumentError("a basis codes floats alone; encode integers without it")
     targets = sum(each is not None for each in (max_error, bits, rate))
@@ -359,6 +372,10 @@ def _check_targets(
         raise ArgumentError("a basis bounds no error: give `bits` or `rate` with it")
     if rate is not None and basis is None:
         raise ArgumentError("rates are those of a basis: give `bits` or `max_error` without one")
+
+
+def _is_float(info: TensorInfo) -> bool:
+    return info.dtype.startswith(("float", "bfloat"))
 
 
 def _no_basis(basis: object) -> ArgumentError:

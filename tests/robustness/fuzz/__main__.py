@@ -57,6 +57,15 @@ def _cubes(seed: int) -> tuple[Iterator[tuple[str, Any]], Callable[[Any], str], 
     return cubes.cases(seed, files), cubes.outcome, _MINUTE
 
 
+def _features(seed: int) -> tuple[Iterator[tuple[str, Any]], Callable[[Any], str], float]:
+    from . import features
+
+    files = features.sample_features()
+    for data in files:
+        features.outcome(data)
+    return features.cases(seed, files), features.outcome, _MINUTE
+
+
 def _plugin(seed: int) -> tuple[Iterator[tuple[str, Any]], Callable[[Any], str], float]:
     from . import plugin
 
@@ -75,10 +84,11 @@ _SUBJECTS = {
     "pictures": _pictures,
     "clips": _clips,
     "cubes": _cubes,
+    "features": _features,
     "plugin": _plugin,
     "commands": _commands,
 }
-_LIMITED = ("coded", "pictures", "clips", "cubes")
+_LIMITED = ("coded", "pictures", "clips", "cubes", "features")
 
 
 def main() -> int:
