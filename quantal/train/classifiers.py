@@ -19,7 +19,7 @@ from quantal.transforms.classifier import IMAGENET_MEAN, IMAGENET_SPREAD, folded
 
 __all__ = ["FeatureDistance", "classifier", "normalisation"]
 
-#: Channels that are nearly always zero do not count.
+#: Mean squares below this count as this.
 _LEAST_POWER = 1e-4
 
 
@@ -64,9 +64,9 @@ def normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
 class FeatureDistance:
     """How far pictures are apart for a frozen classifier: the error of its features.
 
-    It is the squared error of the features of some layers, each channel divided by its mean square
-    over the batch (after the identity-preserving loss of learned codecs for faces, and Johnson et
-    al., "Perceptual losses for real-time style transfer", 2016).
+    It is the squared error of the features of some layers, of each in relation to their mean square
+    (after the identity-preserving loss of learned codecs for faces, and Johnson et al., "Perceptual
+    losses for real-time style transfer", 2016).
 
     Args:
         network: the classifier; its layers are its `features`.
@@ -113,7 +113,7 @@ class FeatureDistance:
             known = self._features(pixels)
         total = torch.zeros(len(drawn), device=drawn.device)
         for found, true in zip(self._features(drawn), known, strict=True):
-            power = true.float().square().mean((0, 2, 3)).clamp_min(_LEAST_POWER)
-            wrong = (found - true).float().square().mean((2, 3))
-            total = total + (wrong / power).mean(1)
+            # Over all channels: one that a picture hardly uses would outweigh all others.
+            power = true.float().square().mean((1, 2, 3)).clamp_min(_LEAST_POWER)
+            total = total + (found - true).float().square().mean((1, 2, 3)) / power
         return total / len(known)
