@@ -64,8 +64,8 @@ def normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
 class FeatureDistance:
     """How far pictures are apart for a frozen classifier: the error of its features.
 
-    It is the squared error of the features of some layers, of each in relation to their mean square
-    (after the identity-preserving loss of learned codecs for faces, and Johnson et al., "Perceptual
+    It is the squared error of the features of some layers, of each in relation to its mean square
+    over the batch (after the identity-preserving loss of learned codecs for faces, and Johnson et al., "Perceptual
     losses for real-time style transfer", 2016).
 
     Args:
@@ -113,7 +113,7 @@ class FeatureDistance:
             known = self._features(pixels)
         total = torch.zeros(len(drawn), device=drawn.device)
         for found, true in zip(self._features(drawn), known, strict=True):
-            # Over all channels: one that a picture hardly uses would outweigh all others.
-            power = true.float().square().mean((1, 2, 3)).clamp_min(_LEAST_POWER)
+            # Over all channels and pictures: what is hardly used would outweigh all else.
+            power = true.float().square().mean().clamp_min(_LEAST_POWER)
             total = total + (found - true).float().square().mean((1, 2, 3)) / power
         return total / len(known)

@@ -43,7 +43,7 @@ def test_a_distance_is_that_of_features(weights) -> None:
     for layer in (2, 4):
         with torch.no_grad():
             one, two = (net.features[: layer + 1]((x - mean) / spread) for x in (drawn, pixels))
-        power = two.square().mean((1, 2, 3)).clamp_min(1e-4)
+        power = two.square().mean().clamp_min(1e-4)
         wanted += (one - two).square().mean((1, 2, 3)) / power / 2
     torch.testing.assert_close(found.detach(), wanted, rtol=1e-3, atol=1e-5)
 
