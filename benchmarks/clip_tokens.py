@@ -18,6 +18,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from features import FITTED, batches, spread
@@ -92,7 +93,7 @@ def main() -> None:
     network.load_state_dict(torch.load(options.weights, map_location="cpu", weights_only=True))
     network.eval()
     transform = models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
-    early: nn.Sequential = network.features[: options.layer]  # type: ignore[index]
+    early: Any = network.features[: options.layer]  # type: ignore[index]
     late = replace_stem(network, nn.Identity(), options.layer)
     paths = sorted(path for path in options.clips.iterdir() if path.suffix in SUFFIXES)
     entries = [int(each) for each in options.entries.split(",")]
