@@ -32,5 +32,6 @@ def codecs(plugin: Plugin = None, as_json: JsonFlag = False) -> int:
             f"  work        {entry.encode_kmac_per_pixel:.1f} kMAC/pixel to encode, "
             f"{entry.decode_kmac_per_pixel:.1f} to decode"
         )
-        say(f"  training    {entry.training_data}, {entry.training_steps:,} steps")
+        trained = (entry.training_data, f"{entry.training_steps:,} steps")
+        say(f"  training    {', '.join(filter(None, trained))}")
     return 0

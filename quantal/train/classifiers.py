@@ -65,8 +65,8 @@ class FeatureDistance:
     """How far pictures are apart for a frozen classifier: the error of its features.
 
     It is the squared error of the features of some layers, of each in relation to its mean square
-    over the batch (after the identity-preserving loss of learned codecs for faces, and Johnson et al., "Perceptual
-    losses for real-time style transfer", 2016).
+    over the batch (after the identity-preserving loss of learned codecs for faces, and Johnson et
+    al., "Perceptual losses for real-time style transfer", 2016).
 
     Args:
         network: the classifier; its layers are its `features`.
