@@ -123,13 +123,15 @@ class ClassifierAnalysis(nn.Module):
     @torch.no_grad()
     def start_from(self, features: Tensor) -> Tensor:
         """Start as the KLT of features() [B, C, h, w]; return root mean squares of latents [M]."""
-        rows, rms = principal_components(
-            F.pixel_unshuffle(features, self.fold), self.enter.out_channels
-        )
+        together = F.pixel_unshuffle(features, self.fold)
+        # Features are far from zero on average, which a latent would have to say in each position.
+        mean = together.mean((0, 2, 3), keepdim=True)
+        rows, rms = principal_components(together - mean, self.enter.out_channels)
         scale = _START / float(rms[0].clamp_min(1e-6))
-        self.enter.weight.copy_(rows[:, :, None, None] * scale)
+        rows = rows[:, :, None, None] * scale
+        self.enter.weight.copy_(rows)
         if self.enter.bias is not None:
-            nn.init.zeros_(self.enter.bias)
+            self.enter.bias.copy_(-F.conv2d(mean, rows).flatten())
         for block in self.refine.modules():
             if isinstance(block, GatedBlock):
                 block.start_as_identity()
