@@ -309,3 +309,17 @@ def test_pictures_are_no_features() -> None:
         features.decode(picture)
     with pytest.raises(BitstreamError, match="holds features, expected a picture"):
         container.read(FILES["plain"])
+
+
+@pytest.mark.parametrize("kind", [features.Basis, features.Codebook])
+def test_a_tensor_by_itself_is_one_sample(kind) -> None:
+    maps = torch.randn(6, 8, 9, generator=torch.Generator().manual_seed(0))
+    options = {} if kind is features.Basis else {"entries": 4}
+    for alone in (maps, maps.numpy()):
+        assert kind.fit(alone, **options).hash == kind.fit([maps], **options).hash
+    with pytest.raises(ArgumentError, match="no channels"):
+        kind.fit([], **options)
+    with pytest.raises(ArgumentError, match="4, 6 channels"):
+        kind.fit([maps, maps[:4]], **options)
+    with pytest.raises(ArgumentError, match="expected a tensor or a list"):
+        kind.fit(["text"], **options)

@@ -34,9 +34,7 @@ from quantal.latents.features._tables import FAMILY, LEAST_BITS, chosen, family
 from quantal.latents.features._values import (
     Array,
     Tensors,
-    by_channel,
-    channel_axis,
-    given,
+    sampled,
     single_precision,
 )
 
@@ -129,7 +127,7 @@ class Basis:
     @classmethod
     def fit(
         cls,
-        samples: Iterable[Tensors],
+        samples: Tensors | Iterable[Tensors],
         components: int | None = None,
         *,
         channels: int | None = None,
@@ -138,22 +136,16 @@ class Basis:
 
         Args:
             samples: features as encode() takes them, floats that float32 holds, all with the same
-                number of channels.
+                number of channels; a tensor by itself is one sample.
             components: K, at most C; default: C.
             channels: the axis of the channels; see encode().
 
         Raises:
             ArgumentError: If there are too few samples, or they don't fit together.
         """
-        planes, shapes = [], []
-        for each in samples:
-            for info, values in given(each)[1]:
-                axis = channel_axis(info.shape, channels)
-                planes.append(single_precision(by_channel(values, axis)))
-                shapes.append(map_shape(info, axis))
-        if not planes or len({len(plane) for plane in planes}) != 1:
-            found = ", ".join(sorted({str(len(plane)) for plane in planes})) or "no"
-            raise ArgumentError(f"samples have {found} channels, expected one number for all")
+        found = sampled(samples, channels)
+        planes = [values for _, values, _ in found]
+        shapes = [map_shape(info, axis) for info, _, axis in found]
         whole_plane = np.concatenate(planes, 1).astype(np.float64)
         count, positions = whole_plane.shape
         if not count or positions < 2 or not np.ptp(whole_plane, 1).any():

@@ -31,9 +31,7 @@ from quantal.latents.features._tables import LEAST_BITS
 from quantal.latents.features._values import (
     Array,
     Tensors,
-    by_channel,
-    channel_axis,
-    given,
+    sampled,
     single_precision,
 )
 
@@ -102,7 +100,7 @@ class Codebook:
     @classmethod
     def fit(
         cls,
-        samples: Iterable[Tensors],
+        samples: Tensors | Iterable[Tensors],
         entries: int = 256,
         *,
         channels: int | None = None,
@@ -112,7 +110,7 @@ class Codebook:
 
         Args:
             samples: features as encode() takes them, floats that float32 holds, all with the same
-                number of channels.
+                number of channels; a tensor by itself is one sample.
             entries: K, 2..4096.
             channels: the axis of the channels; see encode().
             seed: the seed of k-means.
@@ -121,15 +119,9 @@ class Codebook:
             ArgumentError: If there are no samples, or they don't fit together.
         """
         entries, seed = whole("entries", entries, 2, _LARGEST), whole("seed", seed, 0, 2**63 - 1)
-        planes, shapes = [], []
-        for each in samples:
-            for info, values in given(each)[1]:
-                axis = channel_axis(info.shape, channels)
-                planes.append(torch.from_numpy(single_precision(by_channel(values, axis).T)))
-                shapes.append(_map_shape(info, axis))
-        if not planes or len({plane.shape[1] for plane in planes}) != 1:
-            found = ", ".join(sorted({str(plane.shape[1]) for plane in planes})) or "no"
-            raise ArgumentError(f"samples have {found} channels, expected one number for all")
+        found = sampled(samples, channels)
+        planes = [torch.from_numpy(np.ascontiguousarray(values.T)) for _, values, _ in found]
+        shapes = [_map_shape(info, axis) for info, _, axis in found]
         vectors = torch.cat(planes)
         if not len(vectors):
             raise ArgumentError("the samples are empty; give features of some positions")

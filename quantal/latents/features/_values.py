@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +22,7 @@ __all__ = [
     "given",
     "in_shape",
     "returned",
+    "sampled",
     "single_precision",
 ]
 
@@ -46,6 +47,31 @@ def given(tensors: Tensors) -> tuple[bool, list[tuple[TensorInfo, Array]]]:
     if isinstance(tensors, Tensor | np.ndarray | np.generic):
         return True, [_given(tensors, 0)]
     raise ArgumentError(f"{type(tensors).__name__} found, expected a tensor or a list of them")
+
+
+def sampled(
+    samples: Tensors | Iterable[Tensors], channels: int | None
+) -> list[tuple[TensorInfo, Array, int | None]]:
+    """Return each tensor of samples with its values [C, n] in single precision, and their axis.
+
+    Args:
+        samples: tensors, or lists of them; a tensor by itself is one sample.
+        channels: the axis of the channels; see encode().
+
+    Raises:
+        ArgumentError: If there are none, or their numbers of channels differ.
+    """
+    several = [samples] if isinstance(samples, Tensor | np.ndarray) else samples
+    found = []
+    for each in several:
+        for info, values in given(each)[1]:
+            axis = channel_axis(info.shape, channels)
+            found.append((info, single_precision(by_channel(values, axis)), axis))
+    counts = sorted({len(values) for _, values, _ in found})
+    if len(counts) != 1:
+        counted = ", ".join(map(str, counts)) or "no"
+        raise ArgumentError(f"samples have {counted} channels, expected one number for all")
+    return found
 
 
 def _given(tensor: object, place: int) -> tuple[TensorInfo, Array]:
