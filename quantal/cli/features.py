@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from quantal.cli._inputs import expand
-from quantal.cli._options import Force, Out
+from quantal.cli._options import Force, Out, Recursive
 from quantal.cli._streams import say
 from quantal.cli._targets import plan, write_file, write_stdout
-from quantal.errors import ArgumentError, MediaError, QuantalError
+from quantal.errors import MediaError, QuantalError
 from quantal.names import printable
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["features"]
 
 _SUFFIXES = {".safetensors", ".npy"}
+_NPY = b"\x93NUMPY"
 
 
 def features(
@@ -28,6 +31,7 @@ def features(
         typer.Argument(metavar="IN...", help="Files .safetensors or .npy, folders, or -."),
     ],
     out: Out = None,
+    recursive: Recursive = False,
     max_error: Annotated[
         float | None,
         typer.Option("--max-error", metavar="F", help="The largest error of a value."),
@@ -65,7 +69,7 @@ def features(
     from quantal.latents import features as medium
 
     known = None if basis is None else medium.read_known(basis)
-    found = expand(inputs, _SUFFIXES)
+    found = expand(inputs, _SUFFIXES, recursive)
     planned = plan(found.sources, inputs, out, lambda _: ".qtl", force, {".qtl"})
     failures = [*found.failures, *planned.failures]
     for step in planned.steps:
@@ -80,7 +84,7 @@ def features(
                 channels=channels,
                 layer=layer,
             )
-        except (QuantalError, OSError) as error:
+        except (QuantalError, OSError, MemoryError) as error:
             failures.append(step.source.failure(error))
             continue
         if step.target is None:
@@ -88,11 +92,11 @@ def features(
             continue
         write_file(step.target, data, force)
         several = tensors if isinstance(tensors, list) else [tensors]
-        values = sum(each.numel() for each in several)
+        values = sum(math.prod(each.shape) for each in several)
         rated = f", {8 * len(data) / values:.4f} bits per value" if values else ""
         say(
-            f"{printable(step.source.name)} -> {printable(step.output)}  {values:,} values in "
-            f"{len(data):,} bytes{rated}"
+            f"{printable(step.source.name)} -> {printable(step.output)}  {values:,} "
+            f"value{'s'[: values != 1]} in {len(data):,} bytes{rated}"
         )
     for failure in failures:
         say(failure.line, err=True)
@@ -103,22 +107,51 @@ def _read(source: Source) -> Any:
     """Return the tensor of a .npy file, or the tensors of a .safetensors file.
 
     Raises:
-        MediaError: If it is neither.
+        MediaError: If it is neither, or damaged.
     """
-    import numpy as np
-    import torch
-    from safetensors import SafetensorError
+    data = source.bytes()
+    if data.startswith(_NPY):
+        return _array(data)
     from safetensors.torch import load
 
-    data = source.bytes()
     try:
-        if data.startswith(np.lib.format.MAGIC_PREFIX):
-            return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False))
         named = load(data)
-    except (SafetensorError, ValueError, TypeError, EOFError) as error:
+    except Exception as error:  # what is wrong in a header comes as many types
         line = " ".join(str(error).split())[:200]
         raise MediaError(f"it is neither a .npy nor a .safetensors file: {line}") from error
     if not named:
-        raise ArgumentError("the file holds no tensor")
-    tensors = [named[name] for name in sorted(named)]
+        raise MediaError("it holds no tensor")
+    tensors = [named[name] for name in sorted(named, key=_by_number)]
     return tensors[0] if len(tensors) == 1 else tensors
+
+
+def _by_number(name: str) -> list[tuple[bool, int, str]]:
+    """Return what sorts names as people do: `tensor.9` comes before `tensor.10`."""
+    parts = filter(None, re.split(r"(\d+)", name))
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+
+
+def _array(data: bytes) -> Any:
+    """Return the array of a .npy file; MediaError if it is damaged."""
+    import numpy as np
+
+    npy: Any = np.lib.format
+    file = io.BytesIO(data)
+    try:
+        version = npy.read_magic(file)
+        header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = header(file)
+    except Exception as error:  # headers are Python's literals, which fail in many ways
+        line = " ".join(str(error).split())[:200]
+        raise MediaError(f"the header of the .npy file is damaged: {line}") from error
+    if dtype.kind not in "fiu":
+        raise MediaError(f"its values are {dtype}, expected floats or integers")
+    expected, found = math.prod(shape) * dtype.itemsize, len(data) - file.tell()
+    if found != expected:
+        raise MediaError(
+            f"the .npy file has {found:,} bytes of values, expected {expected:,} for {dtype} "
+            f"{[*shape]}; it was cut, or is more than one file"
+        )
+    file.seek(0)
+    array = npy.read_array(file, allow_pickle=False)
+    return array.astype(dtype.newbyteorder("="), copy=False)

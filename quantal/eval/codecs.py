@@ -166,6 +166,11 @@ class ImageCodec(EvaluatedCodec):
         """Whether pictures can be decoded of its files."""
         return True
 
+    @property
+    def joint(self) -> Any:
+        """Where what models are shown enters them, a perception.route.Joint; None for pixels."""
+        return None
+
     def undrawn(self, data: bytes) -> Any:
         """Return what models are shown in place of pixels; None for pixels."""
         return None
@@ -183,6 +188,15 @@ def _learned() -> list[CodecInfo]:
     return [info for info in available() if info.weights]
 
 
+def _registered() -> dict[str, str]:
+    """Return what each of Quantal's codecs codes, those without weights of their own included."""
+    from quantal.codecs.registry import families
+
+    return {entry.name: entry.media for family in families() for entry in family.codecs} | {
+        info.name: info.media for info in _learned()
+    }
+
+
 def _class_of(name: str) -> type[EvaluatedCodec]:
     if name == _FEATURES:
         where, attribute = "quantal.eval.features", "FeatureCodec"
@@ -191,10 +205,9 @@ def _class_of(name: str) -> type[EvaluatedCodec]:
         where = f"quantal.eval.classical.{module}"
     elif name.startswith(_ZOO):
         where, attribute = "quantal.eval.compressai", "CompressAICodec"
-    elif name in names():
-        video = next(info.media for info in _learned() if info.name == name) == "video"
+    elif (media := _registered().get(name)) is not None:
         where = "quantal.eval.learned"
-        attribute = "LearnedVideoCodec" if video else "LearnedCodec"
+        attribute = "LearnedVideoCodec" if media == "video" else "LearnedCodec"
     else:
         raise unknown("codec", name, [*names(), f"{_ZOO}ARCHITECTURE"])
     found: type[EvaluatedCodec] = getattr(importlib.import_module(where), attribute)

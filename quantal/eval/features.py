@@ -14,7 +14,7 @@ import quantal
 from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError, ModelError
 from quantal.eval.codecs import ImageCodec, Option
-from quantal.eval.perception.route import Undrawn
+from quantal.eval.perception.route import Joint, Undrawn
 from quantal.eval.perception.vision import network_of
 from quantal.latents import features
 from quantal.latents.recognisers import fingerprint
@@ -28,7 +28,7 @@ class FeatureCodec(ImageCodec):
     Options:
         model: The classifier of torchvision, `NAME` or `NAME:WEIGHTS`.
         weights: File of its weights; default: torchvision's download.
-        layer: The first layer of its `features` that is not run before coding.
+        layer: How many layers of its `features` are run before coding.
         basis: A file of a basis or a codebook for these features.
     """
 
@@ -39,8 +39,8 @@ class FeatureCodec(ImageCodec):
         "layer": Option.whole(11, 1, 999),
         "basis": Option(""),
     }
-    qualities = (0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
-    limits = (0.01, 16.0)
+    qualities: tuple[float, ...] = (0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
+    limits = (0.05, 16.0)
     whole = False
 
     def __init__(self, name: str, values: Mapping[str, str]) -> None:
@@ -49,38 +49,48 @@ class FeatureCodec(ImageCodec):
         found = network_of(values["model"], "classify", weights)
         layers = getattr(found.network, "features", None)
         self._first = int(values["layer"])
-        if not isinstance(layers, nn.Sequential) or self._first >= len(layers):
-            there = f"{len(layers)} layers" if isinstance(layers, nn.Sequential) else "no layers"
+        if not isinstance(layers, nn.Sequential):
             raise ArgumentError(
-                f"{found.name} has {there} in its `features`, of which layer {self._first} was "
-                "asked for"
+                f"{found.name} has no `features`; take a classifier such as mobilenet_v2"
+            )
+        if self._first >= len(layers):
+            raise ArgumentError(
+                f"{found.name} has {len(layers)} layers in its `features`, of which layer "
+                f"{self._first} was asked for"
             )
         self._early = layers[: self._first]
         self._transforms = found.weights.transforms()
-        self._backbone, self._teacher = found.name, fingerprint(found.network)
+        self._joint = Joint(found.name, fingerprint(found.network), self._first)
         self._known = features.read_known(values["basis"]) if values["basis"] else None
+        #: Whether there is one rate, whatever the quality.
+        self._fixed = isinstance(self._known, features.Codebook)
+        if self._fixed:
+            self.qualities, self.limits = (1.0,), (1.0, 1.0)
 
     @property
     def version(self) -> str:
         basis = f", basis {self._known.hash.hex()}" if self._known else ""
-        teacher = bytes(self._teacher.tolist()).hex()
+        teacher = bytes(self._joint.teacher.tolist()).hex()
         return f"quantal {quantal.__version__}, network {teacher}{basis}"
 
     def encode(self, image: Pixels, quality: float) -> bytes:
         with torch.inference_mode():
             values = self._early(self._transforms(Image.fromarray(image))[None])[0]
-        fixed = self._known is not None and self._known.rates[0] == self._known.rates[1]
         return features.encode(
             values,
-            bits=None if fixed else quality,
+            bits=None if self._fixed else quality,
             basis=self._known,
-            network=bytes(self._teacher.tolist()),
+            network=bytes(self._joint.teacher.tolist()),
             layer=f"features.{self._first}",
         )
 
     @property
     def draws(self) -> bool:
         return False
+
+    @property
+    def joint(self) -> Joint:
+        return self._joint
 
     def decode(self, data: bytes) -> NoReturn:
         raise ModelError("no picture can be drawn of features")
@@ -89,4 +99,4 @@ class FeatureCodec(ImageCodec):
         found = features.decode(data, basis=self._known)
         if isinstance(found, list):
             raise ModelError(f"the file has {len(found)} tensors, expected one")
-        return Undrawn(found, self._backbone, self._teacher, self._first)
+        return Undrawn(found, self._joint)

@@ -19,7 +19,7 @@ from quantal.codecs.video_contract import VideoCodec
 from quantal.errors import ArgumentError
 from quantal.eval.clips import INTRA, ClipCodec, ClipSource, CodedClip, Frames, stacked
 from quantal.eval.codecs import ROUNDED, Decoded, ImageCodec, Option
-from quantal.eval.perception.route import Undrawn
+from quantal.eval.perception.route import Joint, Undrawn
 from quantal.files.clip_decode import open_clip
 from quantal.files.clip_face import compress_clip
 from quantal.files.targets import check_effort
@@ -75,16 +75,24 @@ class LearnedCodec(ImageCodec):
     def draws(self) -> bool:
         return self._codec.draws
 
+    @property
+    def joint(self) -> Joint | None:
+        return _joint(self._stem[1]) if self._stem else None
+
     def undrawn(self, data: bytes) -> Any:
         if self._stem is None:
             return None
         stem = self._stem[1]
         with torch.inference_mode():
             features = stem(self._codec.latents(data).y_hat[None])[0]
-        return Undrawn(features, stem.config.backbone, stem.teacher, stem.config.first)
+        return Undrawn(features, _joint(stem))
 
 
-def _stem(path: str, codec: str) -> tuple[str, Any]:
+def _joint(stem: StemNet) -> Joint:
+    return Joint(stem.config.backbone, stem.teacher, stem.config.first)
+
+
+def _stem(path: str, codec: str) -> tuple[str, StemNet]:
     """Return the hash of a stem's file, and the stem; ArgumentError unless it fits the codec."""
     net = read_recogniser(Path(path))
     if not isinstance(net, StemNet) or net.config.source != codec:

@@ -19,7 +19,7 @@ from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval import measure, plans
 from quantal.eval._optional import require
 from quantal.eval.bdrate import BD, Method, compare
-from quantal.eval.codecs import EvaluatedCodec, codecs, grids, normalised
+from quantal.eval.codecs import EvaluatedCodec, ImageCodec, codecs, grids, normalised
 from quantal.eval.curves import Curve, Sheet, published, sheets
 from quantal.eval.journal import Journal
 from quantal.eval.measure import Task
@@ -179,6 +179,12 @@ def measure_rd(plan: Plan, progress: Progress | None = None) -> RDResult:
     plan = dataclasses.replace(plan, metrics=tuple(dict.fromkeys(plan.metrics)))
     _check(plan)
     coders = codecs(plan.codecs)
+    for one in coders:
+        if isinstance(one, ImageCodec) and not one.draws:
+            raise ArgumentError(
+                f"{one.label} draws no pictures that could be compared; `quantal eval perception` "
+                "measures what its files are for"
+            )
     references = published(plan.references)
     qualities = grids(coders, plan.qualities)
     anchor = _anchor(plan.anchor, [as_text(c.label) for c in coders], list(references))

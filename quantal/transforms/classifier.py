@@ -32,11 +32,15 @@ Network = TypeVar("Network", bound=nn.Module)
 def folded(network: Network, values: bool = True) -> Network:
     """Return a network whose batch normalisations are part of the convolutions before them.
 
+    None of its layers changes what it is given any more.
+
     Args:
         network: is changed.
         values: whether weights follow; otherwise only what parameters there are, for a network
             whose weights are loaded later.
     """
+    if hasattr(network, "inplace"):
+        network.inplace = False  # type: ignore[assignment]
     for layer in network.children():
         folded(layer, values)
     for (name, layer), (after, norm) in pairwise(list(network.named_children())):
@@ -77,7 +81,7 @@ class ClassifierAnalysis(nn.Module):
         layers = folded(_first_layers(backbone, split), values=False)
         convolutions = [each for each in layers.modules() if isinstance(each, nn.Conv2d)]
         jump, reach = _geometry(layers)
-        if not convolutions or self.stride % jump:
+        if not convolutions or jump == 1 or self.stride % jump:
             raise ArgumentError(
                 f"the first {split} layers of {backbone} give a feature for {jump} pixels, "
                 "expected 2, 4, 8 or 16; take another `split`"
@@ -104,11 +108,11 @@ class ClassifierAnalysis(nn.Module):
             ModelError: If that has not the expected shape.
         """
         found: Tensor = self.layers((pixels - self.mean) / self.spread)
-        side = self.fold * pixels.shape[-1] // self.stride
-        if found.shape[1] != self.seen or found.shape[-1] != side:
+        rows, columns = (self.fold * side // self.stride for side in pixels.shape[-2:])
+        if found.shape[1:] != (self.seen, rows, columns):
             raise ModelError(
                 f"layers of a classifier give {[*found.shape[1:]]} for a picture of "
-                f"{[*pixels.shape[1:]]}, expected {self.seen} channels and {side} columns"
+                f"{[*pixels.shape[1:]]}, expected {[self.seen, rows, columns]}"
             )
         return found
 

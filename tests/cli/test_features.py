@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -83,28 +85,87 @@ def test_tensors_are_coded(quantal, tmp_path, basis) -> None:
     assert load_file(back)["tensor.0"].shape == MAPS[0].shape
 
 
-def test_what_can_not_be_coded_is_named(quantal, tmp_path) -> None:
+def npy(values: np.ndarray, **options: object) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values, **options)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def test_names_are_in_the_order_of_their_numbers(quantal, tmp_path) -> None:
+    named = {f"tensor.{number}": torch.full((3,), number) for number in range(12)}
+    save_file(named, tmp_path / "many.safetensors")
+    quantal("features", tmp_path / "many.safetensors")
+    quantal("latents", tmp_path / "many.qtl", "-o", tmp_path / "back.safetensors")
+    found = load_file(tmp_path / "back.safetensors")
+    assert {name: int(value[0]) for name, value in found.items()} == {
+        f"tensor.{number}": number for number in range(12)
+    }
+
+
+@pytest.mark.parametrize("kind", [">f4", "<f2", ">i2", "<u1", "<f8"])
+def test_arrays_of_any_byte_order_are_coded(quantal, tmp_path, kind) -> None:
+    values = np.arange(24).reshape(4, 6).astype(kind)
+    (tmp_path / "a.npy").write_bytes(npy(np.asfortranarray(values)))
+    options = ("--max-error", 0.01) if values.dtype.kind == "f" else ()
+    quantal("features", tmp_path / "a.npy", *options)
+    found = features.decode(tmp_path / "a.qtl")
+    np.testing.assert_allclose(found.double().numpy(), values.astype(float), atol=0.01)
+    assert str(found.dtype) == f"torch.{values.dtype.newbyteorder('=').name}"
+
+
+def header(text: str) -> bytes:
+    body = text.encode().ljust(118) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
+
+
+WRONG = {
+    "text.npy": (b"no array", "neither a .npy nor a .safetensors file"),
+    "cut.npy": (npy(np.zeros(9))[:-9], "72 for float64 [9]; it was cut"),
+    "two.npy": (npy(np.zeros(9)) + npy(np.zeros(9)), "more than one file"),
+    "large.npy": (
+        header("{'descr': '<f4', 'fortran_order': False, 'shape': (10**14,)}"),
+        "header of the .npy file is damaged",
+    ),
+    "huge.npy": (
+        header("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}"),
+        "bytes of values, expected 399,",
+    ),
+    "nested.npy": (header("{" * 90), "header of the .npy file is damaged"),
+    "cut.safetensors": (save({"a": MAPS[0]})[:-9], "neither a .npy nor a .safetensors file"),
+    "empty.safetensors": (save({}), "it holds no tensor"),
+    "odd.safetensors": (
+        (56).to_bytes(8, "little")
+        + b'{"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}'.ljust(56)
+        + b"1",
+        "neither a .npy nor a .safetensors file",
+    ),
+    "object.npy": (npy(np.array([{"a": 1}], object)), "values are object, expected floats"),
+    "words.npy": (npy(np.array(["text"])), "values are <U4, expected floats"),
+    "nan.npy": (npy(np.array([1.0, np.nan])), "NaN"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_file_costs_itself_alone(quantal, tmp_path, name) -> None:
+    data, reason = WRONG[name]
+    (tmp_path / name).write_bytes(data)
+    (tmp_path / "z.npy").write_bytes(npy(MAPS[0].numpy()))
+    out = tmp_path / "out"
+    failed = quantal("features", tmp_path / name, tmp_path / "z.npy", "-o", out, "--max-error", 0.1)
+    assert failed.status == 1 and reason in failed.err
+    assert [path.name for path in out.iterdir()] == ["z.qtl"]
+
+
+def test_wrong_calls(quantal, tmp_path) -> None:
     path = tmp_path / "f.npy"
-    np.save(path, MAPS[0].numpy())
+    path.write_bytes(npy(MAPS[0].numpy()))
     failed = quantal("features", path)
     assert failed.status == 1 and "0 of `max_error`, `bits` and `rate` given" in failed.err
     failed = quantal("features", path, "--bits", 0.0001)
     assert failed.status == 1 and "too few" in failed.err
-    for name, data, reason in (
-        ("text.npy", b"no array", "neither a .npy nor a .safetensors file"),
-        ("cut.npy", path.read_bytes()[:-9], "neither a .npy nor a .safetensors file"),
-        ("cut.safetensors", save({"a": MAPS[0]})[:-9], "neither a .npy nor a .safetensors file"),
-        ("empty.safetensors", save({}), "holds no tensor"),
-    ):
-        (tmp_path / name).write_bytes(data)
-        failed = quantal("features", tmp_path / name, "--max-error", 0.1)
-        assert failed.status == 1 and reason in failed.err
-    np.save(path, np.array([{"a": 1}], object), allow_pickle=True)
-    failed = quantal("features", path, "--max-error", 0.1, "-o", tmp_path / "o.qtl")
-    assert failed.status == 1 and "neither a .npy" in failed.err
-    np.save(path, np.array(["text"]))
-    failed = quantal("features", path, "--max-error", 0.1, "-o", tmp_path / "o.qtl")
-    assert failed.status == 1 and "neither a .npy" in failed.err
-    np.save(path, np.array([1.0, np.nan]))
-    failed = quantal("features", path, "--max-error", 0.1, "-o", tmp_path / "o.qtl")
-    assert failed.status == 1 and "NaN" in failed.err
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "f.npy").write_bytes(path.read_bytes())
+    failed = quantal("features", tmp_path / "deep", "--max-error", 0.1)
+    assert failed.status == 1 and "-r looks into its folders too" in failed.err
+    quantal("features", "-r", tmp_path / "deep", "--max-error", 0.1)
+    assert (tmp_path / "deep" / "er" / "f.qtl").is_file()

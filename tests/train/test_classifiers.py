@@ -48,6 +48,14 @@ def test_a_distance_is_that_of_features(weights) -> None:
     torch.testing.assert_close(found.detach(), wanted, rtol=1e-3, atol=1e-5)
 
 
+def test_layers_that_work_in_place_change_no_features() -> None:
+    net = models.vgg11(num_classes=2).eval()
+    distance = FeatureDistance(net, (0, 3), torch.device("cpu"))
+    pixels = torch.rand(1, 3, 32, 32)
+    assert distance._features(pixels)[0].min() < 0
+    assert distance(pixels, pixels) == 0
+
+
 @pytest.mark.parametrize("layers", [(), (19,), (-1,)])
 def test_layers_that_do_not_exist_are_refused(weights, layers) -> None:
     with pytest.raises(ArgumentError, match="expected some of 0 to 18"):

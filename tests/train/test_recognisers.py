@@ -14,6 +14,8 @@ import quantal
 from quantal.errors import ArgumentError, ModelError
 from quantal.latents.recognisers import read_recogniser
 from quantal.train import run
+from quantal.train.objectives.distillation import Teacher
+from quantal.transforms.classifier import ClassifierAnalysis
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "codecs"))
 
@@ -142,11 +144,11 @@ def test_a_stem_learns_what_the_first_layers_give(data, weights, tmp_path, monke
     assert stem(torch.zeros(1, CHANNELS, 4, 4)).shape == (1, 64, 4, 4)
     changes = [
         ("channels: 8", "channels: 9", "have 8 channels; set `model.channels`"),
-        ("channels: 8", "channels: 8, first: 4", r"layer 4 of mobilenet_v2 takes \[24, 16, 16\]"),
-        ("channels: 8", "channels: 8, first: 40", "students begin at layer 40"),
+        ("channels: 8", "channels: 8, first: 4", r"layer 4 of mobilenet_v2 takes \[24, 16, 32\]"),
+        ("channels: 8", "channels: 8, first: 40", "begin at layer 40 and features are"),
         ("channels: 8", "source: vq", "not of 'vq'"),
-        ("layer: 13", "layer: 5", "compared before layer 5, but students begin at layer 11"),
-        ("layer: 13", "layer: 30", "can't begin at layer 30"),
+        ("layer: 13", "layer: 5", "begin at layer 11 and features are compared before layer 5"),
+        ("layer: 13", "layer: 30", "compared before layer 30, expected layers of 1 to 18"),
         ("channels: 8", "channels: 8, backbone: resnet18", "holds no weights|has no `features`"),
     ]
     for number, (before, after, reason) in enumerate(changes):
@@ -206,12 +208,45 @@ def test_a_student_is_a_codec_and_a_stem(data, tmp_path) -> None:
         ("split: 3", "split: 15", "give a feature for 32 pixels"),
         ("split: 3", "backbone: resnet18", "resnet18 has no `features`"),
         ("split: 3", "backbone: mobilenet_v9", "no classifier 'mobilenet_v9'"),
-        ("split: 3", "split: 8", "compared before layer 7, but students begin at layer 8"),
+        ("split: 3", "split: 8", "begin at layer 8 and features are compared before layer 7"),
     ]
     for number, (before, after, reason) in enumerate(changes):
         wrong = text.replace(before, after).replace("/run", f"/wrong{number}")
         with pytest.raises(ArgumentError, match=reason):
             run(recipe(tmp_path, wrong))
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "layer"),
+    [("densenet121", 2, 5), ("vgg11", 1, 1), ("vgg11_bn", 1, 4), ("mobilenet_v2", 3, 3)],
+)
+def test_a_teacher_is_the_classifier_wherever_it_is_cut(name, first, layer) -> None:
+    """Layers that work in place, and normalisations behind a cut, change nothing."""
+    models = pytest.importorskip("torchvision.models")
+    torch.manual_seed(0)
+    net = models.get_model(name, num_classes=5).eval().requires_grad_(False)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 2.0)
+    pixels = torch.rand(2, 3, 64, 64)
+    teacher = Teacher(net, first, layer, torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
+    lesson = teacher(pixels)
+    wanted = pixels
+    parts = []
+    for each in list(net.features)[:layer]:
+        wanted = each(wanted.clone())
+        parts.append(wanted.clone())
+    torch.testing.assert_close(lesson.entry, parts[first - 1], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(lesson.features, parts[layer - 1], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(lesson.answers, net(pixels.clone()), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(teacher.answers(lesson.entry), lesson.answers)
+    distance, apart = teacher.compare(lesson.entry, lesson.features, lesson.answers)
+    assert distance < 1e-6 and abs(apart) < 1e-5
+    if name == "densenet121":
+        analysis = ClassifierAnalysis(8, name, first, 0)
+        analysis.layers.load_state_dict(teacher.early.state_dict())
+        torch.testing.assert_close(analysis.layers(pixels), lesson.entry, rtol=1e-3, atol=1e-4)
 
 
 def test_damaged_weights_are_refused(tmp_path) -> None:

@@ -125,6 +125,7 @@ def test_it_is_built_without_memory() -> None:
         ("mobilenet_v2", 0, "19 layers, of which 0"),
         ("mobilenet_v2", 19, "19 layers, of which 19"),
         ("mobilenet_v2", 15, "for 32 pixels"),
+        ("vgg11", 1, "for 1 pixels"),
     ],
 )
 def test_what_does_not_fit_is_refused(backbone, split, reason) -> None:
@@ -134,5 +135,7 @@ def test_what_does_not_fit_is_refused(backbone, split, reason) -> None:
 
 def test_layers_of_another_shape_are_an_error() -> None:
     # Its dense blocks give more channels than their last convolution has.
-    with pytest.raises(ModelError, match="expected 32 channels"):
+    with pytest.raises(ModelError, match=r"expected \[32, 16, 16\]"):
         ClassifierAnalysis(8, "densenet121", 5, 0)(torch.rand(1, 3, 64, 64))
+    with pytest.raises(ModelError, match=r"give \[96, 112, 96\]"):  # channels last
+        ClassifierAnalysis(8, "swin_t", 1, 0)(torch.rand(1, 3, 384, 448))

@@ -36,7 +36,7 @@ class StudentConfig(Sizes):
 
     def __post_init__(self) -> None:
         if min(self.channels, self.classes, self.split) < 1 or self.blocks < 0:
-            raise ArgumentError(f"sizes need a split, widths >= 1 and blocks >= 0: {self}")
+            raise ArgumentError(f"sizes need a split and widths >= 1, and blocks >= 0: {self}")
 
 
 class StudentNet(EntropyNet):

@@ -75,10 +75,7 @@ def look(work: Work) -> list[dict[str, Any]]:
         elif decoded is not None:
             shown = to_bytes(decoded)
         else:
-            raise EvaluationError(
-                f"{one.label} draws no pictures; name the stem that reads its files: "
-                f"{one.name}:latents=STEM.safetensors"
-            )
+            raise EvaluationError(f"{one.label} gives nothing that a model could be shown")
     entries = []
     for recipe in work.recipes:
         model = load(recipe)

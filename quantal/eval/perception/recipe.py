@@ -11,7 +11,7 @@ from typing import Any
 from quantal.codecs.contract import Pixels
 from quantal.errors import ArgumentError
 from quantal.eval.perception.classes import match, positions, read_pairs
-from quantal.eval.perception.route import Undrawn
+from quantal.eval.perception.route import Joint, Late, Undrawn
 
 __all__ = ["FILE_SUFFIXES", "Model", "Recipe", "identify", "mapping_of"]
 
@@ -56,24 +56,29 @@ class Model:
         identity: Identifies weights, preprocessing and classes, but not the precision.
         mapping: Index of the data set's class for each class of the model; -1 for none.
         answer: Pixels [H, W, 3] -> scores [classes], Found, map [H, W] or text, by task.
-        answer_undrawn: The same from features; None if the model reads pixels only.
+        late: The same from features; None if the model reads pixels only.
     """
 
     label: str
     identity: str
     mapping: tuple[int, ...]
     answer: Callable[[Pixels], Any]
-    answer_undrawn: Callable[[Undrawn], Any] | None = None
+    late: Late | None = None
 
-    def __call__(self, shown: Pixels | Undrawn) -> Any:
-        if not isinstance(shown, Undrawn):
-            return self.answer(shown)
-        if self.answer_undrawn is None:
+    def check(self, joint: Joint) -> Late:
+        """Return the layers behind a joint; ArgumentError if features can't enter there."""
+        if self.late is None:
             raise ArgumentError(
                 f"{self.label} reads pixels only; latents and features are for classifiers of "
                 "torchvision that have `features`"
             )
-        return self.answer_undrawn(shown)
+        self.late.check(joint)
+        return self.late
+
+    def __call__(self, shown: Pixels | Undrawn) -> Any:
+        if isinstance(shown, Undrawn):
+            return self.check(shown.joint)(shown)
+        return self.answer(shown)
 
 
 def mapping_of(recipe: Recipe, names: tuple[str, ...]) -> tuple[int, ...]:

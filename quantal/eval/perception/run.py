@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from quantal.arguments import whole
 from quantal.errors import ArgumentError, EvaluationError
 from quantal.eval import plans
-from quantal.eval.codecs import codecs, grids
+from quantal.eval.codecs import EvaluatedCodec, ImageCodec, codecs, grids
 from quantal.eval.journal import Journal
 from quantal.eval.metrics import metric
 from quantal.eval.perception.base import Dataset, Sample, Task
@@ -164,6 +164,8 @@ def measure(plan: Plan, progress: Callable[[int, int], None] | None = None) -> S
     ]
     models = {recipe.precision: load(recipe) for recipe in recipes}
     asked.check(dataset, next(iter(models.values())))
+    for one in found:
+        _check_route(one, next(iter(models.values())))
     study = Study(
         asked,
         dataset,
@@ -195,6 +197,19 @@ def measure(plan: Plan, progress: Callable[[int, int], None] | None = None) -> S
         if progress is not None:
             progress(done, len(works))
     return replace(study, entries=record.chosen())
+
+
+def _check_route(one: EvaluatedCodec, model: Model) -> None:
+    """Raise ArgumentError unless a model can be shown what a codec gives."""
+    if not isinstance(one, ImageCodec):
+        return
+    if one.joint is not None:
+        model.check(one.joint)
+    elif not one.draws:
+        raise ArgumentError(
+            f"{one.label} draws no pictures; name the stem that reads its files: "
+            f"{one.name}:latents=STEM.safetensors"
+        )
 
 
 def _open(out: Path) -> Journal:

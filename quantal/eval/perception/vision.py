@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,8 @@ from quantal.eval.perception.inputs import Fit
 from quantal.eval.perception.outputs import Found, read_map
 from quantal.eval.perception.precision import to_precision
 from quantal.eval.perception.recipe import Model, Recipe, identify, mapping_of
-from quantal.eval.perception.route import answered
+from quantal.eval.perception.route import Late
 from quantal.eval.texts import as_text
-from quantal.latents.recognisers import fingerprint
 
 __all__ = ["Vision", "load_vision", "network_of"]
 
@@ -102,7 +100,8 @@ def load_vision(recipe: Recipe) -> Model:
         count = int(next(reversed(found.state.values())).shape[0])
         names = names if count == len(names) else tuple(str(i) for i in range(count))
     mapping = mapping_of(recipe, names)
-    taught = fingerprint(network)
+    joins = recipe.task == "classify" and hasattr(network, "features")
+    late = Late(network, found.name) if joins else None
     dtype = to_precision(network, recipe.precision)
     digest = hashlib.sha256()
     for key, tensor in found.state.items():
@@ -110,10 +109,7 @@ def load_vision(recipe: Recipe) -> Model:
     digest.update(str(transforms).encode())
     identity = f"{found.name}@{identify(recipe, digest.digest())}"
     answer = _answer(network, transforms, dtype, recipe.task, len(names))
-    undrawn = None
-    if recipe.task == "classify" and hasattr(network, "features"):
-        undrawn = partial(answered, network, found.name, taught, dtype)
-    return Model(f"{found.name} ({found.source})", identity, mapping, answer, undrawn)
+    return Model(f"{found.name} ({found.source})", identity, mapping, answer, late)
 
 
 def _choose(entries: Any, wanted: str, path: Path | None) -> Any:

@@ -37,8 +37,8 @@ __all__ = [
     "whole_positions",
 ]
 
-#: Pixels along a side of the picture that shapes are compared on.
-CHECKED = 64
+#: Height and width of the picture that shapes are compared on.
+CHECKED = 64, 128
 
 
 @dataclass(frozen=True)
@@ -159,18 +159,26 @@ class Teacher:
         self, network: nn.Module, first: int, layer: int | None, mean: Tensor, spread: Tensor
     ) -> None:
         layer = first if layer is None else layer
-        if layer < first:
+        layers = getattr(network, "features", None)
+        if not isinstance(layers, nn.Sequential):
             raise ArgumentError(
-                f"features are compared before layer {layer}, but students begin at layer {first}; "
-                f"set `objective.layer` to {first} or more"
+                f"a {type(network).__name__} has no `features` in a row; take a classifier such as "
+                "mobilenet_v2"
+            )
+        if not 0 < first <= layer < len(layers):
+            raise ArgumentError(
+                f"students begin at layer {first} and features are compared before layer {layer}, "
+                f"expected layers of 1 to {len(layers) - 1} in this order; change "
+                "`objective.layer`, or where the classifier is split"
             )
         #: See recognisers.fingerprint().
         self.fingerprint = fingerprint(network)
         self.mean, self.spread = mean, spread
-        fused = folded(deepcopy(network))
-        self._late = replace_stem(fused, nn.Identity(), layer)
-        layers = cast(nn.Sequential, fused.features)
-        self.early, self._middle = layers[:first], layers[first:layer]
+        copied = deepcopy(network)
+        # Cut first: what is normalised behind a cut stays so.
+        self._late = folded(replace_stem(copied, nn.Identity(), layer))
+        layers = cast(nn.Sequential, copied.features)
+        self.early, self._middle = folded(layers[:first]), folded(layers[first:layer])
 
     @torch.no_grad()
     def entry(self, pixels: Tensor) -> Tensor:
@@ -221,10 +229,10 @@ class Teacher:
         """
         expected, given = (tuple(each.shape[1:]) for each in (self.entry(pixels), found))
         if given != expected:
-            side = pixels.shape[-1]
+            height, width = pixels.shape[-2:]
             raise ArgumentError(
                 f"layer {config.first} of {config.backbone} takes {[*expected]} for a picture of "
-                f"{side}x{side}, the stem gives {[*given]}; change `model.out_channels`, "
+                f"{width}x{height}, the stem gives {[*given]}; change `model.out_channels`, "
                 "`model.scale` or `model.first`"
             )
 
@@ -266,8 +274,8 @@ class Distillation(Objective):
     @torch.no_grad()
     def _check(self, net: StemNet) -> None:
         """Raise ArgumentError unless the stem fits on both sides."""
-        pixels = self.teacher.mean.new_zeros(1, 3, CHECKED, CHECKED)
-        latents = coded_latents(self.codec, pixels, pixels.new_zeros(1))
+        pixels = self.teacher.mean.new_zeros(1, 3, *CHECKED)
+        latents = coded_latents(self.codec, pixels, pixels.new_zeros(1)).cpu()
         if latents.shape[1] != net.config.channels:
             raise ArgumentError(
                 f"latents of {net.config.source!r} have {latents.shape[1]} channels; set "

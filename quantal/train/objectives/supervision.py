@@ -117,10 +117,10 @@ class Supervision(Objective):
             each.codec.analysis.layers.load_state_dict(teacher.early.state_dict())
         self.generator = torch.Generator()
         self.memory = Memory(settings.remembered)
-        pixels = teacher.mean.new_zeros(1, 3, CHECKED, CHECKED)
+        pixels = torch.zeros(1, 3, *CHECKED)
         with torch.no_grad():
-            found, _ = net(net.codec.analysis.features(pixels), pixels.new_zeros(1))
-            teacher.check(found, pixels, net.stem.config)
+            found, _ = net(net.codec.analysis.features(pixels), torch.zeros(1))
+            teacher.check(found, pixels.to(teacher.mean.device), net.stem.config)
 
     def reseed(self, seed: int) -> None:
         self.generator.manual_seed(seed)

@@ -16,11 +16,12 @@ from quantal.codecs.info import Card
 from quantal.codecs.wavelet.net import WaveletConfig, WaveletNet
 from quantal.container import probe_features
 from quantal.errors import ArgumentError, ModelError
+from quantal.eval import rd
 from quantal.eval.codecs import codec
 from quantal.eval.perception import Plan, evaluate
-from quantal.eval.perception.route import Undrawn, answered
+from quantal.eval.perception.route import Joint, Late, Undrawn
 from quantal.latents.adapters import replace_stem
-from quantal.latents.features import Basis
+from quantal.latents.features import Basis, Codebook
 from quantal.latents.recognisers import (
     StemConfig,
     StemNet,
@@ -105,8 +106,9 @@ def test_a_model_answers_as_the_network_with_its_stem(room) -> None:
     with torch.inference_mode():
         expected = replace_stem(classifier, stem, stem.config.first)(latents[None])[0]
     with torch.inference_mode():
-        shown = Undrawn(stem(latents[None])[0], "mobilenet_v2", stem.teacher, stem.config.first)
-    found = answered(classifier, "mobilenet_v2", fingerprint(classifier), torch.float32, shown)
+        joint = Joint("mobilenet_v2", stem.teacher, stem.config.first)
+        shown = Undrawn(stem(latents[None])[0], joint)
+    found = Late(classifier, "mobilenet_v2")(shown)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
 
 
@@ -120,9 +122,8 @@ def test_stems_that_do_not_fit_are_named(room, tmp_path) -> None:
         ]
     ):
         other = write_stem(tmp_path / f"{number}.safetensors", nobody, width=8, **changes)
-        found = evaluate(plan(room, tmp_path / f"out{number}", f"{base}{other}"))
-        reasons = {entry["error"] for entry in found.study.failures}
-        assert len(reasons) == 1 and reason in reasons.pop()
+        with pytest.raises(ArgumentError, match=reason):
+            evaluate(plan(room, tmp_path / f"out{number}", f"{base}{other}"))
     context = f"context-s:latents={room}/stem.safetensors"
     with pytest.raises(ArgumentError, match="expected a stem for 'context-s'"):
         evaluate(plan(room, tmp_path / "again", context))
@@ -146,7 +147,7 @@ def test_features_are_files_of_their_own(room) -> None:
     data = one.encode(picture, 2.0)
     header = probe_features(data).header
     assert header.layer == "features.4" and header.tensors[0].shape == (24, 56, 56)
-    assert header.network == bytes(one.undrawn(data).teacher.tolist())
+    assert header.network == bytes(one.joint.teacher.tolist())
     assert not one.draws
     with pytest.raises(ModelError, match="no picture can be drawn"):
         one.decode(data)
@@ -179,3 +180,34 @@ def test_features_by_a_basis(room, tmp_path) -> None:
 def test_features_that_do_not_exist_are_refused(room, options, reason) -> None:
     with pytest.raises((ArgumentError, ModelError), match=re.escape(reason)):
         codec(f"features:weights={room}/classifier.pth,{options}")
+
+
+def test_what_a_model_can_not_be_shown_is_refused_before_the_first_picture(room, tmp_path) -> None:
+    spec = f"features:weights={room}/classifier.pth,layer=7"
+    torch.save(models.mobilenet_v2(num_classes=2).state_dict(), tmp_path / "other.pth")
+    torch.save(models.resnet18(num_classes=2).state_dict(), tmp_path / "resnet.pth")
+    torch.save(models.vgg11(num_classes=2).state_dict(), tmp_path / "vgg.pth")
+    for model, weights, reason in (
+        ("mobilenet_v2", "other.pth", "with other weights"),
+        ("resnet18", "resnet.pth", "reads pixels only"),
+        ("vgg11", "vgg.pth", "those of mobilenet_v2, the model is vgg11"),
+    ):
+        asked = replace(plan(room, tmp_path / "out", spec), model=model, weights=tmp_path / weights)
+        with pytest.raises(ArgumentError, match=reason):
+            evaluate(replace(asked, codecs=(spec,), qualities={}))
+    with pytest.raises(ArgumentError, match="draws no pictures that could be compared"):
+        rd.measure_rd(rd.Plan(codecs=[spec], data=room / "pictures" / "0", out=tmp_path / "rd"))
+
+
+def test_a_codebook_has_one_quality(room, tmp_path) -> None:
+    maps = torch.randn(64, 14, 14, generator=torch.Generator().manual_seed(0))
+    Codebook.fit(maps, 8).write(tmp_path / "tokens.safetensors")
+    one = codec(f"features:weights={room}/classifier.pth,basis={tmp_path}/tokens.safetensors")
+    assert one.qualities == (1.0,) and one.limits == (1.0, 1.0)
+    data = one.encode(np.zeros((64, 64, 3), np.uint8), 1.0)
+    assert one.undrawn(data).features.shape == (64, 14, 14)
+
+
+def test_a_student_is_named_before_its_weights_are_found() -> None:
+    with pytest.raises(ModelError, match="'student' has no weights of its own"):
+        codec("student")
