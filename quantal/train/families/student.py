@@ -12,7 +12,6 @@ from torch import Tensor
 from quantal.codecs.pyramid.weights import write_entropy_net_weights
 from quantal.codecs.sizes import Sizes
 from quantal.codecs.student.net import StudentConfig, StudentNet
-from quantal.entropy.rates import RATE_INDICES
 from quantal.latents.recognisers import StemConfig, StemNet, write_recogniser
 from quantal.train.card import card, kmac
 from quantal.train.data import UprightSampler, read_pictures
@@ -90,15 +89,6 @@ class StudentTrainer(Trainer):
 
     def sampler(self, data: Sequence[Any], device: torch.device, recipe: Recipe) -> UprightSampler:
         return UprightSampler(data, device, recipe.seed)
-
-    def start(self, net: SupervisedNet, crops: Tensor) -> None:
-        """Start from a KLT, and the linear map back from its latents."""
-        net.codec.initialise(crops)
-        finest = torch.full((len(crops),), RATE_INDICES - 1.0)
-        with torch.no_grad():
-            features = net.codec.analysis.features(crops)
-            coded = net.codec.entropy(net.codec.analysis.code(features), finest)
-        net.stem.start_from(coded.y_hat, features)
 
     def objective(
         self, net: SupervisedNet, ema: SupervisedNet, recipe: Recipe, device: torch.device

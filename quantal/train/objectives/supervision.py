@@ -40,6 +40,19 @@ class SupervisedNet(nn.Module):
         super().__init__()
         self.codec, self.stem = codec, stem
 
+    @torch.no_grad()
+    def initialise(self, pictures: Tensor) -> None:
+        """Start from the KLT of features of pictures, and from the linear map back.
+
+        Args:
+            pictures: [B, 3, H, W] in 0..1, H and W multiples of 16.
+        """
+        self.codec.initialise(pictures)
+        features = self.codec.analysis.features(pictures)
+        finest = torch.full((len(pictures),), RATE_INDICES - 1.0)
+        coded = self.codec.entropy(self.codec.analysis.code(features), finest)
+        self.stem.start_from(coded.y_hat, features)
+
     def forward(self, features: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
         """Return features as they are decoded [B, C, h, w] and the bits of each position [B].
 
