@@ -38,6 +38,7 @@ from quantal.latents.features._values import (
 )
 from quantal.latents.recognisers import fingerprint
 from quantal.memory import memory_errors
+from quantal.names import shown
 from quantal.planes import bands
 from quantal.sources import Source, read_source
 
@@ -187,7 +188,10 @@ def read_known(path: str | os.PathLike[str]) -> Basis | Codebook:
     Raises:
         ModelError: If it is missing, damaged or of another kind.
     """
-    layout = read_header(Path(checked_path("basis", path))).get("format")
+    file = Path(checked_path("basis", path))
+    if not file.is_file():
+        raise ModelError(f"there is no basis or codebook {shown(file)}; name a file that is there")
+    layout = read_header(file).get("format")
     return Codebook.read(path) if layout == Codebook.layout else Basis.read(path)
 
 
