@@ -346,8 +346,7 @@ class Stem(nn.Module):
 
         Args:
             latents: of pictures [B, C, h, w].
-            features: of the same pictures, as the backbone gives them [B, C', h s, w s], s the
-                scale.
+            features: what the backbone gives for the same pictures [B, C', h * scale, w * scale].
         """
         self.normaliser.fit([latents])
         direct = min(self.enter.in_channels, self.enter.out_channels)
