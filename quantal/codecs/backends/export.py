@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from quantal.codecs.backends.torch import CodecNet
 from quantal.codecs.backends.graphs import GraphFolder, Network, kind_of
+from quantal.codecs.backends.torch import CodecNet
 from quantal.codecs.weights import WeightsFile
 from quantal.entropy.models.base import Shape
 from quantal.errors import ModelError

@@ -17,7 +17,7 @@ from quantal.arguments import whole
 from quantal.entropy.frozen.context import FrozenContext
 from quantal.entropy.frozen.exact_context import ExactContext
 from quantal.entropy.frozen.hyperprior import SideModel
-from quantal.entropy.models.base import Quantise, Residual, round_both, Shape
+from quantal.entropy.models.base import Quantise, Residual, Shape, round_both
 from quantal.entropy.models.context_networks import (
     Cells,
     ContextMean,
