@@ -142,16 +142,17 @@ def _export(
             verbose=False,
             optimize=False,  # which would fold weights into new values
         )
-    return _without_weights(path, names, file)
+    return _without_weights(path, given, names, file)
 
 
 def _without_weights(
-    path: Path, names: Mapping[str, str], file: WeightsFile
+    path: Path, shapes: Sequence[Shape], names: Mapping[str, str], file: WeightsFile
 ) -> dict[str, Any]:
     """Make a graph's weights external, and return the fields of its Network."""
     import onnx
 
     model = onnx.load(path)
+    _check_sizes(model, path.name, shapes)
     weights, offset = [], 0
     for initialiser in model.graph.initializer:
         array = onnx.numpy_helper.to_array(initialiser)
@@ -174,14 +175,25 @@ def _without_weights(
             initialiser.external_data.add(key=key, value=str(value))
         weights.append(own)
         offset += array.nbytes
-    _trim(model)
-    path.write_bytes(model.SerializeToString(deterministic=True))
     used = {name for node in model.graph.node for name in node.input}
     inputs = [value.name for value in model.graph.input if value.name in used]
     for value in [v for v in model.graph.input if v.name not in used]:
         model.graph.input.remove(value)
+    _trim(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
     return {"inputs": tuple(inputs), "rated": "rate" in inputs, "weights": tuple(weights)}
+
+
+def _check_sizes(model: Any, name: str, shapes: Sequence[Shape]) -> None:
+    """Raise ModelError if the exporter has fixed a size that is free."""
+    for value, shape in zip(model.graph.input, shapes, strict=False):
+        dims = value.type.tensor_type.shape.dim
+        for place, (dim, size) in enumerate(zip(dims, ("b", *shape), strict=True)):
+            if isinstance(size, str) and not dim.dim_param:
+                raise ModelError(
+                    f"graph {name} takes {dim.dim_value} along axis {place} of {value.name}, "
+                    "expected any size: write the network without len() and fixed sizes"
+                )
 
 
 def _rename(model: Any, old: str, new: str) -> None:
