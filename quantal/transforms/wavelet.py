@@ -191,8 +191,8 @@ def _lift(
             into.add_(out, alpha=factor)
 
 
-# Steps in place are quick, but in a traced graph each would become dozens of nodes. What is exported
-# is written as sums.
+# Steps in place are quick, but in a traced graph each would become dozens of nodes. What is
+# exported is written as sums.
 
 
 def _split_traced(x: Tensor) -> Tensor:

@@ -123,4 +123,4 @@ def torch_net(networks: NamedNetworks, kind: str) -> Any:
     if net is not None:
         return copy.deepcopy(net)
     need("torch", "training, searching or changing networks")
-    return resolve(kind).of(networks.file)
+    return resolve(kind).of(networks.file)  # type: ignore[attr-defined]

@@ -38,13 +38,11 @@ _EXAMPLE = {"b": 2, "h": 6, "w": 5}
 class _Named(nn.Module):
     """A network of a name as a module, with the parameters of all networks behind it."""
 
-    def __init__(
-        self, net: nn.Module, run: Callable[..., Tensor], shapes: Sequence[Shape]
-    ) -> None:
+    def __init__(self, net: nn.Module, run: Callable[..., Tensor], shapes: Sequence[Shape]) -> None:
         super().__init__()
         self.net, self._shapes = net, shapes
         # As a function: a module would be registered, and its parameters get a second name.
-        self._run = lambda *inputs: run(*inputs)
+        self._run: Callable[..., Tensor] = lambda *inputs: run(*inputs)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         given, *_ = rest = list(inputs)
@@ -110,7 +108,7 @@ def export_graphs(net: CodecNet, file: WeightsFile, folder: Path) -> GraphFolder
 def _export(
     folder: Path,
     name: str,
-    net: nn.Module,
+    net: Any,
     run: Callable[..., Tensor],
     shapes: Sequence[Shape],
     names: Mapping[str, str],

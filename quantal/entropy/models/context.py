@@ -175,7 +175,8 @@ class ContextModel(SideInformationModel):
 
     def shapes(self) -> dict[str, list[Shape]]:
         width = self.mean.to_cells.out_channels // CELL**2
-        found = {**super().shapes(), "features": [(self.side.channels, "h", "w")]}
+        found = super().shapes()
+        found["features"] = [(self.side.channels, "h", "w")]
         for step, span in enumerate(self.cells.spans):
             found[f"mean.{step}"] = [(width, "h", "w"), (span.start, "h", "w")]
         return found
