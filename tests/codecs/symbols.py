@@ -27,7 +27,7 @@ def digest(latents: Latents) -> str:
     """SHA-256 over all symbols, little endian, in coding order."""
     result = hashlib.sha256()
     for part in latents.symbols:
-        result.update(np.ascontiguousarray(part).astype("<i4").tobytes())
+        result.update(part.astype("<i4").tobytes())
     return result.hexdigest()
 
 
