@@ -130,7 +130,7 @@ def test_latents_are_what_a_picture_is_drawn_from(codec) -> None:
     assert latents.codec == "vq" and (latents.width, latents.height) == (100, 60)
     assert latents.y_hat.shape == (8, 4, 8) and latents.stride == 16
     assert [s.dtype for s in latents.symbols] == [np.int32] * 5
-    latents.y_hat.requires_grad_(True).square().sum().backward()
+    torch.from_numpy(latents.y_hat).requires_grad_(True).square().sum().backward()
 
 
 @settings(max_examples=15, deadline=None)
