@@ -7,6 +7,7 @@ their sums are added in float64.
 
 from __future__ import annotations
 
+import itertools
 from functools import cache, cached_property
 from typing import Any
 
@@ -55,7 +56,7 @@ class Parts:
         most, least = x.max(1), x.min(1)
         for division in (self._last, *(n for n in _DIVISIONS if n > self._last)):
             ends = [len(x) * number // division for number in range(division + 1)]
-            parts = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True) if a < b]
+            parts = [slice(a, b) for a, b in itertools.pairwise(ends) if a < b]
             if all(self._holds(part, most[part], least[part]) for part in parts):
                 self._last = division
                 return parts
