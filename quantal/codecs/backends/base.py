@@ -39,6 +39,13 @@ class NamedNetworks(Networks, Protocol):
         """Return a network that takes no rate as a Transform."""
         ...
 
+    def prepare(self, *but: str) -> None:
+        """Begin to load all networks, in the background, but those of some names.
+
+        Networks work without it; the first call of each is sooner done.
+        """
+        ...
+
 
 class Backend(Protocol):
     """A library that runs networks.

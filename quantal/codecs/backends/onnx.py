@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ class OnnxNetworks:
         """Begin without sessions, as after a fork, which does not copy their threads."""
         self._process = os.getpid()
         self._sessions: dict[str, Any] = {}
+        self._prepared: set[str] = set()
         self._lock = threading.Lock()
 
     def transform(self, name: str) -> Transform:
@@ -93,6 +95,22 @@ class OnnxNetworks:
         (found,) = self._session(name).run(None, feed)
         result: FloatArray = found if several else found[0]
         return result
+
+    def prepare(self, *but: str) -> None:
+        """Begin to load networks in a thread, while this one reads bits; see NamedNetworks."""
+        names = [name for name in self._folder.networks if name not in but]
+        if self._process != os.getpid():
+            self._renew()
+        if not self._prepared.issuperset(names):
+            self._prepared.update(names)
+            # No daemon: a process that ended meanwhile would pull the library from under it.
+            threading.Thread(target=self._load_all, args=(names,)).start()
+
+    def _load_all(self, names: Sequence[str]) -> None:
+        # Whoever calls a network that can't be loaded gets the error.
+        with contextlib.suppress(Exception):
+            for name in names:
+                self._session(name)
 
     def _session(self, name: str) -> Any:
         if self._process != os.getpid():

@@ -70,6 +70,9 @@ class TorchCodecNetworks(TorchNetworks):
         reach, alignment = getattr(found, "reach", None), getattr(found, "alignment", None)
         return Transform(lambda plane: self(name, 0.0, plane), reach, alignment)
 
+    def prepare(self, *but: str) -> None:
+        """Do nothing: all networks are loaded."""
+
 
 class TorchBackend:
     """Runs networks by torch; a Backend.
