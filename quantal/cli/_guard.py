@@ -82,7 +82,9 @@ def describe(error: Exception) -> str:
         return describe(_out_of_memory(error))
     package = _not_importable(error)
     if package is not None:
-        return printable(f"{package} can't be imported: {error}; {extras.advice(package)}")
+        missing = isinstance(error, ModuleNotFoundError) and error.name == package
+        remedy = extras.advice(package) if missing else "reinstall it"
+        return printable(f"{package} can't be imported: {error}; {remedy}")
     if isinstance(error, OSError) and error.strerror:
         where = f": {os.fsdecode(error.filename)}" if error.filename else ""
         return printable(f"{error.strerror}{where}")

@@ -11,7 +11,7 @@ import pytest
 from quantal import container
 from quantal.cli import _report
 from quantal.cli._report import Bar
-from quantal.codecs.pyramid import codec as pyramid
+from quantal.codecs.pyramid import search
 from quantal.errors import ArgumentError
 from quantal.eval.codecs import codec
 
@@ -19,7 +19,7 @@ from quantal.eval.codecs import codec
 @pytest.fixture(autouse=True)
 def quick(monkeypatch) -> None:
     for effort in (2, 3):
-        monkeypatch.setitem(pyramid.ITERATIONS, effort, 3)
+        monkeypatch.setitem(search.ITERATIONS, effort, 3)
 
 
 def test_effort_writes_an_ordinary_file(quantal, photo) -> None:

@@ -140,7 +140,7 @@ def test_a_torch_that_cannot_be_imported_is_named(qtl, photo, tmp_path) -> None:
         module.write_text(f"raise {error}('libgone.so: cannot open shared object file')")
         done = subprocess.run(
             [sys.executable, "-m", "quantal", *map(str, words)],
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, "QUANTAL_BACKEND": "torch"},
             capture_output=True,
             timeout=120,
             cwd=tmp_path,

@@ -313,5 +313,5 @@ def test_bits_are_read_where_there_is_no_torch(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    total = sum(int(part.long().sum()) for part in expected)
+    total = sum(int(part.sum(dtype=np.int64)) for part in expected)
     assert done.stdout.split() == [str(len(expected)), str(total)]

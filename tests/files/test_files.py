@@ -171,7 +171,7 @@ def test_missing_weights_are_named(tmp_path):
 def test_latents_hold_what_the_picture_is_drawn_from(codec, picture):
     coded = encode_picture(picture, codec).data
     latents = quantal.latents.read(coded)
-    assert [str(s.dtype) for s in latents.symbols] == ["torch.int32", "torch.int32"]
+    assert [str(s.dtype) for s in latents.symbols] == ["int32", "int32"]
     rows, columns = -(-picture.height // 16), -(-picture.width // 16)
     assert tuple(latents.y_hat.shape[1:]) == (rows, columns)
     assert np.array_equal(codec.synthesise(latents), decode_picture(coded).pixels)
