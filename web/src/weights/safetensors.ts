@@ -108,7 +108,10 @@ export class Arrays {
     if (dtype === "F32") return new Float32Array(this.copy(name).buffer);
     if (dtype !== "F16") throw damaged(name, "float16 or float32");
     const halves = new Uint16Array(this.copy(name).buffer);
-    return Float32Array.from(halves, fromHalf);
+    const table = halfValues();
+    const values = new Float32Array(halves.length);
+    for (let i = 0; i < halves.length; i++) values[i] = table[halves[i]];
+    return values;
   }
 
   private entry(name: string): Entry {
@@ -162,8 +165,16 @@ function checked(name: string, value: unknown, size: number): Entry {
   return entry as Entry;
 }
 
+let halfTable: Float32Array | undefined;
+
+/** Return the values of all floats of 16 bits. */
+function halfValues(): Float32Array {
+  halfTable ??= Float32Array.from({ length: 65536 }, (_, bits) => fromHalf(bits));
+  return halfTable;
+}
+
 /** Return the value of a float of 16 bits. */
-export function fromHalf(bits: number): number {
+function fromHalf(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 0x3ff;
