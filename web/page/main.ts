@@ -1,0 +1,77 @@
+/** The page: files come in, pictures are shown, errors are named. */
+
+import { Decoder } from "../src/browser/client.js";
+import { errorData } from "../src/errors.js";
+import { addressedFiles, type Named, namedFiles, onDrop } from "./files.js";
+import { Gallery, type Item } from "./gallery.js";
+import { find, Viewer } from "./viewer.js";
+
+/** Errors that stay on the page; older ones go. */
+const MOST_ERRORS = 20;
+
+const errors = find("#errors", HTMLUListElement);
+const hint = find("#hint", HTMLElement);
+const usual = hint.textContent;
+const decoder = new Decoder("./");
+const viewer = new Viewer(decoder, report);
+const gallery = new Gallery((item) => void show(item));
+
+/** Show an error, and leave the page as it is. */
+function report(error: unknown, file: string): void {
+  const { name, message } = errorData(error);
+  const entry = document.createElement("li");
+  entry.textContent = `${file}: ${name}: ${message}`;
+  const remove = document.createElement("button");
+  remove.type = "button";
+  remove.textContent = "Dismiss";
+  remove.addEventListener("click", () => entry.remove());
+  entry.append(remove);
+  errors.prepend(entry);
+  while (errors.children.length > MOST_ERRORS) errors.lastElementChild?.remove();
+}
+
+async function show(item: Item): Promise<void> {
+  try {
+    await viewer.show(item, await decoder.decode(item.data));
+  } catch (error) {
+    report(error, item.name);
+  }
+}
+
+async function open(files: Named[]): Promise<void> {
+  // Pictures first: an image among the files is the original of the last of them.
+  for (const file of files.filter((each) => !each.isImage)) {
+    hint.textContent = `Drawing ${file.name}…`;
+    try {
+      const item = { name: file.name, data: await file.read() };
+      const picture = await decoder.decode(item.data);
+      await gallery.add(item, picture);
+      await viewer.show(item, picture);
+    } catch (error) {
+      report(error, file.name);
+    }
+  }
+  for (const file of files.filter((each) => each.isImage)) {
+    try {
+      await viewer.showOriginal(file.name, await file.read());
+    } catch (error) {
+      report(error, file.name);
+    }
+  }
+  hint.textContent = usual;
+}
+
+/** Let a button open a choice of files. */
+function choose(button: string, input: string): void {
+  const field = find(input, HTMLInputElement);
+  find(button, HTMLButtonElement).addEventListener("click", () => field.click());
+  field.addEventListener("change", () => {
+    void open(namedFiles(field.files ?? []));
+    field.value = "";
+  });
+}
+
+choose("#open", "#files");
+choose("#choose", "#image");
+onDrop((files) => void open(files));
+addressedFiles(new URL(location.href)).then(open).catch((error: unknown) => report(error, "address"));

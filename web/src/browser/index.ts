@@ -1,0 +1,6 @@
+/** Decoding .qtl pictures in a page, by a worker. */
+
+export * from "../index.js";
+export { Decoder } from "./client.js";
+export { defineElement } from "./element.js";
+export { elementOf, pngOf } from "./show.js";

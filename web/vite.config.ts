@@ -1,0 +1,45 @@
+/** The page, and the script that defines `<qtl-img>`: a folder for any static host. */
+
+import { copyFileSync, mkdirSync } from "node:fs";
+import { resolve } from "node:path";
+import { defineConfig, type Plugin } from "vite";
+
+const OUT = resolve(import.meta.dirname, "dist/page");
+const ORT = resolve(import.meta.dirname, "node_modules/onnxruntime-web/dist");
+
+/** Copy ONNX Runtime's module, which is loaded when the first picture is drawn. */
+function runtime(): Plugin {
+  return {
+    name: "onnx-runtime",
+    closeBundle() {
+      mkdirSync(`${OUT}/ort`, { recursive: true });
+      for (const ending of ["mjs", "wasm"]) {
+        const name = `ort-wasm-simd-threaded.${ending}`;
+        copyFileSync(`${ORT}/${name}`, `${OUT}/ort/${name}`);
+      }
+    },
+  };
+}
+
+export default defineConfig({
+  root: "page",
+  base: "./",
+  resolve: { conditions: ["onnxruntime-web-use-extern-wasm", "module", "browser", "import", "default"] },
+  build: {
+    outDir: OUT,
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    rollupOptions: {
+      input: {
+        index: resolve(import.meta.dirname, "page/index.html"),
+        "qtl-img": resolve(import.meta.dirname, "page/qtl-img.ts"),
+      },
+      output: {
+        entryFileNames: ({ name }) => (name === "qtl-img" ? "qtl-img.js" : "assets/[name]-[hash].js"),
+      },
+    },
+  },
+  worker: { format: "es" },
+  plugins: [runtime()],
+});
