@@ -7,6 +7,7 @@
     │   ├── DivergenceError           it is whole, but this machine reads other symbols
     │   └── UnsupportedVersionError   it was written by a newer Quantal
     ├── ModelError                    a codec is unknown, or its weights are missing or wrong
+    ├── InstallError                  a package is missing or too old (also an ImportError)
     ├── MediaError                    an input is no picture, or an unsupported one
     ├── OutputError                   a result can't be written
     ├── ArgumentError                 an option is impossible (also a ValueError)
@@ -25,6 +26,7 @@ __all__ = [
     "CorruptError",
     "DivergenceError",
     "EvaluationError",
+    "InstallError",
     "MediaError",
     "ModelError",
     "OutOfMemoryError",
@@ -86,6 +88,10 @@ class UnsupportedVersionError(BitstreamError):
 
 class ModelError(QuantalError):
     """A codec is unknown, or its weights are missing, damaged or not those that a file needs."""
+
+
+class InstallError(QuantalError, ImportError):
+    """A package that this work needs is missing, damaged or too old; the message says what helps."""
 
 
 class MediaError(QuantalError):

@@ -6,6 +6,7 @@ Workers only compute; this process writes. A worker that is stopped leaves nothi
 from __future__ import annotations
 
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -286,6 +287,8 @@ def threads_each(jobs: int) -> int:
 
 def share_cores(jobs: int) -> None:
     """Let networks of this process take its share of the cores, as one of so many."""
-    import torch
-
-    torch.set_num_threads(threads_each(jobs))
+    threads = threads_each(jobs)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for ONNX Runtime, whose sessions are yet to come
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)

@@ -183,7 +183,8 @@ def _check(device: str, weights: str | None) -> None:
     from quantal.codecs.registry import device_name
     from quantal.codecs.weights import find_weights
 
-    device_name(device)
+    if device == "cuda":
+        device_name(device)
     if weights is not None:
         find_weights(weights)
 

@@ -10,18 +10,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from PIL import Image
-from safetensors.torch import save
-from torch import Tensor
+from safetensors.numpy import save
 
 from quantal import container
 from quantal.errors import ArgumentError, BitstreamError, ModelError
 from quantal.sources import Source
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
 
 __all__ = [
     "Codec",
@@ -53,6 +54,11 @@ Pixels = npt.NDArray[np.uint8]
 #: float32 [H, W, 3], RGB, 0..255.
 UnroundedPixels = npt.NDArray[np.float32]
 
+#: Symbols, int32.
+Symbols = npt.NDArray[np.int32]
+#: Latents, float32.
+Floats = npt.NDArray[np.float32]
+
 #: Progress callback; receives a non-decreasing fraction in 0..1.
 Progress = Callable[[float], None]
 
@@ -65,7 +71,8 @@ def no_progress(fraction: float) -> None:
 class Latents:
     """The content of a file before any network has drawn it.
 
-    Two Latents are equal only if they are the same object; compare their tensors instead.
+    Two Latents are equal only if they are the same object; compare their arrays instead.
+    `torch.from_numpy` makes tensors of the arrays, which share their memory.
 
     Attributes:
         codec: name of the codec.
@@ -74,7 +81,7 @@ class Latents:
         height: picture height, in pixels.
         rate: 0..252.
         stride: pixels per latent along each axis.
-        symbols: every coded symbol in coding order, int32 tensors, equal on all machines.
+        symbols: every coded symbol in coding order, int32 arrays, equal on all machines.
         y_hat: latents [M, h, w], float32, the input of the synthesis.
         z_hat: dequantised side latents [N, h', w'], float32.
     """
@@ -85,26 +92,27 @@ class Latents:
     height: int
     rate: int
     stride: int
-    symbols: list[Tensor]
-    y_hat: Tensor
-    z_hat: Tensor
+    symbols: list[Symbols]
+    y_hat: Floats
+    z_hat: Floats
 
     def to_safetensors(self) -> bytes:
         """Return the bytes of a safetensors file: tensors `y_hat`, `z_hat`, `symbols.0`, ...
 
         The other attributes are its metadata, `model_hash` in hexadecimal digits.
         """
-        tensors = {"y_hat": self.y_hat, "z_hat": self.z_hat}
-        tensors |= {f"symbols.{index}": part for index, part in enumerate(self.symbols)}
+        arrays = {"y_hat": self.y_hat, "z_hat": self.z_hat}
+        arrays |= {f"symbols.{index}": part for index, part in enumerate(self.symbols)}
         names = ("codec", "width", "height", "rate", "stride")
         metadata = {name: str(getattr(self, name)) for name in names}
         metadata["model_hash"] = self.model_hash.hex()
-        return save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
+        # safetensors takes the bytes of arrays as they lie in memory.
+        return save({name: np.ascontiguousarray(t) for name, t in arrays.items()}, metadata)
 
 
 @dataclass(frozen=True, eq=False)
 class StackedLatents:
-    """The content of several files of equal size and rate, in stacked tensors.
+    """The content of several files of equal size and rate, in stacked arrays.
 
     Attributes:
         codec: name of the codec.
@@ -113,7 +121,7 @@ class StackedLatents:
         height: picture height, in pixels.
         rate: 0..252.
         stride: pixels per latent along each axis.
-        symbols: every coded symbol in coding order, int32 tensors [B, ...].
+        symbols: every coded symbol in coding order, int32 arrays [B, ...].
         y_hat: latents [B, M, h, w], float32; None if they were not asked for.
         z_hat: dequantised side latents [B, N, h', w'], float32; likewise.
         places: the place of each of the B among the files that were given.
@@ -126,9 +134,9 @@ class StackedLatents:
     height: int
     rate: int
     stride: int
-    symbols: list[Tensor]
-    y_hat: Tensor | None
-    z_hat: Tensor | None
+    symbols: list[Symbols]
+    y_hat: Floats | None
+    z_hat: Floats | None
     places: tuple[int, ...]
     errors: dict[int, BitstreamError]
 
@@ -188,7 +196,7 @@ class CodecBase(ABC):
     rates: Sequence[int] = container.RATES
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, name: str, device: torch.device, model_hash: bytes) -> None:
+    def __init__(self, name: str, device: str | torch.device, model_hash: bytes) -> None:
         self.name, self.device, self.model_hash = name, device, model_hash
 
     def rate_of(self, quality: int | None) -> int:
@@ -228,7 +236,7 @@ class Codec(CodecBase):
         """
 
     @abstractmethod
-    def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
+    def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Symbols]:
         """Read every symbol of an image part; nothing here depends on floating point.
 
         Args:
@@ -246,7 +254,7 @@ class Codec(CodecBase):
         """
 
     @abstractmethod
-    def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
+    def dequantise(self, symbols: list[Symbols], width: int, height: int, rate: int) -> Latents:
         """Return the latents of parsed symbols.
 
         Args:
@@ -262,10 +270,10 @@ class Codec(CodecBase):
 
     def parse_many(
         self, payloads: Sequence[bytes], width: int, height: int, rate: int
-    ) -> list[list[Tensor] | BitstreamError]:
+    ) -> list[list[Symbols] | BitstreamError]:
         """Read every symbol of several image parts of equal size and rate.
 
-        A codec may do this faster than one by one; symbols are the same. Tensors may share memory.
+        A codec may do this faster than one by one; symbols are the same. Arrays may share memory.
 
         Args:
             payloads: the image parts.
@@ -291,7 +299,7 @@ class Codec(CodecBase):
         return [_tried(self.read, payload, width, height, rate) for payload in payloads]
 
     def dequantise_many(
-        self, symbols: list[Tensor], width: int, height: int, rate: int
+        self, symbols: list[Symbols], width: int, height: int, rate: int
     ) -> list[Latents]:
         """Return the latents of the parsed symbols of pictures of equal size and rate.
 
@@ -323,7 +331,7 @@ class Codec(CodecBase):
 
     def compress(
         self,
-        image: Image.Image | Pixels | Tensor | Source,
+        image: Image.Image | Pixels | torch.Tensor | Source,
         *,
         quality: int | None = None,
         bpp: float | None = None,
@@ -382,7 +390,7 @@ def _tried(
 
 @runtime_checkable
 class Stacking(Protocol):
-    """A codec that reads several files of equal size and rate at once, into stacked tensors."""
+    """A codec that reads several files of equal size and rate at once, into stacked arrays."""
 
     def read_stacked(
         self,
@@ -458,7 +466,7 @@ class Recoding(Protocol):
     symbols and writes one of them.
     """
 
-    def recode(self, symbols: list[Tensor], width: int, height: int, rate: int) -> bytes:
+    def recode(self, symbols: list[Symbols], width: int, height: int, rate: int) -> bytes:
         """Return the image part of symbols; nothing here depends on floating point.
 
         Args:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
 from quantal.arguments import whole
 from quantal.codecs.contract import Pixels, UnroundedPixels
-from quantal.transforms import apply_in_windows
+from quantal.entropy.walk import FloatArray
+from quantal.planes import apply_in_windows
 
 __all__ = ["WINDOW_VARIABLE", "draw", "draw_unrounded", "plane_of", "window_limit"]
 
@@ -32,47 +33,55 @@ def window_limit() -> int:
     return whole(WINDOW_VARIABLE, int(text) if text.isdecimal() else text, 64)
 
 
-def plane_of(pixels: Pixels | UnroundedPixels, multiple: int) -> Tensor:
-    """Return pixels [H, W, 3] as [1, 3, H', W'], padded to whole multiples by their edge."""
+def plane_of(pixels: Pixels | UnroundedPixels, multiple: int) -> npt.NDArray[Any]:
+    """Return pixels [H, W, 3] as [3, H', W'], padded to whole multiples by their edge.
+
+    Channels stay together in memory, which is how transforms run fastest.
+    """
     height, width = pixels.shape[:2]
     edges = ((0, -height % multiple), (0, -width % multiple), (0, 0))
     padded = np.pad(pixels, edges, mode="edge") if edges[0][1] or edges[1][1] else pixels
-    return torch.from_numpy(np.require(padded, requirements=["C", "W"])).permute(2, 0, 1)[None]
+    return padded.transpose(2, 0, 1)
 
 
 def _draw(
-    network: Callable[..., Tensor],
-    latents: Tensor,
+    network: Callable[..., FloatArray],
+    latents: FloatArray,
     size: tuple[int, int],
     core: int,
     halo: int,
     stride: int,
-    beside: Sequence[Tensor],
-    finish: Callable[[Tensor], Tensor],
-) -> Tensor:
-    def finished(*parts: Tensor) -> Tensor:
-        return finish(network(*parts).mul_(255).clamp_(0, 255)).cpu()
+    beside: Sequence[npt.NDArray[Any]],
+    finish: Callable[[FloatArray], npt.NDArray[Any]],
+) -> npt.NDArray[Any]:
+    def finished(*parts: FloatArray) -> npt.NDArray[Any]:
+        drawn = network(*parts)
+        return finish(np.clip(drawn, 0, 255, out=drawn))
 
     plane = apply_in_windows(finished, latents, core, halo, stride, beside)
     height, width = size
-    return plane[0, :, :height, :width].permute(1, 2, 0).contiguous()
+    return np.ascontiguousarray(plane[:, :height, :width].transpose(1, 2, 0))
+
+
+def _rounded(samples: FloatArray) -> Pixels:
+    return np.rint(samples, out=samples).astype(np.uint8)
 
 
 def draw(
-    network: Callable[..., Tensor],
-    latents: Tensor,
+    network: Callable[..., FloatArray],
+    latents: FloatArray,
     size: tuple[int, int],
     core: int,
     halo: int,
     stride: int,
-    beside: Sequence[Tensor] = (),
+    beside: Sequence[npt.NDArray[Any]] = (),
 ) -> Pixels:
     """Draw a picture, rounded to 8 bits.
 
     Args:
-        network: maps a window of latents, and those of `beside`, to samples [1, 3, H, W] in 0..1,
-            on any device.
-        latents: [1, M, h, w].
+        network: maps a window of latents, and those of `beside`, to an array of its own: samples
+            [3, H, W] in 0..255, not clipped.
+        latents: [M, h, w].
         size: height and width of the picture, in pixels.
         core: latents of a window along each axis, without its halo.
         halo: latents around the core that the network sees as well.
@@ -82,19 +91,17 @@ def draw(
     Returns:
         uint8 [H, W, 3].
     """
-    parts = (network, latents, size, core, halo, stride, beside)
-    return _draw(*parts, lambda drawn: drawn.round_().to(torch.uint8)).numpy()
+    return _draw(network, latents, size, core, halo, stride, beside, _rounded)
 
 
 def draw_unrounded(
-    network: Callable[..., Tensor],
-    latents: Tensor,
+    network: Callable[..., FloatArray],
+    latents: FloatArray,
     size: tuple[int, int],
     core: int,
     halo: int,
     stride: int,
-    beside: Sequence[Tensor] = (),
+    beside: Sequence[npt.NDArray[Any]] = (),
 ) -> UnroundedPixels:
     """Draw a picture as draw() does, without rounding: float32 [H, W, 3] in 0..255."""
-    parts = (network, latents, size, core, halo, stride, beside)
-    return _draw(*parts, lambda drawn: drawn).numpy()
+    return _draw(network, latents, size, core, halo, stride, beside, lambda drawn: drawn)

@@ -36,11 +36,14 @@ class Family:
 
     Attributes:
         name: of the family. A recipe's codec belongs to it if it has this name or a codec's of it.
-        codec: "module:class" of a Codec, called with (name, weights, device); "" for networks that
-            serve another family's codecs.
+        codec: "module:class" of a Codec, called with (name, weights, device), a torch.device; where
+            `graphs`, with a Backend in its place. "" for networks that serve another family's
+            codecs.
         codecs: those that there are.
         trainer: "module:object" of a quantal.train.Trainer; "" if it is not trained here.
         aliases: further names that `load` takes, to the codec's name that stands in files.
+        graphs: whether its codecs take a Backend and so run by ONNX Runtime too, where there are
+            graphs of their networks; others need torch.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Family:
     codecs: tuple[CodecEntry, ...]
     trainer: str = ""
     aliases: dict[str, str] = field(default_factory=dict)
+    graphs: bool = False
 
 
 def resolve(target: str) -> Any:

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantal.arguments import choice
+from quantal.codecs.backends import backend_of, chosen, need
+from quantal.codecs.backends.graphs import has_graphs
 from quantal.codecs.catalogue import PLUGINS_VARIABLE, Catalogue
 from quantal.codecs.family import CodecEntry, Family, resolve
 from quantal.codecs.info import Card, CodecInfo
@@ -224,15 +226,23 @@ def codec_class(name: str) -> type:
     return found if isinstance(found, type) else object
 
 
-def device_name(name: str) -> str:
-    """Return the torch device of "auto", "cpu" or "cuda" on this machine.
+def device_name(name: str, backend: str = "torch") -> str:
+    """Return the device of "auto", "cpu" or "cuda" on this machine: "cpu" or "cuda".
+
+    Args:
+        name: what was asked for.
+        backend: "onnx" or "torch".
 
     Raises:
         ArgumentError: If there is no such device.
+        InstallError: If it needs torch, which is missing.
     """
+    name = choice("device", name, ("auto", "cpu", "cuda"))
+    if backend == "onnx" or name == "cpu":
+        return "cpu"
+    need("torch", f"device {name!r}")
     import torch
 
-    name = choice("device", name, ("auto", "cpu", "cuda"))
     # A forked process can't use the GPU that its parent uses.
     forked = getattr(torch.cuda, "_is_in_bad_fork", bool)()
     here = torch.cuda.is_available() and not forked
@@ -261,7 +271,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def load(name: str = DEFAULT_CODEC, device: str = "auto", weights: Source | None = None) -> Codec:
+def load(
+    name: str = DEFAULT_CODEC,
+    device: str = "auto",
+    weights: Source | None = None,
+    *,
+    backend: str = "auto",
+) -> Codec:
     """Return a codec with its weights loaded; the same object for the same arguments.
 
     Args:
@@ -270,15 +286,19 @@ def load(name: str = DEFAULT_CODEC, device: str = "auto", weights: Source | None
         weights: a file in place of the one that ships: its path, its bytes in any buffer, or the
             file open in binary mode. A model of CompressAI's zoo, which ships none, needs one; its
             name is `compressai/ARCHITECTURE`, or just `compressai`.
+        backend: what runs the networks: "onnx" (ONNX Runtime, on the CPU), "torch", or "auto":
+            torch where it is already imported or a GPU is asked for, else ONNX Runtime. Symbols
+            are the same by both, pixels differ by less than rounding them can show.
 
     Raises:
-        ModelError: If the codec is unknown, or its weights are missing or damaged.
+        ModelError: If the codec is unknown, its weights are missing or damaged, or what runs its
+            networks is not installed.
         ArgumentError: If the device is unknown, or an argument is of another type.
     """
     if not isinstance(name, str):
         raise ArgumentError(f"{type(name).__name__} is no name of a codec")
     if weights is not None and not isinstance(weights, (str, os.PathLike)):
-        return _load_bytes(name, device, read_source(weights, "weights file"))
+        return _load_bytes(name, device, read_source(weights, "weights file"), backend)
     if name in _CATALOGUE.instances:
         return _CATALOGUE.instances[name]
     entry, family = _find(name)
@@ -296,13 +316,13 @@ def load(name: str = DEFAULT_CODEC, device: str = "auto", weights: Source | None
             raise ModelError(lack, code="weights")
         path = found
     # The modification time is part of the key: rewritten weights are loaded again.
-    key = (name, device_name(device), path, path.stat().st_mtime_ns)
-    return _LOADED.get(key, lambda: _build(name, family, path, key[1]))
+    way = chosen(backend, device, family.graphs and has_graphs(path))
+    key = (name, way, device_name(device, way), path, path.stat().st_mtime_ns)
+    return _LOADED.get(key, lambda: _build(name, family, path, way, key[2]))
 
 
-def _load_bytes(name: str, device: str, data: bytes) -> Codec:
+def _load_bytes(name: str, device: str, data: bytes, backend: str) -> Codec:
     """Return a codec with weights that are in memory."""
-    device = device_name(device)
     _, family = _find(name)
 
     def build() -> Codec:
@@ -311,19 +331,18 @@ def _load_bytes(name: str, device: str, data: bytes) -> Codec:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"weights{suffix}")
             path.write_bytes(data)
-            return _build(name, family, path, device)
+            way = chosen(backend, device, family.graphs and has_graphs(path))
+            return _build(name, family, path, way, device_name(device, way))
 
-    return _LOADED.get((name, device, hashlib.sha256(data).digest()), build)
+    return _LOADED.get((name, backend, device, hashlib.sha256(data).digest()), build)
 
 
-def _build(name: str, family: Family, path: Path, device: str) -> Codec:
-    import torch
-
+def _build(name: str, family: Family, path: Path, backend: str, device: str) -> Codec:
     # Files name the codec, not the version of its weights.
     in_files = name.partition("@")[0]
-    # The codec is cached: the next caller may need gradients.
-    with torch.inference_mode(False):
-        return resolve(family.codec)(in_files, path, torch.device(device))  # type: ignore[no-any-return]
+    found = backend_of(backend, device)
+    runs = found if family.graphs else found.device
+    return resolve(family.codec)(in_files, path, runs)  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=64)

@@ -5,20 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from quantal.arguments import whole
-from quantal.codecs.contract import Codec, Latents, Pixels, StackedLatents, UnroundedPixels
+from quantal.codecs.backends.base import Transform
+from quantal.codecs.contract import (
+    Codec,
+    Latents,
+    Pixels,
+    StackedLatents,
+    Symbols,
+    UnroundedPixels,
+)
 from quantal.codecs.drawing import draw, draw_unrounded, plane_of, window_limit
 from quantal.codecs.weights import digest
 from quantal.entropy.coder import IntArray
 from quantal.entropy.frozen import Decoded, FrozenModel
 from quantal.entropy.walk import FloatArray, Rounding, round_nearest
 from quantal.errors import BitstreamError
-from quantal.planes import ceil_div, round_up
-from quantal.transforms import apply_in_windows
+from quantal.planes import apply_in_windows, ceil_div, round_up
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 __all__ = ["QUARTERS", "ProgressiveTransformCodec", "TransformCodec", "TransformEncoding"]
 
@@ -55,8 +66,8 @@ class TransformCodec(Codec):
 
     Args:
         name: is written to files, 1 to 23 characters of a-z, 0-9, "-", "_" and ".".
-        analysis: pixels [B, 3, H, W] in 0..1, H and W multiples of `stride`, to latents
-            [B, M, H / stride, W / stride].
+        analysis: a network of torch that maps pixels [B, 3, H, W] in 0..1, H and W multiples of
+            `stride`, to latents [B, M, H / stride, W / stride]; or a Transform.
         synthesis: the reverse; need not clip.
         entropy: the frozen entropy model of M channels.
         stride: pixels per latent along each axis.
@@ -71,8 +82,8 @@ class TransformCodec(Codec):
     def __init__(
         self,
         name: str,
-        analysis: Callable[[Tensor], Tensor],
-        synthesis: Callable[[Tensor], Tensor],
+        analysis: Callable[[Tensor], Tensor] | Transform,
+        synthesis: Callable[[Tensor], Tensor] | Transform,
         entropy: FrozenModel,
         stride: int,
         *,
@@ -82,20 +93,20 @@ class TransformCodec(Codec):
         stride = whole("stride", stride, 1)
         if model_hash is None:
             model_hash = digest(f"{type(entropy).__name__} {stride}", entropy.integers())
-        super().__init__(name, torch.device(device), model_hash)
+        super().__init__(name, device, model_hash)
         self.entropy, self.stride = entropy, stride
-        self._analysis, self._synthesis = analysis, synthesis
+        self._analysis = _transform(analysis, device, draws=False)
+        self._synthesis = _transform(synthesis, device, draws=True)
 
     # -- pixels and latents ----------------------------------------------------------------------
 
-    def _window(self, transform: object) -> tuple[int, int]:
+    def _window(self, transform: Transform) -> tuple[int, int]:
         """Return core and halo, in pixels, of a transform's windows on a large picture."""
-        reach = getattr(transform, "reach", None)
-        if reach is None:
+        if transform.reach is None:
             return round_up(_WHOLE, self.stride), 0
-        unit = int(getattr(transform, "alignment", self.stride))
+        unit = transform.alignment or self.stride
         core = min(self.core * self.stride, window_limit())
-        return round_up(core, unit), round_up(int(reach), unit)
+        return round_up(core, unit), round_up(transform.reach, unit)
 
     def analyse(self, pixels: Pixels | UnroundedPixels) -> FloatArray:
         """Return the latents of a picture.
@@ -104,33 +115,29 @@ class TransformCodec(Codec):
             pixels: uint8 or float32 [H, W, 3], 0..255.
 
         Returns:
-            float32 [M, h, w], on the CPU.
+            float32 [M, h, w].
         """
         core, halo = self._window(self._analysis)
-
-        def network(part: Tensor) -> Tensor:
-            return self._analysis(part.to(self.device).float().div_(255)).cpu()
-
         plane = plane_of(pixels, self.stride)
-        y = apply_in_windows(network, plane, core, halo, Fraction(1, self.stride))
-        found: FloatArray = y.detach()[0].numpy()
-        return found
-
-    def _draw_window(self, part: Tensor) -> Tensor:
-        on_device = part.to(self.device, memory_format=torch.channels_last)
-        return self._synthesis(on_device)
+        return apply_in_windows(
+            lambda part: self._analysis.run(part.astype(np.float32)),
+            plane,
+            core,
+            halo,
+            Fraction(1, self.stride),
+        )
 
     def _drawn_from(
-        self, y_hat: Tensor, width: int, height: int
-    ) -> tuple[Callable[[Tensor], Tensor], Tensor, tuple[int, int], int, int, int]:
+        self, y_hat: FloatArray, width: int, height: int
+    ) -> tuple[Callable[[FloatArray], FloatArray], FloatArray, tuple[int, int], int, int, int]:
         core, halo = (pixels // self.stride for pixels in self._window(self._synthesis))
-        return self._draw_window, y_hat[None], (height, width), core, halo, self.stride
+        return self._synthesis.run, y_hat, (height, width), core, halo, self.stride
 
     def synthesise(self, latents: Latents) -> Pixels:
         return draw(*self._drawn_from(latents.y_hat, latents.width, latents.height))
 
     def synthesise_unrounded(self, latents: Latents) -> UnroundedPixels:
-        return self.draw_unrounded(latents.y_hat.numpy(), latents.width, latents.height)
+        return self.draw_unrounded(latents.y_hat, latents.width, latents.height)
 
     def draw_unrounded(self, y_hat: FloatArray, width: int, height: int) -> UnroundedPixels:
         """Draw a picture without rounding it to 8 bits.
@@ -143,7 +150,7 @@ class TransformCodec(Codec):
         Returns:
             float32 [H, W, 3] in 0..255.
         """
-        return draw_unrounded(*self._drawn_from(torch.from_numpy(y_hat), width, height))
+        return draw_unrounded(*self._drawn_from(y_hat, width, height))
 
     # -- latents and bytes -----------------------------------------------------------------------
 
@@ -181,9 +188,9 @@ class TransformCodec(Codec):
             payload, *self._geometry(width, height), rate / QUARTERS, what=what
         )
 
-    def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
+    def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Symbols]:
         """Return the symbols: z int32 [N, h', w'], then those of y, in coding order."""
-        return _tensors(self._decoded(payload, width, height, rate).symbols)
+        return self._decoded(payload, width, height, rate).symbols
 
     def read(self, payload: bytes, width: int, height: int, rate: int) -> Latents:
         # In one go: reading computes what dequantising needs.
@@ -198,7 +205,7 @@ class TransformCodec(Codec):
         *,
         dequantised: bool = True,
     ) -> StackedLatents:
-        """Return the latents of several image parts in stacked tensors; see contract.Stacking.
+        """Return the latents of several image parts in stacked arrays; see contract.Stacking.
 
         Memory is that of all pictures together.
         """
@@ -210,7 +217,7 @@ class TransformCodec(Codec):
         )
         y_hat, z_hat = None, None
         if dequantised and decoded.places:
-            y_hat, z_hat = map(torch.from_numpy, decoded.latents())
+            y_hat, z_hat = decoded.latents()
         return StackedLatents(
             codec=self.name,
             model_hash=self.model_hash,
@@ -218,7 +225,7 @@ class TransformCodec(Codec):
             height=height,
             rate=rate,
             stride=self.stride,
-            symbols=_tensors(decoded.symbols),
+            symbols=decoded.symbols,
             y_hat=y_hat,
             z_hat=z_hat,
             places=decoded.places,
@@ -227,11 +234,11 @@ class TransformCodec(Codec):
 
     def parse_many(
         self, payloads: Sequence[bytes], width: int, height: int, rate: int
-    ) -> list[list[Tensor] | BitstreamError]:
+    ) -> list[list[Symbols] | BitstreamError]:
         if self._is_large(width, height):
             return super().parse_many(payloads, width, height, rate)
         stacked = self.read_stacked(payloads, width, height, rate, dequantised=False)
-        found: dict[int, list[Tensor] | BitstreamError] = {**stacked.errors}
+        found: dict[int, list[Symbols] | BitstreamError] = {**stacked.errors}
         for number, place in enumerate(stacked.places):
             found[place] = [part[number] for part in stacked.symbols]
         return [found[place] for place in range(len(payloads))]
@@ -252,13 +259,12 @@ class TransformCodec(Codec):
         rows, columns = self._geometry(width, height)
         return rows * columns > _LARGE
 
-    def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
-        arrays = [tensor.numpy() for tensor in symbols]
-        decoded = self.entropy.dequantise(arrays, *self._geometry(width, height), rate / QUARTERS)
+    def dequantise(self, symbols: list[Symbols], width: int, height: int, rate: int) -> Latents:
+        decoded = self.entropy.dequantise(symbols, *self._geometry(width, height), rate / QUARTERS)
         return self._latents(decoded, width, height, rate)
 
     def dequantise_many(
-        self, symbols: list[Tensor], width: int, height: int, rate: int
+        self, symbols: list[Symbols], width: int, height: int, rate: int
     ) -> list[Latents]:
         if self._is_large(width, height):
             return super().dequantise_many(symbols, width, height, rate)
@@ -270,13 +276,11 @@ class TransformCodec(Codec):
             for own, y_hat, z_hat in pairs
         ]
 
-    def recode(self, symbols: list[Tensor], width: int, height: int, rate: int) -> bytes:
+    def recode(self, symbols: list[Symbols], width: int, height: int, rate: int) -> bytes:
         """Return the image part that symbols were parsed from; see contract.Recoding."""
-        arrays = [tensor.numpy() for tensor in symbols]
-        return self.entropy.recode(arrays, *self._geometry(width, height), rate / QUARTERS)
+        return self.entropy.recode(symbols, *self._geometry(width, height), rate / QUARTERS)
 
     def _latents(self, decoded: Decoded, width: int, height: int, rate: int) -> Latents:
-        # Tensors made from arrays are not inference tensors: models may be trained on them.
         return Latents(
             codec=self.name,
             model_hash=self.model_hash,
@@ -284,9 +288,9 @@ class TransformCodec(Codec):
             height=height,
             rate=rate,
             stride=self.stride,
-            symbols=_tensors(decoded.symbols),
-            y_hat=torch.from_numpy(decoded.y_hat()),
-            z_hat=torch.from_numpy(decoded.z_hat),
+            symbols=decoded.symbols,
+            y_hat=decoded.y_hat(),
+            z_hat=decoded.z_hat,
         )
 
 
@@ -308,5 +312,11 @@ class ProgressiveTransformCodec(TransformCodec):
         return self._latents(decoded, width, height, rate)
 
 
-def _tensors(arrays: Sequence[IntArray]) -> list[Tensor]:
-    return [torch.from_numpy(array) for array in arrays]
+def _transform(
+    network: Callable[[Tensor], Tensor] | Transform, device: str | torch.device, draws: bool
+) -> Transform:
+    if isinstance(network, Transform):
+        return network
+    from quantal.codecs.backends.torch import transform_of
+
+    return transform_of(network, device, draws=draws)

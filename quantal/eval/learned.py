@@ -84,7 +84,8 @@ class LearnedCodec(ImageCodec):
             return None
         stem = self._stem[1]
         with torch.inference_mode():
-            features = stem(self._codec.latents(data).y_hat[None])[0]
+            y_hat = torch.from_numpy(self._codec.latents(data).y_hat)
+            features = stem(y_hat[None])[0]
         return Undrawn(features, _joint(stem))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,12 +24,14 @@ from quantal.outputs import write_whole
 from quantal.sources import Source, read_source
 
 if TYPE_CHECKING:
+    import torch
+
     from quantal.codecs.contract import Codec
 
 __all__ = ["Drawable", "compress", "decompress", "read", "write"]
 
 #: A picture in memory, or a file of one: its path, its bytes, or the file open in binary mode.
-Drawable = Image.Image | NDArray[np.uint8] | torch.Tensor | media.Readable
+Drawable: TypeAlias = "Image.Image | NDArray[np.uint8] | torch.Tensor | media.Readable"
 
 
 def compress(
@@ -187,14 +189,20 @@ def _warn(messages: Iterable[str]) -> None:
         warnings.warn(message, QuantalWarning, stacklevel=3)
 
 
+def _of_tensor(image: torch.Tensor) -> NDArray[np.uint8]:
+    if str(image.dtype) != "torch.uint8" or image.ndim != 3:
+        found = f"{str(image.dtype).removeprefix('torch.')} {list(image.shape)}"
+        raise ArgumentError(f"a tensor has to be uint8 [C, H, W], this one is {found}")
+    pixels: NDArray[np.uint8] = image.detach().cpu().permute(1, 2, 0).numpy()
+    return pixels
+
+
 def _picture(image: object) -> media.Picture:
     if isinstance(image, Image.Image):
         return media.from_image(image)
-    if isinstance(image, torch.Tensor):
-        if image.dtype is not torch.uint8 or image.ndim != 3:
-            found = f"{str(image.dtype).removeprefix('torch.')} {list(image.shape)}"
-            raise ArgumentError(f"a tensor has to be uint8 [C, H, W], this one is {found}")
-        image = image.detach().cpu().permute(1, 2, 0).numpy()
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(image, torch.Tensor):
+        image = _of_tensor(image)
     if isinstance(image, np.ndarray):
         return media.from_array(image)
     try:

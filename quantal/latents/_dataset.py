@@ -182,13 +182,12 @@ class LatentDataset(Dataset[Sample | Failed]):
         values: tuple[torch.Tensor, ...]
         stride = 0
         if isinstance(result, Latents):
-            values, stride = (result.y_hat,), result.stride
+            values, stride = (torch.from_numpy(result.y_hat),), result.stride
         elif self.values == "symbols":
-            values = tuple(result.symbols)
+            values = tuple(map(torch.from_numpy, result.symbols))
         else:
             codec = fitting_codec(result.codec, result.model_hash, "the picture", self._codec)
-            parts = [part.numpy() for part in result.symbols]
-            found = on_grid(codec, parts, result.width, result.height)
+            found = on_grid(codec, result.symbols, result.width, result.height)
             if self.scaled:
                 found = found.astype(np.float32) * steps(codec, result.rate)
             values, stride = (torch.from_numpy(found),), stride_of(codec)

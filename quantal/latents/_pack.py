@@ -119,7 +119,7 @@ def _parse(name: str, data: bytes, codec: Codec | None) -> Found:
     again = codec.recode(symbols, width, height, rate) if isinstance(codec, Recoding) else None
     if again is None or container.write(header, [container.Part("image", again), *others]) != data:
         flags, beside = flags | Flags.VERBATIM, data
-    arrays = [smallest(part.numpy()) for part in symbols]
+    arrays = [smallest(part) for part in symbols]
     picture = Parsed(name, width, height, rate, arrays, beside, flags)
     return Found(picture, header.codec, header.model_hash, len(data))
 

@@ -6,8 +6,10 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
 
 from quantal import container
 from quantal.arguments import choice, flag
@@ -33,7 +35,7 @@ class Symbols:
         width: picture width, in pixels.
         height: picture height, in pixels.
         rate: 0..252.
-        symbols: every coded symbol in coding order, integer tensors, equal on all machines.
+        symbols: every coded symbol in coding order, integer arrays, equal on all machines.
     """
 
     codec: str
@@ -41,11 +43,11 @@ class Symbols:
     width: int
     height: int
     rate: int
-    symbols: list[Tensor]
+    symbols: list[npt.NDArray[np.integer[Any]]]
 
 
 def read(data: Source, *, device: str = "auto", codec: Codec | None = None) -> Latents:
-    """Return the latents of a .qtl file as tensors; no synthesis is run.
+    """Return the latents of a .qtl file as arrays; no synthesis is run.
 
     Args:
         data: the bytes of the file in any buffer, its path, or the file open in binary mode.

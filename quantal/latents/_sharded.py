@@ -8,9 +8,9 @@ from itertools import accumulate
 from math import prod
 
 import numpy as np
-import torch
 
 from quantal.codecs.contract import Codec, Latents
+from quantal.entropy.coder import IntArray
 from quantal.errors import ModelError, QuantalError
 from quantal.latents._read import Symbols
 from quantal.latents._shard import Shard
@@ -97,12 +97,12 @@ class Shards(Source):
         for row, (place, inside) in enumerate(good):
             size = _size_and_rate(shard, inside)
             if symbols_only:
-                own = [torch.from_numpy(part[row]) for part in block]
+                own = [part[row] for part in block]
                 results[place] = Symbols(shard.codec, shard.model_hash, *size, own)
             else:
                 alike.setdefault(size, []).append(row)
         for size, rows in alike.items():
-            symbols = [torch.from_numpy(part[rows].astype(np.int32)) for part in block]
+            symbols = [part[rows].astype(np.int32) for part in block]
             found = _dequantised(shard, symbols, len(rows), size, codec)
             for row, latents in zip(rows, found, strict=True):
                 place, _ = good[row]
@@ -120,7 +120,7 @@ def _size_and_rate(shard: Shard, index: int) -> tuple[int, int, int]:
 
 def _dequantised(
     shard: Shard,
-    symbols: list[torch.Tensor],
+    symbols: list[IntArray],
     count: int,
     size: tuple[int, int, int],
     codec: Codec | None,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from quantal import container
 from quantal.arguments import choice
@@ -137,7 +136,7 @@ def rebuilt(shard: Shard, index: int, codec: Codec | None = None) -> bytes:
     if not isinstance(codec, Recoding):
         raise CorruptError(f"codec {codec.name!r} writes no symbols; the shard is damaged")
     size = about.width, about.height, about.rate
-    symbols = [torch.from_numpy(part.astype(np.int32)) for part in shard.symbols(index)]
+    symbols = [part.astype(np.int32) for part in shard.symbols(index)]
     with damaged_symbols(about.width, about.height):
         payload = codec.recode(symbols, *size)
     header = container.Header(shard.codec, shard.model_hash, *size, grey=bool(flags & Flags.GREY))

@@ -14,19 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from quantal.errors import ArgumentError
-from quantal.fields import BLOCK, UNITS
+from quantal.fields import BESIDE, BLOCK, FILTER_SUM, FILTERS, UNITS
 
-__all__ = ["interpolated", "warp"]
+__all__ = ["warp"]
 
 _TAPS = 8
-#: Filters of the phases 0, 1/4, 1/2 and 3/4; they begin 3 pixels before the one at phase 0.
-_FILTERS = (
-    (0, 0, 0, 64, 0, 0, 0, 0),
-    (-1, 4, -10, 58, 17, -5, 1, 0),
-    (-1, 4, -11, 40, 40, -11, 4, -1),
-    (0, 1, -5, 17, 58, -10, 4, -1),
-)
-_SUM = 64
 #: Pixels of half a block, of a block with half a block around it, and of what that is made of.
 _HALF, _WINDOW = BLOCK // 2, 2 * BLOCK
 _PATCH = _WINDOW + _TAPS - 1
@@ -34,8 +26,6 @@ _PATCH = _WINDOW + _TAPS - 1
 _MIDDLE, _WHOLE = slice(_HALF, -_HALF), slice(_TAPS // 2 - 1, -_TAPS // 2)
 #: Blocks whose patches are in memory at once.
 _AT_ONCE = 2048
-#: Weights of the nearer block beside, from the edge of a block to its middle and back.
-_BESIDE = tuple(part / 24 for part in (7, 5, 3, 1, 1, 3, 5, 7))
 
 
 def warp(reference: Tensor, field: Tensor) -> Tensor:
@@ -71,7 +61,7 @@ def warp(reference: Tensor, field: Tensor) -> Tensor:
     below = torch.cat((found[:, :, 1:, :, :_HALF, _MIDDLE], block[:, :, -1:, :, _HALF:]), dim=2)
     left = torch.cat((block[:, :, :, :1, :, :_HALF], found[:, :, :, :-1, _MIDDLE, -_HALF:]), dim=3)
     right = torch.cat((found[:, :, :, 1:, _MIDDLE, :_HALF], block[:, :, :, -1:, :, _HALF:]), dim=3)
-    beside = torch.tensor(_BESIDE, device=reference.device)
+    beside = torch.tensor(BESIDE, device=reference.device)
     # Differences, so that what three equal vectors bring is copied exactly.
     change = torch.cat((above, below), dim=4).sub_(block).mul_(beside[:, None])
     change.addcmul_(torch.cat((left, right), dim=5).sub_(block), beside)
@@ -120,29 +110,7 @@ def _predictions(reference: Tensor, field: Tensor) -> Tensor:
 def _window_filters(device: torch.device) -> Tensor:
     """Return the filters of all phases as matrices from patches to windows, [4, 16, 23]."""
     filters = torch.zeros(UNITS, _WINDOW, _PATCH, device=device)
-    taps = torch.tensor(_FILTERS, dtype=torch.float32, device=device) / _SUM
+    taps = torch.tensor(FILTERS, dtype=torch.float32, device=device) / FILTER_SUM
     for place in range(_WINDOW):
         filters[:, place, place : place + _TAPS] = taps
     return filters
-
-
-def interpolated(planes: Tensor, phase: int, axis: int) -> Tensor:
-    """Return planes between their pixels.
-
-    Args:
-        planes: float32 [..., H, W], four axes in all.
-        phase: quarters of a pixel by which the result lies further along the axis, 0..3.
-        axis: 2 or 3.
-    """
-    if not phase:
-        return planes
-    size = planes.shape[axis]
-    before, after = _TAPS // 2 - 1, _TAPS // 2
-    edges = (before, after, 0, 0) if axis == 3 else (0, 0, before, after)
-    padded = F.pad(planes, edges, mode="replicate")
-    taps = [(place, tap / _SUM) for place, tap in enumerate(_FILTERS[phase]) if tap]
-    place, tap = taps[0]
-    sums = padded.narrow(axis, place, size) * tap
-    for place, tap in taps[1:]:
-        sums.add_(padded.narrow(axis, place, size), alpha=tap)
-    return sums

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from quantal.codecs.info import Card
 from quantal.codecs.tokens.net import TokenConfig, TokenNet
-from quantal.codecs.vq.conceal import ConcealConfig, ConcealNet, write_conceal_weights
+from quantal.codecs.vq.conceal_net import ConcealConfig, ConcealNet, write_conceal_weights
 from quantal.codecs.vq.net import VqConfig, VqNet
 from quantal.codecs.vq.weights import read_vq_weights
 from quantal.train.families.tokens import export_tokens

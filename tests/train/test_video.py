@@ -14,7 +14,9 @@ from PIL import Image
 from skimage import data
 
 from quantal.codecs.video.codec import Video
-from quantal.codecs.video.picture import find_picture, read_picture
+from quantal.codecs.context.net import ContextNet
+from quantal.codecs.pyramid.weights import read_entropy_net_weights
+from quantal.codecs.video.picture import find_picture
 from quantal.errors import ArgumentError, MediaError, ModelError
 from quantal.train import export_checkpoint, read_recipe
 from quantal.train.loop import train
@@ -146,7 +148,7 @@ def test_frames_are_replayed_with_what_belongs_to_them() -> None:
 
 
 def test_channels_weigh_what_their_errors_change() -> None:
-    picture = read_picture(find_picture("context-s", "")).net.eval()
+    picture = read_entropy_net_weights(find_picture("context-s", ""), ContextNet).net.eval()
     frames = torch.from_numpy(PICTURE[:128, 100:228].copy()).permute(2, 0, 1)[None] / 255
     weights = channel_weights(picture, frames, torch.Generator().manual_seed(0))
     rate = torch.tensor([30.0])

@@ -13,10 +13,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from quantal import container
+from quantal.codecs.backends.torch import transform_of
 from quantal.codecs.compressai import ARCHITECTURES, FAMILY, HEAD, unpack_head
 from quantal.codecs.compressai.prior import (
     Factorized,
@@ -29,18 +31,17 @@ from quantal.codecs.compressai.prior import (
 from quantal.codecs.compressai.sequential import Sequential
 from quantal.codecs.compressai.tables import Bottleneck
 from quantal.codecs.compressai.weights import FileName, qualities_of, quiet, read
-from quantal.codecs.contract import Codec, Latents, Pixels, UnroundedPixels
+from quantal.codecs.contract import Codec, Latents, Pixels, Symbols, UnroundedPixels
 from quantal.codecs.drawing import draw, draw_unrounded, plane_of
 from quantal.entropy.coder import IndexArray, IntArray
-from quantal.entropy.walk import Coding, Known, Reading, Writing
+from quantal.entropy.walk import Coding, FloatArray, Known, Reading, Writing
 from quantal.errors import (
     ArgumentError,
     CorruptError,
     DivergenceError,
     TruncatedError,
 )
-from quantal.planes import ceil_div
-from quantal.transforms import apply_in_windows
+from quantal.planes import apply_in_windows, ceil_div
 
 __all__ = ["CompressaiCodec"]
 
@@ -137,25 +138,23 @@ class CompressaiCodec(Codec):
     # -- pixels and latents ----------------------------------------------------------------------
 
     def encoding(self, pixels: Pixels) -> _Encoding:
-        def network(part: Tensor) -> Tensor:
-            return self._net.g_a(part.to(self.device).float().div_(255)).cpu()
-
-        plane = plane_of(pixels, self._multiple)
-        scale = Fraction(1, STRIDE)
-        return _Encoding(
-            self, apply_in_windows(network, plane, _CORE * STRIDE, _HALO * STRIDE, scale)
+        analysis = transform_of(self._net.g_a, self.device)
+        y = apply_in_windows(
+            lambda part: analysis.run(part.astype(np.float32)),
+            plane_of(pixels, self._multiple),
+            _CORE * STRIDE,
+            _HALO * STRIDE,
+            Fraction(1, STRIDE),
         )
+        return _Encoding(self, torch.from_numpy(y)[None])
 
     def _drawn_from(
         self, latents: Latents
-    ) -> tuple[Callable[[Tensor], Tensor], Tensor, tuple[int, int], int, int, int]:
+    ) -> tuple[Callable[[FloatArray], FloatArray], FloatArray, tuple[int, int], int, int, int]:
         """Return the arguments of draw()."""
-
-        def network(part: Tensor) -> Tensor:
-            return self._net.g_s(part.to(self.device))
-
+        synthesis = transform_of(self._net.g_s, self.device, draws=True)
         size = latents.height, latents.width
-        return network, latents.y_hat[None], size, _CORE, _HALO, STRIDE
+        return synthesis.run, latents.y_hat, size, _CORE, _HALO, STRIDE
 
     def synthesise(self, latents: Latents) -> Pixels:
         return draw(*self._drawn_from(latents))
@@ -209,12 +208,12 @@ class CompressaiCodec(Codec):
             raise self._divergence(f"their check value is {check.value:08x}, expected {stated:08x}")
         return self._latents(reading, values, width, height, rate)
 
-    def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
+    def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Symbols]:
         """Return the symbols: z int32 [N, h', w'] if there is z, then y int32 [M, h, w]."""
         return self.read(payload, width, height, rate).symbols
 
-    def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
-        known = Known([tensor.numpy() for tensor in symbols])
+    def dequantise(self, symbols: list[Symbols], width: int, height: int, rate: int) -> Latents:
+        known = Known(symbols)
         values = self._walk(known, width, height, rate)
         return self._latents(known, values, width, height, rate)
 
@@ -242,8 +241,7 @@ class CompressaiCodec(Codec):
     def _latents(
         self, coding: Coding, values: Values, width: int, height: int, rate: int
     ) -> Latents:
-        symbols = [torch.from_numpy(array) for array in coding.symbols]
-        parts = (symbols, values.y_hat, values.z_hat)
+        parts = (list(coding.symbols), values.y_hat.numpy(), values.z_hat.numpy())
         return Latents(self.name, self.model_hash, width, height, rate, STRIDE, *parts)
 
     def _divergence(self, reason: str) -> DivergenceError:

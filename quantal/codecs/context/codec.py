@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from quantal.codecs.context.net import ContextNet
+from quantal.codecs.context import LAYOUT
 from quantal.codecs.pyramid.codec import PyramidCodec
 from quantal.codecs.transform import ProgressiveTransformCodec
+from quantal.entropy.frozen import FrozenContext
 
 __all__ = ["Context"]
 
@@ -12,4 +13,6 @@ __all__ = ["Context"]
 class Context(PyramidCodec, ProgressiveTransformCodec):
     """A context codec with its weights loaded; see PyramidCodec."""
 
-    net_type = ContextNet
+    net_type = "quantal.codecs.context.net:ContextNet"
+    layout = LAYOUT
+    frozen_type = FrozenContext

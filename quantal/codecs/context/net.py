@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quantal.codecs.context import LAYOUT
 from quantal.codecs.pyramid.net import PyramidConfig, PyramidNet
 from quantal.entropy.models import ContextModel
 from quantal.errors import ArgumentError
@@ -31,7 +32,7 @@ class ContextConfig(PyramidConfig):
 class ContextNet(PyramidNet):
     """All networks of a `context` codec of any size."""
 
-    layout = "context layout 1"
+    layout = LAYOUT
     config_type = ContextConfig
 
     @staticmethod

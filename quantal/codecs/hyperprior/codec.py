@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from quantal.codecs.hyperprior.net import HyperpriorNet
+from quantal.codecs.hyperprior import LAYOUT
 from quantal.codecs.pyramid.codec import PyramidCodec
+from quantal.entropy.frozen import FrozenHyperprior
 
 __all__ = ["Hyperprior"]
 
@@ -11,4 +12,6 @@ __all__ = ["Hyperprior"]
 class Hyperprior(PyramidCodec):
     """The codec with its weights loaded; see PyramidCodec."""
 
-    net_type = HyperpriorNet
+    net_type = "quantal.codecs.hyperprior.net:HyperpriorNet"
+    layout = LAYOUT
+    frozen_type = FrozenHyperprior

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quantal.codecs.hyperprior import LAYOUT
 from quantal.codecs.pyramid.net import PyramidConfig, PyramidNet
 from quantal.entropy.models import HyperpriorModel
 
@@ -18,7 +19,7 @@ class HyperpriorConfig(PyramidConfig):
 class HyperpriorNet(PyramidNet):
     """All networks of the codec."""
 
-    layout = "hyperprior layout 1"
+    layout = LAYOUT
     config_type = HyperpriorConfig
 
     @staticmethod

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from quantal.codecs.output import TrainingOutput
 from quantal.codecs.sizes import Sizes
-from quantal.entropy.models.base import EntropyModel
+from quantal.codecs.weights import NET, Array, WeightsFile, sound_weights
+from quantal.entropy.models.base import EntropyModel, Shape
 from quantal.entropy.models.side import SideInformationModel
 from quantal.errors import ArgumentError
+from quantal.layers import Unfilled
 from quantal.transforms import (
     Kind,
     PyramidAnalysis,
@@ -22,7 +26,24 @@ from quantal.transforms import (
     rank_channels,
 )
 
-__all__ = ["EntropyNet", "PyramidConfig", "PyramidNet"]
+__all__ = ["EntropyNet", "PyramidConfig", "PyramidNet", "stored_name"]
+
+Own = TypeVar("Own", bound="EntropyNet")
+
+_ENTROPY = "entropy."
+#: What parts of the entropy model are called in files, where that differs from the code.
+_STORED = {"side.prior.": "prior.", "side.log_gain.": "z_log_gain."}
+
+
+def stored_name(name: str) -> str:
+    """Return what files call a tensor of an EntropyNet."""
+    if not name.startswith(_ENTROPY):
+        return NET + name
+    own = name.removeprefix(_ENTROPY)
+    for here, there in _STORED.items():
+        if own.startswith(here):
+            return NET + there + own.removeprefix(here)
+    return NET + own
 
 
 @dataclass(frozen=True)
@@ -70,6 +91,76 @@ class EntropyNet(nn.Module):
     config_type: ClassVar[type[Sizes]]
     config: Any
     entropy: EntropyModel
+
+    @classmethod
+    def of(cls: type[Own], file: WeightsFile) -> Own:
+        """Return the networks of a weights file, on the CPU, in evaluation mode.
+
+        Raises:
+            ModelError: If the file is damaged.
+        """
+        with sound_weights(file):
+            with Unfilled():
+                net = cls(cls.config_type.from_dict(file.sizes()))
+            frozen = net.entropy.frozen_from(file.arrays, torch.device("cpu"))
+            state = net._state(file.arrays)
+            derived = net.entropy.derived_state(frozen).items()
+            state |= {_ENTROPY + name: value for name, value in derived}
+            net.load_state_dict(state, assign=True)
+        net.requires_grad_(False)
+        # What is coded comes from the integers; a search follows gradients, which rounding blurs.
+        net.entropy.quantise(False)
+        return net.eval()
+
+    def _state(self, arrays: Mapping[str, Array]) -> dict[str, Tensor]:
+        """Return the state that a file's arrays hold, without what integers determine."""
+        names = {stored_name(name): name for name in self.state_dict()}
+        own = {names[stored_name(_ENTROPY + name)] for name in self.entropy.derived}
+        found = {name: value for name, value in arrays.items() if name.startswith(NET)}
+        unknown = sorted(set(found) ^ {stored for stored, name in names.items() if name not in own})
+        if unknown:
+            raise ValueError(f"its tensors are not those of its sizes: {', '.join(unknown[:3])}")
+        return {
+            names[name]: torch.from_numpy(value.astype(np.float32)) for name, value in found.items()
+        }
+
+    def transforms(self) -> dict[str, nn.Module]:
+        """Return the transforms by name; see backends.torch.CodecNet."""
+        names = ("analysis", "synthesis")
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+
+    def stored_names(self) -> dict[str, str]:
+        """Return what files call each tensor that they hold in floating point."""
+        derived = {_ENTROPY + name for name in self.entropy.derived}
+        return {name: stored_name(name) for name in self.state_dict() if name not in derived}
+
+    def shapes(self) -> dict[str, list[Shape]]:
+        """Return what the networks take; see backends.torch.CodecNet."""
+        found = self.entropy.shapes()
+        found["analysis"] = [(3, "16h", "16w")]
+        found["synthesis"] = [(self.entropy.channels, "h", "w")]
+        return found
+
+    def networks(self) -> dict[str, Callable[..., Tensor]]:
+        """Return all networks of a codec by name; see backends.torch.CodecNet.
+
+        Pixels are in 0..255, and channels lie together in memory.
+        """
+        found: dict[str, Callable[..., Tensor]] = dict(self.entropy.networks())
+        for name, transform in self.transforms().items():
+            found[name] = _from_pixels(transform) if name == "analysis" else _to_pixels(transform)
+        return found
+
+
+def _from_pixels(analysis: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda pixels, rate: analysis(pixels / 255)
+
+
+def _to_pixels(synthesis: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    def drawn(y_hat: Tensor, rate: Tensor) -> Tensor:
+        return synthesis(y_hat.contiguous(memory_format=torch.channels_last)) * 255
+
+    return drawn
 
 
 class PyramidNet(EntropyNet, ABC):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from quantal.codecs.family import CodecEntry, Family
 
-__all__ = ["FAMILY"]
+__all__ = ["FAMILY", "LAYOUT"]
+
+#: Names the meaning of the arrays in files of weights; changes whenever the same integers are used
+#: in another way.
+LAYOUT = "student layout 1"
 
 FAMILY = Family(
     name="student",
     codec="quantal.codecs.student.codec:Student",
     trainer="quantal.train.families.student:TRAINER",
+    graphs=True,
     codecs=(
         CodecEntry(
             "student",

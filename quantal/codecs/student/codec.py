@@ -8,19 +8,26 @@ resource-constrained edge computing systems", 2022). The image part is laid out 
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import torch
-
+from quantal.codecs.backends import Backend, torch_net
+from quantal.codecs.backends.base import Transform
 from quantal.codecs.contract import Latents
-from quantal.codecs.pyramid.weights import read_entropy_net_weights
-from quantal.codecs.student.net import StudentNet
+from quantal.codecs.student import LAYOUT
 from quantal.codecs.transform import TransformCodec
+from quantal.codecs.weights import read_weights, sound_weights
+from quantal.entropy.frozen import FrozenClasses
 from quantal.errors import ModelError
 
-__all__ = ["Student"]
+if TYPE_CHECKING:
+    from quantal.codecs.student.net import StudentNet
+
+__all__ = ["STRIDE", "Student"]
+
+#: Pixels per latent along each axis.
+STRIDE = 16
+_NET = "quantal.codecs.student.net:StudentNet"
 
 
 class Student(TransformCodec):
@@ -29,22 +36,24 @@ class Student(TransformCodec):
     Args:
         name: is written to files.
         weights: the file.
-        device: where the floating-point networks run.
+        backend: runs the floating-point networks.
     """
 
     draws = False
 
-    def __init__(self, name: str, weights: Path, device: torch.device) -> None:
-        loaded = read_entropy_net_weights(weights, StudentNet)
-        self._net = loaded.net.to(device)
+    def __init__(self, name: str, weights: Path, backend: Backend) -> None:
+        file = read_weights(weights, [LAYOUT])
+        self._networks = backend.networks(file, _NET)
+        with sound_weights(file):
+            frozen = FrozenClasses.from_arrays(file.arrays, self._networks)
         super().__init__(
             name,
-            self._net.analysis,
-            self._no_picture,
-            self._net.entropy.frozen_from(loaded.integers, device),
-            StudentNet.stride,
-            device=device,
-            model_hash=loaded.hash,
+            self._networks.transform("analysis"),
+            Transform(self._no_picture),
+            frozen,
+            STRIDE,
+            device=backend.device,
+            model_hash=file.check(frozen.integers()),
         )
 
     def _no_picture(self, latents: object) -> NoReturn:
@@ -60,5 +69,9 @@ class Student(TransformCodec):
         self._no_picture(latents)
 
     def networks(self) -> StudentNet:
-        """Return a copy of the floating-point networks; changing it does not change the codec."""
-        return copy.deepcopy(self._net)
+        """Return a copy of the networks in torch; changing it does not change the codec.
+
+        Raises:
+            InstallError: If torch is not installed.
+        """
+        return torch_net(self._networks, _NET)  # type: ignore[no-any-return]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from quantal.codecs.student import LAYOUT
 from quantal.codecs.pyramid.net import EntropyNet
 from quantal.codecs.sizes import Sizes
 from quantal.entropy.models.classes import ClassModel
@@ -42,7 +43,7 @@ class StudentConfig(Sizes):
 class StudentNet(EntropyNet):
     """All networks of the codec."""
 
-    layout = "student layout 1"
+    layout = LAYOUT
     config_type = StudentConfig
     config: StudentConfig
     entropy: ClassModel

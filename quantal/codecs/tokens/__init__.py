@@ -10,6 +10,7 @@ FAMILY = Family(
     name="tokens",
     codec="quantal.codecs.tokens.codec:Tokens",
     trainer="quantal.train.families.tokens:TRAINER",
+    graphs=True,
     codecs=(
         CodecEntry(
             "tokens",

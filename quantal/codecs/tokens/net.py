@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,15 +21,19 @@ from torch import Tensor, nn
 
 from quantal.codecs.output import TrainingOutput
 from quantal.codecs.sizes import Sizes
+from quantal.codecs.tokens.file import LAYOUT, ORDER
 from quantal.codecs.tokens.walk import GROUP, TILE, TOKEN_BITS
+from quantal.codecs.weights import NET, WeightsFile, renamed, sound_weights
 from quantal.entropy.curves import RateCurve
+from quantal.entropy.models.base import Shape
 from quantal.entropy.rates import ANCHORS, RATE_INDICES
 from quantal.entropy.rounding import clamp_through
 from quantal.errors import ArgumentError
-from quantal.layers import AttentionBlock
+from quantal.layers import AttentionBlock, Unfilled
 from quantal.transforms import PyramidAnalysis, PyramidSynthesis, initialise_with_klt
 
 __all__ = [
+    "STORED",
     "Keep",
     "TokenConfig",
     "TokenNet",
@@ -37,6 +42,8 @@ __all__ = [
     "signs_of",
 ]
 
+#: What layers are called in files, where that differs from the code.
+STORED = {"norm1": "before", "qkv": "ask", "proj": "answer", "norm2": "between"}
 #: The mean magnitude of a normal variable, and the variance of its magnitude.
 _MEAN_MAGNITUDE, _REST = math.sqrt(2 / math.pi), 1 - 2 / math.pi
 
@@ -98,7 +105,7 @@ class TokenNet(nn.Module):
 
     stride = TILE
     start_size = TILE
-    layout = "quantal-tokens-1"
+    layout = LAYOUT
     config_type = TokenConfig
 
     def __init__(self, config: TokenConfig) -> None:
@@ -130,6 +137,56 @@ class TokenNet(nn.Module):
         self.register_buffer("coefficient", torch.arange(bits) % (places * width))
         self.register_buffer("level", torch.zeros(bits, dtype=torch.int64))
         self.register_buffer("unit", torch.ones(places, width))
+
+    @classmethod
+    def of(cls, file: WeightsFile) -> TokenNet:
+        """Return the networks of a weights file; see backends.torch.CodecNet."""
+        with sound_weights(file):
+            with Unfilled():
+                net = cls(TokenConfig.from_dict(file.sizes()))
+            own = renamed(list(net.state_dict()), STORED).items()
+            names = {NET + stored: name for name, stored in own}
+            state = {}
+            for stored, value in file.arrays.items():
+                if stored.startswith(NET):
+                    name = names.get(stored, stored)
+                    state[name] = torch.from_numpy(value.astype("i8" if name in ORDER else "f4"))
+            net.load_state_dict(state, assign=True)
+        net.requires_grad_(False)
+        return net.eval()
+
+    def transforms(self) -> dict[str, nn.Module]:
+        """Return the transforms by name; see backends.torch.CodecNet."""
+        return {"analysis": self.analysis, "synthesis": self.synthesis}
+
+    def stored_names(self) -> dict[str, str]:
+        """Return what files call each tensor; see backends.torch.CodecNet."""
+        names = renamed(list(self.state_dict()), STORED)
+        return {name: NET + stored for name, stored in names.items()}
+
+    def shapes(self) -> dict[str, list[Shape]]:
+        """Return what the networks take; see backends.torch.CodecNet."""
+        channels = self.config.channels[-1]
+        tile: Shape = (channels, self.side, self.side)
+        return {
+            "analysis": [(3, "16h", "16w")],
+            "coefficients": [tile],
+            "features": [tile],
+            "synthesis": [(channels, "h", "w")],
+        }
+
+    def networks(self) -> dict[str, Callable[..., Tensor]]:
+        """Return the networks by name; see tokens.codec."""
+
+        def features(values: Tensor, tokens: Tensor) -> Tensor:
+            return self.features(values.flatten(2).transpose(1, 2), tokens)
+
+        return {
+            "analysis": lambda pixels, rate: self.analysis(pixels / 255),
+            "coefficients": lambda tiles, rate: self.coefficients(tiles),
+            "features": features,
+            "synthesis": lambda y_hat, rate: self.synthesis(y_hat) * 255,
+        }
 
     # -- the start ---------------------------------------------------------------------------
 

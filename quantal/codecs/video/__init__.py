@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from quantal.codecs.family import SHIPPED, CodecEntry, Family
 
-__all__ = ["FAMILY"]
+__all__ = ["FAMILY", "LAYOUT"]
+
+#: Names the meaning of the arrays in files of weights; changes whenever the same integers are used
+#: in another way.
+LAYOUT = "video layout 1"
 
 _STILL = "predicted from the latents of the frame before, without motion: cheap to decode."
 
@@ -12,6 +16,7 @@ FAMILY = Family(
     name="video",
     codec="quantal.codecs.video.codec:Video",
     trainer="quantal.train.families.video:TRAINER",
+    graphs=True,
     codecs=(
         CodecEntry(
             "video-s",

@@ -10,25 +10,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from quantal.codecs.backends import Backend
 from quantal.codecs.context.codec import Context
 from quantal.codecs.contract import Pixels, UnroundedPixels
 from quantal.codecs.drawing import plane_of
-from quantal.codecs.pyramid.weights import read_entropy_net_weights
 from quantal.codecs.transform import QUARTERS
-from quantal.codecs.video.net import VideoNet
+from quantal.codecs.video import LAYOUT
 from quantal.codecs.video.picture import find_picture, synthesis_unit
 from quantal.codecs.video.smoothing import luma, smoothed
 from quantal.codecs.video_contract import CodedFrame, VideoCodec
-from quantal.codecs.weights import digest
+from quantal.codecs.weights import digest, read_weights, sound_weights
 from quantal.entropy.coder import IntArray
 from quantal.entropy.frozen.base import Values
 from quantal.entropy.frozen.predicted import (
     Condition,
+    FrozenPredicted,
     moved,
     still_latents,
     uncoded_latents,
@@ -39,9 +40,11 @@ from quantal.entropy.vectors import FieldState, VectorPrior
 from quantal.entropy.walk import Coding, FloatArray, Reading, Writing
 from quantal.errors import ArgumentError
 from quantal.fields import BLOCK, Field
-from quantal.motion import Search, crf_of
+from quantal.motion import compensated
 from quantal.planes import ceil_div
-from quantal.transforms.warp import warp
+
+if TYPE_CHECKING:
+    from quantal.motion import Search
 
 __all__ = ["Reconstruction", "Symbols", "Video"]
 
@@ -95,29 +98,36 @@ class Video(VideoCodec):
         name: is written to files.
         weights: the file of what codes predicted frames; the weights of the picture codec that it
             names lie beside it or ship with Quantal.
-        device: where the floating-point networks run.
+        backend: runs the floating-point networks.
     """
 
-    def __init__(self, name: str, weights: Path, device: torch.device) -> None:
-        loaded = read_entropy_net_weights(weights, VideoNet)
-        config = loaded.net.config
-        path = find_picture(config.picture, config.picture_hash, weights)
+    def __init__(self, name: str, weights: Path, backend: Backend) -> None:
+        file = read_weights(weights, [LAYOUT])
+        networks = backend.networks(file, "quantal.codecs.video.net:VideoNet")
+        with sound_weights(file):
+            sizes = file.sizes()
+            picture, motion = str(sizes["picture"]), bool(sizes["motion"])
+            channels, wanted = int(sizes["channels"]), str(sizes["picture_hash"])
+            self.entropy = FrozenPredicted.from_arrays(file.arrays, channels, networks)
+        found = file.check(self.entropy.integers())
+        backend.accelerate(self.entropy.exact_nets)
         #: The codec of intra frames, whose transforms serve all frames.
-        self.picture = Context(config.picture, path, device)
-        loaded.net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.entropy = loaded.net.entropy.frozen_from(loaded.integers, device)
+        self.picture = Context(picture, find_picture(picture, wanted, weights), backend)
         #: What a unit of each latent of the analysis is to the synthesis, float32 [C, 1, 1].
         self._unit = synthesis_unit(self.picture.entropy.networks)
-        self._vectors = VectorPrior() if config.motion else None
+        self._vectors = VectorPrior() if motion else None
         # Without motion, what had symbols counts as moving, and is predicted from in part only.
-        self.raises = config.motion
-        hashes = {"picture": self.picture.model_hash, "video": loaded.hash}
-        parts = {part: np.frombuffer(found, np.uint8) for part, found in hashes.items()}
-        super().__init__(name, device, digest(VideoNet.layout, parts))
+        self.raises = motion
+        hashes = {"picture": self.picture.model_hash, "video": found}
+        parts = {part: np.frombuffer(own, np.uint8) for part, own in hashes.items()}
+        super().__init__(name, backend.device, digest(LAYOUT, parts))
 
     def group(self, width: int, height: int, rate: int) -> _Group:
-        search = Search(width, height, crf_of(rate)) if self._vectors else None
-        return _Group(self, search)
+        if self._vectors is None:
+            return _Group(self, None)
+        from quantal.motion import Search, crf_of  # needs PyAV, which decoding does without
+
+        return _Group(self, Search(width, height, crf_of(rate)))
 
     # -- one frame -------------------------------------------------------------------------------
 
@@ -162,7 +172,7 @@ class Video(VideoCodec):
 
     def decode_intra(self, payload: bytes, width: int, height: int, rate: int) -> Reconstruction:
         latents = self.picture.read(payload, width, height, rate)
-        return Reconstruction(self.picture, Symbols(width, height), latents.y_hat.numpy())
+        return Reconstruction(self.picture, Symbols(width, height), latents.y_hat)
 
     def decode_predicted(self, payload: bytes, before: Reconstruction, rate: int) -> Reconstruction:
         reading = self._reading(payload, before.symbols)
@@ -194,10 +204,8 @@ class Video(VideoCodec):
         if field is None or not field.any():
             return before.y_hat
         height, width = before.unrounded.shape[:2]
-        with torch.inference_mode():
-            plane = plane_of(before.unrounded, BLOCK).to(self.device)
-            compensated = warp(plane, torch.from_numpy(field)[None])
-            found = compensated[0, :, :height, :width].permute(1, 2, 0).cpu().numpy()
+        moved_there = compensated(plane_of(before.unrounded, BLOCK), field)
+        found = moved_there[:, :height, :width].transpose(1, 2, 0)
         moving = self._unit * self.picture.analyse(found)
         return np.where(still_latents(field, *moving.shape[1:]), before.y_hat, moving)
 

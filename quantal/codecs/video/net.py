@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quantal.codecs.video import LAYOUT
 from quantal.codecs.pyramid.net import EntropyNet
 from quantal.codecs.sizes import Sizes
 from quantal.entropy.models.predicted import PredictedModel
@@ -50,7 +51,7 @@ class VideoConfig(Sizes):
 class VideoNet(EntropyNet):
     """The entropy model of predicted frames."""
 
-    layout = "video layout 1"
+    layout = LAYOUT
     config_type = VideoConfig
     config: VideoConfig
     entropy: PredictedModel

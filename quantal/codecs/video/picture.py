@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from quantal.codecs.context.net import ContextNet
 from quantal.codecs.family import SHIPPED
-from quantal.codecs.pyramid.weights import EntropyNetWeights, read_entropy_net_weights
 from quantal.codecs.weights import read_header
 from quantal.entropy.rates import RATE_INDICES
 from quantal.entropy.walk import FloatArray, Networks
 from quantal.errors import ModelError
 
-__all__ = ["find_picture", "read_picture", "synthesis_unit"]
+__all__ = ["find_picture", "synthesis_unit"]
 
 
 def synthesis_unit(networks: Networks) -> FloatArray:
@@ -53,12 +51,3 @@ def find_picture(name: str, wanted: str, beside: Path | None = None) -> Path:
         f"the weights of picture codec {name!r}{which} are missing, which code intra frames; put "
         "them beside the weights of the video codec"
     )
-
-
-def read_picture(path: Path) -> EntropyNetWeights[ContextNet]:
-    """Read the weights of a picture codec of the family `context`.
-
-    Raises:
-        ModelError: If the file is damaged or of another family.
-    """
-    return read_entropy_net_weights(path, ContextNet)

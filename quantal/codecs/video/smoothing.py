@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from quantal.entropy.vectors import LIMIT, Scan, field_of, macroblocks, median
 from quantal.entropy.walk import FloatArray
 from quantal.fields import BLOCK, SIDE, UNITS, Field
-from quantal.transforms.warp import interpolated
+from quantal.motion import interpolated
 
 __all__ = ["luma", "smoothed"]
 
@@ -160,14 +159,11 @@ class _Moved:
         padded = np.pad(picture, _BORDER, mode="edge")
         height, width = padded.shape
         planes = np.empty((UNITS**2, height - 1, width - 1), np.uint8)
-        with torch.inference_mode():
-            whole = torch.from_numpy(padded)[None, None]
-            for x in range(UNITS):
-                beside = interpolated(whole, x, 3)
-                for y in range(UNITS):
-                    between = interpolated(beside, y, 2)[0, 0, :-1, :-1]
-                    between = between.add(0.5).clamp_(0, 255)
-                    planes[y * UNITS + x] = between.to(torch.uint8).numpy()
+        for x in range(UNITS):
+            beside = interpolated(padded, x, 1)
+            for y in range(UNITS):
+                between = interpolated(beside, y, 0)[:-1, :-1] + np.float32(0.5)
+                planes[y * UNITS + x] = between.clip(0, 255).astype(np.uint8)
         #: Tiles of a block's side and of a macroblock's, by phase, row and column of their corner.
         self._tiles = {
             side: np.lib.stride_tricks.sliding_window_view(planes, (1, side, side))

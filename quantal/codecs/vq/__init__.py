@@ -10,6 +10,7 @@ FAMILY = Family(
     name="vq",
     codec="quantal.codecs.vq.codec:Vq",
     trainer="quantal.train.families.vq:TRAINER",
+    graphs=True,
     codecs=(
         CodecEntry(
             "vq",

@@ -7,29 +7,35 @@ specifies the stream.
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from quantal.codecs.backends import Backend, torch_net
 from quantal.codecs.contract import (
     Codec,
     Concealed,
+    Floats,
     Latents,
     Pixels,
+    Symbols,
     UnroundedPixels,
 )
 from quantal.codecs.family import SHIPPED
-from quantal.codecs.vq.conceal import conceal, read_conceal_weights
+from quantal.codecs.vq.conceal import conceal, conceal_networks
+from quantal.codecs.vq.file import LAYOUT, read_vq_file
 from quantal.codecs.vq.maps import CELL, Maps
-from quantal.codecs.vq.net import VqNet
 from quantal.codecs.vq.painter import STRIDES, Painter
 from quantal.codecs.vq.stream import is_banded, pack, pack_banded, unpack, unpack_damaged
-from quantal.codecs.vq.weights import read_vq_weights
+from quantal.codecs.weights import read_weights
+
+if TYPE_CHECKING:
+    from quantal.codecs.vq.net import VqNet
 
 __all__ = ["Vq"]
+
+_NET = "quantal.codecs.vq.net:VqNet"
 
 _SHIPPED_CONCEALMENT = SHIPPED / "vq-conceal.safetensors"
 #: Damaged places that a warning names one by one.
@@ -58,21 +64,25 @@ class Vq(Codec):
     Args:
         name: is written to files.
         weights: the file.
-        device: where the networks run.
+        backend: runs the networks.
     """
 
-    def __init__(self, name: str, weights: Path, device: torch.device) -> None:
-        loaded = read_vq_weights(weights)
-        super().__init__(name, device, loaded.hash)
-        net = loaded.net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.painter = Painter(net, device)
-        self._weights = weights
-        self.priors = loaded.priors
-        self.ladder = loaded.ladder
+    def __init__(self, name: str, weights: Path, backend: Backend) -> None:
+        file = read_weights(weights, [LAYOUT])
+        networks = backend.networks(file, _NET)
+        known = read_vq_file(file)
+        super().__init__(name, backend.device, known.hash)
+        self.painter = Painter(networks, known.books, bool(file.sizes().get("refine_width")))
+        self._weights, self._backend = weights, backend
+        self.priors, self.ladder = known.priors, known.ladder
 
     def networks(self) -> VqNet:
-        """Return a copy of the networks; changing it does not change the codec."""
-        return copy.deepcopy(self.painter.net)
+        """Return a copy of the networks in torch; changing it does not change the codec.
+
+        Raises:
+            InstallError: If torch is not installed.
+        """
+        return torch_net(self.painter.networks, _NET)  # type: ignore[no-any-return]
 
     def encoding(self, pixels: Pixels) -> _Encoding:
         return _Encoding(self, pixels, resilient=False)
@@ -81,11 +91,11 @@ class Vq(Codec):
         """Begin to code a picture whose rows of cells are independent, each with a checksum."""
         return _Encoding(self, pixels, resilient=True)
 
-    def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Tensor]:
+    def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Symbols]:
         """Return the symbols: [books int32 [3], depth int32 [h, w], indices of each rung int32]."""
         return _symbols(unpack(self.priors, payload, width, height))
 
-    def recode(self, symbols: list[Tensor], width: int, height: int, rate: int) -> bytes:
+    def recode(self, symbols: list[Symbols], width: int, height: int, rate: int) -> bytes:
         """Return the image part that symbols were parsed from, unless it was a resilient one."""
         return pack(self.priors, _maps(symbols))
 
@@ -101,21 +111,19 @@ class Vq(Codec):
             "of the whole is damaged, or what the header says of colour"
         )
         if lost:
-            net = read_conceal_weights(concealment_file(self._weights), self.model_hash)
-            maps = conceal(net, self.painter.net, maps, lost)
+            path = concealment_file(self._weights)
+            networks = conceal_networks(path, self.model_hash, self._backend)
+            maps = conceal(networks, self.painter.books, maps, lost)
             warning = _lost_lines(lost, len(maps.depth), height)
         return Concealed(self.dequantise(_symbols(maps), width, height, rate), warning)
 
-    def dequantise(self, symbols: list[Tensor], width: int, height: int, rate: int) -> Latents:
+    def dequantise(self, symbols: list[Symbols], width: int, height: int, rate: int) -> Latents:
         """Return latents; see Codec.dequantise().
 
         `y_hat` is the features at 1/16 that two rungs give, `z_hat` those at 1/32 that the first
         gives.
         """
         y_hat, z_hat = self.painter.features(_maps(symbols))
-        # Results are not inference tensors: models may be trained on them.
-        with torch.inference_mode(False):
-            y_hat, z_hat = y_hat.clone(), z_hat.clone()
         return Latents(
             codec=self.name,
             model_hash=self.model_hash,
@@ -124,8 +132,8 @@ class Vq(Codec):
             rate=rate,
             stride=STRIDES[1],
             symbols=symbols,
-            y_hat=y_hat[0],
-            z_hat=z_hat[0],
+            y_hat=y_hat,
+            z_hat=z_hat,
         )
 
     def synthesise(self, latents: Latents) -> Pixels:
@@ -135,10 +143,10 @@ class Vq(Codec):
         return self.painter.paint_unrounded(*_painted(latents))
 
 
-def _painted(latents: Latents) -> tuple[Tensor, int, Tensor, tuple[int, int]]:
+def _painted(latents: Latents) -> tuple[Floats, int, Symbols, tuple[int, int]]:
     """Return the arguments of Painter.paint()."""
     books, finest = latents.symbols[0], latents.symbols[-1]
-    return latents.y_hat[None], int(books[2]), finest, (latents.height, latents.width)
+    return latents.y_hat, int(books[2]), finest, (latents.height, latents.width)
 
 
 def concealment_file(weights: Path) -> Path:
@@ -167,11 +175,11 @@ def _lost_lines(lost: list[int], rows: int, height: int) -> str:
     )
 
 
-def _maps(symbols: list[Tensor]) -> Maps:
-    books, depth, *indices = (plane.numpy() for plane in symbols)
+def _maps(symbols: list[Symbols]) -> Maps:
+    books, depth, *indices = symbols
     return Maps(tuple(int(book) for book in books), depth, tuple(indices))
 
 
-def _symbols(maps: Maps) -> list[Tensor]:
+def _symbols(maps: Maps) -> list[Symbols]:
     planes = (np.asarray(maps.books, np.int32), maps.depth, *maps.indices)
-    return [torch.from_numpy(np.ascontiguousarray(plane)) for plane in planes]
+    return [np.ascontiguousarray(plane) for plane in planes]

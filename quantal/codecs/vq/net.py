@@ -9,21 +9,25 @@ between the features and those that the synthesis has drawn from the coarser run
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quantal.codecs.output import TrainingOutput
 from quantal.codecs.sizes import Sizes
+from quantal.codecs.vq.file import LAYOUT
 from quantal.codecs.vq.maps import CELL, RUNGS
+from quantal.codecs.weights import NET, Array, WeightsFile, renamed, sound_weights
 from quantal.entropy.curves import RateCurve
+from quantal.entropy.models.base import Shape
 from quantal.entropy.quantisers import VectorQuantiser
 from quantal.entropy.rates import ANCHORS, RATE_INDICES
 from quantal.errors import ArgumentError
-from quantal.layers import GatedBlock
+from quantal.layers import GatedBlock, Unfilled
 from quantal.transforms import (
     CENTRE,
     PyramidAnalysis,
@@ -33,6 +37,8 @@ from quantal.transforms import (
 )
 
 __all__ = [
+    "STORED",
+    "TRAINING_STATE",
     "Request",
     "Rung",
     "VqConfig",
@@ -42,6 +48,10 @@ __all__ = [
     "spread",
 ]
 
+#: State of a VectorQuantiser that is not stored; it serves training alone.
+TRAINING_STATE = (".counts", ".sums")
+#: What layers are called in files, where that differs from the code.
+STORED = {"rate_offset": "told"}
 #: Entries of a codebook: the stream of the widest row of cells must fit its length of two bytes.
 MOST = 2048
 #: Decay of each rung's moving averages: a batch has 16 times fewer vectors at 1/32 than at 1/8.
@@ -86,6 +96,18 @@ class VqConfig(Sizes):
             raise ArgumentError(
                 f"a rung has 1 to 16 codebooks of 2 to {MOST} entries, not {self.entries}"
             )
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far a network's results depend on their surroundings, in pixels."""
+
+    reach: int
+
+
+def reach_of(transform: PyramidAnalysis | PyramidSynthesis, *levels: int) -> Reach:
+    """Return how far the blocks of some levels reach together."""
+    return Reach(sum(int(transform.refines[level].reach) for level in levels))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -223,7 +245,7 @@ class VqNet(nn.Module):
     stride = CELL
     #: Pixels along a side of the crops that the start is computed from.
     start_size = 128
-    layout = "quantal-vq-1"
+    layout = LAYOUT
     config_type = VqConfig
 
     def __init__(self, config: VqConfig) -> None:
@@ -237,6 +259,101 @@ class VqNet(nn.Module):
         )
         width = config.refine_width
         self.refiner = Refiner(config.channels[2], width) if width else None
+
+    @classmethod
+    def of(cls, file: WeightsFile) -> VqNet:
+        """Return the networks of a weights file; see backends.torch.CodecNet."""
+        with sound_weights(file):
+            with Unfilled():
+                net = cls(VqConfig.from_dict(file.sizes()))
+            net.load_state_dict(net._state(file.arrays), assign=True)
+        net.requires_grad_(False)
+        return net.eval()
+
+    def _state(self, arrays: Mapping[str, Array]) -> dict[str, Tensor]:
+        """Return the state that a file's arrays hold."""
+        own = self.state_dict()
+        names = {NET + stored: name for name, stored in renamed(list(own), STORED).items()}
+        state = {
+            names.get(name, name): torch.from_numpy(value.astype(np.float32))
+            for name, value in arrays.items()
+            if name.startswith(NET)
+        }
+        # State for training starts as if all entries had been used equally.
+        for name in own:
+            if name.endswith(".counts"):
+                state[name] = torch.ones(own[name].shape)
+            elif name.endswith(".sums"):
+                codebook: Tensor = state[name.removesuffix("sums") + "codebook"]
+                state[name] = codebook.clone()
+        unknown = sorted(state.keys() ^ own.keys())
+        if unknown:
+            raise ValueError(f"its tensors are not those of its sizes: {', '.join(unknown[:3])}")
+        return state
+
+    def transforms(self) -> dict[str, Reach]:
+        """Return how far networks reach, in pixels; see backends.torch.CodecNet."""
+        analysis, synthesis = self.analysis, self.synthesis
+        found = {
+            "analysis.1": reach_of(analysis, 0, 1),
+            "analysis.2": reach_of(analysis, 2),
+            "analysis.3": reach_of(analysis, 3),
+            "climbed.0": reach_of(synthesis, 0),
+            "climbed.1": reach_of(synthesis, 1),
+            "drawn": reach_of(synthesis, 1, 2, 3),
+        }
+        if self.refiner is not None:
+            found["refined"] = Reach(self.refiner.reach * CELL // 2)
+        return found
+
+    def stored_names(self) -> dict[str, str]:
+        """Return what files call each tensor; see backends.torch.CodecNet."""
+        names = renamed(list(self.state_dict()), STORED)
+        return {name: NET + stored for name, stored in names.items()}
+
+    def shapes(self) -> dict[str, list[Shape]]:
+        """Return what the networks take; see backends.torch.CodecNet."""
+        channels, codes = self.config.channels, self.config.code_channels
+        found: dict[str, list[Shape]] = {
+            "analysis.1": [(3, "8h", "8w")],
+            "analysis.2": [(channels[1], "2h", "2w")],
+            "analysis.3": [(channels[2], "2h", "2w")],
+            "drawn": [(channels[2], "h", "w"), (codes, "2h", "2w"), (1, "2h", "2w")],
+            "refined": [(channels[2], "h", "w")],
+        }
+        for place in range(RUNGS):
+            features: Shape = (channels[RUNGS - place], "h", "w")
+            found[f"codes.{place}"] = [features, features]
+            found[f"added.{place}"] = [(codes, "h", "w"), (1, "h", "w")]
+            found[f"climbed.{place}"] = [features]
+        return found
+
+    def networks(self) -> dict[str, Callable[..., Tensor]]:
+        """Return the networks by name; see vq.painter."""
+
+        def first(pixels: Tensor, rate: Tensor) -> Tensor:
+            return self.analysis.step(1, self.analysis.step(0, pixels / 255 - CENTRE))
+
+        def drawn(y_hat: Tensor, codes: Tensor, where: Tensor, rate: Tensor) -> Tensor:
+            x = self.synthesis.step(1, y_hat.contiguous(memory_format=torch.channels_last))
+            x = self.synthesis.step(2, x + self.rung(2).injected(codes, where[:, 0] > 0))
+            return (self.synthesis.step(3, x) + CENTRE) * 255
+
+        found: dict[str, Callable[..., Tensor]] = {"analysis.1": first, "drawn": drawn}
+        for level in (2, 3):
+            found[f"analysis.{level}"] = lambda x, rate, n=level: self.analysis.step(n, x)
+        for place in range(RUNGS):
+            found[f"codes.{place}"] = lambda x, prediction, rate, n=place: self.rung(n).codes(
+                x, prediction
+            )
+        for place in range(RUNGS - 1):
+            found[f"added.{place}"] = lambda codes, where, rate, n=place: self.rung(n).injected(
+                codes, where[:, 0] > 0
+            )
+            found[f"climbed.{place}"] = lambda x, rate, n=place: self.synthesis.step(n, x)
+        if self.refiner is not None:
+            found["refined"] = self.refiner
+        return found
 
     def rung(self, rung: int) -> Rung:
         """Return a rung; 0 is the coarsest."""

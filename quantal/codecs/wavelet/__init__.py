@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from quantal.codecs.family import SHIPPED, CodecEntry, Family
 
-__all__ = ["FAMILY"]
+__all__ = ["FAMILY", "LAYOUT"]
+
+#: Names the meaning of the arrays in files of weights; changes whenever the same integers are used
+#: in another way.
+LAYOUT = "wavelet layout 1"
 
 FAMILY = Family(
     name="wavelet",
     codec="quantal.codecs.wavelet.codec:Wavelet",
     trainer="quantal.train.families.wavelet:TRAINER",
+    graphs=True,
     codecs=(
         CodecEntry(
             "wavelet",

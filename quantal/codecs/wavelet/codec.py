@@ -5,16 +5,23 @@ docs/codecs/wavelet.md specifies the image part.
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from quantal.codecs.pyramid.weights import read_entropy_net_weights
+from quantal.codecs.backends import Backend, torch_net
 from quantal.codecs.transform import TransformCodec
-from quantal.codecs.wavelet.net import WaveletNet
+from quantal.codecs.wavelet import LAYOUT
+from quantal.codecs.weights import read_weights, sound_weights
+from quantal.entropy.frozen import FrozenClasses
 
-__all__ = ["Wavelet"]
+if TYPE_CHECKING:
+    from quantal.codecs.wavelet.net import WaveletNet
+
+__all__ = ["STRIDE", "Wavelet"]
+
+#: Pixels per latent along each axis.
+STRIDE = 16
+_NET = "quantal.codecs.wavelet.net:WaveletNet"
 
 
 class Wavelet(TransformCodec):
@@ -23,22 +30,28 @@ class Wavelet(TransformCodec):
     Args:
         name: is written to files.
         weights: the file.
-        device: where the floating-point networks run.
+        backend: runs the floating-point networks.
     """
 
-    def __init__(self, name: str, weights: Path, device: torch.device) -> None:
-        loaded = read_entropy_net_weights(weights, WaveletNet)
-        self._net = loaded.net.to(device)
+    def __init__(self, name: str, weights: Path, backend: Backend) -> None:
+        file = read_weights(weights, [LAYOUT])
+        self._networks = backend.networks(file, _NET)
+        with sound_weights(file):
+            frozen = FrozenClasses.from_arrays(file.arrays, self._networks)
         super().__init__(
             name,
-            self._net.analysis,
-            self._net.synthesis,
-            self._net.entropy.frozen_from(loaded.integers, device),
-            WaveletNet.stride,
-            device=device,
-            model_hash=loaded.hash,
+            self._networks.transform("analysis"),
+            self._networks.transform("synthesis"),
+            frozen,
+            STRIDE,
+            device=backend.device,
+            model_hash=file.check(frozen.integers()),
         )
 
     def networks(self) -> WaveletNet:
-        """Return a copy of the floating-point networks; changing it does not change the codec."""
-        return copy.deepcopy(self._net)
+        """Return a copy of the networks in torch; changing it does not change the codec.
+
+        Raises:
+            InstallError: If torch is not installed.
+        """
+        return torch_net(self._networks, _NET)  # type: ignore[no-any-return]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from quantal.codecs.wavelet import LAYOUT
 from quantal.codecs.output import TrainingOutput
 from quantal.codecs.pyramid.net import EntropyNet
 from quantal.codecs.sizes import Sizes
@@ -48,7 +49,7 @@ class WaveletConfig(Sizes):
 class WaveletNet(EntropyNet):
     """All networks of the codec."""
 
-    layout = "wavelet layout 1"
+    layout = LAYOUT
     config_type = WaveletConfig
     config: WaveletConfig
     entropy: ClassModel

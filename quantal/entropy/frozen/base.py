@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.entropy.coder import IntArray
+from quantal.entropy.exact import ExactNet
 from quantal.entropy.prices import price_list, round_by_price
 from quantal.entropy.tables import TableSet
 from quantal.entropy.walk import (
@@ -127,6 +128,11 @@ class FrozenModel(ABC):
     def parts(self) -> int:
         """Number of parts that a prefix of a stream can end after; 1 if streams have no parts."""
         return 1
+
+    @property
+    def exact_nets(self) -> tuple[ExactNet, ...]:
+        """All integer networks."""
+        return ()
 
     @abstractmethod
     def walk(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.entropy.coder import IndexArray, IntArray
+from quantal.entropy.exact import ExactNet
 from quantal.entropy.frozen.base import Array, Values
 from quantal.entropy.frozen.exact_context import ExactContext
 from quantal.entropy.frozen.factorized import FrozenFactorized
@@ -271,6 +272,10 @@ class FrozenContext(SideModel):
         if not y_tables.certain[0] or y_tables.first[0] != 0:
             raise ValueError("scale index 0 does not mean a sure zero")
         self.places: npt.NDArray[np.intp] = np.argsort(exact.elements)
+
+    @property
+    def exact_nets(self) -> tuple[ExactNet, ...]:
+        return self.exact.nets
 
     @property
     def parts(self) -> int:

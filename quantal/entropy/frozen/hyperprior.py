@@ -183,6 +183,10 @@ class FrozenHyperprior(SideModel):
         tables = TableSet.from_arrays(arrays, "tables.y")
         return cls(channels, side, tables, scale, networks)
 
+    @property
+    def exact_nets(self) -> tuple[ExactNet, ...]:
+        return (self.scale,)
+
     def exact_arrays(self) -> dict[str, Array]:
         return self.scale.arrays("exact")
 

@@ -23,6 +23,7 @@ __all__ = [
     "Quantise",
     "Residual",
     "Samples",
+    "Shape",
     "detached_copy",
     "pad_to",
     "round_both",
@@ -31,6 +32,9 @@ __all__ = [
 #: Latents [B, C, h, w] and their positions on the rate axis [B], on which tables are counted; then
 #: what they are coded given, if anything.
 Samples = Iterable[tuple[Tensor, ...]]
+#: Sizes of an array behind its batch: numbers, or multiples of what a picture's size decides, such
+#: as "h", "2w" and "16h".
+Shape = tuple[int | str, ...]
 #: Maps residuals and scale indices of one shape to two sets of symbols: those that latents are
 #: reconstructed from, and those that later steps take.
 Quantise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -114,6 +118,14 @@ class EntropyModel(nn.Module, ABC):
         Raises:
             KeyError, ValueError, ModelError: If the arrays are not those of such a model.
         """
+
+    def networks(self) -> dict[str, Callable[..., Tensor]]:
+        """Return the floating-point networks that the frozen model calls by name."""
+        return {}
+
+    def shapes(self) -> dict[str, list[Shape]]:
+        """Return the sizes of what these networks take, beside the rate, by name."""
+        return {name: [] for name in self.networks()}
 
     @property
     def derived(self) -> frozenset[str]:

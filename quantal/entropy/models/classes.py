@@ -181,13 +181,11 @@ class ClassModel(EntropyModel):
         slow = model.slow.nonzero()[:, 0].to(torch.int32).cpu().numpy()
         return FrozenClasses(scales, slow, tables, y_tables(counts), model._runtime())
 
+    def networks(self) -> dict[str, Callable[..., Tensor]]:
+        return {"gain": self.gain, "ungain": self.ungain, "lean": lambda _: self.lean[None]}
+
     def _runtime(self) -> TorchNetworks:
-        networks: dict[str, Callable[..., Tensor]] = {
-            "gain": self.gain,
-            "ungain": self.ungain,
-            "lean": lambda _: self.lean[None],
-        }
-        return TorchNetworks(networks, self.lean.device)
+        return TorchNetworks(self.networks(), self.lean.device)
 
     def frozen_from(self, arrays: Mapping[str, Any], device: torch.device) -> FrozenClasses:
         found = FrozenClasses.from_arrays(arrays, self._runtime())

@@ -17,7 +17,7 @@ from quantal.arguments import whole
 from quantal.entropy.frozen.context import FrozenContext
 from quantal.entropy.frozen.exact_context import ExactContext
 from quantal.entropy.frozen.hyperprior import SideModel
-from quantal.entropy.models.base import Quantise, Residual, round_both
+from quantal.entropy.models.base import Quantise, Residual, round_both, Shape
 from quantal.entropy.models.context_networks import (
     Cells,
     ContextMean,
@@ -27,7 +27,7 @@ from quantal.entropy.models.context_networks import (
 from quantal.entropy.models.exact_runtime import TorchLayers
 from quantal.entropy.models.runtime import TorchNetworks
 from quantal.entropy.models.side import SideInformationModel
-from quantal.entropy.orders import Order
+from quantal.entropy.orders import CELL, Order
 from quantal.entropy.scales import SCALES
 from quantal.errors import ModelError
 
@@ -172,6 +172,13 @@ class ContextModel(SideInformationModel):
             "lean": lambda _: self.lean[None],
             **steps,
         }
+
+    def shapes(self) -> dict[str, list[Shape]]:
+        width = self.mean.to_cells.out_channels // CELL**2
+        found = {**super().shapes(), "features": [(self.side.channels, "h", "w")]}
+        for step, span in enumerate(self.cells.spans):
+            found[f"mean.{step}"] = [(width, "h", "w"), (span.start, "h", "w")]
+        return found
 
     def frozen_from(self, arrays: Mapping[str, Any], device: torch.device) -> FrozenContext:
         networks = TorchNetworks(self.networks(), device)

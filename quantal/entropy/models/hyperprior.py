@@ -17,7 +17,7 @@ from torch import Tensor
 from quantal.arguments import whole
 from quantal.entropy.exact import ExactNet
 from quantal.entropy.frozen.hyperprior import FrozenHyperprior
-from quantal.entropy.models.base import Quantise, Residual, round_both
+from quantal.entropy.models.base import Quantise, Residual, round_both, Shape
 from quantal.entropy.models.exact_runtime import TorchLayers
 from quantal.entropy.models.networks import MeanNet, ScaleNet
 from quantal.entropy.models.runtime import TorchNetworks
@@ -86,6 +86,9 @@ class HyperpriorModel(SideInformationModel):
 
     def networks(self) -> dict[str, Callable[..., Tensor]]:
         return {**self.side_networks(), "mean": self.mean}
+
+    def shapes(self) -> dict[str, list[Shape]]:
+        return {**super().shapes(), "mean": [(self.side.channels, "h", "w")]}
 
     def frozen_from(self, arrays: Mapping[str, Any], device: torch.device) -> FrozenHyperprior:
         networks = TorchNetworks(self.networks(), device)

@@ -20,7 +20,7 @@ from quantal.entropy.curves import RateCurve
 from quantal.entropy.frozen.exact_predicted import ExactPredicted
 from quantal.entropy.frozen.hyperprior import Z_STRIDE, SideModel
 from quantal.entropy.frozen.predicted import FrozenPredicted
-from quantal.entropy.models.base import Residual, pad_to
+from quantal.entropy.models.base import Residual, pad_to, Shape
 from quantal.entropy.models.context import ContextModel
 from quantal.entropy.models.context_networks import magnitudes
 from quantal.entropy.models.exact_runtime import TorchLayers
@@ -176,6 +176,16 @@ class PredictedModel(ContextModel):
 
         steps = {f"mean.{step}": mean(step) for step in range(len(self.cells.spans))}
         return {**super().networks(), "gate": self.gate, "looked": self.mean.looked, **steps}
+
+    def shapes(self) -> dict[str, list[Shape]]:
+        found = super().shapes()
+        elements = self.cells.spans[-1].stop
+        width = found["mean.0"][0][0]
+        found["looked"] = [(width, "h", "w"), (elements, "h", "w"), (CELL**2, "h", "w")]
+        for step, span in enumerate(self.cells.spans):
+            own: Shape = (span.stop - span.start, "h", "w")
+            found[f"mean.{step}"] += [own, own]
+        return found
 
     def frozen_from(self, arrays: Mapping[str, Any], device: torch.device) -> FrozenPredicted:
         networks = TorchNetworks(self.networks(), device)

@@ -29,6 +29,7 @@ from quantal.entropy.models.base import (
     detached_copy,
     pad_to,
     round_both,
+    Shape,
 )
 from quantal.entropy.models.factorized import FactorizedModel
 from quantal.entropy.models.likelihoods import index_to_scale, logistic_bits
@@ -116,10 +117,6 @@ class SideInformationModel(EntropyModel):
             condition: as for side_information().
         """
 
-    @abstractmethod
-    def networks(self) -> dict[str, Callable[..., Tensor]]:
-        """Return the floating-point networks that the frozen model calls by name."""
-
     # -- what all share --------------------------------------------------------------------------
 
     def gain(self, rate: Tensor) -> Tensor:
@@ -137,6 +134,9 @@ class SideInformationModel(EntropyModel):
     def side_networks(self) -> dict[str, Callable[..., Tensor]]:
         """Return the networks that every SideModel calls."""
         return {"z": self.scaled_z, "gain": self.gain, "ungain": self.ungain}
+
+    def shapes(self) -> dict[str, list[Shape]]:
+        return {**super().shapes(), "z": [(self.channels, "4h", "4w")]}
 
     def forward(self, y: Tensor, rate: Tensor) -> Coded:
         height, width = y.shape[-2:]

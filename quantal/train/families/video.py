@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from quantal.codecs.context.net import ContextNet
 from quantal.codecs.pyramid.net import PyramidNet
 from quantal.codecs.pyramid.weights import read_entropy_net_weights, write_entropy_net_weights
 from quantal.codecs.video.net import VideoConfig, VideoNet
-from quantal.codecs.video.picture import find_picture, read_picture
+from quantal.codecs.video.picture import find_picture
 from quantal.codecs.weights import read_header
 from quantal.entropy.rates import RATE_INDICES
 from quantal.errors import ModelError
@@ -119,7 +120,7 @@ class VideoTrainer(Trainer):
 
 def _picture(config: VideoConfig) -> PyramidNet:
     path = find_picture(config.picture, config.picture_hash)
-    net = read_picture(path).net.eval()
+    net = read_entropy_net_weights(path, ContextNet).net.eval()
     if net.config.channels[-1] != config.channels:
         raise ModelError(
             f"picture codec {config.picture!r} has {net.config.channels[-1]} channels of latents, "

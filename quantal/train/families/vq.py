@@ -12,8 +12,7 @@ from torch import Tensor
 from quantal.codecs.info import Card
 from quantal.codecs.vq.maps import Step
 from quantal.codecs.vq.net import VqConfig, VqNet
-from quantal.codecs.vq.painter import Painter
-from quantal.codecs.vq.weights import VqWeights, read_vq_weights, write_vq_weights
+from quantal.codecs.vq.weights import VqWeights, painter_of, read_vq_weights, write_vq_weights
 from quantal.train.card import card, kmac
 from quantal.train.families.generative import GenerativeTrainer
 from quantal.train.families.vq_ladder import fit_ladder, join_ladder, some_of
@@ -54,11 +53,11 @@ TRAINER = VqTrainer()
 
 def _card(net: VqNet, steps: int, training_data: str) -> Card:
     """Return the card; multiplications are counted on a 256x256 picture."""
-    painter = Painter(net, torch.device("cpu"))
+    painter = painter_of(net, torch.device("cpu"))
     pixels = np.zeros((_SIDE, _SIDE, 3), np.uint8)
     latents = painter.analyse(pixels)
     maps = painter.describe(latents, Step((0, 0, 0), 1e-12))
-    finest = torch.from_numpy(maps.indices[2])
+    finest = maps.indices[2]
     encode = kmac(
         _SIDE**2,
         lambda: (painter.analyse(pixels), painter.describe(latents, Step(maps.books, 1e-12))),

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from quantal.codecs.vq.conceal import ConcealConfig, ConcealNet, write_conceal_weights
+from quantal.codecs.vq.conceal_net import ConcealConfig, ConcealNet, write_conceal_weights
 from quantal.codecs.vq.weights import read_vq_weights
 from quantal.errors import ArgumentError
 from quantal.train.card import card

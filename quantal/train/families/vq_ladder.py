@@ -17,9 +17,9 @@ from torch import Tensor
 
 from quantal.codecs.vq.maps import RUNGS, Maps, Priors, Step
 from quantal.codecs.vq.net import VqNet, index_bpp, spread
-from quantal.codecs.vq.painter import Painter
 from quantal.codecs.vq.stream import pack
-from quantal.codecs.vq.weights import Ladder, Segment
+from quantal.codecs.vq.file import Ladder, Segment
+from quantal.codecs.vq.weights import painter_of
 from quantal.entropy.indices import ABSENT
 
 __all__ = ["COARSE", "PLAN", "fit_ladder", "join_ladder", "some_of"]
@@ -102,7 +102,7 @@ class _Described:
 
     def __init__(self, net: VqNet, pictures: Sequence[Tensor]) -> None:
         self.net = net
-        self.painter = Painter(net, torch.device("cpu"))
+        self.painter = painter_of(net, torch.device("cpu"))
         some = some_of(pictures, _PICTURES)
         self.latents = [self.painter.analyse(p.permute(1, 2, 0).numpy()) for p in some]
         self.found: dict[tuple[int, ...], list[tuple[Maps, tuple[Tensor, ...]]]] = {}
@@ -144,12 +144,12 @@ class _Described:
             self.found[books] = [self._describe(one, books) for one in self.latents]
         return self.found[books]
 
-    def _describe(self, latents: Tensor, books: tuple[int, ...]) -> tuple[Maps, tuple[Tensor, ...]]:
+    def _describe(self, latents: Floats, books: tuple[int, ...]) -> tuple[Maps, tuple[Tensor, ...]]:
         maps = self.painter.describe(latents, Step(books, _CHEAP))
         gains = []
         for rung in (1, 2):
-            indices = torch.from_numpy(maps.indices[rung]).clamp_min(0)
-            gains.append(self.painter.gain(rung, books[rung], indices))
+            gain = self.painter.gain(rung, books[rung], maps.indices[rung])
+            gains.append(torch.from_numpy(gain))
         return maps, tuple(gains)
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from quantal.codecs.vq.maps import RUNGS, Maps, Priors, Step
 from quantal.codecs.vq.net import VqNet
-from quantal.codecs.vq.painter import Painter
-from quantal.codecs.vq.weights import Ladder
+from quantal.codecs.vq.file import Ladder
+from quantal.codecs.vq.weights import painter_of
 from quantal.entropy.indices.fit import Sample, fit_prior
 from quantal.entropy.quantisers import kmeans, nearest
 
@@ -90,7 +90,7 @@ def training_maps(
         each: rates for each picture.
         seed: of the rates.
     """
-    painter = Painter(net, torch.device("cpu"))
+    painter = painter_of(net, torch.device("cpu"))
     generator = np.random.default_rng(seed)
     found = []
     for picture in pictures:

@@ -16,15 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from quantal.codecs.vq.conceal import (
-    COARSE,
-    FINER,
-    LOST,
-    PLACES,
-    SIDE,
-    ConcealNet,
-    cell_vectors,
-)
+from quantal.codecs.vq.conceal import COARSE, FINER, LOST, PLACES, SIDE
+from quantal.codecs.vq.conceal_net import ConcealNet, cell_vectors
 from quantal.codecs.vq.maps import CELL
 from quantal.codecs.vq.net import spread
 from quantal.codecs.vq.weights import read_vq_weights

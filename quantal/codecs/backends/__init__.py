@@ -1,0 +1,126 @@
+"""Backends: the libraries that run a codec's floating-point networks, torch or ONNX Runtime.
+
+Bits are read by integers in numpy, which no backend changes (docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import os
+import sys
+from typing import Any
+
+from quantal.arguments import choice
+from quantal.codecs.backends.base import Backend, NamedNetworks
+from quantal.codecs.family import resolve
+from quantal.errors import ArgumentError, InstallError, ModelError
+
+__all__ = [
+    "BACKENDS",
+    "BACKEND_VARIABLE",
+    "Backend",
+    "NamedNetworks",
+    "backend_of",
+    "chosen",
+    "need",
+    "torch_net",
+]
+
+BACKENDS = ("auto", "onnx", "torch")
+#: Names the backend where a caller leaves it to "auto".
+BACKEND_VARIABLE = "QUANTAL_BACKEND"
+
+_INSTALL = {"torch": "quantal[torch]", "onnxruntime": "quantal"}
+
+
+def _is_installed(package: str) -> bool:
+    return package in sys.modules or importlib.util.find_spec(package) is not None
+
+
+def need(package: str, why: str) -> None:
+    """Raise InstallError, which says what to install, where a package is missing.
+
+    Args:
+        package: "torch" or "onnxruntime".
+        why: what needs it.
+    """
+    if not _is_installed(package):
+        raise InstallError(
+            f"{why} needs {package}, which is not installed: pip install '{_INSTALL[package]}'"
+        )
+
+
+def chosen(name: str, device: str, graphs: bool) -> str:
+    """Return which backend runs a codec: "onnx" or "torch".
+
+    "auto" is torch where it is already imported or a GPU is asked for, else ONNX Runtime; and
+    whichever of the two is there.
+
+    Args:
+        name: "auto", "onnx" or "torch".
+        device: "auto", "cpu" or "cuda".
+        graphs: whether there are graphs of the codec's networks for ONNX Runtime.
+
+    Raises:
+        ArgumentError: If there is no such backend, or it has no such device.
+        InstallError: If what the codec needs is not installed.
+        ModelError: If there are no graphs for backend "onnx".
+    """
+    name = choice("backend", name, BACKENDS)
+    if name == "auto":
+        name = choice(BACKEND_VARIABLE, os.environ.get(BACKEND_VARIABLE) or "auto", BACKENDS)
+    if name == "auto":
+        light = graphs and _is_installed("onnxruntime")
+        wanted = "torch" in sys.modules or device == "cuda"
+        name = "torch" if not light or (wanted and _is_installed("torch")) else "onnx"
+    if name == "torch":
+        need("torch", "this codec" if not graphs else "backend 'torch'")
+    else:
+        if device == "cuda":
+            raise ArgumentError(
+                "backend 'onnx' runs on the CPU, and device 'cuda' was asked for; use backend "
+                "'torch', or device 'cpu'"
+            )
+        if not graphs:
+            raise ModelError(
+                "there are no graphs of this codec's networks, which backend 'onnx' runs; use "
+                "backend 'torch'"
+            )
+        need("onnxruntime", "backend 'onnx'")
+    return name
+
+
+def backend_of(name: str, device: str) -> Backend:
+    """Return a backend.
+
+    Args:
+        name: "onnx" or "torch".
+        device: "cpu" or "cuda".
+    """
+    if name == "onnx":
+        from quantal.codecs.backends.onnx import OnnxBackend
+
+        return OnnxBackend()
+    import torch
+
+    from quantal.codecs.backends.torch import TorchBackend
+
+    return TorchBackend(torch.device(device))
+
+
+def torch_net(networks: NamedNetworks, kind: str) -> Any:
+    """Return a copy of a codec's networks in torch, whichever backend runs them.
+
+    Args:
+        networks: from Backend.networks().
+        kind: "module:class" of the networks in torch.
+
+    Raises:
+        InstallError: If torch is not installed.
+    """
+    net = getattr(networks, "net", None)
+    if net is not None:
+        return copy.deepcopy(net)
+    need("torch", "training, searching or changing networks")
+    return resolve(kind).of(networks.file)

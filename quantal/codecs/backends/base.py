@@ -1,0 +1,68 @@
+"""What a codec knows of the library that runs its floating-point networks: arrays in, arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from quantal.codecs.weights import WeightsFile
+from quantal.entropy.exact import ExactNet
+from quantal.entropy.walk import FloatArray, Networks
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Backend", "NamedNetworks", "Transform"]
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A network between pixels and latents, and how it may be cut into windows.
+
+    Attributes:
+        run: maps float32 [C, h, w] to float32 [C', h', w']. Pixels are in 0..255.
+        reach: how far a result depends on its surroundings, in pixels; None: a picture has to go
+            through it in one piece.
+        alignment: where a window may begin: at multiples of so many pixels; None: of the stride.
+    """
+
+    run: Callable[[FloatArray], FloatArray]
+    reach: int | None = None
+    alignment: int | None = None
+
+
+class NamedNetworks(Networks, Protocol):
+    """The floating-point networks of a codec by name; see quantal.entropy.walk.Networks."""
+
+    def transform(self, name: str) -> Transform:
+        """Return a network that takes no rate as a Transform."""
+        ...
+
+
+class Backend(Protocol):
+    """A library that runs networks.
+
+    Attributes:
+        name: "torch" or "onnx".
+        device: where networks run.
+    """
+
+    name: str
+    device: str | torch.device
+
+    def networks(self, file: WeightsFile, kind: str) -> NamedNetworks:
+        """Return the networks of a weights file.
+
+        Args:
+            file: the file.
+            kind: "module:class" of the networks in torch, whose method of() takes the file.
+
+        Raises:
+            ModelError: If the file is damaged, or this library can't run its networks.
+        """
+        ...
+
+    def accelerate(self, nets: Iterable[ExactNet]) -> None:
+        """Let integer networks run as fast as this library can, without a changed bit."""
+        ...

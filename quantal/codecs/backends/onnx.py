@@ -1,0 +1,164 @@
+"""ONNX Runtime as the library that runs a codec's networks, on a CPU: no torch is needed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantal.codecs.backends.base import Transform
+from quantal.codecs.backends.graphs import GraphFolder, find_graphs
+from quantal.codecs.weights import WeightsFile
+from quantal.entropy.exact import Array, ExactNet
+from quantal.entropy.walk import FloatArray
+from quantal.errors import InstallError, ModelError
+
+__all__ = ["OnnxBackend", "OnnxNetworks"]
+
+#: The oldest ONNX Runtime that takes initialisers apart from graphs on every system.
+_OLDEST = (1, 18)
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InstallError(
+            f"ONNX Runtime can't be loaded: {error}; install it anew: pip install 'quantal'"
+        ) from error
+    found = onnxruntime.__version__
+    numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdecimal())
+    if numbers < _OLDEST:
+        wanted = ".".join(map(str, _OLDEST))
+        raise InstallError(
+            f"ONNX Runtime {found} found, expected {wanted} or later: "
+            f"pip install 'onnxruntime>={wanted}'"
+        )
+    return onnxruntime
+
+
+def _threads() -> int:
+    """Return how many threads networks take: OMP_NUM_THREADS, else those of this process."""
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    if stated.isdecimal() and int(stated):
+        return int(stated)
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+class OnnxNetworks:
+    """The networks of a weights file, run by ONNX Runtime; a NamedNetworks.
+
+    A network's session is made when it is first called, so that decoding never loads what encoding
+    needs. Any number of threads may call.
+
+    Args:
+        file: the weights file.
+        folder: the graphs of its networks.
+
+    Attributes:
+        file: see above.
+    """
+
+    def __init__(self, file: WeightsFile, folder: GraphFolder) -> None:
+        self.file, self._folder = file, folder
+        self._renew()
+        #: Initialisers in float32, shared by all sessions: they use this memory.
+        self._values: dict[str, tuple[Array, Any]] = {}
+
+    def _renew(self) -> None:
+        """Begin without sessions, as after a fork, which does not copy their threads."""
+        self._process = os.getpid()
+        self._sessions: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def transform(self, name: str) -> Transform:
+        network = self._folder.networks[name]
+        return Transform(
+            lambda plane: self(name, 0.0, plane), network.reach, network.alignment
+        )
+
+    def __call__(self, name: str, rate: float, *inputs: FloatArray) -> FloatArray:
+        """Run a network on float32 arrays [C, h, w] or [B, C, h, w] at a position 0..63."""
+        network = self._folder.networks[name]
+        several = bool(inputs) and inputs[0].ndim == 4
+        # What has no channels, such as the latents before the first step, is no input of a graph.
+        given = [array for array in inputs if array.size]
+        arrays = [np.ascontiguousarray(array if several else array[None]) for array in given]
+        if network.rated:
+            arrays.append(np.array([rate], np.float32))
+        feed = dict(zip(network.inputs, arrays, strict=True))
+        (found,) = self._session(name).run(None, feed)
+        result: FloatArray = found if several else found[0]
+        return result
+
+    def _session(self, name: str) -> Any:
+        if self._process != os.getpid():
+            self._renew()
+        session = self._sessions.get(name)
+        if session is None:
+            with self._lock:
+                session = self._sessions.get(name)
+                if session is None:
+                    session = self._sessions[name] = self._load(name)
+        return session
+
+    def _load(self, name: str) -> Any:
+        runtime = _runtime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = _threads()
+        options.log_severity_level = 4  # errors come as exceptions
+        # Threads that wait in a loop take the processor from those of the other sessions.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        weights = self._folder.networks[name].weights
+        for weight in weights:
+            if weight not in self._values:
+                self._values[weight] = self._value(weight, runtime)
+        values = [self._values[weight][1] for weight in weights]
+        if weights:
+            options.add_external_initializers(list(weights), values)
+        path = Path(self._folder.path, f"{name}.onnx")
+        try:
+            return runtime.InferenceSession(
+                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except OSError as error:
+            raise ModelError(
+                f"graph {path.name} of {self._folder.path.name} can't be read: {error}; install "
+                "quantal anew"
+            ) from error
+        # ONNX Runtime has an exception for every kind of failure, all of them of this module.
+        except Exception as error:
+            raise ModelError(
+                f"ONNX Runtime {runtime.__version__} can't run graph {path.name} of "
+                f"{self._folder.path.name}: {str(error)[:300]}; install quantal anew, or use "
+                "backend 'torch'"
+            ) from error
+
+    def _value(self, weight: str, runtime: Any) -> tuple[Array, Any]:
+        """Return an initialiser in float32, and as ONNX Runtime takes it."""
+        stored = self.file.arrays.get(weight)
+        if stored is None:
+            raise ModelError(
+                f"weights {self.file.path.name} lack {weight}, which a graph of "
+                f"{self._folder.path.name} needs; install them anew"
+            )
+        array = np.ascontiguousarray(stored, np.float32)
+        return array, runtime.OrtValue.ortvalue_from_numpy(array)
+
+
+class OnnxBackend:
+    """Runs networks by ONNX Runtime; a Backend."""
+
+    name = "onnx"
+    device = "cpu"
+
+    def networks(self, file: WeightsFile, kind: str) -> OnnxNetworks:
+        return OnnxNetworks(file, find_graphs(file.path, file.metadata))
+
+    def accelerate(self, nets: Iterable[ExactNet]) -> None:
+        """Do nothing: integer networks run in numpy, which is how they are defined."""
