@@ -1,7 +1,8 @@
 /** The page, and the script that defines `<qtl-img>`: a folder for any static host. */
 
-import { copyFileSync, mkdirSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
 const OUT = resolve(import.meta.dirname, "dist/page");
@@ -13,10 +14,10 @@ function runtime(): Plugin {
     name: "onnx-runtime",
     closeBundle() {
       mkdirSync(`${OUT}/ort`, { recursive: true });
-      for (const ending of ["mjs", "wasm"]) {
-        const name = `ort-wasm-simd-threaded.${ending}`;
-        copyFileSync(`${ORT}/${name}`, `${OUT}/ort/${name}`);
-      }
+      const name = "ort-wasm-simd-threaded";
+      copyFileSync(`${ORT}/${name}.mjs`, `${OUT}/ort/${name}.mjs`);
+      const packed = gzipSync(readFileSync(`${ORT}/${name}.wasm`), { level: 9 });
+      writeFileSync(`${OUT}/ort/${name}.packed`, packed);
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Weights of codecs: which there are, where they are fetched from. */
 
 import { ModelError } from "../errors.js";
+import { unpacked } from "../streams.js";
 import { Arrays } from "../weights/safetensors.js";
 import { type Model, modelOf } from "./model.js";
 
@@ -11,12 +12,13 @@ export interface LoadedModel {
   hash: string;
 }
 
-/** A codec's entry in models/index.json. */
+/** One of a codec's entries in models/index.json. */
 export interface ModelEntry {
   file: string;
-  bytes: number;
   hash: string;
 }
+
+type Index = Record<string, ModelEntry[]>;
 
 /** Return the bytes of a file of the folder of models; rejects where there is none. */
 export type FetchModel = (file: string) => Promise<Uint8Array>;
@@ -47,63 +49,59 @@ export function fromFolder(folder: string | URL): FetchModel {
 }
 
 export class ModelStore {
-  private index: Promise<Record<string, ModelEntry>> | undefined;
+  private index: Promise<Index> | undefined;
   private readonly loaded = new Map<string, Promise<LoadedModel>>();
 
   constructor(private readonly fetchModel: FetchModel) {}
 
-  /** Return the model of a codec; ModelError if there is none, or another than a file needs. */
+  /** Return the model that a file needs; ModelError if it is not here. */
   async get(codec: string, hash: string): Promise<LoadedModel> {
-    const entry = await this.entry(codec);
-    if (entry.hash !== hash) {
-      throw new ModelError(
-        `the file needs the model ${hash} of codec "${codec}", and ${entry.hash} is here; decode `
-        + "it with the Python package and the weights that wrote it",
-        "weights",
-      );
-    }
-    let found = this.loaded.get(codec);
+    const { file } = await this.entry(codec, hash);
+    let found = this.loaded.get(file);
     if (!found) {
-      found = this.load(entry);
-      this.loaded.set(codec, found);
+      found = this.load(file);
+      this.loaded.set(file, found);
       // What failed may succeed the next time: a network is not always there.
-      found.catch(() => this.loaded.delete(codec));
+      found.catch(() => this.loaded.delete(file));
     }
     return found;
   }
 
-  private async entry(codec: string): Promise<ModelEntry> {
+  private async entry(codec: string, hash: string): Promise<ModelEntry> {
     this.index ??= this.readIndex();
     this.index.catch(() => (this.index = undefined));
     const index = await this.index;
-    const entry = Object.hasOwn(index, codec) ? index[codec] : undefined;
-    if (!entry) {
+    const entries = Object.hasOwn(index, codec) ? index[codec] : [];
+    if (!entries.length) {
       throw new ModelError(
         `the file was made by codec "${codec}", and this page has ${Object.keys(index).join(", ")}; `
         + "decode it with the Python package",
         "codec",
       );
     }
+    const entry = entries.find((each) => each.hash === hash);
+    if (!entry) {
+      throw new ModelError(
+        `the file needs the model ${hash} of codec "${codec}", and `
+        + `${entries.map((each) => each.hash).join(", ")} is here; decode it with the Python `
+        + "package and the weights that wrote it",
+        "weights",
+      );
+    }
     return entry;
   }
 
-  private async readIndex(): Promise<Record<string, ModelEntry>> {
+  private async readIndex(): Promise<Index> {
     const data = await this.fetchModel("index.json");
     try {
-      return JSON.parse(new TextDecoder().decode(data)) as Record<string, ModelEntry>;
+      return JSON.parse(new TextDecoder().decode(data)) as Index;
     } catch {
       throw new ModelError("models/index.json is no JSON; write it anew by `make web`", "weights");
     }
   }
 
-  private async load({ file, bytes }: ModelEntry): Promise<LoadedModel> {
-    const data = await this.fetchModel(file);
-    if (data.length !== bytes) {
-      throw new ModelError(
-        `${file} has ${data.length} bytes, expected ${bytes}; load the page again`, "weights",
-      );
-    }
-    const arrays = new Arrays(data);
+  private async load(file: string): Promise<LoadedModel> {
+    const arrays = new Arrays(await unpacked(await this.fetchModel(file)));
     return { arrays, ...modelOf(arrays) };
   }
 }

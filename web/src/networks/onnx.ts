@@ -14,7 +14,7 @@ export interface OnnxRuntime {
   Tensor: new (type: "float32", data: Float32Array, dims: readonly number[]) => Tensor;
 }
 
-/** What a weights file says of a graph; see quantal/codecs/backends/graphs.py. */
+/** What a weights file says of a graph; see quantal/codecs/packed.py. */
 interface GraphInfo {
   /** Names of inputs, in order; `rate` comes last. */
   inputs: string[];
@@ -39,7 +39,7 @@ export class OnnxNetworks implements Networks {
       this.graphs = JSON.parse(arrays.metadata.graphs ?? "") as Record<string, GraphInfo>;
     } catch {
       throw new ModelError(
-        "these weights carry no graphs of their networks; take those that `make web` writes",
+        "these weights carry no graphs of their networks; take the packed ones that `make web` writes",
       );
     }
   }
@@ -90,7 +90,7 @@ export class OnnxNetworks implements Networks {
 
   private create(name: string): Promise<InferenceSession> {
     const graph = this.arrays.bytes(`graph.${name}`);
-    return this.runtime.InferenceSession.create(new Uint8Array(graph), {
+    return this.runtime.InferenceSession.create(graph, {
       executionProviders: this.providers,
       externalData: this.outside(graph),
       // One picture is drawn at a time, so memory that is kept between runs serves nobody.

@@ -1,7 +1,8 @@
 /** Reading the opacity of a picture: a greyscale PNG of 8 bits or 1 bit, as `.qtl` files hold. */
 
 import { CorruptError, UnsupportedError } from "../errors.js";
-import { paeth, SIGNATURE, through } from "./chunks.js";
+import { through } from "../streams.js";
+import { paeth, SIGNATURE } from "./chunks.js";
 
 const DAMAGED = "the opacity of the picture is damaged; fetch the file again";
 

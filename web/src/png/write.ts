@@ -2,7 +2,8 @@
 
 import { crc32 } from "../container/crc.js";
 import type { Picture } from "../picture.js";
-import { paeth, SIGNATURE, through } from "./chunks.js";
+import { through } from "../streams.js";
+import { paeth, SIGNATURE } from "./chunks.js";
 
 /** Return a picture as the bytes of a PNG; nothing of its opacity is lost. */
 export async function writePng(picture: Picture): Promise<Uint8Array<ArrayBuffer>> {

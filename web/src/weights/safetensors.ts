@@ -1,4 +1,9 @@
-/** Weights files: named arrays as safetensors, read without trusting a number in them. */
+/**
+ * Weights files: named arrays as safetensors, read without trusting a number in them.
+ *
+ * Packed files (quantal/codecs/packed.py) have bytes in planes: of an array the first bytes of all
+ * elements stand first, then the second ones.
+ */
 
 import { ModelError } from "../errors.js";
 
@@ -63,22 +68,25 @@ export class Arrays {
     return `${name} ${NAMES[dtype]} (${shape.join(", ")}${shape.length === 1 ? "," : ""})`;
   }
 
-  /** Return the bytes of an array, a view. */
-  bytes(name: string): Uint8Array {
-    const [start, end] = this.entry(name).data_offsets;
-    return this.body.subarray(start, end);
-  }
-
-  /** Return the bytes of an array in memory of their own; a Buffer's slice() would share it. */
-  private copy(name: string): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.bytes(name));
+  /** Return the bytes of an array, in memory of their own. */
+  bytes(name: string): Uint8Array<ArrayBuffer> {
+    const { data_offsets: [start, end], dtype } = this.entry(name);
+    const stored = this.body.subarray(start, end);
+    const size = SIZES[dtype];
+    if (this.metadata.bytes !== "planes" || size === 1) return new Uint8Array(stored);
+    const found = new Uint8Array(stored.length);
+    const count = stored.length / size;
+    for (let plane = 0; plane < size; plane++) {
+      for (let i = 0; i < count; i++) found[i * size + plane] = stored[plane * count + i];
+    }
+    return found;
   }
 
   /** Return integers of any type, each exact; ModelError for others or another number of axes. */
   integers(name: string, axes: number): Integers {
     const { dtype, shape } = this.entry(name);
     const data = this.bytes(name);
-    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+    const view = new DataView(data.buffer);
     const size = SIZES[dtype];
     const read = READERS[dtype];
     if (!read || shape.length !== axes) throw damaged(name, `integers in ${axes} axes`);
@@ -92,22 +100,22 @@ export class Arrays {
   int32(name: string, axes = 1): Int32Array {
     const { dtype, shape } = this.entry(name);
     if (dtype !== "I32" || shape.length !== axes) throw damaged(name, `int32 in ${axes} axes`);
-    return new Int32Array(this.copy(name).buffer);
+    return new Int32Array(this.bytes(name).buffer);
   }
 
   /** Return uint8 numbers; ModelError for any other type or number of axes. */
   uint8(name: string, axes = 1): Uint8Array {
     const { dtype, shape } = this.entry(name);
     if (dtype !== "U8" || shape.length !== axes) throw damaged(name, `uint8 in ${axes} axes`);
-    return this.copy(name);
+    return this.bytes(name);
   }
 
   /** Return floating-point numbers of 16 or 32 bits as float32. */
   float32(name: string): Float32Array {
     const dtype = this.dtype(name);
-    if (dtype === "F32") return new Float32Array(this.copy(name).buffer);
+    if (dtype === "F32") return new Float32Array(this.bytes(name).buffer);
     if (dtype !== "F16") throw damaged(name, "float16 or float32");
-    const halves = new Uint16Array(this.copy(name).buffer);
+    const halves = new Uint16Array(this.bytes(name).buffer);
     const table = halfValues();
     const values = new Float32Array(halves.length);
     for (let i = 0; i < halves.length; i++) values[i] = table[halves[i]];
