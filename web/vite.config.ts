@@ -5,19 +5,22 @@ import { resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
-const OUT = resolve(import.meta.dirname, "dist/page");
 const ORT = resolve(import.meta.dirname, "node_modules/onnxruntime-web/dist");
 
 /** Copy ONNX Runtime's module, which is loaded when the first picture is drawn. */
 function runtime(): Plugin {
+  let folder = "";
   return {
     name: "onnx-runtime",
+    configResolved({ root, build }) {
+      folder = resolve(root, build.outDir, "ort");
+    },
     closeBundle() {
-      mkdirSync(`${OUT}/ort`, { recursive: true });
+      mkdirSync(folder, { recursive: true });
       const name = "ort-wasm-simd-threaded";
-      copyFileSync(`${ORT}/${name}.mjs`, `${OUT}/ort/${name}.mjs`);
+      copyFileSync(`${ORT}/${name}.mjs`, `${folder}/${name}.mjs`);
       const packed = gzipSync(readFileSync(`${ORT}/${name}.wasm`), { level: 9 });
-      writeFileSync(`${OUT}/ort/${name}.packed`, packed);
+      writeFileSync(`${folder}/${name}.packed`, packed);
     },
   };
 }
@@ -27,7 +30,7 @@ export default defineConfig({
   base: "./",
   resolve: { conditions: ["onnxruntime-web-use-extern-wasm", "module", "browser", "import", "default"] },
   build: {
-    outDir: OUT,
+    outDir: resolve(import.meta.dirname, "dist/page"),
     emptyOutDir: true,
     target: "es2022",
     assetsInlineLimit: 0,

@@ -60,7 +60,8 @@ class ExactLayer {
       && groups >= 1 && (groups === 1 || (groups === outputs && inputs === 1))
       && factor >= 1 && Number.isInteger(this.outputs) && bias.shape[1] === outputs
       && (bias.shape[0] === 1 || bias.shape[0] === RATE_INDICES)
-      && low <= 0 && high >= 0 && shift >= 0 && shift < 48 && height <= 15;
+      && low <= 0 && high >= 0 && shift >= 0 && shift < 48 && height <= 15
+      && weight.values.every((value) => value === (value | 0));
     if (!fits) throw new ModelError(`the integer layer ${name} is damaged; fetch the weights again`);
     this.weight = this.arranged(weight.values);
     this.bias = bias.values;
