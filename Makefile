@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+# What `pip install quantal` brings: no torch.
+LIGHT := .venv-light
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -19,13 +21,14 @@ help:
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make web     build the page of quantal view, and a folder for web hosts (needs Node 20)"
 	@echo "make docs    build the documentation into site/"
-	@echo "make clean   remove .venv and all caches"
+	@echo "make clean   remove environments and all caches"
 
-demo: $(VENV)/.stamp-dev
-	$(BIN)/python examples/demo.py
+demo: $(LIGHT)/.stamp
+	$(LIGHT)/bin/python examples/demo.py
 
-test: lint $(if $(NODE),web/node_modules/.package-lock.json)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+test: lint $(LIGHT)/.stamp $(if $(NODE),web/node_modules/.package-lock.json)
+	QUANTAL_LIGHT_PYTHON=$(CURDIR)/$(LIGHT)/bin/python \
+	  $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 fuzz: $(VENV)/.stamp-dev
 	$(BIN)/python -m tests.robustness.fuzz --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
@@ -66,6 +69,15 @@ $(VENV)/.stamp-dev: pyproject.toml | $(VENV)/bin/python
 	  $(PIP) install --quiet -e ".[dev]"; }
 	@touch $@
 
+# Of scikit-image the demo reads one photograph, so what else it would bring is left out.
+$(LIGHT)/.stamp: pyproject.toml | $(LIGHT)/bin/python
+	@$(LIGHT)/bin/python -m pip --disable-pip-version-check install --quiet -e .
+	@$(LIGHT)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps scikit-image
+	@touch $@
+
+$(LIGHT)/bin/python:
+	$(PYTHON) -m venv $(LIGHT)
+
 $(VENV)/.stamp-docs: $(VENV)/.stamp-dev
 	@$(PIP) install --quiet -e ".[docs]"
 	@touch $@
@@ -79,4 +91,4 @@ $(VENV)/bin/python:
 
 clean:
 	rm -rf web/node_modules web/dist quantal/page
-	rm -rf $(VENV) site build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(LIGHT) site build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

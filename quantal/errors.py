@@ -91,7 +91,7 @@ class ModelError(QuantalError):
 
 
 class InstallError(QuantalError, ImportError):
-    """A package that this work needs is missing, damaged or too old; the message says what helps."""
+    """A package that a work needs is missing, damaged or too old; the message says what helps."""
 
 
 class MediaError(QuantalError):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 __all__ = ["apply_in_windows", "bands", "ceil_div", "pad_edge", "round_up", "window_spans"]
 
-Plane = TypeVar("Plane", bound=Any)
+Result = TypeVar("Result", bound=Any)
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
@@ -107,13 +107,13 @@ def _empty(like: Any, shape: tuple[int, ...]) -> Any:
 
 
 def apply_in_windows(
-    network: Callable[..., Plane],
-    plane: Plane,
+    network: Callable[..., Result],
+    plane: Any,
     core: int,
     halo: int,
     scale: Fraction | int = 1,
-    beside: Sequence[Plane] = (),
-) -> Plane:
+    beside: Sequence[Any] = (),
+) -> Result:
     """Apply a network to a plane window by window.
 
     Memory is that of the result and of one window. A network that divides the plane by a grid

@@ -14,6 +14,7 @@ from typing import ParamSpec
 
 import typer
 
+from quantal import extras
 from quantal.cli._signals import end_children, status_of
 from quantal.cli._streams import say
 from quantal.errors import ArgumentError, OutOfMemoryError, QuantalError
@@ -81,7 +82,7 @@ def describe(error: Exception) -> str:
         return describe(_out_of_memory(error))
     package = _not_importable(error)
     if package is not None:
-        return printable(f"{package} can't be imported: {error}; reinstall it")
+        return printable(f"{package} can't be imported: {error}; {extras.advice(package)}")
     if isinstance(error, OSError) and error.strerror:
         where = f": {os.fsdecode(error.filename)}" if error.filename else ""
         return printable(f"{error.strerror}{where}")

@@ -6,6 +6,13 @@ is not needed.
 
 from __future__ import annotations
 
+from quantal.extras import install_error
+
+try:
+    import av as _av  # noqa: F401
+except ModuleNotFoundError as _error:
+    raise install_error(_error, "clips") or _error from _error
+
 from quantal.clips._clip import Clip
 from quantal.clips._pictures import read_pictures
 from quantal.clips._properties import Colour, Frame, Pixels, Properties

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -101,7 +101,7 @@ class Latents:
 
         The other attributes are its metadata, `model_hash` in hexadecimal digits.
         """
-        arrays = {"y_hat": self.y_hat, "z_hat": self.z_hat}
+        arrays: dict[str, npt.NDArray[Any]] = {"y_hat": self.y_hat, "z_hat": self.z_hat}
         arrays |= {f"symbols.{index}": part for index, part in enumerate(self.symbols)}
         names = ("codec", "width", "height", "rate", "stride")
         metadata = {name: str(getattr(self, name)) for name in names}

@@ -22,12 +22,14 @@ class CodecEntry:
         description: a sentence.
         weights: path of its weights; None if users always name their own.
         media: what it codes.
+        package: name of the package that brings the weights, if they are not in the wheel.
     """
 
     name: str
     description: str
     weights: Path | None
     media: str = "picture"
+    package: str = ""
 
 
 @dataclass(frozen=True)

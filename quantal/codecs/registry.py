@@ -24,6 +24,7 @@ from quantal.codecs.family import CodecEntry, Family, resolve
 from quantal.codecs.info import Card, CodecInfo
 from quantal.codecs.loaded import LoadedCodecs
 from quantal.codecs.weights import find_weights, read_header
+from quantal.codecs.weights_packages import find_installed
 from quantal.errors import ArgumentError, ModelError
 from quantal.sources import Source, read_source
 
@@ -129,7 +130,10 @@ def _weights(entry: CodecEntry) -> Path | None:
         return None
     folder = _own_folder()
     own = folder / entry.weights.name if folder else entry.weights
-    return own if own.is_file() else entry.weights
+    for path in (own, entry.weights):
+        if path.is_file():
+            return path
+    return find_installed(entry.weights.name) or entry.weights
 
 
 def _versions(entry: CodecEntry) -> dict[str, CodecEntry]:
@@ -328,18 +332,29 @@ def load(
     else:
         found = _weights(entry)
         if found is None or not found.is_file():
-            lack = (
-                f"codec {name!r} has no weights of its own: name yours"
-                if found is None
-                else f"the weights of codec {name!r} are missing: {found.name} is not there; name "
-                "yours, or train some"
-            )
-            raise ModelError(lack, code="weights")
+            raise _lack(entry, found)
         path = found
     # The modification time is part of the key: rewritten weights are loaded again.
     way = chosen(backend, device, family.graphs and has_graphs(path))
     key = (name, way, device_name(device, way), path, path.stat().st_mtime_ns)
     return _LOADED.get(key, lambda: _build(name, family, path, way, key[2]))
+
+
+def _lack(entry: CodecEntry, path: Path | None) -> ModelError:
+    """Return the error of a codec whose weights are not here."""
+    if path is None:
+        lack = f"codec {entry.name!r} has no weights of its own: name yours"
+    elif entry.package:
+        lack = (
+            f"the weights of codec {entry.name!r} are in a package of their own, which is not "
+            f"installed: pip install {entry.package}; or name yours"
+        )
+    else:
+        lack = (
+            f"the weights of codec {entry.name!r} are missing: {path.name} is not there; name "
+            "yours, or train some"
+        )
+    return ModelError(lack, code="weights")
 
 
 def _load_bytes(name: str, device: str, data: bytes, backend: str) -> Codec:

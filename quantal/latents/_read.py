@@ -156,7 +156,7 @@ def _read_group(
             return codec.read_many(payloads, width, height, rate)
         parsed = codec.parse_many(payloads, width, height, rate)
     about = (codec.name, codec.model_hash, width, height, rate)
-    return [p if isinstance(p, BitstreamError) else Symbols(*about, p) for p in parsed]
+    return [p if isinstance(p, BitstreamError) else Symbols(*about, [*p]) for p in parsed]
 
 
 def _name(source: Source, number: int) -> str:

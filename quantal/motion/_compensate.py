@@ -71,7 +71,9 @@ def _predictions(reference: Plane, field: npt.NDArray[np.int32]) -> Plane:
     # Wholly beyond the border all windows are alike.
     edges = ((0, 0), (_PATCH, _PATCH), (_PATCH, _PATCH))
     padded = np.pad(reference, edges, mode="edge")
-    patches = np.lib.stride_tricks.sliding_window_view(padded, (_PATCH, _PATCH), (1, 2))
+    patches = np.lib.stride_tricks.sliding_window_view(  # type: ignore[call-overload]
+        padded, (_PATCH, _PATCH), (1, 2)
+    )
     first = _PATCH - _HALF - _TAPS // 2 + 1
     x, y = field
     top = (y >> 2) + BLOCK * np.arange(rows, dtype=np.int32)[:, None] + first

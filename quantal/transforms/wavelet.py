@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quantal.errors import ArgumentError
@@ -51,6 +52,10 @@ def packets(x: Tensor, levels: int) -> Tensor:
     unit = 1 << levels
     if x.shape[-2] % unit or x.shape[-1] % unit:
         raise ArgumentError(f"planes of {tuple(x.shape[-2:])}: sides must be multiples of {unit}")
+    if torch.compiler.is_compiling():
+        for _ in range(levels):
+            x = _split_traced(x)
+        return x
     planes = []
     # Planes are independent; one by one, they stay in the processor's cache.
     for plane in torch.split(x, 1, 1):
@@ -147,6 +152,8 @@ class _Joined(torch.autograd.Function):
 
 def _joined(x: Tensor) -> Tensor:
     """Undo _split()."""
+    if torch.compiler.is_compiling():
+        return _joined_traced(x)
     joined: Tensor = _Joined.apply(x)
     return joined
 
@@ -182,6 +189,41 @@ def _lift(
             out.add_(into, alpha=factor)
         else:
             into.add_(out, alpha=factor)
+
+
+# Steps in place are quick, but in a traced graph each would become dozens of nodes. What is
+# exported is written as sums.
+
+
+def _split_traced(x: Tensor) -> Tensor:
+    phases = _phases(F.pixel_unshuffle(x, 2))
+    for axis in (2, 3):
+        even, odd = phases.select(axis, 0), phases.select(axis, 1)
+        for number in (0, 2):
+            odd = _lifted(odd, even, axis, True, _STEPS[number])
+            even = _lifted(even, odd, axis, False, _STEPS[number + 1])
+        phases = torch.stack((even * _LOW, odd * (1 / _LOW)), axis)
+    return phases.flatten(1, 3)
+
+
+def _joined_traced(x: Tensor) -> Tensor:
+    phases = _phases(x)
+    for axis in (3, 2):
+        even, odd = phases.select(axis, 0) * (1 / _LOW), phases.select(axis, 1) * _LOW
+        for number in (2, 0):
+            even = _lifted(even, odd, axis, False, -_STEPS[number + 1])
+            odd = _lifted(odd, even, axis, True, -_STEPS[number])
+        phases = torch.stack((even, odd), axis)
+    return F.pixel_shuffle(phases.flatten(1, 3), 2)
+
+
+def _lifted(target: Tensor, source: Tensor, axis: int, follows: bool, factor: float) -> Tensor:
+    """Return what _lift() makes of the target."""
+    along = axis + 1
+    last = source.shape[along] - 1
+    ends = (source.narrow(along, 1, last), source.narrow(along, last, 1))
+    starts = (source.narrow(along, 0, 1), source.narrow(along, 0, last))
+    return target + factor * (source + torch.cat(ends if follows else starts, along))
 
 
 class WaveletAnalysis(nn.Module):

@@ -13,9 +13,9 @@ import yaml
 from PIL import Image
 from skimage import data
 
-from quantal.codecs.video.codec import Video
 from quantal.codecs.context.net import ContextNet
 from quantal.codecs.pyramid.weights import read_entropy_net_weights
+from quantal.codecs.video.codec import Video
 from quantal.codecs.video.picture import find_picture
 from quantal.errors import ArgumentError, MediaError, ModelError
 from quantal.train import export_checkpoint, read_recipe

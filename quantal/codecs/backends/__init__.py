@@ -14,7 +14,9 @@ from typing import Any
 from quantal.arguments import choice
 from quantal.codecs.backends.base import Backend, NamedNetworks
 from quantal.codecs.family import resolve
+from quantal.codecs.weights import WeightsFile
 from quantal.errors import ArgumentError, InstallError, ModelError
+from quantal.extras import advice
 
 __all__ = [
     "BACKENDS",
@@ -31,9 +33,6 @@ BACKENDS = ("auto", "onnx", "torch")
 #: Names the backend where a caller leaves it to "auto".
 BACKEND_VARIABLE = "QUANTAL_BACKEND"
 
-_INSTALL = {"torch": "quantal[torch]", "onnxruntime": "quantal"}
-
-
 def _is_installed(package: str) -> bool:
     return package in sys.modules or importlib.util.find_spec(package) is not None
 
@@ -46,9 +45,7 @@ def need(package: str, why: str) -> None:
         why: what needs it.
     """
     if not _is_installed(package):
-        raise InstallError(
-            f"{why} needs {package}, which is not installed: pip install '{_INSTALL[package]}'"
-        )
+        raise InstallError(f"{why} needs {package}, which is not installed: {advice(package)}")
 
 
 def chosen(name: str, device: str, graphs: bool) -> str:
@@ -72,10 +69,11 @@ def chosen(name: str, device: str, graphs: bool) -> str:
         name = choice(BACKEND_VARIABLE, os.environ.get(BACKEND_VARIABLE) or "auto", BACKENDS)
     if name == "auto":
         light = graphs and _is_installed("onnxruntime")
-        wanted = "torch" in sys.modules or device == "cuda"
-        name = "torch" if not light or (wanted and _is_installed("torch")) else "onnx"
+        name = "torch" if not light or "torch" in sys.modules or device == "cuda" else "onnx"
+        if name == "torch":
+            need("torch", "device 'cuda'" if light else "a codec of which there are no graphs")
     if name == "torch":
-        need("torch", "this codec" if not graphs else "backend 'torch'")
+        need("torch", "backend 'torch'")
     else:
         if device == "cuda":
             raise ArgumentError(
@@ -109,12 +107,13 @@ def backend_of(name: str, device: str) -> Backend:
     return TorchBackend(torch.device(device))
 
 
-def torch_net(networks: NamedNetworks, kind: str) -> Any:
+def torch_net(networks: NamedNetworks, kind: str, why: str = "training networks") -> Any:
     """Return a copy of a codec's networks in torch, whichever backend runs them.
 
     Args:
         networks: from Backend.networks().
         kind: "module:class" of the networks in torch.
+        why: what needs them.
 
     Raises:
         InstallError: If torch is not installed.
@@ -122,5 +121,6 @@ def torch_net(networks: NamedNetworks, kind: str) -> Any:
     net = getattr(networks, "net", None)
     if net is not None:
         return copy.deepcopy(net)
-    need("torch", "training, searching or changing networks")
-    return resolve(kind).of(networks.file)
+    need("torch", why)
+    file: WeightsFile = networks.file  # type: ignore[attr-defined]
+    return resolve(kind).of(file)

@@ -1,4 +1,4 @@
-"""What a codec knows of the library that runs its floating-point networks: arrays in, arrays out."""
+"""What a codec knows of the library that runs its floating-point networks, on arrays."""
 
 from __future__ import annotations
 
@@ -45,11 +45,14 @@ class Backend(Protocol):
 
     Attributes:
         name: "torch" or "onnx".
-        device: where networks run.
     """
 
     name: str
-    device: str | torch.device
+
+    @property
+    def device(self) -> str | torch.device:
+        """Where networks run."""
+        ...
 
     def networks(self, file: WeightsFile, kind: str) -> NamedNetworks:
         """Return the networks of a weights file.

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from quantal.codecs.backends.torch import CodecNet
 from quantal.codecs.backends.graphs import GraphFolder, Network, kind_of
+from quantal.codecs.backends.torch import CodecNet
 from quantal.codecs.weights import WeightsFile
 from quantal.entropy.models.base import Shape
 from quantal.errors import ModelError
@@ -38,13 +38,11 @@ _EXAMPLE = {"b": 2, "h": 6, "w": 5}
 class _Named(nn.Module):
     """A network of a name as a module, with the parameters of all networks behind it."""
 
-    def __init__(
-        self, net: nn.Module, run: Callable[..., Tensor], shapes: Sequence[Shape]
-    ) -> None:
+    def __init__(self, net: nn.Module, run: Callable[..., Tensor], shapes: Sequence[Shape]) -> None:
         super().__init__()
         self.net, self._shapes = net, shapes
         # As a function: a module would be registered, and its parameters get a second name.
-        self._run = lambda *inputs: run(*inputs)
+        self._run: Callable[..., Tensor] = lambda *inputs: run(*inputs)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         given, *_ = rest = list(inputs)
@@ -110,7 +108,7 @@ def export_graphs(net: CodecNet, file: WeightsFile, folder: Path) -> GraphFolder
 def _export(
     folder: Path,
     name: str,
-    net: nn.Module,
+    net: Any,
     run: Callable[..., Tensor],
     shapes: Sequence[Shape],
     names: Mapping[str, str],
@@ -142,16 +140,17 @@ def _export(
             verbose=False,
             optimize=False,  # which would fold weights into new values
         )
-    return _without_weights(path, names, file)
+    return _without_weights(path, given, names, file)
 
 
 def _without_weights(
-    path: Path, names: Mapping[str, str], file: WeightsFile
+    path: Path, shapes: Sequence[Shape], names: Mapping[str, str], file: WeightsFile
 ) -> dict[str, Any]:
     """Make a graph's weights external, and return the fields of its Network."""
     import onnx
 
     model = onnx.load(path)
+    _check_sizes(model, path.name, shapes)
     weights, offset = [], 0
     for initialiser in model.graph.initializer:
         array = onnx.numpy_helper.to_array(initialiser)
@@ -174,14 +173,25 @@ def _without_weights(
             initialiser.external_data.add(key=key, value=str(value))
         weights.append(own)
         offset += array.nbytes
-    _trim(model)
-    path.write_bytes(model.SerializeToString(deterministic=True))
     used = {name for node in model.graph.node for name in node.input}
     inputs = [value.name for value in model.graph.input if value.name in used]
     for value in [v for v in model.graph.input if v.name not in used]:
         model.graph.input.remove(value)
+    _trim(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
     return {"inputs": tuple(inputs), "rated": "rate" in inputs, "weights": tuple(weights)}
+
+
+def _check_sizes(model: Any, name: str, shapes: Sequence[Shape]) -> None:
+    """Raise ModelError if the exporter has fixed a size that is free."""
+    for value, shape in zip(model.graph.input, shapes, strict=False):
+        dims = value.type.tensor_type.shape.dim
+        for place, (dim, size) in enumerate(zip(dims, ("b", *shape), strict=True)):
+            if isinstance(size, str) and not dim.dim_param:
+                raise ModelError(
+                    f"graph {name} takes {dim.dim_value} along axis {place} of {value.name}, "
+                    "expected any size: write the network without len() and fixed sizes"
+                )
 
 
 def _rename(model: Any, old: str, new: str) -> None:

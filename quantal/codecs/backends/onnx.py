@@ -78,9 +78,7 @@ class OnnxNetworks:
 
     def transform(self, name: str) -> Transform:
         network = self._folder.networks[name]
-        return Transform(
-            lambda plane: self(name, 0.0, plane), network.reach, network.alignment
-        )
+        return Transform(lambda plane: self(name, 0.0, plane), network.reach, network.alignment)
 
     def __call__(self, name: str, rate: float, *inputs: FloatArray) -> FloatArray:
         """Run a network on float32 arrays [C, h, w] or [B, C, h, w] at a position 0..63."""

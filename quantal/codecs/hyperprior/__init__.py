@@ -20,6 +20,7 @@ FAMILY = Family(
             "hyperprior",
             "Mean-scale hyperprior on a three-level pyramid; one model for all rates.",
             SHIPPED / "hyperprior.safetensors",
+            package="quantal-weights-hyperprior",
         ),
     ),
 )

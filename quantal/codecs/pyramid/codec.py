@@ -70,7 +70,7 @@ class PyramidCodec(TransformCodec):
 
     @cached_property
     def _searcher(self) -> Searcher:
-        net = self.networks()
+        net = torch_net(self._networks, self.net_type, "a search for better symbols (effort)")
         from quantal.codecs.pyramid.searcher import Searcher
 
         return Searcher(self, net)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quantal.codecs.student import LAYOUT
 from quantal.codecs.pyramid.net import EntropyNet
 from quantal.codecs.sizes import Sizes
+from quantal.codecs.student import LAYOUT
 from quantal.entropy.models.classes import ClassModel
 from quantal.errors import ArgumentError
 from quantal.transforms.classifier import ClassifierAnalysis

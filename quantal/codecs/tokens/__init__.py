@@ -16,6 +16,7 @@ FAMILY = Family(
             "tokens",
             "Tiles of 256x256 as up to 128 binary tokens; any prefix is a picture.",
             SHIPPED / "tokens.safetensors",
+            package="quantal-weights-tokens",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""What a weights file of codec `tokens` holds besides networks: tables, and what signs stand for."""
+"""What a weights file of codec `tokens` holds besides networks: tables, the meaning of signs."""
 
 from __future__ import annotations
 

@@ -256,7 +256,7 @@ class TokenNet(nn.Module):
         placed = values + self.decoder_place + self.kept(position)[:, None]
         coefficients = self.decoder(placed) * self.unit
         features = torch.einsum("np,bnc->bcp", self.unmix, coefficients.float())
-        return features.view(len(features), -1, self.side, self.side)
+        return features.unflatten(2, (self.side, self.side))  # type: ignore[no-untyped-call]
 
     def forward(self, pixels: Tensor, request: Keep) -> TrainingOutput:
         """Code pictures for training.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quantal.codecs.video import LAYOUT
 from quantal.codecs.pyramid.net import EntropyNet
 from quantal.codecs.sizes import Sizes
+from quantal.codecs.video import LAYOUT
 from quantal.entropy.models.predicted import PredictedModel
 from quantal.errors import ArgumentError
 

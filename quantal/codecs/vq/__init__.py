@@ -16,6 +16,7 @@ FAMILY = Family(
             "vq",
             "Vector-quantised ladder, generative; for 0.01 to 0.1 bits per pixel.",
             SHIPPED / "vq.safetensors",
+            package="quantal-weights-vq",
         ),
     ),
 )

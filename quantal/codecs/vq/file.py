@@ -1,4 +1,4 @@
-"""What a weights file of codec `vq` holds besides networks: codebooks, contexts, tables, the ladder.
+"""What a weights file of codec `vq` holds besides networks: codebooks, contexts, tables, a ladder.
 
 The hash in every coded file covers everything that decides how bits are read, and the codebooks:
 with other codebooks the same indices give another picture.

@@ -107,7 +107,7 @@ class Reach:
 
 def reach_of(transform: PyramidAnalysis | PyramidSynthesis, *levels: int) -> Reach:
     """Return how far the blocks of some levels reach together."""
-    return Reach(sum(int(transform.refines[level].reach) for level in levels))  # type: ignore[arg-type]
+    return Reach(sum(int(transform.refines[level].reach) for level in levels))  # type: ignore[arg-type, misc]
 
 
 @dataclass(frozen=True)

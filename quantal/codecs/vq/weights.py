@@ -51,8 +51,9 @@ def painter_of(net: VqNet, device: torch.device) -> Painter:
         net: the networks.
         device: where they are.
     """
+    places = range(len(net.config.entries))
     books = [
-        [net.book(rung, book).codebook.detach().cpu().numpy() for book in range(len(net.config.entries))]
+        [net.book(rung, book).codebook.detach().cpu().numpy() for book in places]
         for rung in range(RUNGS)
     ]
     return Painter(TorchCodecNetworks(net, device), books, net.refiner is not None)

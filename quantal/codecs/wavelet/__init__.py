@@ -20,6 +20,7 @@ FAMILY = Family(
             "wavelet",
             "Wavelet packets and a nearly linear encoder, for learning on latents; quick to read.",
             SHIPPED / "wavelet.safetensors",
+            package="quantal-weights-wavelet",
         ),
     ),
 )

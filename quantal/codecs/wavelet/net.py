@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quantal.codecs.wavelet import LAYOUT
 from quantal.codecs.output import TrainingOutput
 from quantal.codecs.pyramid.net import EntropyNet
 from quantal.codecs.sizes import Sizes
+from quantal.codecs.wavelet import LAYOUT
 from quantal.entropy.models.classes import ClassModel
 from quantal.errors import ArgumentError
 from quantal.transforms.wavelet import WaveletAnalysis, WaveletSynthesis, initialise_with_packets

@@ -58,6 +58,17 @@ class SideModel(FrozenModel):
         if len(y_tables) != SCALES:
             raise ValueError(f"there are {len(y_tables)} tables of y, expected {SCALES}")
 
+    @classmethod
+    @abstractmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, Array], channels: int, networks: Networks
+    ) -> SideModel:
+        """Build a model from the result of integers().
+
+        Raises:
+            KeyError, ValueError, ModelError: If the arrays are not those of such a model.
+        """
+
     def quantised_z(self, y: FloatArray, rate: float) -> IntArray:
         """Return the symbols of the side latents of y [C, h, w]: int32 [N, h/4, w/4]."""
         z = apply_in_windows(

@@ -17,7 +17,7 @@ from quantal.arguments import whole
 from quantal.entropy.frozen.context import FrozenContext
 from quantal.entropy.frozen.exact_context import ExactContext
 from quantal.entropy.frozen.hyperprior import SideModel
-from quantal.entropy.models.base import Quantise, Residual, round_both, Shape
+from quantal.entropy.models.base import Quantise, Residual, Shape, round_both
 from quantal.entropy.models.context_networks import (
     Cells,
     ContextMean,
@@ -175,7 +175,8 @@ class ContextModel(SideInformationModel):
 
     def shapes(self) -> dict[str, list[Shape]]:
         width = self.mean.to_cells.out_channels // CELL**2
-        found = {**super().shapes(), "features": [(self.side.channels, "h", "w")]}
+        found = super().shapes()
+        found["features"] = [(self.side.channels, "h", "w")]
         for step, span in enumerate(self.cells.spans):
             found[f"mean.{step}"] = [(width, "h", "w"), (span.start, "h", "w")]
         return found

@@ -17,7 +17,7 @@ from torch import Tensor
 from quantal.arguments import whole
 from quantal.entropy.exact import ExactNet
 from quantal.entropy.frozen.hyperprior import FrozenHyperprior
-from quantal.entropy.models.base import Quantise, Residual, round_both, Shape
+from quantal.entropy.models.base import Quantise, Residual, Shape, round_both
 from quantal.entropy.models.exact_runtime import TorchLayers
 from quantal.entropy.models.networks import MeanNet, ScaleNet
 from quantal.entropy.models.runtime import TorchNetworks

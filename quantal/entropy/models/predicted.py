@@ -20,7 +20,7 @@ from quantal.entropy.curves import RateCurve
 from quantal.entropy.frozen.exact_predicted import ExactPredicted
 from quantal.entropy.frozen.hyperprior import Z_STRIDE, SideModel
 from quantal.entropy.frozen.predicted import FrozenPredicted
-from quantal.entropy.models.base import Residual, pad_to, Shape
+from quantal.entropy.models.base import Residual, Shape, pad_to
 from quantal.entropy.models.context import ContextModel
 from quantal.entropy.models.context_networks import magnitudes
 from quantal.entropy.models.exact_runtime import TorchLayers

@@ -26,10 +26,10 @@ from quantal.entropy.models.base import (
     Quantise,
     Residual,
     Samples,
+    Shape,
     detached_copy,
     pad_to,
     round_both,
-    Shape,
 )
 from quantal.entropy.models.factorized import FactorizedModel
 from quantal.entropy.models.likelihoods import index_to_scale, logistic_bits

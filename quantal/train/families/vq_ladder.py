@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from quantal.codecs.contract import Floats
+from quantal.codecs.vq.file import Ladder, Segment
 from quantal.codecs.vq.maps import RUNGS, Maps, Priors, Step
 from quantal.codecs.vq.net import VqNet, index_bpp, spread
 from quantal.codecs.vq.stream import pack
-from quantal.codecs.vq.file import Ladder, Segment
 from quantal.codecs.vq.weights import painter_of
 from quantal.entropy.indices import ABSENT
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from quantal.codecs.vq.file import Ladder
 from quantal.codecs.vq.maps import RUNGS, Maps, Priors, Step
 from quantal.codecs.vq.net import VqNet
-from quantal.codecs.vq.file import Ladder
 from quantal.codecs.vq.weights import painter_of
 from quantal.entropy.indices.fit import Sample, fit_prior
 from quantal.entropy.quantisers import kmeans, nearest

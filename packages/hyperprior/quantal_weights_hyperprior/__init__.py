@@ -1,0 +1,1 @@
+"""Weights of codec `hyperprior` of Quantal, which finds them by the entry point below."""

@@ -1,0 +1,39 @@
+"""Which extra of Quantal brings a package: `pip install quantal` brings what files need, no more."""
+
+from __future__ import annotations
+
+from quantal.errors import InstallError
+
+__all__ = ["advice", "install_error"]
+
+_EXTRAS = {
+    "av": "video",
+    "onnx": "onnx",
+    "onnxruntime": "",
+    "onnxscript": "onnx",
+    "torch": "torch",
+    "torchvision": "torch",
+    "xarray": "xarray",
+    "yaml": "train",
+}
+
+
+def advice(package: str) -> str:
+    """Return what to do about a package that can't be imported."""
+    extra = _EXTRAS.get(package)
+    if extra is None:
+        return "reinstall it"
+    return f"pip install 'quantal[{extra}]'" if extra else "pip install quantal"
+
+
+def install_error(error: ImportError, what: str) -> InstallError | None:
+    """Return the error of a package that an extra brings and that is missing; None for others.
+
+    Args:
+        error: why the import failed.
+        what: needs it: the subject of the message, in the plural.
+    """
+    package = (error.name or "").partition(".")[0]
+    if package not in _EXTRAS:
+        return None
+    return InstallError(f"{what} need {package}, which is not installed: {advice(package)}")
