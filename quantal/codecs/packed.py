@@ -12,6 +12,7 @@ import argparse
 import gzip
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from safetensors.numpy import save
 from quantal.codecs.backends.graphs import find_graphs, has_graphs
 from quantal.codecs.registry import weights_files
 from quantal.codecs.weights import NET, Array, read_header, read_weights
-from quantal.outputs import write_whole
+from quantal.outputs import create_folder, write_whole
 
 __all__ = ["INDEX", "SUFFIX", "packed_files", "packed_index", "packed_weights", "write_packed"]
 
@@ -91,23 +92,25 @@ def packed_index() -> dict[str, list[dict[str, str]]]:
     }
 
 
-def write_packed(folder: Path) -> dict[str, int]:
-    """Write all packed files, compressed, and their index.
+def write_packed(folder: Path, codecs: Collection[str] | None = None) -> dict[str, int]:
+    """Write packed files, compressed, and their index.
 
     Args:
         folder: where to write.
+        codecs: names of codecs; default: all that can be packed.
 
     Returns:
         Sizes in bytes by name.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    create_folder(folder)
+    index = {n: each for n, each in packed_index().items() if codecs is None or n in codecs}
     sizes = {}
-    for path in [path for paths in packed_files().values() for path in paths]:
+    for path in [path for name in index for path in packed_files()[name]]:
         # Without a time, so that equal weights give equal files.
         data = gzip.compress(packed_weights(path), 9, mtime=0)
         write_whole(folder / f"{path.stem}{SUFFIX}", data)
         sizes[f"{path.stem}{SUFFIX}"] = len(data)
-    write_whole(folder / INDEX, (json.dumps(packed_index(), indent=1) + "\n").encode())
+    write_whole(folder / INDEX, (json.dumps(index, indent=1) + "\n").encode())
     return sizes
 
 

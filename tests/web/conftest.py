@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -68,8 +68,8 @@ def page(built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def site(built: Path) -> Path:
-    """The same with models: what `make web` makes for web hosts."""
-    write_packed(built / "models")
+    """The same with models of one codec: what `make web` makes for web hosts has all."""
+    write_packed(built / "models", ["context-s"])
     return built
 
 
@@ -90,23 +90,14 @@ Serve = Callable[..., str]
 @pytest.fixture
 def serve(page: Path) -> Iterator[Serve]:
     """Serve files as `quantal view` does; gives the address."""
-    with contextmanagers() as enter:
+    with ExitStack() as running:
 
         def start(*files: Path) -> str:
             server = view.PageServer(view.Site(expand([str(f) for f in files], {".qtl"}).sources))
-            enter(_running(server))
+            running.enter_context(_running(server))
             return server.address
 
         yield start
-
-
-@contextmanager
-def contextmanagers() -> Iterator[Callable[[Any], None]]:
-    """Enter contexts one after the other, and leave them all at the end."""
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-        yield lambda context: stack.enter_context(context)
 
 
 @pytest.fixture
@@ -117,13 +108,13 @@ def host() -> Iterator[Callable[[Path], str]]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with contextmanagers() as enter:
+    with ExitStack() as running:
 
         def start(folder: Path) -> str:
             server = ThreadingHTTPServer(
                 ("127.0.0.1", 0), lambda *args: Quiet(*args, directory=str(folder))
             )
-            enter(_running(server))
+            running.enter_context(_running(server))
             return f"http://127.0.0.1:{server.server_port}/"
 
         yield start
