@@ -38,9 +38,12 @@ export default defineConfig({
       input: {
         index: resolve(import.meta.dirname, "page/index.html"),
         "qtl-img": resolve(import.meta.dirname, "page/qtl-img.ts"),
+        quantal: resolve(import.meta.dirname, "page/quantal.ts"),
       },
+      // Other pages name these scripts, so their names and what they export stay.
+      preserveEntrySignatures: "strict",
       output: {
-        entryFileNames: ({ name }) => (name === "qtl-img" ? "qtl-img.js" : "assets/[name]-[hash].js"),
+        entryFileNames: ({ name }) => (name === "index" ? "assets/[name]-[hash].js" : "[name].js"),
       },
     },
   },
