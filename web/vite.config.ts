@@ -7,7 +7,10 @@ import { defineConfig, type Plugin } from "vite";
 
 const ORT = resolve(import.meta.dirname, "node_modules/onnxruntime-web/dist");
 
-/** Copy ONNX Runtime's module, which is loaded when the first picture is drawn. */
+/** ONNX Runtime's modules: the plain one, and the one with WebGPU. */
+const MODULES = ["ort-wasm-simd-threaded", "ort-wasm-simd-threaded.jspi"];
+
+/** Copy the modules, one of which is loaded when the first picture is drawn. */
 function runtime(): Plugin {
   let folder = "";
   return {
@@ -17,10 +20,11 @@ function runtime(): Plugin {
     },
     closeBundle() {
       mkdirSync(folder, { recursive: true });
-      const name = "ort-wasm-simd-threaded";
-      copyFileSync(`${ORT}/${name}.mjs`, `${folder}/${name}.mjs`);
-      const packed = gzipSync(readFileSync(`${ORT}/${name}.wasm`), { level: 9 });
-      writeFileSync(`${folder}/${name}.packed`, packed);
+      for (const name of MODULES) {
+        copyFileSync(`${ORT}/${name}.mjs`, `${folder}/${name}.mjs`);
+        const packed = gzipSync(readFileSync(`${ORT}/${name}.wasm`), { level: 9 });
+        writeFileSync(`${folder}/${name}.packed`, packed);
+      }
     },
   };
 }

@@ -12,7 +12,9 @@ const MOST_ERRORS = 20;
 const errors = find("#errors", HTMLUListElement);
 const hint = find("#hint", HTMLElement);
 const usual = hint.textContent;
-const decoder = new Decoder("./");
+const address = new URL(location.href);
+const gpu = address.searchParams.get("gpu");
+const decoder = new Decoder("./", gpu === "off" || gpu === "any" ? gpu : "auto");
 const viewer = new Viewer(decoder, report);
 const gallery = new Gallery((item) => void show(item));
 
@@ -74,4 +76,4 @@ function choose(button: string, input: string): void {
 choose("#open", "#files");
 choose("#choose", "#image");
 onDrop((files) => void open(files));
-addressedFiles(new URL(location.href)).then(open).catch((error: unknown) => report(error, "address"));
+addressedFiles(address).then(open).catch((error: unknown) => report(error, "address"));

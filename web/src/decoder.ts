@@ -22,13 +22,17 @@ import { readGreyPng } from "./png/read.js";
 /** The most pixels of a picture: one takes about 20 bytes of memory. */
 export const MOST_PIXELS = 40_000_000;
 
+/** ONNX Runtime, and whether it has WebGPU. */
+export interface LoadedRuntime {
+  runtime: OnnxRuntime;
+  gpu: boolean;
+}
+
 export interface DecoderOptions {
   /** Where weights come from. */
   models: FetchModel;
   /** ONNX Runtime; asked for when the first picture is drawn. */
-  runtime: () => Promise<OnnxRuntime>;
-  /** Where networks run, in order of preference; default: WebAssembly. */
-  providers?: string[];
+  runtime: () => Promise<LoadedRuntime>;
   /** The most pixels of a picture; default: 40 million. */
   mostPixels?: number;
 }
@@ -143,8 +147,8 @@ export class CoreDecoder {
   private async networksOf(codec: string, arrays: LoadedModel["arrays"]): Promise<Networks> {
     let found = this.networks.get(codec);
     if (!found) {
-      const runtime = await this.options.runtime();
-      found = new OnnxNetworks(runtime, arrays, this.options.providers ?? ["wasm"]);
+      const { runtime, gpu } = await this.options.runtime();
+      found = new OnnxNetworks(runtime, arrays, gpu);
       this.networks.set(codec, found);
     }
     return found;

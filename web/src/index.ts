@@ -2,7 +2,9 @@
 
 export { mediaOf, probe, readFile, type FileInfo, type PartInfo, type PictureFile } from "./container/file.js";
 export type { Header, Media } from "./container/header.js";
-export { CoreDecoder, MOST_PIXELS, type DecodeOptions, type DecoderOptions, type Symbols } from "./decoder.js";
+export {
+  CoreDecoder, MOST_PIXELS, type DecodeOptions, type DecoderOptions, type LoadedRuntime, type Symbols,
+} from "./decoder.js";
 export * from "./errors.js";
 export { fromFolder, type FetchModel, type ModelEntry } from "./models/store.js";
 export type { OnnxRuntime } from "./networks/onnx.js";

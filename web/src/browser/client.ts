@@ -3,7 +3,9 @@
 import type { CoreDecoder, DecodeOptions } from "../decoder.js";
 import { errorData, errorFrom, QuantalError } from "../errors.js";
 import type { Picture } from "../picture.js";
+import type { Place } from "./local.js";
 import type { Request, Response } from "./messages.js";
+import type { GpuChoice } from "./runtime.js";
 
 interface Waiting {
   resolve(picture: Picture): void;
@@ -11,15 +13,18 @@ interface Waiting {
 }
 
 export class Decoder {
-  private readonly base: string;
+  private readonly place: Place;
   private worker: Worker | undefined;
   private local: Promise<CoreDecoder> | undefined;
   private readonly waiting = new Map<number, Waiting>();
   private count = 0;
 
-  /** @param base holds the folders `models` and `ort`; relative to the page. */
-  constructor(base: string | URL) {
-    this.base = new URL(base, globalThis.document?.baseURI).href;
+  /**
+   * @param base holds the folders `models` and `ort`; relative to the page.
+   * @param gpu whether a GPU draws: "auto" where there is one, "off", or "any", imitated ones too.
+   */
+  constructor(base: string | URL, gpu: GpuChoice = "auto") {
+    this.place = { base: new URL(base, globalThis.document?.baseURI).href, gpu };
   }
 
   /** Draw a file. Rejects with a QuantalError, and can be used again after that. */
@@ -30,7 +35,7 @@ export class Decoder {
     const id = this.count++;
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
-      worker.postMessage({ id, base: this.base, data: bytes, options } satisfies Request);
+      worker.postMessage({ id, place: this.place, data: bytes, options } satisfies Request);
     });
   }
 
@@ -71,7 +76,7 @@ export class Decoder {
   }
 
   private async here(data: Uint8Array, options: DecodeOptions): Promise<Picture> {
-    this.local ??= import("./local.js").then(({ localDecoder }) => localDecoder(new URL(this.base)));
+    this.local ??= import("./local.js").then(({ localDecoder }) => localDecoder(this.place));
     try {
       return await (await this.local).decode(data, options);
     } catch (error) {

@@ -2,5 +2,6 @@
 
 export * from "../index.js";
 export { Decoder } from "./client.js";
+export type { GpuChoice } from "./runtime.js";
 export { defineElement } from "./element.js";
 export { elementOf, pngOf } from "./show.js";

@@ -1,43 +1,23 @@
 /** A decoder that runs where it is called: in a worker, or in a page. */
 
-import { CoreDecoder, type DecoderOptions } from "../decoder.js";
-import { type FetchModel, fromFolder } from "../models/store.js";
-import type { OnnxRuntime } from "../networks/onnx.js";
-import { unpacked } from "../streams.js";
+import { CoreDecoder, type DecoderOptions, type LoadedRuntime } from "../decoder.js";
+import { fromFolder } from "../models/store.js";
+import { type GpuChoice, loadRuntime } from "./runtime.js";
 
-/** More threads than this gain little on pictures of usual sizes. */
-const MOST_THREADS = 4;
-
-/**
- * Load ONNX Runtime from a folder of a web host.
- *
- * Its module is packed: many hosts send WebAssembly as it is, which is four times as much.
- */
-async function loadRuntime(folder: URL): Promise<OnnxRuntime> {
-  const fetched: FetchModel = fromFolder(folder);
-  const [runtime, packed] = await Promise.all([
-    import("onnxruntime-web/wasm"),
-    fetched("ort-wasm-simd-threaded.packed"),
-  ]);
-  const { wasm } = runtime.env;
-  wasm.wasmPaths = { mjs: new URL("ort-wasm-simd-threaded.mjs", folder).href };
-  wasm.wasmBinary = await unpacked(packed);
-  // Threads share memory, which browsers give to isolated pages alone.
-  const cores = globalThis.crossOriginIsolated ? navigator.hardwareConcurrency : 1;
-  wasm.numThreads = Math.max(1, Math.min(cores, MOST_THREADS));
-  return runtime as OnnxRuntime;
+/** Where a decoder's files are, and what it may use. */
+export interface Place {
+  /** Holds the folders `models` and `ort`. */
+  base: string;
+  gpu: GpuChoice;
 }
 
-/**
- * Return a decoder for a folder of a web host.
- *
- * @param base holds the folders `models` and `ort`.
- */
-export function localDecoder(base: URL, options: Partial<DecoderOptions> = {}): CoreDecoder {
-  let runtime: Promise<OnnxRuntime> | undefined;
-  return new CoreDecoder({
-    models: fromFolder(new URL("models/", base)),
-    runtime: () => (runtime ??= loadRuntime(new URL("ort/", base))),
-    ...options,
-  });
+/** Return a decoder for a folder of a web host. */
+export function localDecoder({ base, gpu }: Place, options: Partial<DecoderOptions> = {}): CoreDecoder {
+  let runtime: Promise<LoadedRuntime> | undefined;
+  const load = () => {
+    runtime ??= loadRuntime(new URL("ort/", base), gpu);
+    runtime.catch(() => (runtime = undefined));
+    return runtime;
+  };
+  return new CoreDecoder({ models: fromFolder(new URL("models/", base)), runtime: load, ...options });
 }

@@ -3,11 +3,11 @@
 import type { DecodeOptions } from "../decoder.js";
 import type { ErrorData } from "../errors.js";
 import type { Picture } from "../picture.js";
+import type { Place } from "./local.js";
 
 export interface Request {
   id: number;
-  /** Holds the folders `models` and `ort`. */
-  base: string;
+  place: Place;
   data: Uint8Array;
   options: DecodeOptions;
 }

@@ -5,17 +5,13 @@ import { errorData } from "../errors.js";
 import { localDecoder } from "./local.js";
 import type { Request, Response } from "./messages.js";
 
-const decoders = new Map<string, CoreDecoder>();
+let decoder: CoreDecoder | undefined;
 /** One picture at a time: two would take twice the memory, and not be faster. */
 let last: Promise<void> = Promise.resolve();
 
-async function answer({ id, base, data, options }: Request): Promise<void> {
-  let decoder = decoders.get(base);
-  if (!decoder) {
-    decoder = localDecoder(new URL(base));
-    decoders.set(base, decoder);
-  }
+async function answer({ id, place, data, options }: Request): Promise<void> {
   try {
+    decoder ??= localDecoder(place);
     const picture = await decoder.decode(data, options);
     self.postMessage({ id, picture } satisfies Response, { transfer: [picture.pixels.buffer] });
   } catch (error) {

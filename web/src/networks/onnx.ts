@@ -4,7 +4,13 @@ import type { InferenceSession, Tensor } from "onnxruntime-web";
 import { ModelError } from "../errors.js";
 import type { Arrays } from "../weights/safetensors.js";
 import { externalWeights } from "./graph.js";
-import type { FloatPlane, Networks } from "./plane.js";
+import { cropped, type FloatPlane, type Networks } from "./plane.js";
+
+/** Networks that are worth a GPU: they do most of the work, and take and give whole planes. */
+const HEAVY = new Set(["synthesis", "drawn"]);
+/** Positions of the plane on which a GPU has to give what the processor gives, and how closely. */
+const TRIED = 8;
+const TOLERANCE = 0.25; // levels of 255
 
 /** What is used of ONNX Runtime. */
 export interface OnnxRuntime {
@@ -23,17 +29,18 @@ interface GraphInfo {
 
 export class OnnxNetworks implements Networks {
   private readonly sessions = new Map<string, Promise<InferenceSession>>();
+  private readonly onGpu = new Set<string>();
   private readonly graphs: Readonly<Record<string, GraphInfo>>;
 
   /**
    * @param runtime ONNX Runtime.
    * @param arrays of a weights file that carries its graphs.
-   * @param providers where networks run, in order of preference.
+   * @param gpu whether the runtime has WebGPU; it is used where it gives the same pictures.
    */
   constructor(
     private readonly runtime: OnnxRuntime,
     private readonly arrays: Arrays,
-    private readonly providers: string[],
+    private readonly gpu: boolean,
   ) {
     try {
       this.graphs = JSON.parse(arrays.metadata.graphs ?? "") as Record<string, GraphInfo>;
@@ -53,7 +60,25 @@ export class OnnxNetworks implements Networks {
   }
 
   async run(name: string, rate: number, ...inputs: FloatPlane[]): Promise<FloatPlane> {
-    const session = await this.session(name);
+    let session = this.sessions.get(name);
+    if (!session) {
+      session = this.gpu && HEAVY.has(name) ? this.tried(name, rate, inputs) : this.create(name, "wasm");
+      this.sessions.set(name, session);
+    }
+    const ready = await session;
+    try {
+      return await this.runOn(ready, name, rate, inputs);
+    } catch (error) {
+      if (!this.onGpu.delete(name)) throw error;
+      // A GPU may be lost, or have too little memory for a whole window.
+      this.sessions.set(name, this.create(name, "wasm"));
+      return this.run(name, rate, ...inputs);
+    }
+  }
+
+  private async runOn(
+    session: InferenceSession, name: string, rate: number, inputs: FloatPlane[],
+  ): Promise<FloatPlane> {
     const feeds: Record<string, Tensor> = {};
     this.info(name).inputs.forEach((input, place) => {
       // An exporter leaves out what a network doesn't use.
@@ -71,6 +96,32 @@ export class OnnxNetworks implements Networks {
     return { data: result.data as Float32Array, channels, height, width };
   }
 
+  /** Return a session on the GPU if it draws a corner of the picture as the processor does. */
+  private async tried(name: string, rate: number, inputs: FloatPlane[]): Promise<InferenceSession> {
+    const plain = await this.create(name, "wasm");
+    const [{ height, width }] = inputs;
+    const corner = inputs.map((plane) => {
+      const scale = plane.height / height;
+      const span = (length: number) => ({ start: 0, stop: Math.min(TRIED, length) * scale });
+      return cropped(plane, span(height), span(width));
+    });
+    try {
+      const fast = await this.create(name, "webgpu");
+      const [expected, found] = await Promise.all(
+        [plain, fast].map((session) => this.runOn(session, name, rate, corner)));
+      const close = found.data.every((value, i) => Math.abs(value - expected.data[i]) <= TOLERANCE);
+      if (close && found.data.length === expected.data.length) {
+        await plain.release();
+        this.onGpu.add(name);
+        return fast;
+      }
+      await fast.release();
+    } catch {
+      // A GPU that lacks an operation or memory: the processor draws.
+    }
+    return plain;
+  }
+
   private info(name: string): GraphInfo {
     const found = this.graphs[name];
     if (!found) {
@@ -79,19 +130,10 @@ export class OnnxNetworks implements Networks {
     return found;
   }
 
-  private session(name: string): Promise<InferenceSession> {
-    let found = this.sessions.get(name);
-    if (!found) {
-      found = this.create(name);
-      this.sessions.set(name, found);
-    }
-    return found;
-  }
-
-  private create(name: string): Promise<InferenceSession> {
+  private create(name: string, provider: "wasm" | "webgpu"): Promise<InferenceSession> {
     const graph = this.arrays.bytes(`graph.${name}`);
     return this.runtime.InferenceSession.create(graph, {
-      executionProviders: this.providers,
+      executionProviders: [provider],
       externalData: this.outside(graph),
       // One picture is drawn at a time, so memory that is kept between runs serves nobody.
       enableCpuMemArena: false,
