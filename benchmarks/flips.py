@@ -35,7 +35,7 @@ def error(found: np.ndarray, exact: np.ndarray) -> float:
 
 def coded(codec: Codec, pixels: np.ndarray, quality: int) -> np.ndarray:
     """Return the latents of a file."""
-    return read(codec.compress(pixels, quality=quality), codec=codec).y_hat.numpy()
+    return read(codec.compress(pixels, quality=quality), codec=codec).y_hat
 
 
 def main() -> None:

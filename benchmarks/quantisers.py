@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--pictures", type=int)
     options = parser.parse_args()
-    compare(load(options.weights).painter.net, read(options.data, options.pictures))
+    compare(load(options.weights).networks(), read(options.data, options.pictures))
 
 
 class _Scaled:

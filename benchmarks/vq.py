@@ -111,7 +111,7 @@ def indices(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) 
     """Print for every rung and codebook: log2 K, one table, contexts, adaptive contexts."""
     latents = [codec.painter.analyse(pixels) for pixels in pictures]
     rows = []
-    for book, entries in enumerate(codec.painter.net.config.entries):
+    for book, entries in enumerate(map(len, codec.painter.books[0])):
         step = Step((book,) * RUNGS, ALL.price)
         maps = [codec.painter.describe(one, step) for one in latents]
         for rung in range(RUNGS):
@@ -200,13 +200,13 @@ def granularity(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespa
     names = ("energy of the entries", "variance of the pixels", "entropy of the pixels", "chance")
     torch.manual_seed(0)
     shares = ((0.3, 0.0), (0.6, 0.0), (1.0, 0.15), (1.0, 0.4))
-    rows = []
+    net, rows = codec.networks(), []
     for name in names:
         cells = []
         for share in shares:
             values = []
             for pixels in map(whole_cells, pictures):
-                drawn = _drawn(codec.painter.net, pixels, name, share)
+                drawn = _drawn(net, pixels, name, share)
                 values.append(measure(_bytes(pixels), _bytes(drawn)))
             cells.append(f"{np.mean(values):.4f}")
         rows.append((name, *cells))
@@ -300,8 +300,7 @@ def _psnr(one: Pixels, other: Pixels) -> float:
 def refinement(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespace) -> None:
     """Print LPIPS and PSNR of the same files with and without the one-pass refinement."""
     measure = metric("lpips", options.perceptual)
-    refiner = codec.painter.net.refiner
-    if refiner is None:
+    if not codec.painter.refines:
         raise SystemExit("these weights have no refiner")
     rows = []
     for quality in (1, 25, 50, 75, 100):
@@ -311,12 +310,12 @@ def refinement(codec: Vq, pictures: Sequence[Pixels], options: argparse.Namespac
             height, width = pixels.shape[:2]
             payload = codec.encoding(pixels).at(rate)
             cells[0].append(8 * len(payload) / (height * width))
-            for place, chosen in ((1, refiner), (3, None)):
-                codec.painter.net.refiner = chosen
+            for place, refines in ((1, True), (3, False)):
+                codec.painter.refines = refines
                 drawn = codec.synthesise(codec.read(payload, width, height, rate))
                 cells[place].append(measure(pixels, drawn))
                 cells[place + 1].append(_psnr(pixels, drawn))
-            codec.painter.net.refiner = refiner
+            codec.painter.refines = True
         means = [np.mean(values) for values in cells]
         rows.append(
             (

@@ -64,7 +64,9 @@ def _draw(
 
 
 def _rounded(samples: FloatArray) -> Pixels:
-    return np.rint(samples, out=samples).astype(np.uint8)
+    # Latents that no encoder writes may draw what is no number, which becomes any level.
+    with np.errstate(invalid="ignore"):
+        return np.rint(samples, out=samples).astype(np.uint8)
 
 
 def draw(

@@ -8,6 +8,7 @@ import torch
 from small import ORDERS, write_small
 from torch import nn
 
+from quantal.codecs.backends import backend_of
 from quantal.codecs.info import Card
 from quantal.codecs.pyramid.weights import write_entropy_net_weights
 from quantal.codecs.video.codec import Video
@@ -56,4 +57,4 @@ def write_small_video(folder: Path, motion: bool) -> Path:
 
 def small_video(folder: Path, motion: bool) -> Video:
     """An untrained codec."""
-    return Video("video-s", write_small_video(folder, motion), torch.device("cpu"))
+    return Video("video-s", write_small_video(folder, motion), backend_of("torch", "cpu"))

@@ -27,7 +27,7 @@ def digest(latents: Latents) -> str:
     """SHA-256 over all symbols, little endian, in coding order."""
     result = hashlib.sha256()
     for part in latents.symbols:
-        result.update(part.contiguous().numpy().astype("<i4").tobytes())
+        result.update(part.astype("<i4").tobytes())
     return result.hexdigest()
 
 
@@ -44,7 +44,7 @@ def clip_digest(data: bytes) -> str:
             place = (frame.payload, header.width, header.height, frame.rate)
             if reference is None:
                 reference = codec.decode_intra(*place)
-                parts = [part.numpy() for part in codec.picture.parse(*place)]
+                parts = codec.picture.parse(*place)
             else:
                 reference = codec.decode_predicted(frame.payload, reference, frame.rate)
                 symbols = reference.symbols

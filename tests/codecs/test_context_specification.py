@@ -143,4 +143,4 @@ def test_a_decoder_made_from_the_page_reads_the_same_symbols(
     expected = codec.latents(data).symbols
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
-        assert np.array_equal(one, other.numpy())
+        assert np.array_equal(one, other)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from skimage import data
@@ -115,10 +116,10 @@ def test_symbols_are_those_that_were_encoded(name: str) -> None:
     for rate in (0, 97, 252):
         writing = Writing(codec.entropy.latents(latents, rate / 4))
         codec.entropy.walk(writing, *latents.shape[1:], rate / 4)
-        put = [torch.from_numpy(part.flatten()) for part in writing.symbols]
+        put = [part.flatten() for part in writing.symbols]
         payload = codec.encode(latents, rate)
         taken = codec.parse(payload, pixels.shape[1], pixels.shape[0], rate)
-        assert torch.equal(torch.cat(put), torch.cat([t.flatten() for t in taken]))
+        assert np.array_equal(np.concatenate(put), np.concatenate([t.flatten() for t in taken]))
 
 
 def test_a_float_network_would_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,10 +127,10 @@ def test_a_float_network_would_not_pass(monkeypatch: pytest.MonkeyPatch) -> None
     codec = quantal.load("hyperprior", "cpu")
     latents = codec.latents(codec.compress(data.astronaut()[:300, :420], quality=70))
     assert isinstance(codec, PyramidCodec)
-    net = codec.networks().entropy.mean
+    net, z_hat = codec.networks().entropy.mean, torch.from_numpy(latents.z_hat)[None]
     position = torch.tensor([40.0])
     with torch.inference_mode():
-        plain = net(latents.z_hat[None], position)
+        plain = net(z_hat, position)
         monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
-        other = net(latents.z_hat[None], position)
+        other = net(z_hat, position)
     assert not torch.equal(plain, other)

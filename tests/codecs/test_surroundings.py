@@ -44,7 +44,7 @@ def test_models_can_be_trained_on_latents(codec, size, small_photograph) -> None
     latents = codec.latents(codec.compress(small_photograph.crop((0, 0, *size))))
     for part in (latents.y_hat, latents.z_hat):
         layer = torch.nn.Conv2d(part.shape[0], 1, 1)
-        layer(part[None]).sum().backward()
+        layer(torch.from_numpy(part)[None]).sum().backward()
         assert layer.weight.grad is not None
 
 

@@ -11,8 +11,18 @@ import torch
 
 import quantal
 from quantal.codecs.tokens.codec import Tokens
+from quantal.codecs.tokens.file import LAYOUT, read_token_file
 from quantal.codecs.tokens.net import indices_of, signs_of
-from quantal.errors import ArgumentError, BitstreamError, CorruptError, TruncatedError
+from quantal.codecs.tokens.walk import TOKEN_BITS
+from quantal.codecs.tokens.weights import read_token_weights
+from quantal.codecs.weights import read_weights
+from quantal.errors import (
+    ArgumentError,
+    BitstreamError,
+    CorruptError,
+    ModelError,
+    TruncatedError,
+)
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -20,9 +30,13 @@ from small_vq import scene, write_small_tokens
 
 
 @pytest.fixture(scope="module")
-def codec(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
-    path = write_small_tokens(tmp_path_factory.mktemp("tokens") / "tokens.safetensors")
-    loaded = quantal.load("tokens", "cpu", weights=path)
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_tokens(tmp_path_factory.mktemp("tokens") / "tokens.safetensors")
+
+
+@pytest.fixture(scope="module")
+def codec(weights: Path) -> Tokens:
+    loaded = quantal.load("tokens", "cpu", weights=weights)
     assert isinstance(loaded, Tokens)
     return loaded
 
@@ -34,6 +48,45 @@ def test_signs_and_indices_are_one() -> None:
     assert torch.equal(signs_of(indices), signs)
 
 
+def test_signs_are_those_of_training(codec, weights) -> None:
+    net, rng = read_token_weights(weights).net, np.random.default_rng(1)
+    size = (7, *net.unit.shape)
+    coefficients = (1.5 * rng.normal(size=size)).astype(np.float32)
+    before = coefficients.copy()
+    signs = codec.signs.of(coefficients)
+    assert signs.dtype == np.bool_ and 0.2 < signs.mean() < 0.8
+    assert np.array_equal(signs, net.signs(torch.from_numpy(coefficients)).numpy())
+    assert np.array_equal(coefficients, before)
+    # Of coefficients that have several signs, each says what the ones before it left.
+    assert len(np.unique(codec.signs.coefficient)) < len(codec.signs.coefficient)
+
+
+@pytest.mark.parametrize("tokens", [1, 5, 12])
+def test_the_first_signs_are_worth_what_they_are_in_training(tokens, codec, weights) -> None:
+    net = read_token_weights(weights).net
+    signs = np.random.default_rng(tokens).random((3, 12 * TOKEN_BITS)) < 0.5
+    expected = net.valued(torch.from_numpy(signs), torch.full((3,), float(tokens)))
+    found = codec.signs.values(signs[:, : tokens * TOKEN_BITS])
+    assert found.dtype == np.float32 and found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name, change, message",
+    [
+        ("coefficient", lambda a: a + 8 * 256, "coefficient that there isn't"),
+        ("level", lambda a: a - 1, "more than 64 signs"),
+        ("level", lambda a: a * 0, "two signs of one level"),
+        ("amplitude", lambda a: a[:-1], "its signs are"),
+    ],
+)
+def test_signs_that_mean_nothing_are_refused(name, change, message, weights) -> None:
+    file = read_weights(weights, [LAYOUT])
+    file.arrays[f"net.{name}"] = change(file.arrays[f"net.{name}"])
+    with pytest.raises(ModelError, match=message):
+        read_token_file(file)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (256, 256), (300, 100), (257, 513)])
 def test_a_picture_of_any_size_comes_back(size, codec) -> None:
     width, height = size
@@ -41,8 +94,9 @@ def test_a_picture_of_any_size_comes_back(size, codec) -> None:
     for rate in (0, 130, 252):
         payload = encoding.at(rate)
         (indices,) = codec.parse(payload, width, height, rate)
-        put = indices_of(encoding.signs).permute(1, 2, 0)[: codec.tokens_of(rate)]
-        assert torch.equal(indices, put.to(torch.int32))
+        signs = torch.from_numpy(encoding.signs)
+        put = indices_of(signs).permute(1, 2, 0)[: codec.tokens_of(rate)]
+        assert indices.dtype == np.int32 and np.array_equal(indices, put.numpy())
         drawn = codec.synthesise(codec.read(payload, width, height, rate))
         assert drawn.shape == (height, width, 3)
 
@@ -87,7 +141,7 @@ def test_the_first_bytes_of_a_file_are_a_coarser_picture(codec) -> None:
 def test_latents_hold_every_tiles_signs(codec) -> None:
     latents = codec.latents(codec.compress(scene(300, 200), quality=100))
     assert latents.z_hat.shape == (12 * 16, 1, 2)
-    assert set(latents.z_hat.unique().tolist()) == {-1.0, 1.0}
+    assert set(np.unique(latents.z_hat).tolist()) == {-1.0, 1.0}
     assert latents.y_hat.shape == (8, 13, 19)
 
 

@@ -12,6 +12,7 @@ from skimage import data
 
 import quantal
 from quantal.codecs import available
+from quantal.codecs.backends import backend_of
 from quantal.codecs.video.codec import Reconstruction, Symbols, Video
 from quantal.codecs.video.smoothing import luma, smoothed
 from quantal.entropy.frozen.predicted import moved, still_latents, uncoded_latents
@@ -139,7 +140,7 @@ def test_the_picture_codec_has_to_be_the_one_it_was_trained_with(tmp_path) -> No
     write_small_video(tmp_path, True)
     (tmp_path / "context-s.safetensors").unlink()
     with pytest.raises(ModelError, match="picture codec 'context-s' of hash"):
-        Video("video-s", tmp_path / "moved.safetensors", torch.device("cpu"))
+        Video("video-s", tmp_path / "moved.safetensors", backend_of("torch", "cpu"))
 
 
 def test_training_moves_symbols_as_coding_does() -> None:

@@ -19,11 +19,14 @@ import quantal
 from quantal import container
 from quantal.codecs.vq import painter, stream
 from quantal.codecs.vq.codec import Vq, concealment_file
+from quantal.codecs.vq.conceal import COARSE, FINER, LOST, OUTSIDE, _cells, conceal
+from quantal.codecs.vq.conceal_net import carried, cell_vectors
 from quantal.codecs.vq.maps import Step, cells_of
 from quantal.codecs.vq.stream import pack, pack_banded, unpack, unpack_damaged
 from quantal.codecs.vq.weights import read_vq_weights
 from quantal.entropy.coder import Encoder
 from quantal.entropy.indices import ABSENT
+from quantal.entropy.quantisers import nearest
 from quantal.errors import (
     ArgumentError,
     BitstreamError,
@@ -72,8 +75,8 @@ def test_a_picture_of_any_size_comes_back_as_it_was_described(size, codec) -> No
         payload = encoding.at(rate)
         books, depth, *indices = codec.parse(payload, width, height, rate)
         assert tuple(books.tolist()) == maps.books
-        assert (depth.numpy() == maps.depth).all()
-        assert all((a.numpy() == b).all() for a, b in zip(indices, maps.indices, strict=True))
+        assert (depth == maps.depth).all()
+        assert all((a == b).all() for a, b in zip(indices, maps.indices, strict=True))
         drawn = codec.synthesise(codec.read(payload, width, height, rate))
         assert drawn.shape == (height, width, 3)
 
@@ -126,8 +129,8 @@ def test_latents_are_what_a_picture_is_drawn_from(codec) -> None:
     latents = codec.latents(data)
     assert latents.codec == "vq" and (latents.width, latents.height) == (100, 60)
     assert latents.y_hat.shape == (8, 4, 8) and latents.stride == 16
-    assert [s.dtype for s in latents.symbols] == [torch.int32] * 5
-    latents.y_hat.requires_grad_(True).square().sum().backward()
+    assert [s.dtype for s in latents.symbols] == [np.int32] * 5
+    torch.from_numpy(latents.y_hat).requires_grad_(True).square().sum().backward()
 
 
 @settings(max_examples=15, deadline=None)
@@ -277,6 +280,79 @@ def test_concealment_for_other_codebooks_is_refused(codec, tmp_path) -> None:
     beside.unlink()  # the one that ships is tried, which is for others
     with pytest.raises(ModelError, match=r"vq-conceal\.safetensors are for the codebooks"):
         other.decompress(bytes(damaged), conceal=True)
+
+
+class _Copying:
+    """Networks that predict what the nearest known cell of a column has, at any depth."""
+
+    def __init__(self, finer: bool) -> None:
+        self.finer = finer
+        self.states: set[float] = set()
+
+    def __call__(self, name: str, rate: float, *inputs: np.ndarray) -> np.ndarray:
+        vectors, states = inputs
+        assert name == "concealed" and states.shape == (len(vectors), 64, 1, 1)
+        self.states |= set(np.unique(states).tolist())
+        found = carried(torch.from_numpy(vectors), torch.from_numpy(states[..., 0, 0]).long())
+        depth = torch.tensor([0.0, 1.0] if self.finer else [1.0, 0.0]).expand(*found.shape[:2], 2)
+        return torch.cat((found.flatten(2), depth), 2).numpy()
+
+
+@pytest.mark.parametrize("finer", [True, False])
+@pytest.mark.parametrize("size", [(32, 96), (416, 224), (300, 640)])
+def test_lost_rows_are_filled_from_the_cells_around_them(size, finer, codec, described) -> None:
+    maps = described(*size, DEEP)
+    rows = len(maps.depth)
+    lost = [0] if rows < 5 else [0, 2, 3, rows - 1]
+    coarse, middle, finest = (plane.copy() for plane in maps.indices)
+    for row in lost:
+        coarse[row] = middle[2 * row : 2 * row + 2] = ABSENT
+        finest[4 * row : 4 * row + 4] = ABSENT
+    damaged = dataclasses.replace(maps, indices=(coarse, middle, finest))
+    networks = _Copying(finer)
+    found = conceal(networks, codec.painter.books, damaged, lost)
+    source = {0: 1, 2: 1, 3: 4, rows - 1: rows - 2} if rows >= 5 else {0: 1}
+    for row in range(rows):
+        from_row = source.get(row, row)
+        fine, from_fine = slice(2 * row, 2 * row + 2), slice(2 * from_row, 2 * from_row + 2)
+        assert (found.indices[0][row] == maps.indices[0][from_row]).all()
+        if row in lost:
+            assert (found.depth[row] == finer).all()
+            expected = maps.indices[1][from_fine] if finer else ABSENT
+            assert (found.indices[1][fine] == expected).all()
+        else:
+            assert (found.indices[1][fine] == maps.indices[1][fine]).all()
+            assert (found.depth[row] == maps.depth[row]).all()
+    assert (found.indices[2] == finest).all() and coarse[0, 0] == ABSENT
+    assert {LOST, FINER, OUTSIDE} <= networks.states
+
+
+def test_cells_are_described_as_in_training(codec, described) -> None:
+    maps = described(320, 160, Step((2, 2, 0), 1e-3))
+    coarse, middle = (plane.copy() for plane in maps.indices[:2])
+    coarse[1] = middle[2:4] = ABSENT
+    books = [codec.painter.books[rung][maps.books[rung]] for rung in (0, 1)]
+    vectors, states = _cells(books, coarse, middle)
+    tensors = [torch.from_numpy(each) for each in (*books, coarse, middle)]
+    expected, kinds = cell_vectors(tensors[:2], *tensors[2:])
+    assert np.array_equal(vectors, expected.numpy()) and np.array_equal(states, kinds.numpy())
+    assert set(states.ravel().tolist()) >= {LOST, COARSE, FINER}
+
+
+@pytest.mark.parametrize("offset", [0.0, 300.0])
+@pytest.mark.parametrize("entries", [1, 7, 1024])
+def test_the_nearest_entry_is_that_of_training(entries, offset) -> None:
+    """A codebook far from zero would drown differences of squares."""
+    rng = np.random.default_rng(entries)
+    codebook = (rng.normal(size=(entries, 16)) + offset).astype(np.float32)
+    vectors = (rng.normal(size=(2500, 16)) + offset).astype(np.float32)
+    found = painter.nearest(vectors, codebook)
+    assert found.dtype == np.int32
+    exact = np.square(vectors[:, None].astype(float) - codebook).sum(2)
+    gap = exact[np.arange(len(vectors)), found] - exact.min(1)
+    assert gap.max() < 1e-3 and (gap > 0).mean() < 0.01
+    trained = nearest(torch.from_numpy(vectors), torch.from_numpy(codebook)).numpy()
+    assert (trained != found).mean() < 0.01
 
 
 def test_codecs_that_can_not_say_so(codec) -> None:

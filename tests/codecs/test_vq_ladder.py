@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from quantal.codecs.vq.painter import Painter
+from quantal.codecs.vq.file import Ladder
 from quantal.codecs.vq.stream import pack
-from quantal.codecs.vq.weights import Ladder, VqWeights, read_vq_weights
+from quantal.codecs.vq.weights import VqWeights, painter_of, read_vq_weights
 from quantal.train.families.vq_ladder import COARSE, fit_ladder, join_ladder
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -26,7 +27,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> VqWeights:
 
 def coded(weights: VqWeights, ladder: Ladder, rate: float) -> int:
     """Bytes of all pictures at a rate."""
-    painter = Painter(weights.net, weights.net.rungs[0].absent.device)
+    painter = painter_of(weights.net, torch.device("cpu"))
     shown = (painter.analyse(p.permute(1, 2, 0).numpy()) for p in SHOWN)
     return sum(len(pack(weights.priors, painter.describe(y, ladder.at(rate)))) for y in shown)
 

@@ -103,4 +103,4 @@ def test_a_reader_from_the_page_finds_every_symbol(
     for number, (name, parts) in enumerate(found.items()):
         expected = quantal.latents.read(tmp_path / "files" / name).symbols
         for part, ours, right in zip(parts, shard.symbols(number), expected, strict=True):
-            assert np.array_equal(part, right.numpy()) and np.array_equal(ours, right.numpy())
+            assert np.array_equal(part, right) and np.array_equal(ours, right)

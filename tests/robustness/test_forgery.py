@@ -94,7 +94,7 @@ def test_the_wildest_latents_make_a_picture(extreme: int, name: str) -> None:
     codec = quantal.load(name, "cpu")
     black = codec.analyse(np.zeros((64, 64, 3), np.uint8))
     z, *y = codec.parse(codec.encode(black, 0), 64, 64, 0)
-    wild = [part.fill_(extreme) for part in y]
+    wild = [np.full_like(part, extreme) for part in y]
     pixels = codec.synthesise(codec.dequantise([z, *wild], 64, 64, 0))
     assert pixels.shape == (64, 64, 3)
 

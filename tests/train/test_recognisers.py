@@ -92,7 +92,7 @@ def test_a_classifier_learns(kind, data, weights, tmp_path, monkeypatch) -> None
     if kind == "coded":
         codec = quantal.load("wavelet", "cpu", weights=weights / "wavelet.safetensors")
         latents = codec.latents(data / "coded" / "dark" / "0.qtl").y_hat
-        assert int(net(latents[None]).argmax()) == 1
+        assert int(net(torch.from_numpy(latents)[None]).argmax()) == 1
 
 
 def test_what_does_not_fit_is_named(data, weights, tmp_path, monkeypatch) -> None:
@@ -198,7 +198,7 @@ def test_a_student_is_a_codec_and_a_stem(data, tmp_path) -> None:
     latents = codec.latents(coded[1])
     stem = read_recogniser(path.with_name("student-stem.safetensors"))
     assert stem.config.source == "student" and stem.teacher.any()
-    assert stem(latents.y_hat[None]).shape == (1, 24, 24, 24)
+    assert stem(torch.from_numpy(latents.y_hat)[None]).shape == (1, 24, 24, 24)
     with pytest.raises(ModelError, match="no picture can be drawn"):
         quantal.decompress(coded[0], codec=codec)
     with pytest.raises(ModelError, match="no picture can be drawn"):

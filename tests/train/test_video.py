@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 from skimage import data
 
+from quantal.codecs.backends import backend_of
 from quantal.codecs.context.net import ContextNet
 from quantal.codecs.pyramid.weights import read_entropy_net_weights
 from quantal.codecs.video.codec import Video
@@ -114,7 +115,7 @@ def test_a_run_trains_resumes_and_exports_a_codec(tmp_path: Path, frames: Path) 
     assert log[-1]["step"] == 6
     weights = tmp_path / "video-s.safetensors"
     export_checkpoint(checkpoint, weights)
-    codec = Video("video-s", weights, torch.device("cpu"))
+    codec = Video("video-s", weights, backend_of("torch", "cpu"))
     first, second = (
         np.asarray(Image.open(frames / f"0001_pan_f{number}.png")) for number in range(2)
     )

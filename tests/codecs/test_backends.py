@@ -1,0 +1,315 @@
+"""Backends give the same symbols and nearly the same pixels; graphs are those of the networks."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import quantal
+from quantal import codecs, container
+from quantal.codecs import backends
+from quantal.codecs.backends import graphs
+from quantal.codecs.backends import onnx as onnx_backend
+from quantal.codecs.backends.graphs import GRAPHS, GraphFolder, find_graphs, has_graphs
+from quantal.codecs.backends.torch import TorchCodecNetworks
+from quantal.codecs.family import SHIPPED, resolve
+from quantal.codecs.video.codec import Reconstruction, Video
+from quantal.codecs.weights import read_weights
+from quantal.errors import ArgumentError, InstallError, ModelError
+from quantal.files.decode import decode_picture
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+EXPECTED = json.loads((GOLDEN / "golden.json").read_text(encoding="utf-8"))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from symbols import digest  # noqa: E402
+
+PICTURES = [name for name, expected in EXPECTED.items() if "frames" not in expected]
+CLIPS = [name for name, expected in EXPECTED.items() if "frames" in expected]
+
+NETS = {
+    "context-m": "context.net:ContextNet",
+    "context-s": "context.net:ContextNet",
+    "hyperprior": "hyperprior.net:HyperpriorNet",
+    "tokens": "tokens.net:TokenNet",
+    "video-m": "video.net:VideoNet",
+    "video-s": "video.net:VideoNet",
+    "video-s-still": "video.net:VideoNet",
+    "vq": "vq.net:VqNet",
+    "vq-conceal": "vq.conceal_net:ConcealNet",
+    "wavelet": "wavelet.net:WaveletNet",
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_golden_pictures_have_the_same_symbols_and_pixels(name: str) -> None:
+    data = (GOLDEN / f"{name}.qtl").read_bytes()
+    codec = name.partition("/")[0]
+    light, full = (quantal.load(codec, "cpu", backend=each) for each in ("onnx", "torch"))
+    assert light is not full
+    latents = light.latents(data)
+    assert digest(latents) == EXPECTED[name]["symbols"]
+    expected = full.latents(data)
+    for one, other in ((latents.y_hat, expected.y_hat), (latents.z_hat, expected.z_hat)):
+        assert np.allclose(one, other, rtol=1e-4, atol=1e-3)
+    drawn = [decode_picture(data, "cpu", each).pixels.astype(int) for each in (light, full)]
+    assert np.abs(drawn[0] - drawn[1]).max() <= 1
+    # Samples that lie between two levels are rare.
+    assert (drawn[0] != drawn[1]).mean() < 1e-3
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_golden_clips_have_the_same_symbols_and_pixels(name: str) -> None:
+    data = (GOLDEN / f"{name}.qtl").read_bytes()
+    light, full = (_frames(_video(name, each), data) for each in ("onnx", "torch"))
+    assert len(light) == EXPECTED[name]["frames"]
+    for one, other in zip(light, full, strict=True):
+        assert np.abs(one.pixels().astype(int) - other.pixels()).max() <= 1
+        assert (one.symbols.y is None) == (other.symbols.y is None)
+        if one.symbols.y is not None and other.symbols.y is not None:
+            assert np.array_equal(one.symbols.y, other.symbols.y)
+
+
+def _video(name: str, backend: str) -> Video:
+    codec: Any = quantal.load(name.partition("/")[0], "cpu", backend=backend)
+    assert isinstance(codec, Video)
+    return codec
+
+
+def _frames(codec: Video, data: bytes) -> list[Reconstruction]:
+    reader = container.ClipReader(io.BytesIO(data))
+    header, found = reader.header, []
+    for group in reader.groups():
+        before: Reconstruction | None = None
+        for frame in group.frames:
+            if before is None:
+                place = (frame.payload, header.width, header.height, frame.rate)
+                before = codec.decode_intra(*place)
+            else:
+                before = codec.decode_predicted(frame.payload, before, frame.rate)
+            found.append(before)
+    return found
+
+
+@pytest.mark.parametrize("codec", ["context-s", "hyperprior", "tokens", "vq", "wavelet"])
+def test_what_one_backend_writes_the_other_reads(codec: str, small_photograph: Image.Image) -> None:
+    light, full = (quantal.load(codec, "cpu", backend=each) for each in ("onnx", "torch"))
+    for writer, reader in ((light, full), (full, light)):
+        data = writer.compress(small_photograph, quality=50)
+        own, other = (np.asarray(each.decompress(data)).astype(int) for each in (writer, reader))
+        assert np.abs(own - other).max() <= 1
+    sizes = [len(each.compress(small_photograph, quality=50)) for each in (light, full)]
+    assert abs(sizes[0] - sizes[1]) <= 0.01 * sizes[1] + 2
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_graph_computes_what_its_network_does(name: str) -> None:
+    kind = resolve(f"quantal.codecs.{NETS[name]}")
+    file = read_weights(SHIPPED / f"{name}.safetensors", [kind.layout])
+    net = kind.of(file)
+    full = TorchCodecNetworks(net, torch.device("cpu"))
+    folder = find_graphs(file.path, file.metadata)
+    light = onnx_backend.OnnxNetworks(file, folder)
+    assert folder.networks.keys() == net.networks().keys()
+    generator = np.random.default_rng(1)
+    for network, shapes in net.shapes().items():
+        if network not in folder.networks:
+            continue
+        for batch, rows, columns in ((1, 3, 8), (3, 5, 2)):
+            sizes = {"h": rows, "w": columns}
+            inputs = [_random(generator, batch, shape, sizes) for shape in shapes]
+            for rate in (0.0, 17.25, 63.0):
+                one, other = (each(network, rate, *inputs) for each in (light, full))
+                assert one.shape == other.shape, network
+                scale = 1e-5 * max(np.abs(other).max(), 1.0)
+                assert np.allclose(one, other, rtol=1e-3, atol=10 * scale), network
+        transform = full.transform(network) if network in net.transforms() else None
+        if transform is not None:
+            same = light.transform(network)
+            assert (same.reach, same.alignment) == (transform.reach, transform.alignment)
+
+
+def _random(
+    generator: np.random.Generator, batch: int, shape: Any, sizes: dict[str, int]
+) -> np.ndarray:
+    """An input; states of cells and places where there is something are whole numbers."""
+    dims = [n if isinstance(n, int) else int(n[:-1] or 1) * sizes[n[-1]] for n in shape]
+    if dims[0] == 1 or dims[-2:] == [1, 1]:
+        return generator.integers(0, 2, (batch, *dims)).astype(np.float32)
+    # Much larger latents than encoders write overflow in a gated network.
+    scale = 255 if dims[0] == 3 else 0.3
+    return (scale * generator.random((batch, *dims))).astype(np.float32)
+
+
+def test_graphs_hold_no_weights() -> None:
+    for path in GRAPHS.glob("*/*"):
+        assert path.stat().st_size < 100_000, path
+
+
+def test_every_codec_that_ships_has_graphs() -> None:
+    for info in codecs.available():
+        if info.weights and "@" not in info.name and not info.name.startswith("compressai"):
+            assert has_graphs(SHIPPED / f"{info.name}.safetensors"), info.name
+
+
+# -- which backend --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_preference(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    monkeypatch.delenv(backends.BACKEND_VARIABLE, raising=False)
+    yield monkeypatch
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
+    """As if packages were not installed."""
+    installed = backends._is_installed
+    monkeypatch.setattr(
+        backends, "_is_installed", lambda name: name not in packages and installed(name)
+    )
+    modules = {name: module for name, module in sys.modules.items() if name not in packages}
+    monkeypatch.setattr(backends.sys, "modules", modules)
+
+
+def test_torch_runs_networks_where_it_is_imported(no_preference: pytest.MonkeyPatch) -> None:
+    assert backends.chosen("auto", "auto", graphs=True) == "torch"
+    without(no_preference, "torch")
+    assert backends.chosen("auto", "auto", graphs=True) == "onnx"
+
+
+def test_the_environment_decides_where_a_caller_does_not(
+    no_preference: pytest.MonkeyPatch,
+) -> None:
+    no_preference.setenv(backends.BACKEND_VARIABLE, "onnx")
+    assert backends.chosen("auto", "cpu", graphs=True) == "onnx"
+    assert backends.chosen("torch", "cpu", graphs=True) == "torch"
+    no_preference.setenv(backends.BACKEND_VARIABLE, "tensorrt")
+    with pytest.raises(ArgumentError, match="tensorrt"):
+        backends.chosen("auto", "cpu", graphs=True)
+
+
+def test_without_graphs_torch_runs_networks(no_preference: pytest.MonkeyPatch) -> None:
+    assert backends.chosen("auto", "cpu", graphs=False) == "torch"
+    with pytest.raises(ModelError, match="no graphs"):
+        backends.chosen("onnx", "cpu", graphs=False)
+    without(no_preference, "torch")
+    with pytest.raises(InstallError, match=r"no graphs needs torch.*quantal\[torch\]"):
+        backends.chosen("auto", "cpu", graphs=False)
+
+
+def test_a_gpu_needs_torch(no_preference: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ArgumentError, match="backend 'onnx' runs on the CPU"):
+        backends.chosen("onnx", "cuda", graphs=True)
+    without(no_preference, "torch")
+    with pytest.raises(InstallError, match=r"device 'cuda' needs torch.*quantal\[torch\]"):
+        backends.chosen("auto", "cuda", graphs=True)
+
+
+def test_without_onnx_runtime_torch_runs_networks(no_preference: pytest.MonkeyPatch) -> None:
+    without(no_preference, "onnxruntime")
+    assert backends.chosen("auto", "cpu", graphs=True) == "torch"
+    with pytest.raises(InstallError, match="pip install quantal"):
+        backends.chosen("onnx", "cpu", graphs=True)
+    without(no_preference, "onnxruntime", "torch")
+    with pytest.raises(InstallError, match="torch"):
+        backends.chosen("auto", "cpu", graphs=True)
+
+
+def test_there_are_two_backends() -> None:
+    with pytest.raises(ArgumentError, match="tensorflow"):
+        quantal.load("context-s", backend="tensorflow")
+
+
+# -- wrong graphs, weights and runtimes -----------------------------------------------------------
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Weights of one's own, with graphs beside them."""
+    path = tmp_path / "mine.safetensors"
+    shutil.copyfile(SHIPPED / "context-s.safetensors", path)
+    shutil.copytree(GRAPHS / "context-s", tmp_path / "mine.graphs")
+    return path
+
+
+def _read(path: Path) -> Any:
+    codec = quantal.load("context-s", "cpu", path, backend="onnx")
+    return codec.latents((GOLDEN / "context-s/alpha.qtl").read_bytes())
+
+
+def test_graphs_beside_weights_are_taken_first(own: Path) -> None:
+    assert _read(own).width == 128
+    shutil.rmtree(own.with_suffix(".graphs"))
+    again = own.rename(own.with_name("again.safetensors"))
+    assert _read(again).width == 128  # those that ship fit, too
+
+
+def test_graphs_of_other_networks_are_refused(own: Path) -> None:
+    folder = own.with_suffix(".graphs")
+    shutil.rmtree(folder)
+    shutil.copytree(GRAPHS / "context-m", folder)
+    with pytest.raises(ModelError, match="of other networks than mine"):
+        _read(own)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"kind": "a", "networks": {"z": {"inputs": 1}}}'])
+def test_a_damaged_index_is_named(own: Path, text: str) -> None:
+    (own.with_suffix(".graphs") / "index.json").write_text(text)
+    with pytest.raises(ModelError, match=r"graphs in mine\.graphs can't be read"):
+        _read(own)
+
+
+def test_a_missing_graph_is_named(own: Path) -> None:
+    (own.with_suffix(".graphs") / "features.onnx").unlink()
+    with pytest.raises(ModelError, match=r"features\.onnx of mine\.graphs can't be read"):
+        _read(own)
+
+
+def test_a_damaged_graph_is_named(own: Path) -> None:
+    (own.with_suffix(".graphs") / "features.onnx").write_bytes(b"no graph")
+    with pytest.raises(ModelError, match=r"can't run graph features\.onnx"):
+        _read(own)
+
+
+def test_a_graph_that_lacks_an_initialiser_is_named(own: Path) -> None:
+    folder = GraphFolder.read(own.with_suffix(".graphs"))
+    networks = dict(folder.networks)
+    fields = {**vars(networks["features"]), "weights": networks["features"].weights[1:]}
+    networks["features"] = graphs.Network(**fields)
+    GraphFolder(folder.path, folder.kind, networks).write()
+    with pytest.raises(ModelError, match=r"can't run graph features\.onnx"):
+        _read(own)
+
+
+def test_an_initialiser_that_weights_lack_is_named(own: Path) -> None:
+    folder = GraphFolder.read(own.with_suffix(".graphs"))
+    networks = dict(folder.networks)
+    fields = {**vars(networks["features"]), "weights": ("net.nothing",)}
+    networks["features"] = graphs.Network(**fields)
+    GraphFolder(folder.path, folder.kind, networks).write()
+    with pytest.raises(ModelError, match=r"lack net\.nothing"):
+        _read(own)
+
+
+def test_an_old_onnx_runtime_is_named(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxruntime.__version__", "1.9.2")
+    with pytest.raises(InstallError, match=r"1\.9\.2 found, expected 1\.18 or later"):
+        _read(own)
+
+
+def test_an_onnx_runtime_that_does_not_load_is_named(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(InstallError, match="pip install"):
+        _read(own)
