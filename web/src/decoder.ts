@@ -31,7 +31,7 @@ export interface LoadedRuntime {
 export interface DecoderOptions {
   /** Where weights come from. */
   models: FetchModel;
-  /** ONNX Runtime; asked for when the first picture is drawn. */
+  /** Loads ONNX Runtime; called when the first picture is drawn. */
   runtime: () => Promise<LoadedRuntime>;
   /** The most pixels of a picture; default: 40 million. */
   mostPixels?: number;
@@ -51,6 +51,7 @@ export interface Symbols {
 export class CoreDecoder {
   private readonly store: ModelStore;
   private readonly networks = new Map<string, Networks>();
+  private runtime: Promise<LoadedRuntime> | undefined;
   private readonly mostPixels: number;
 
   constructor(private readonly options: DecoderOptions) {
@@ -73,6 +74,8 @@ export class CoreDecoder {
     }
     const file = this.read(data, options);
     const { header } = file.info;
+    // It takes as long to load as weights do, so both begin at once; an error shows when it counts.
+    this.loadRuntime().catch(() => undefined);
     const loaded = await this.model(file);
     const all = partsOf(loaded, header.rate);
     if (maxParts !== undefined && all === 1) {
@@ -144,10 +147,17 @@ export class CoreDecoder {
     return async () => drawVq(await networks(), arrays, parsed, canvas);
   }
 
+  private loadRuntime(): Promise<LoadedRuntime> {
+    this.runtime ??= this.options.runtime();
+    // What failed may succeed the next time: a network is not always there.
+    this.runtime.catch(() => (this.runtime = undefined));
+    return this.runtime;
+  }
+
   private async networksOf(codec: string, arrays: LoadedModel["arrays"]): Promise<Networks> {
     let found = this.networks.get(codec);
     if (!found) {
-      const { runtime, gpu } = await this.options.runtime();
+      const { runtime, gpu } = await this.loadRuntime();
       found = new OnnxNetworks(runtime, arrays, gpu);
       this.networks.set(codec, found);
     }

@@ -1,6 +1,6 @@
 /** A decoder that runs where it is called: in a worker, or in a page. */
 
-import { CoreDecoder, type DecoderOptions, type LoadedRuntime } from "../decoder.js";
+import { CoreDecoder, type DecoderOptions } from "../decoder.js";
 import { fromFolder } from "../models/store.js";
 import { type GpuChoice, loadRuntime } from "./runtime.js";
 
@@ -13,11 +13,9 @@ export interface Place {
 
 /** Return a decoder for a folder of a web host. */
 export function localDecoder({ base, gpu }: Place, options: Partial<DecoderOptions> = {}): CoreDecoder {
-  let runtime: Promise<LoadedRuntime> | undefined;
-  const load = () => {
-    runtime ??= loadRuntime(new URL("ort/", base), gpu);
-    runtime.catch(() => (runtime = undefined));
-    return runtime;
-  };
-  return new CoreDecoder({ models: fromFolder(new URL("models/", base)), runtime: load, ...options });
+  return new CoreDecoder({
+    models: fromFolder(new URL("models/", base)),
+    runtime: () => loadRuntime(new URL("ort/", base), gpu),
+    ...options,
+  });
 }
