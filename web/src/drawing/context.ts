@@ -1,6 +1,7 @@
 /** Drawing pictures of `context-*`: means step by step, then the synthesis. */
 
-import { type Context, type ContextSymbols, CELL, PLACES, Z_CELLS } from "../models/context.js";
+import { CELL, PLACES } from "../core/cells.js";
+import { type Context, type ContextSymbols, Z_CELLS } from "../models/context.js";
 import {
   channelsOf, cropped, emptyPlane, type FloatPlane, type Networks, wholeInWindows,
 } from "../networks/plane.js";

@@ -3,6 +3,7 @@
  * docs/codecs/context.md specifies it.
  */
 
+import { CELL, PLACES } from "../core/cells.js";
 import { ExactNet, type Plane } from "../core/exact.js";
 import { Kernel } from "../core/kernel.js";
 import { bands, ceilDiv, type Span } from "../core/planes.js";
@@ -14,13 +15,12 @@ import { Factorized, namedTables, type SideSymbols } from "./factorized.js";
 import { STRIDE, Z_STRIDE } from "./hyperprior.js";
 import type { ParseRequest, Parsed } from "./parsed.js";
 
-/** Latents along a side of a cell, and elements of a channel in it. */
-export const CELL = 2;
-export const PLACES = CELL * CELL;
 /** Cells of an element of z, along a side. */
 export const Z_CELLS = Z_STRIDE / CELL;
 /** Cells in a band; part of the format. */
 const BAND_CELLS = 4096;
+/** What stands still, as an input of networks. */
+export const STILL = 256;
 /** How far networks see: the steps' in cells, the trunk in elements of z. */
 const REACH = 1;
 
@@ -33,8 +33,12 @@ export interface ContextSymbols extends Parsed {
   /** In cells. */
   height: number;
   width: number;
-  /** Steps that were read. */
-  steps: number;
+}
+
+/** Rows and columns of latents. */
+export interface Size {
+  rows: number;
+  columns: number;
 }
 
 /** One picture while it is read. */
@@ -56,11 +60,13 @@ export class Context {
   readonly elements: Int32Array;
   /** The elements of each step. */
   readonly spans: Span[];
-  private readonly kernel = new Kernel();
+  protected readonly kernel = new Kernel();
+  protected readonly magnitudes: Int32Array;
+  /** The network for the frame before, of models of predicted frames. */
+  protected readonly past: ExactNet | undefined;
   private readonly tables: TableSet;
   private readonly trunk: ExactNet;
   private readonly nets: ExactNet[] = [];
-  private readonly magnitudes: Int32Array;
 
   constructor(arrays: Arrays) {
     this.side = new Factorized(this.kernel, arrays);
@@ -68,8 +74,11 @@ export class Context {
     this.elements = arrays.int32("exact.elements");
     this.magnitudes = arrays.int32("exact.magnitudes");
     this.trunk = new ExactNet(this.kernel, arrays, "exact.trunk", this.side.largestValue);
-    const largest = this.magnitudes.reduce((most, m) => Math.max(most, Math.abs(m)), 0);
-    const input = Math.max(this.trunk.largestOutput, largest);
+    const largest = this.magnitudes.reduce((most, m) => Math.max(most, Math.abs(m)), STILL);
+    if (arrays.has("exact.past.0.weight")) {
+      this.past = new ExactNet(this.kernel, arrays, "exact.past", largest);
+    }
+    const input = Math.max(this.trunk.largestOutput, this.past?.largestOutput ?? 0, largest);
     while (arrays.has(`exact.step.${this.nets.length}.0.weight`)) {
       this.nets.push(new ExactNet(this.kernel, arrays, `exact.step.${this.nets.length}`, input));
     }
@@ -84,8 +93,14 @@ export class Context {
       && sorted.every((element, place) => element === place)
       && this.magnitudes.length > 0 && this.tables.slots[0] === 1 && this.tables.first[0] === 0
       && this.nets.every((net, step) =>
-        [0, this.spans[step].start].includes(net.inputs - this.trunk.outputs));
+        [0, this.spans[step].start].includes(net.inputs - this.features))
+      && (!this.past || this.past.inputs === count + PLACES);
     if (!fits) throw new ModelError("the weights' coding order is damaged; fetch them again");
+  }
+
+  /** Features that all steps share. */
+  private get features(): number {
+    return this.trunk.outputs + (this.past?.outputs ?? 0);
   }
 
   get channels(): number {
@@ -110,41 +125,55 @@ export class Context {
     const what = `a picture of ${width}x${height}`;
     const reading = new Reading(this.kernel, payload, { progressive: true, missing, what });
     const steps = Math.min(parts ?? this.parts, this.parts) - 1;
-    const found = reading.inParts(this.parts, () => {
-      const [rows, columns] = [ceilDiv(height, STRIDE), ceilDiv(width, STRIDE)];
-      const rateIndex = rate >> 2;
-      const z = this.side.read(reading, ceilDiv(rows, Z_STRIDE), ceilDiv(columns, Z_STRIDE), rateIndex);
-      reading.completePart();
-      const scene = this.scene(z, rateIndex, rows, columns);
-      const all = bands(scene.height, scene.width, BAND_CELLS, Z_CELLS);
-      for (let step = 0; step < steps; step++) {
-        for (const band of all) this.readStep(reading, scene, step, band);
-        reading.completePart();
-      }
-      return { z, scene };
-    });
+    const size = { rows: ceilDiv(height, STRIDE), columns: ceilDiv(width, STRIDE) };
+    const found = reading.inParts(this.parts, () => this.walk(reading, size, rate >> 2, steps));
     if (parts === undefined) reading.finish();
-    const { cells, index, height: high, width: wide } = found.scene;
-    const split = this.spans.map(({ start, stop }) =>
-      cells.subarray(start * high * wide, stop * high * wide));
-    const symbols = [found.z.symbols, ...split];
-    return { symbols, z: found.z, cells, index, height: high, width: wide, steps };
+    return found;
   }
 
-  private scene(z: SideSymbols, rateIndex: number, rows: number, columns: number): Scene {
+  /** Read z, then so many steps of y. */
+  protected walk(
+    reading: Reading, { rows, columns }: Size, rateIndex: number, steps: number, past?: Int32Array,
+  ): ContextSymbols {
+    const z = this.side.read(reading, ceilDiv(rows, Z_STRIDE), ceilDiv(columns, Z_STRIDE), rateIndex);
+    reading.completePart();
     const [height, width] = [ceilDiv(rows, CELL), ceilDiv(columns, CELL)];
-    const count = this.elements.length * height * width;
-    return {
-      rateIndex, height, width,
+    const [cells, index] = [
+      new Int32Array(this.elements.length * height * width),
+      new Uint8Array(this.elements.length * height * width),
+    ];
+    const scene: Scene = {
+      rateIndex, height, width, cells, index,
       ragged: { rows: rows % CELL !== 0, columns: columns % CELL !== 0 },
-      features: this.features(z, rateIndex, height, width),
-      cells: new Int32Array(count),
-      index: new Uint8Array(count),
+      features: this.sharedFeatures(z, rateIndex, height, width, past),
     };
+    const all = bands(height, width, BAND_CELLS, Z_CELLS);
+    for (let step = 0; step < steps; step++) {
+      for (const band of all) this.readStep(reading, scene, step, band);
+      reading.completePart();
+    }
+    const split = this.spans.map(({ start, stop }) =>
+      cells.subarray(start * height * width, stop * height * width));
+    return { symbols: [z.symbols, ...split], z, cells, index, height, width };
+  }
+
+  /** Return features of z and, if there are any, of the frame before [cells, features]. */
+  private sharedFeatures(
+    z: SideSymbols, rateIndex: number, height: number, width: number, past?: Int32Array,
+  ): Int32Array {
+    const own = this.sideFeatures(z, rateIndex, height, width);
+    if (!past) return own;
+    const [first, second] = [this.trunk.outputs, this.features - this.trunk.outputs];
+    const found = new Int32Array(height * width * this.features);
+    for (let p = 0; p < height * width; p++) {
+      found.set(own.subarray(p * first, (p + 1) * first), p * this.features);
+      found.set(past.subarray(p * second, (p + 1) * second), p * this.features + first);
+    }
+    return found;
   }
 
   /** Return the features of z at the cells. */
-  private features(z: SideSymbols, rateIndex: number, height: number, width: number): Int32Array {
+  private sideFeatures(z: SideSymbols, rateIndex: number, height: number, width: number): Int32Array {
     const channels = this.trunk.outputs;
     const features = new Int32Array(height * width * channels);
     for (const band of bands(height, width, BAND_CELLS, Z_CELLS)) {
@@ -211,7 +240,7 @@ export class Context {
   private seen(scene: Scene, step: number, top: number, bottom: number): Plane {
     const { width, height, features, cells } = scene;
     const channels = this.nets[step].inputs;
-    const first = this.trunk.outputs;
+    const first = this.features;
     const positions = (bottom - top) * width;
     const address = this.kernel.allocate(4 * positions * channels);
     const values = this.kernel.int32(address, positions * channels);
@@ -219,15 +248,19 @@ export class Context {
       const from = (top * width + p) * first;
       values.set(features.subarray(from, from + first), p * channels);
     }
-    const last = this.magnitudes.length - 1;
     for (let e = 0; e < channels - first; e++) {
       const from = (e * height + top) * width;
       for (let p = 0; p < positions; p++) {
-        const symbol = cells[from + p];
-        const size = symbol < 0 ? -symbol : symbol;
-        values[p * channels + first + e] = this.magnitudes[size < last ? size : last];
+        values[p * channels + first + e] = this.magnitude(cells[from + p]);
       }
     }
     return { address, height: bottom - top, width, channels };
+  }
+
+  /** Return a symbol as the networks take it. */
+  protected magnitude(symbol: number): number {
+    const last = this.magnitudes.length - 1;
+    const size = symbol < 0 ? -symbol : symbol;
+    return this.magnitudes[size < last ? size : last];
   }
 }

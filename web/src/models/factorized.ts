@@ -51,12 +51,17 @@ export class Factorized {
     }
   }
 
+  /** Refuse side latents that a stream can't hold: no symbol is free. */
+  require(reading: Reading, rows: number, columns: number, rateIndex: number): void {
+    const tables = this.tables[Math.floor(rateIndex / TABLE_STEP)];
+    reading.require(tables.leastBits.reduce((a, b) => a + b, 0) * rows * columns);
+  }
+
   /** Read the symbols of side latents. */
   read(reading: Reading, rows: number, columns: number, rateIndex: number): SideSymbols {
+    this.require(reading, rows, columns, rateIndex);
     const tables = this.tables[Math.floor(rateIndex / TABLE_STEP)];
     const positions = rows * columns;
-    // No symbol is free, so a size that the bytes can't hold is refused at once.
-    reading.require(tables.leastBits.reduce((a, b) => a + b, 0) * positions);
     const index = new Uint8Array(this.channels * positions);
     for (let c = 0; c < this.channels; c++) index.fill(c, c * positions, (c + 1) * positions);
     const symbols = reading.take(index, tables);

@@ -5,19 +5,15 @@
 
 import type { Kernel } from "../core/kernel.js";
 import { checkRange, type Reading } from "../core/reading.js";
-import { type TableSet, type Tables, tablesOfWeights } from "../core/tables.js";
+import { type TableSet, tablesOfWeights } from "../core/tables.js";
 import { ModelError } from "../errors.js";
 import type { Arrays } from "../weights/safetensors.js";
+import { CountedTables, type Start } from "./counted.js";
 
 /** Stands for a position without an index. */
 export const ABSENT = -1;
-/** What a symbol adds to its own state and to all states. */
+/** What a symbol adds to its own state. */
 const OWN = 1 << 16;
-const SHARED = 1 << 14;
-const MOST_SHARED = 1 << 24;
-/** Tables follow the counts when there are so many new symbols, and one for every 32 before. */
-const RENEW = 48;
-const RENEW_SHIFT = 5;
 const MOST_CLASSES = 255;
 
 /** A map of numbers [height, width]. */
@@ -28,7 +24,7 @@ export interface NumberMap {
 }
 
 /** Contexts and tables of one codebook's indices. */
-export class IndexPrior {
+export class IndexPrior implements Start {
   /** Classes of entries, and of parents. */
   readonly count: number;
   readonly parents: number;
@@ -57,58 +53,6 @@ export class IndexPrior {
   }
 }
 
-/** The tables of a map, which follow its symbols. */
-class CountedTables {
-  private current: Tables;
-  private readonly renewed: Tables;
-  private readonly counts: number;
-  private readonly often: number;
-  private readonly bounds: number;
-  private readonly slots: number;
-  private readonly states: number;
-  private seen = 0;
-  private fresh = 0;
-
-  constructor(private readonly kernel: Kernel, prior: IndexPrior) {
-    this.current = prior.tables;
-    this.slots = prior.entries + 1;
-    this.states = prior.tables.first.length;
-    const cells = this.states * this.slots;
-    this.counts = kernel.allocate(8 * cells);
-    this.often = kernel.allocate(8 * this.slots);
-    this.bounds = kernel.allocate(4 * this.states * (this.slots + 1));
-    const mark = kernel.mark();
-    kernel.run.startCounts(kernel.put(prior.weights), cells, this.counts);
-    kernel.release(mark);
-    kernel.bytes(this.often, 8 * this.slots).fill(0);
-    const { first, slots } = prior.tables;
-    const row = 4 * (this.slots + 1);
-    const address = Uint32Array.from(first, (_, state) => this.bounds + state * row);
-    this.renewed = { first, slots, address };
-  }
-
-  /** Return the tables of the next symbols. */
-  tables(): Tables {
-    if (this.fresh >= Math.max(RENEW, this.seen >> RENEW_SHIFT)) {
-      this.seen += this.fresh;
-      this.fresh = 0;
-      const most = Math.min(SHARED * (this.slots - 1), MOST_SHARED);
-      const shared = Math.min(this.seen * SHARED, most);
-      const { counts, often, states, slots, seen, bounds } = this;
-      this.kernel.run.makeTables(counts, often, states, slots, seen, shared, bounds);
-      this.current = this.renewed;
-    }
-    return this.current;
-  }
-
-  learn(states: Uint8Array, symbols: Int32Array): void {
-    const { run } = this.kernel;
-    symbols.forEach((symbol, i) =>
-      run.countSymbol(this.counts, this.often, this.slots, states[i], symbol, OWN));
-    this.fresh += symbols.length;
-  }
-}
-
 /**
  * Read the indices of a map, anti-diagonal by anti-diagonal.
  *
@@ -120,7 +64,7 @@ export function readMap(
 ): NumberMap {
   const { height, width } = present;
   const mark = kernel.mark();
-  const counted = new CountedTables(kernel, prior);
+  const counted = new CountedTables(kernel, prior, OWN);
   const values = new Int32Array(height * width).fill(ABSENT);
   // Classes with an empty border at the top and the left.
   const wide = width + 1;

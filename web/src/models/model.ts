@@ -6,6 +6,7 @@ import type { Arrays } from "../weights/safetensors.js";
 import { Classes } from "./classes.js";
 import { Context } from "./context.js";
 import { Hyperprior } from "./hyperprior.js";
+import { Predicted } from "./predicted.js";
 import { Tokens } from "./tokens.js";
 import { Vq } from "./vq.js";
 
@@ -15,6 +16,7 @@ export type Model = Context | Hyperprior | Classes | Vq | Tokens;
 const LAYOUTS: Readonly<Record<string, { model: new (arrays: Arrays) => Model; hashed: RegExp }>> = {
   "context layout 1": { model: Context, hashed: /^(exact|tables)\./ },
   "hyperprior layout 1": { model: Hyperprior, hashed: /^(exact|tables)\./ },
+  "video layout 1": { model: Predicted, hashed: /^(exact|tables)\./ },
   "wavelet layout 1": { model: Classes, hashed: /^(exact|tables)\./ },
   "quantal-vq-1": { model: Vq, hashed: /^(priors\.|net\.rungs\.\d+\.books\.\d+\.codebook$)/ },
   "quantal-tokens-1": { model: Tokens, hashed: /^(tables\.weights|net\.coefficient|net\.level)$/ },
