@@ -1,4 +1,4 @@
-"""Which extra of Quantal brings a package: `pip install quantal` brings what files need, no more."""
+"""Which extra of Quantal brings a package; `pip install quantal` brings what files need alone."""
 
 from __future__ import annotations
 

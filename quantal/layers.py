@@ -68,8 +68,22 @@ class GatedBlock(nn.Module):
         if torch.is_inference_mode_enabled() and x.is_cpu and branch.dtype == x.dtype:
             return self._mixed_in_place(branch.add_(x))
         x = x + branch
+        if torch.compiler.is_compiling():
+            return x + self.project(self._gated_traced(x))
         value, gate = self.expand(x).chunk(2, dim=1)
         return x + self.project(value * gate.relu())
+
+    def _gated_traced(self, x: Tensor) -> Tensor:
+        """Return the gated values of forward(), for graphs.
+
+        By two convolutions: ONNX Runtime joins the second with its ReLU, and its layout of channels
+        stays as it is, which a cut in two would undo.
+        """
+        weight, bias, half = self.expand.weight, self.expand.bias, self.project.in_channels
+        if bias is None:
+            raise TypeError("the block's layers have biases")
+        value = F.conv2d(x, weight[:half], bias[:half])
+        return value * F.conv2d(x, weight[half:], bias[half:]).relu()
 
     def _mixed_in_place(self, x: Tensor) -> Tensor:
         """Return the second half of forward(), piece by piece; the result is channels_last."""

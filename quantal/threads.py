@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
-__all__ = ["blas_threads", "kept_scheduling"]
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["blas_threads", "kept_scheduling", "one_blas_thread"]
 
 #: What the libraries behind numpy read when they are loaded.
 _VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -26,6 +29,22 @@ def blas_threads(count: int) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()  # after numpy was imported, whose libraries it finds
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let numpy take one thread for matrix products.
+
+    Small products gain nothing from more, and threads that wait in a loop for the next one take the
+    cores from everything else: on a busy machine that takes twice as long.
+    """
+    with _controller().limit(limits=1, user_api="blas"):
+        yield
 
 
 @contextmanager

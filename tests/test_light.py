@@ -142,7 +142,9 @@ def test_the_plugin_of_pillow(environment: str, tmp_path: Path) -> None:
     assert saved.stat().st_size > 0
 
 
-def test_damage_is_concealed(environment: str, small_photograph: Image.Image, tmp_path: Path) -> None:
+def test_damage_is_concealed(
+    environment: str, small_photograph: Image.Image, tmp_path: Path
+) -> None:
     picture, coded = tmp_path / "a.png", tmp_path / "a.qtl"
     small_photograph.save(picture)
     succeed(environment, COMMAND, "compress", picture, "--codec", "vq", "--resilient")

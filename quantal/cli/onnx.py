@@ -1,7 +1,8 @@
-"""`quantal onnx`: a codec's analysis and synthesis networks for other runtimes."""
+"""`quantal onnx`: a codec's networks for other runtimes."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,10 +20,22 @@ def onnx(
     out: Annotated[
         str, typer.Option("--output", "-o", metavar="DIR", help="The folder to write into.")
     ] = ".",
+    graphs: Annotated[
+        bool,
+        typer.Option(
+            "--graphs", help="All networks without weights, with which Quantal needs no torch."
+        ),
+    ] = False,
     weights: Weights = None,
     force: Force = False,
 ) -> int:
-    """Write the analysis and synthesis networks of a codec as ONNX files."""
+    """Write the analysis and synthesis networks of a codec as ONNX files.
+
+    With --graphs: write all networks without weights into the folder DIR/NAME.graphs for weights
+    NAME.safetensors. Beside these, it lets them run without torch.
+    """
+    if graphs:
+        return _write_graphs(codec, Path(out), weights, force)
     from quantal import codecs
     from quantal.codecs.pyramid.onnx import export_onnx, onnx_paths
 
@@ -32,4 +45,19 @@ def onnx(
             raise OutputError(f"{path} exists already; --force overwrites it")
     for path in export_onnx(loaded, out):
         say(f"{printable(path)}  {path.stat().st_size:,} bytes")
+    return 0
+
+
+def _write_graphs(codec: str, out: Path, weights: str | None, force: bool) -> int:
+    from quantal.codecs.backends.export import export_graphs
+    from quantal.codecs.registry import networks_of
+
+    net, file = networks_of(codec, weights)
+    folder = out / f"{file.path.stem}.graphs"
+    if folder.exists() and not force:
+        raise OutputError(f"{folder} exists already; --force overwrites it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = export_graphs(net, file, folder)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    say(f"{printable(folder)}  {len(made.networks)} graphs, {size:,} bytes")
     return 0

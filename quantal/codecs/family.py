@@ -38,14 +38,14 @@ class Family:
 
     Attributes:
         name: of the family. A recipe's codec belongs to it if it has this name or a codec's of it.
-        codec: "module:class" of a Codec, called with (name, weights, device), a torch.device; where
-            `graphs`, with a Backend in its place. "" for networks that serve another family's
-            codecs.
+        codec: "module:class" of a Codec, called with (name, weights, device), a torch.device; if
+            there is a `net`, with a Backend in its place. "" for networks that serve the codecs of
+            another family.
         codecs: those that there are.
         trainer: "module:object" of a quantal.train.Trainer; "" if it is not trained here.
         aliases: further names that `load` takes, to the codec's name that stands in files.
-        graphs: whether its codecs take a Backend and so run by ONNX Runtime too, where there are
-            graphs of their networks; others need torch.
+        net: "module:class" of its networks in torch, a backends.torch.CodecNet, if its codecs take
+            a Backend and so run by ONNX Runtime too; others need torch.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Family:
     codecs: tuple[CodecEntry, ...]
     trainer: str = ""
     aliases: dict[str, str] = field(default_factory=dict)
-    graphs: bool = False
+    net: str = ""
 
 
 def resolve(target: str) -> Any:

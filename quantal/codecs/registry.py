@@ -14,16 +14,16 @@ import tempfile
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quantal.arguments import choice
 from quantal.codecs.backends import backend_of, chosen, need
 from quantal.codecs.backends.graphs import has_graphs
 from quantal.codecs.catalogue import PLUGINS_VARIABLE, Catalogue
-from quantal.codecs.family import CodecEntry, Family, resolve
+from quantal.codecs.family import SHIPPED, CodecEntry, Family, resolve
 from quantal.codecs.info import Card, CodecInfo
 from quantal.codecs.loaded import LoadedCodecs
-from quantal.codecs.weights import find_weights, read_header
+from quantal.codecs.weights import WeightsFile, find_weights, read_header, read_weights
 from quantal.codecs.weights_packages import find_installed
 from quantal.errors import ArgumentError, ModelError
 from quantal.sources import Source, read_source
@@ -45,6 +45,7 @@ __all__ = [
     "load",
     "load_version",
     "names",
+    "networks_of",
     "register",
     "weights_files",
 ]
@@ -335,9 +336,40 @@ def load(
             raise _lack(entry, found)
         path = found
     # The modification time is part of the key: rewritten weights are loaded again.
-    way = chosen(backend, device, family.graphs and has_graphs(path))
+    way = chosen(backend, device, bool(family.net) and has_graphs(path))
     key = (name, way, device_name(device, way), path, path.stat().st_mtime_ns)
     return _LOADED.get(key, lambda: _build(name, family, path, way, key[2]))
+
+
+def networks_of(
+    name: str, weights: str | os.PathLike[str] | None = None
+) -> tuple[Any, WeightsFile]:
+    """Return a codec's networks in torch, and its weights file.
+
+    Args:
+        name: of the codec, or of a family of networks that serve one, such as "vq-conceal".
+        weights: a file in place of the one that ships.
+
+    Raises:
+        ModelError: If there is no such codec, its weights are missing, or its networks are not
+            ours.
+        InstallError: If torch is not installed.
+    """
+    family = family_of(name)
+    if not family.net:
+        raise ModelError(f"the networks of {name!r} are run by torch alone; there are no graphs")
+    need("torch", "writing graphs")
+    net = resolve(family.net)
+    if weights is not None:
+        path = find_weights(weights)
+    else:
+        entry = next((e for e in family.codecs if e.name == name), None)
+        found = SHIPPED / f"{name}.safetensors" if entry is None else _weights(entry)
+        if found is None or not found.is_file():
+            raise _lack(entry or CodecEntry(name, "", found), found)
+        path = found
+    file = read_weights(path, [net.layout])
+    return net.of(file), file
 
 
 def _lack(entry: CodecEntry, path: Path | None) -> ModelError:
@@ -367,7 +399,7 @@ def _load_bytes(name: str, device: str, data: bytes, backend: str) -> Codec:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"weights{suffix}")
             path.write_bytes(data)
-            way = chosen(backend, device, family.graphs and has_graphs(path))
+            way = chosen(backend, device, bool(family.net) and has_graphs(path))
             return _build(name, family, path, way, device_name(device, way))
 
     return _LOADED.get((name, backend, device, hashlib.sha256(data).digest()), build)
@@ -377,7 +409,7 @@ def _build(name: str, family: Family, path: Path, backend: str, device: str) -> 
     # Files name the codec, not the version of its weights.
     in_files = name.partition("@")[0]
     found = backend_of(backend, device)
-    runs = found if family.graphs else found.device
+    runs = found if family.net else found.device
     return resolve(family.codec)(in_files, path, runs)  # type: ignore[no-any-return]
 
 

@@ -1,9 +1,11 @@
 """Integer networks: equal on every machine, so they may decide how bits are read.
 
-Weights, activations and sums are integers, held in float64 and multiplied as ordinary matrices. A
-bound on every partial sum is proven when the network is built. Below 2^53 float64 holds all of them
-exactly, so order of summation, threads, memory layout, instruction set and library do not matter
-(after Balle et al., "Integer networks for data compression with latent-variable models", 2019).
+Weights, activations and sums are integers, held in floating point and multiplied as ordinary
+matrices. A bound on every partial sum is proven when the network is built. Below 2^53 float64 holds
+all of them exactly, so order of summation, threads, memory layout, instruction set and library do
+not matter (after Balle et al., "Integer networks for data compression with latent-variable models",
+2019). Float32, which is twice as fast, holds them below 2^24: a layer runs in it where the largest
+inputs of the moment prove that no partial sum gets there (exact_single.py).
 
 Only numpy is needed here. Where torch runs the networks beside them, it runs these too (`run_by`):
 two libraries' threads would compete for the same cores, and it has float32 where that is proven
@@ -20,20 +22,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantal.entropy.exact_single import SINGLE, Parts, single_is_exact
 from quantal.entropy.rates import RATE_INDICES
 from quantal.errors import ModelError
+from quantal.threads import one_blas_thread
 
 __all__ = ["ExactLayer", "ExactNet"]
 
 _FIELDS = ("shift", "low", "high", "groups", "shuffle")
 #: Whole numbers below this are exact in float64.
 _LIMIT = 2**53
-#: What is worked on at a time, so that it stays in the cache: columns of a matrix product, channels
+#: What is worked on at a time, so that it stays in the cache: columns of a matrix product, elements
 #: of a depthwise convolution.
-_COLUMNS, _CHANNELS = 512, 8
+_COLUMNS, _ELEMENTS = 512, 1 << 14
 
 Array = npt.NDArray[Any]
-Values = npt.NDArray[np.float64]
+#: Whole numbers in float32 or float64.
+Values = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int32]
 #: Maps whole numbers [..., I, h, w] and a rate index to int32 [..., O, H, W].
 Runner = Callable[[Array, int], Integers]
@@ -113,7 +118,7 @@ class ExactLayer:
 
     @cached_property
     def _scaled_weight(self) -> Values:
-        """The weight in units of the output: [taps, O, I], or [taps, C] of a depthwise layer.
+        """The weight in units of the output, float64: [taps, O, I], or [taps, C] if depthwise.
 
         A power of two moves no digit of a sum, so sums stay exact.
         """
@@ -124,12 +129,24 @@ class ExactLayer:
 
     @cached_property
     def _scaled_bias(self) -> Values:
-        """The bias and a half, in units of the output [R, O, 1]."""
+        """The bias and a half, in units of the output, float64 [R, O, 1]."""
         bias: Values = (self.bias + (1 << self.shift >> 1)) * 2.0**-self.shift
         return bias[:, :, None]
 
+    @cached_property
+    def _single(self) -> Values:
+        """The weight in units of the output, float32."""
+        return self._scaled_weight.astype(np.float32)
+
+    @cached_property
+    def _parts(self) -> Parts:
+        """What decides which sums float32 holds; of a depthwise layer, of its taps."""
+        weight = self.weight.reshape(len(self.weight), -1)
+        largest_bias = int(np.abs(self.bias).max(initial=0)) + (1 << self.shift)
+        return Parts(weight, largest_bias)
+
     def apply(self, x: Values, rate_index: int) -> Values:
-        """Map integers float64 [I, h, w] to integers float64 [O, h * shuffle, w * shuffle].
+        """Map integers [I, h, w] to integers [O, h * shuffle, w * shuffle], both in floats.
 
         Args:
             x: the input.
@@ -145,20 +162,38 @@ class ExactLayer:
         np.floor(sums, out=sums)
         np.clip(sums, self.low, self.high, out=sums)
 
+    def _result(self, *shape: int) -> Values:
+        """Return an array for what a clamp leaves."""
+        return np.empty(shape, np.float32 if self.largest_output < SINGLE else np.float64)
+
     def _dense(self, x: Values, bias: Values) -> Values:
         """Apply an ordinary convolution: one matrix product per tap, some columns at a time."""
         kernel, (_, height, width) = self.weight.shape[-1], x.shape
-        planes = [x]
-        if kernel > 1:
-            wide = _framed(x, kernel // 2)
-            planes = [_shifted(wide, tap, kernel, height, width) for tap in range(kernel**2)]
-        flat = [np.ascontiguousarray(plane).reshape(len(x), -1) for plane in planes]
-        result = np.empty((len(self.weight), height * width))
+        result = self._result(len(self.weight), height * width)
+        flat = x.reshape(len(x), -1)
+        parts = self._parts.of(flat) if kernel == 1 and x.dtype == np.float32 else None
+        if parts is None:
+            x = x.astype(np.float64, copy=False)
+            planes = [x]
+            if kernel > 1:
+                wide = _framed(x, kernel // 2)
+                planes = [_shifted(wide, tap, kernel, height, width) for tap in range(kernel**2)]
+            pairs = [
+                (weight, np.ascontiguousarray(plane).reshape(len(x), -1))
+                for weight, plane in zip(self._scaled_weight, planes, strict=True)
+            ]
+        else:
+            pairs = [(self._single[0, :, part], flat[part]) for part in parts]
+            if len(parts) == 1:
+                bias = bias.astype(np.float32)
         for start in range(0, height * width, _COLUMNS):
             part = slice(start, start + _COLUMNS)
-            sums = self._scaled_weight[0] @ flat[0][:, part]
-            for weight, plane in zip(self._scaled_weight[1:], flat[1:], strict=True):
-                sums += weight @ plane[:, part]
+            sums, *rest = (weight @ plane[:, part] for weight, plane in pairs)
+            if rest:
+                # Each sum is exact; all of them together may need more digits.
+                sums = sums.astype(np.float64, copy=False)
+                for each in rest:
+                    sums += each
             self._finish(sums, bias)
             result[:, part] = sums
         return result.reshape(-1, height, width)
@@ -166,25 +201,30 @@ class ExactLayer:
     def _depthwise(self, x: Values, bias: Values) -> Values:
         """Apply a depthwise convolution: shifted planes, added up, some channels at a time."""
         kernel, (channels, height, width) = self.weight.shape[-1], x.shape
-        result = np.empty(x.shape)
-        product = np.empty((_CHANNELS, height, width))
-        for start in range(0, channels, _CHANNELS):
-            part = slice(start, min(start + _CHANNELS, channels))
-            wide, sums = _framed(x[part], kernel // 2), result[part]
-            each = product[: len(sums)]
-            for tap, weight in enumerate(self._scaled_weight[:, part, None, None]):
+        single = x.dtype == np.float32 and self._parts.holds_taps(x.reshape(channels, -1))
+        kind = np.float32 if single else np.float64
+        weights, bias = self._scaled_weight.astype(kind), bias.astype(kind)
+        result = self._result(*x.shape)
+        count = max(_ELEMENTS // (height * width), 1)
+        sums, product = np.empty((2, min(count, channels), height, width), kind)
+        for start in range(0, channels, count):
+            part = slice(start, min(start + count, channels))
+            wide = _framed(x[part].astype(kind, copy=False), kernel // 2)
+            own, each = sums[: len(wide)], product[: len(wide)]
+            for tap, weight in enumerate(weights[:, part, None, None]):
                 shifted = _shifted(wide, tap, kernel, height, width)
-                np.multiply(shifted, weight, out=each if tap else sums)
+                np.multiply(shifted, weight, out=each if tap else own)
                 if tap:
-                    sums += each
-            self._finish(sums.reshape(len(sums), -1), bias[part])
+                    own += each
+            self._finish(own.reshape(len(own), -1), bias[part])
+            result[part] = own
         return result
 
 
 def _framed(x: Values, margin: int) -> Values:
     """Return planes with a border of zeros."""
     channels, height, width = x.shape
-    wide = np.zeros((channels, height + 2 * margin, width + 2 * margin))
+    wide = np.zeros((channels, height + 2 * margin, width + 2 * margin), x.dtype)
     wide[:, margin : margin + height, margin : margin + width] = x
     return wide
 
@@ -299,11 +339,14 @@ class ExactNet:
     def by_numpy(self, x: Array, rate_index: int) -> Integers:
         """Do the same with numpy, whatever run_by() was given."""
         *lead, channels, height, width = x.shape
-        found = [self._plane(each, rate_index) for each in x.reshape(-1, channels, height, width)]
+        planes = x.reshape(-1, channels, height, width)
+        with one_blas_thread():
+            found = [self._plane(each, rate_index) for each in planes]
         return np.stack(found).reshape(*lead, *found[0].shape)
 
     def _plane(self, x: Array, rate_index: int) -> Integers:
-        values: Values = np.ascontiguousarray(x, np.float64)
+        single = self.largest_input < SINGLE and single_is_exact()
+        values: Values = np.ascontiguousarray(x, np.float32 if single else np.float64)
         for layer in self.layers:
             values = layer.apply(values, rate_index)
         return values.astype(np.int32)

@@ -98,7 +98,7 @@ def test_vq_trains_refines_and_its_cells_are_learned(recipe, tmp_path) -> None:
     data = codec.compress(scene(70, 50))
     finer = quantal.load("vq", "cpu", weights=refined)
     assert finer.decompress(data).size == (70, 50)  # the hash is the same: older files are read
-    one, other = (c.painter.net for c in (codec, finer))  # type: ignore[attr-defined]
+    one, other = (c.networks() for c in (codec, finer))  # type: ignore[attr-defined]
     assert other.refiner is not None and bool(other.refiner.leave.weight.abs().max() > 0)
     for name, value in one.state_dict().items():
         if not name.endswith((".counts", ".sums")):

@@ -1,1 +1,4 @@
-"""Weights of codec `vq`, and of the network that conceals damage of Quantal, which finds them by the entry point below."""
+"""Weights of codec `vq` of Quantal, and of the network that conceals damage to its files.
+
+Quantal finds them by the entry point of this package.
+"""

@@ -33,6 +33,7 @@ BACKENDS = ("auto", "onnx", "torch")
 #: Names the backend where a caller leaves it to "auto".
 BACKEND_VARIABLE = "QUANTAL_BACKEND"
 
+
 def _is_installed(package: str) -> bool:
     return package in sys.modules or importlib.util.find_spec(package) is not None
 

@@ -173,6 +173,7 @@ def _without_weights(
             initialiser.external_data.add(key=key, value=str(value))
         weights.append(own)
         offset += array.nbytes
+    _keep_layout(model)
     used = {name for node in model.graph.node for name in node.input}
     inputs = [value.name for value in model.graph.input if value.name in used]
     for value in [v for v in model.graph.input if v.name not in used]:
@@ -202,6 +203,40 @@ def _rename(model: Any, old: str, new: str) -> None:
     for value in model.graph.output:
         if value.name == old:
             value.name = new
+
+
+def _keep_layout(model: Any) -> None:
+    """Put a convolution by ones before sums that begin a chain of residual blocks.
+
+    ONNX Runtime arranges channels in blocks between convolutions, and keeps it so in sums if both
+    sides are convolutions' results. Otherwise every sum of the chain is arranged twice.
+    """
+    import onnx
+
+    graph, channels = model.graph, {}
+    weights = {initialiser.name: initialiser for initialiser in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Conv" and node.input[1] in weights:
+            groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+            channels[node.input[0]] = weights[node.input[1]].dims[1] * groups
+    blocked: set[str] = set()
+    for node in graph.node:
+        sums = node.op_type in ("Add", "Mul") and blocked.issuperset(node.input)
+        if node.op_type == "Conv" or sums:
+            blocked.update(node.output)
+    added = {name for node in graph.node if node.op_type == "Add" for name in node.input}
+    for name in sorted((added & channels.keys()) - blocked):
+        count = channels[name]
+        for node in graph.node:
+            node.input[:] = [f"{name}.blocks" if own == name else own for own in node.input]
+        graph.initializer.append(
+            onnx.numpy_helper.from_array(np.ones((count, 1, 1, 1), np.float32), f"{name}.ones")
+        )
+        made = onnx.helper.make_node(
+            "Conv", [name, f"{name}.ones"], [f"{name}.blocks"], group=count, kernel_shape=[1, 1]
+        )
+        place = next((n for n, node in enumerate(graph.node, 1) if name in node.output), 0)
+        graph.node.insert(place, made)
 
 
 def _trim(model: Any) -> None:

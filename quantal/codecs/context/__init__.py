@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from quantal.codecs.family import SHIPPED, CodecEntry, Family
 
-__all__ = ["FAMILY", "LAYOUT"]
+__all__ = ["FAMILY", "LAYOUT", "NET"]
 
 #: Names the meaning of the arrays in files of weights; changes whenever the same integers are used
 #: in another way.
 LAYOUT = "context layout 1"
+#: The networks in torch; see Family.
+NET = "quantal.codecs.context.net:ContextNet"
 
 FAMILY = Family(
     name="context",
     codec="quantal.codecs.context.codec:Context",
     trainer="quantal.train.families.context:TRAINER",
-    graphs=True,
+    net=NET,
     codecs=(
         CodecEntry(
             "context-s",

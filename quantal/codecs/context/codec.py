@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantal.codecs.context import LAYOUT
+from quantal.codecs.context import LAYOUT, NET
 from quantal.codecs.pyramid.codec import PyramidCodec
 from quantal.codecs.transform import ProgressiveTransformCodec
 from quantal.entropy.frozen import FrozenContext
@@ -13,6 +13,6 @@ __all__ = ["Context"]
 class Context(PyramidCodec, ProgressiveTransformCodec):
     """A context codec with its weights loaded; see PyramidCodec."""
 
-    net_type = "quantal.codecs.context.net:ContextNet"
+    net_type = NET
     layout = LAYOUT
     frozen_type = FrozenContext

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from quantal.codecs.family import SHIPPED, CodecEntry, Family
 
-__all__ = ["FAMILY", "LAYOUT"]
+__all__ = ["FAMILY", "LAYOUT", "NET"]
 
 #: Names the meaning of the arrays in files of weights; changes whenever the same integers are used
 #: in another way.
 LAYOUT = "hyperprior layout 1"
+#: The networks in torch; see Family.
+NET = "quantal.codecs.hyperprior.net:HyperpriorNet"
 
 FAMILY = Family(
     name="hyperprior",
     codec="quantal.codecs.hyperprior.codec:Hyperprior",
     trainer="quantal.train.families.hyperprior:TRAINER",
-    graphs=True,
+    net=NET,
     codecs=(
         CodecEntry(
             "hyperprior",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantal.codecs.hyperprior import LAYOUT
+from quantal.codecs.hyperprior import LAYOUT, NET
 from quantal.codecs.pyramid.codec import PyramidCodec
 from quantal.entropy.frozen import FrozenHyperprior
 
@@ -12,6 +12,6 @@ __all__ = ["Hyperprior"]
 class Hyperprior(PyramidCodec):
     """The codec with its weights loaded; see PyramidCodec."""
 
-    net_type = "quantal.codecs.hyperprior.net:HyperpriorNet"
+    net_type = NET
     layout = LAYOUT
     frozen_type = FrozenHyperprior

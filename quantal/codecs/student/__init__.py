@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from quantal.codecs.family import CodecEntry, Family
 
-__all__ = ["FAMILY", "LAYOUT"]
+__all__ = ["FAMILY", "LAYOUT", "NET"]
 
 #: Names the meaning of the arrays in files of weights; changes whenever the same integers are used
 #: in another way.
 LAYOUT = "student layout 1"
+#: The networks in torch; see Family.
+NET = "quantal.codecs.student.net:StudentNet"
 
 FAMILY = Family(
     name="student",
     codec="quantal.codecs.student.codec:Student",
     trainer="quantal.train.families.student:TRAINER",
-    graphs=True,
+    net=NET,
     codecs=(
         CodecEntry(
             "student",

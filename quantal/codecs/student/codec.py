@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from quantal.codecs.backends import Backend, torch_net
 from quantal.codecs.backends.base import Transform
 from quantal.codecs.contract import Latents
-from quantal.codecs.student import LAYOUT
+from quantal.codecs.student import LAYOUT, NET
 from quantal.codecs.transform import TransformCodec
 from quantal.codecs.weights import read_weights, sound_weights
 from quantal.entropy.frozen import FrozenClasses
@@ -27,7 +27,6 @@ __all__ = ["STRIDE", "Student"]
 
 #: Pixels per latent along each axis.
 STRIDE = 16
-_NET = "quantal.codecs.student.net:StudentNet"
 
 
 class Student(TransformCodec):
@@ -43,7 +42,7 @@ class Student(TransformCodec):
 
     def __init__(self, name: str, weights: Path, backend: Backend) -> None:
         file = read_weights(weights, [LAYOUT])
-        self._networks = backend.networks(file, _NET)
+        self._networks = backend.networks(file, NET)
         with sound_weights(file):
             frozen = FrozenClasses.from_arrays(file.arrays, self._networks)
         super().__init__(
@@ -74,4 +73,4 @@ class Student(TransformCodec):
         Raises:
             InstallError: If torch is not installed.
         """
-        return torch_net(self._networks, _NET)  # type: ignore[no-any-return]
+        return torch_net(self._networks, NET)  # type: ignore[no-any-return]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from quantal.codecs.family import SHIPPED, CodecEntry, Family
 
-__all__ = ["FAMILY"]
+__all__ = ["FAMILY", "NET"]
+
+#: The networks in torch; see Family.
+NET = "quantal.codecs.tokens.net:TokenNet"
 
 FAMILY = Family(
     name="tokens",
     codec="quantal.codecs.tokens.codec:Tokens",
     trainer="quantal.train.families.tokens:TRAINER",
-    graphs=True,
+    net=NET,
     codecs=(
         CodecEntry(
             "tokens",

@@ -17,6 +17,7 @@ import numpy as np
 from quantal.codecs.backends import Backend
 from quantal.codecs.contract import Codec, Floats, Latents, Pixels, Symbols, UnroundedPixels
 from quantal.codecs.drawing import draw, draw_unrounded, plane_of
+from quantal.codecs.tokens import NET
 from quantal.codecs.tokens.file import LAYOUT, read_token_file
 from quantal.codecs.tokens.walk import GROUP, TILE, TOKEN_BITS, tokens_at, walk_tokens
 from quantal.codecs.weights import Array, read_weights
@@ -28,7 +29,6 @@ __all__ = ["Tokens"]
 
 #: Pixels of a latent; tiles that go through attention together; a window's core, in pixels.
 _STRIDE, _TOGETHER, _CORE = 16, 16, 1536
-_NET = "quantal.codecs.tokens.net:TokenNet"
 
 
 class _Encoding:
@@ -52,7 +52,7 @@ class Tokens(Codec):
 
     def __init__(self, name: str, weights: Path, backend: Backend) -> None:
         file = read_weights(weights, [LAYOUT])
-        self._networks = backend.networks(file, _NET)
+        self._networks = backend.networks(file, NET)
         known = read_token_file(file)
         super().__init__(name, backend.device, known.hash)
         self.tables, self.signs, self.tokens = known.tables, known.signs, known.tokens

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from quantal.codecs.family import SHIPPED, CodecEntry, Family
 
-__all__ = ["FAMILY", "LAYOUT"]
+__all__ = ["FAMILY", "LAYOUT", "NET"]
 
 #: Names the meaning of the arrays in files of weights; changes whenever the same integers are used
 #: in another way.
 LAYOUT = "video layout 1"
+#: The networks in torch; see Family.
+NET = "quantal.codecs.video.net:VideoNet"
 
 _STILL = "predicted from the latents of the frame before, without motion: cheap to decode."
 
@@ -16,7 +18,7 @@ FAMILY = Family(
     name="video",
     codec="quantal.codecs.video.codec:Video",
     trainer="quantal.train.families.video:TRAINER",
-    graphs=True,
+    net=NET,
     codecs=(
         CodecEntry(
             "video-s",

@@ -20,7 +20,7 @@ from quantal.codecs.context.codec import Context
 from quantal.codecs.contract import Pixels, UnroundedPixels
 from quantal.codecs.drawing import plane_of
 from quantal.codecs.transform import QUARTERS
-from quantal.codecs.video import LAYOUT
+from quantal.codecs.video import LAYOUT, NET
 from quantal.codecs.video.picture import find_picture, synthesis_unit
 from quantal.codecs.video.smoothing import luma, smoothed
 from quantal.codecs.video_contract import CodedFrame, VideoCodec
@@ -103,7 +103,7 @@ class Video(VideoCodec):
 
     def __init__(self, name: str, weights: Path, backend: Backend) -> None:
         file = read_weights(weights, [LAYOUT])
-        networks = backend.networks(file, "quantal.codecs.video.net:VideoNet")
+        networks = backend.networks(file, NET)
         with sound_weights(file):
             sizes = file.sizes()
             picture, motion = str(sizes["picture"]), bool(sizes["motion"])

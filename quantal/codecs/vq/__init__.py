@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from quantal.codecs.family import SHIPPED, CodecEntry, Family
 
-__all__ = ["CONCEALMENT", "FAMILY"]
+__all__ = ["CONCEALMENT", "FAMILY", "NET"]
+
+#: The networks in torch; see Family.
+NET = "quantal.codecs.vq.net:VqNet"
 
 FAMILY = Family(
     name="vq",
     codec="quantal.codecs.vq.codec:Vq",
     trainer="quantal.train.families.vq:TRAINER",
-    graphs=True,
+    net=NET,
     codecs=(
         CodecEntry(
             "vq",
@@ -21,4 +24,10 @@ FAMILY = Family(
     ),
 )
 #: The network that makes up lost cells: trained, but no codec.
-CONCEALMENT = Family("vq-conceal", "", (), "quantal.train.families.vq_conceal:TRAINER")
+CONCEALMENT = Family(
+    name="vq-conceal",
+    codec="",
+    net="quantal.codecs.vq.conceal_net:ConcealNet",
+    codecs=(),
+    trainer="quantal.train.families.vq_conceal:TRAINER",
+)

@@ -23,6 +23,7 @@ from quantal.codecs.contract import (
     UnroundedPixels,
 )
 from quantal.codecs.family import SHIPPED
+from quantal.codecs.vq import NET
 from quantal.codecs.vq.conceal import conceal, conceal_networks
 from quantal.codecs.vq.file import LAYOUT, read_vq_file
 from quantal.codecs.vq.maps import CELL, Maps
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Vq"]
 
-_NET = "quantal.codecs.vq.net:VqNet"
 
 _SHIPPED_CONCEALMENT = SHIPPED / "vq-conceal.safetensors"
 #: Damaged places that a warning names one by one.
@@ -69,7 +69,7 @@ class Vq(Codec):
 
     def __init__(self, name: str, weights: Path, backend: Backend) -> None:
         file = read_weights(weights, [LAYOUT])
-        networks = backend.networks(file, _NET)
+        networks = backend.networks(file, NET)
         known = read_vq_file(file)
         super().__init__(name, backend.device, known.hash)
         self.painter = Painter(networks, known.books, bool(file.sizes().get("refine_width")))
@@ -82,7 +82,7 @@ class Vq(Codec):
         Raises:
             InstallError: If torch is not installed.
         """
-        return torch_net(self.painter.networks, _NET)  # type: ignore[no-any-return]
+        return torch_net(self.painter.networks, NET)  # type: ignore[no-any-return]
 
     def encoding(self, pixels: Pixels) -> _Encoding:
         return _Encoding(self, pixels, resilient=False)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from quantal.codecs.backends import Backend, NamedNetworks
 from quantal.codecs.contract import Floats
+from quantal.codecs.vq import CONCEALMENT
 from quantal.codecs.vq.file import Books
 from quantal.codecs.vq.maps import Maps
 from quantal.codecs.vq.painter import nearest
@@ -44,7 +45,6 @@ SIDE, PLACES = 8, 5
 LOST, COARSE, FINER, OUTSIDE = range(4)
 #: Columns of a window whose predictions are used: those in its middle.
 _MIDDLE = 4
-_NET = "quantal.codecs.vq.conceal_net:ConcealNet"
 
 
 def conceal_networks(path: Path, of: bytes, backend: Backend) -> NamedNetworks:
@@ -67,7 +67,7 @@ def conceal_networks(path: Path, of: bytes, backend: Backend) -> NamedNetworks:
             f"weights {path.name} are for the codebooks of {file.metadata.get('of')}, and "
             f"{of.hex()} is here; train others for it (recipes/vq-conceal.yaml)"
         )
-    networks = backend.networks(file, _NET)
+    networks = backend.networks(file, CONCEALMENT.net)
     file.check({})
     return networks
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from quantal.codecs.family import SHIPPED, CodecEntry, Family
 
-__all__ = ["FAMILY", "LAYOUT"]
+__all__ = ["FAMILY", "LAYOUT", "NET"]
 
 #: Names the meaning of the arrays in files of weights; changes whenever the same integers are used
 #: in another way.
 LAYOUT = "wavelet layout 1"
+#: The networks in torch; see Family.
+NET = "quantal.codecs.wavelet.net:WaveletNet"
 
 FAMILY = Family(
     name="wavelet",
     codec="quantal.codecs.wavelet.codec:Wavelet",
     trainer="quantal.train.families.wavelet:TRAINER",
-    graphs=True,
+    net=NET,
     codecs=(
         CodecEntry(
             "wavelet",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from quantal.codecs.backends import Backend, torch_net
 from quantal.codecs.transform import TransformCodec
-from quantal.codecs.wavelet import LAYOUT
+from quantal.codecs.wavelet import LAYOUT, NET
 from quantal.codecs.weights import read_weights, sound_weights
 from quantal.entropy.frozen import FrozenClasses
 
@@ -21,7 +21,6 @@ __all__ = ["STRIDE", "Wavelet"]
 
 #: Pixels per latent along each axis.
 STRIDE = 16
-_NET = "quantal.codecs.wavelet.net:WaveletNet"
 
 
 class Wavelet(TransformCodec):
@@ -35,7 +34,7 @@ class Wavelet(TransformCodec):
 
     def __init__(self, name: str, weights: Path, backend: Backend) -> None:
         file = read_weights(weights, [LAYOUT])
-        self._networks = backend.networks(file, _NET)
+        self._networks = backend.networks(file, NET)
         with sound_weights(file):
             frozen = FrozenClasses.from_arrays(file.arrays, self._networks)
         super().__init__(
@@ -54,4 +53,4 @@ class Wavelet(TransformCodec):
         Raises:
             InstallError: If torch is not installed.
         """
-        return torch_net(self._networks, _NET)  # type: ignore[no-any-return]
+        return torch_net(self._networks, NET)  # type: ignore[no-any-return]
