@@ -54,7 +54,7 @@ def view(
     ] = False,
     plugin: Plugin = None,
 ) -> int:
-    """Show pictures in a browser, until Ctrl-C.
+    """Show pictures and clips in a browser, until Ctrl-C.
 
     The page is served to this machine alone; the browser decodes the files itself. Without FILE it
     opens empty, for files that are dropped on it.
@@ -100,11 +100,21 @@ def check_page() -> None:
 
 
 def _check(source: Source) -> None:
-    """Check structure and checksums of a file; raise BitstreamError if it is no sound picture."""
+    """Check structure and checksums of a file.
+
+    Raises:
+        BitstreamError: It is damaged, or neither a picture nor a clip.
+    """
     from quantal import container
 
     start = source.bytes(container.HEADER_LIMIT)
-    if container.media_of(start) == "picture":
+    media = container.media_of(start)
+    if media == "video":
+        from quantal.files import verify_clip
+
+        verify_clip(source.content(), deep=False)
+        return
+    if media == "picture":
         # The header first: other files are refused before they are read as a whole.
         container.probe(start, source.size())
     container.read(source.bytes())

@@ -2,7 +2,8 @@
 
     python -m quantal.codecs.packed FOLDER
 
-writes them, and an index. A packed file is a safetensors file but for one thing, which makes it
+writes them, and an index. A codec of video whose frames are predicted by motion also needs the
+analysis of its picture codec. A packed file is a safetensors file but for one thing, which makes it
 compress better: of every array the first bytes of all elements stand first, then the second ones.
 """
 
@@ -12,7 +13,8 @@ import argparse
 import gzip
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,17 @@ from safetensors.numpy import save
 
 from quantal.codecs.backends.graphs import find_graphs, has_graphs
 from quantal.codecs.registry import weights_files
-from quantal.codecs.weights import NET, Array, read_header, read_weights
+from quantal.codecs.video import LAYOUT
+from quantal.codecs.video.picture import find_picture
+from quantal.codecs.weights import (
+    NET,
+    Array,
+    WeightsFile,
+    digest,
+    model_sizes,
+    read_header,
+    read_weights,
+)
 from quantal.outputs import create_folder, write_whole
 
 __all__ = ["INDEX", "SUFFIX", "packed_files", "packed_index", "packed_weights", "write_packed"]
@@ -34,6 +46,7 @@ _BESIDE = re.compile(
     r"net\.(rungs\.\d+\.books\.\d+\.codebook|coefficient|level|amplitude|unit)",
 )
 _KEPT = ("format", "hash", "model")
+_ANALYSIS = "analysis"
 
 
 def packed_weights(path: Path) -> bytes:
@@ -45,24 +58,76 @@ def packed_weights(path: Path) -> bytes:
     Raises:
         ModelError: If it is damaged, or there are no graphs for it.
     """
-    file = read_weights(path, [read_header(path).get("format", "")])
-    folder = find_graphs(path, file.metadata)
-    networks = {n: each for n, each in folder.networks.items() if not _ENCODING.fullmatch(n)}
-    used = {name for network in networks.values() for name in network.weights}
-    arrays = {
-        name: _in_planes(array)
-        for name, array in file.arrays.items()
-        if not name.startswith(NET) or name in used or _BESIDE.fullmatch(name)
-    }
-    for name in networks:
-        graph = (folder.path / f"{name}.onnx").read_bytes()
-        arrays[f"graph.{name}"] = np.frombuffer(graph, np.uint8)
-    about = {
-        name: {"inputs": network.inputs, "reach": network.reach or 0}
-        for name, network in networks.items()
-    }
+    file = _read(path)
+    found = _Networks.of(file, lambda name: not _ENCODING.fullmatch(name))
+    picture = _picture_of(path, file.metadata)
+    if picture is not None:
+        found |= _Networks.of(_read(picture), lambda name: name == _ANALYSIS)
+    for name, array in file.arrays.items():
+        if not name.startswith(NET) or _BESIDE.fullmatch(name):
+            found.arrays[name] = array
+    arrays = {name: _in_planes(array) for name, array in found.arrays.items()} | found.graphs
     metadata = {name: file.metadata[name] for name in _KEPT if name in file.metadata}
-    return save(arrays, {**metadata, "graphs": json.dumps(about), "bytes": "planes"})
+    return save(arrays, {**metadata, "graphs": json.dumps(found.about), "bytes": "planes"})
+
+
+@dataclass(frozen=True)
+class _Networks:
+    """Networks as they are packed: their tensors, their graphs, and what is to know of each."""
+
+    arrays: dict[str, Array]
+    graphs: dict[str, Array]
+    about: dict[str, dict[str, object]]
+
+    @classmethod
+    def of(cls, file: WeightsFile, wanted: Callable[[str], bool]) -> _Networks:
+        """Return those networks of a weights file whose names are wanted."""
+        folder = find_graphs(file.path, file.metadata)
+        networks = {name: each for name, each in folder.networks.items() if wanted(name)}
+        used = sorted({name for network in networks.values() for name in network.weights})
+        return cls(
+            {name: file.arrays[name] for name in used},
+            {f"graph.{name}": _bytes(folder.path / f"{name}.onnx") for name in networks},
+            {
+                name: {"inputs": network.inputs, "reach": network.reach or 0}
+                for name, network in networks.items()
+            },
+        )
+
+    def __or__(self, other: _Networks) -> _Networks:
+        return _Networks(
+            self.arrays | other.arrays, self.graphs | other.graphs, self.about | other.about
+        )
+
+
+def _bytes(path: Path) -> Array:
+    return np.frombuffer(path.read_bytes(), np.uint8)
+
+
+def _read(path: Path) -> WeightsFile:
+    return read_weights(path, [read_header(path).get("format", "")])
+
+
+def _picture_of(path: Path, metadata: Mapping[str, str]) -> Path | None:
+    """Return the weights of the picture codec whose analysis a codec needs, if it needs one."""
+    if metadata.get("format") != LAYOUT:
+        return None
+    sizes = model_sizes(metadata["model"])
+    if not sizes["motion"]:
+        return None
+    return find_picture(str(sizes["picture"]), str(sizes["picture_hash"]), path)
+
+
+def _file_hash(path: Path) -> str:
+    """Return the hash by which coded files name the model of a weights file."""
+    metadata = read_header(path)
+    own = metadata.get("hash", "")
+    if metadata.get("format") != LAYOUT:
+        return own
+    picture = str(model_sizes(metadata["model"])["picture_hash"])
+    parts = {"picture": bytes.fromhex(picture), "video": bytes.fromhex(own)}
+    # As codecs.video.codec computes it, whose networks are not needed here.
+    return digest(LAYOUT, {name: np.frombuffer(h, np.uint8) for name, h in parts.items()}).hex()
 
 
 def _in_planes(array: Array) -> Array:
@@ -73,21 +138,16 @@ def _in_planes(array: Array) -> Array:
 
 
 def packed_files() -> dict[str, list[Path]]:
-    """Return the weights files that can be packed, by the names of codecs of pictures."""
-    found = {
-        codec: [path for path in paths if has_graphs(path)]
-        for codec, paths in weights_files("picture").items()
-    }
+    """Return the weights files that can be packed, by the names of codecs."""
+    known = weights_files("picture") | weights_files("video")
+    found = {codec: [path for path in paths if has_graphs(path)] for codec, paths in known.items()}
     return {codec: paths for codec, paths in found.items() if paths}
 
 
 def packed_index() -> dict[str, list[dict[str, str]]]:
-    """Return the packed files by the names of codecs: `file`, and the `hash` of its integers."""
+    """Return the packed files by the names of codecs: `file`, and the `hash` in coded files."""
     return {
-        codec: [
-            {"file": f"{path.stem}{SUFFIX}", "hash": read_header(path).get("hash", "")}
-            for path in paths
-        ]
+        codec: [{"file": f"{path.stem}{SUFFIX}", "hash": _file_hash(path)} for path in paths]
         for codec, paths in packed_files().items()
     }
 

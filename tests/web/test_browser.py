@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 import quantal
+from quantal.latents import features
 
 from .conftest import Opened, Serve
 
@@ -81,11 +81,10 @@ def drop(page: Any, files: dict[str, bytes], kind: str = "") -> None:
     )
 
 
-def test_pictures_of_every_codec_are_pythons(
-    serve: Serve, open_page: Open, tmp_path: Path
-) -> None:
-    files = [GOLDEN / codec / f"{name}.qtl" for codec in CODECS for name in ("colour-high", "alpha")]
-    files += [GOLDEN / "context-s" / f"{name}.qtl" for name in ("colour-low", "grey", "one-pixel")]
+def test_pictures_of_every_codec_are_pythons(serve: Serve, open_page: Open, tmp_path: Path) -> None:
+    names = [f"{codec}/{name}" for codec in CODECS for name in ("colour-high", "alpha")]
+    names += [f"context-s/{name}" for name in ("colour-low", "grey", "one-pixel")]
+    files = [GOLDEN / f"{name}.qtl" for name in names]
     opened = open_page(serve(*files))
     wait_for(opened.page, len(files))
     for number, file in enumerate(files):
@@ -121,6 +120,39 @@ def test_a_slider_draws_the_first_parts(serve: Serve, open_page: Open, tmp_path:
     coarse = pixels_of(saved(page, tmp_path))
     assert_close(coarse, pixels_of(quantal.decompress(file, max_parts=3)))
     assert (coarse != before).any()
+
+
+def test_frames_of_clips_are_pythons(serve: Serve, open_page: Open, tmp_path: Path) -> None:
+    files = [GOLDEN / codec / "clip.qtl" for codec in ("video-s", "video-s-still")]
+    opened = open_page(serve(*files))
+    page = opened.page
+    wait_for(page, len(files))
+    for number, file in enumerate(files):
+        page.click(f"#gallery li:nth-child({number + 1}) button")
+        codec = file.parent.name
+        page.wait_for_function(
+            "codec => [...document.querySelectorAll('#fields td')]"
+            ".some((cell) => cell.textContent == codec)",
+            arg=codec,
+            timeout=_PATIENCE,
+        )
+        with quantal.open(file) as clip:
+            expected = [frame.pixels for frame in clip]
+        # Forth and back, and over the border of a group.
+        for place in (0, 4, 9, 7, 1):
+            page.locator("#frames input").fill(str(place))
+            page.wait_for_function(
+                "n => document.querySelector('#status').textContent == `frame ${n}`",
+                arg=place + 1,
+                timeout=_PATIENCE,
+            )
+            assert_close(pixels_of(saved(page, tmp_path)), expected[place].astype(np.int16))
+    page.click("#frames button")
+    page.wait_for_function(
+        "document.querySelector('#status').textContent == 'frame 10'", timeout=_PATIENCE
+    )
+    assert "10 in 2 groups" in page.inner_text("#fields")
+    assert opened.complaints == []
 
 
 def test_header_and_parts_are_listed(serve: Serve, open_page: Open) -> None:
@@ -161,6 +193,8 @@ def _damaged(data: bytes) -> dict[str, bytes]:
     changed[len(data) // 2] ^= 16
     later = bytearray(data)
     later[4] = 2
+    clip = bytearray((GOLDEN / "video-s" / "clip.qtl").read_bytes())
+    clip[200] ^= 1
     large = quantal.container.read(data)
     header = quantal.container.Header(**{**vars(large.header), "width": 12000, "height": 9000})
     return {
@@ -171,7 +205,8 @@ def _damaged(data: bytes) -> dict[str, bytes]:
         "later.qtl": bytes(later),
         "large.qtl": quantal.container.write(header, large.parts),
         "longer.qtl": data + b"\0",
-        "clip.qtl": (GOLDEN / "video-s" / "clip.qtl").read_bytes(),
+        "features.qtl": features.encode(np.ones((2, 3), np.float32), max_error=0.1),
+        "clip.qtl": bytes(clip),
     }
 
 
@@ -190,7 +225,8 @@ def test_damaged_files_are_named_and_the_page_goes_on(serve: Serve, open_page: O
         "later.qtl": "UnsupportedVersionError: version 2 found, expected 1",
         "large.qtl": "UnsupportedError: the picture has 12000x9000 pixels",
         "longer.qtl": "CorruptError: the file has",
-        "clip.qtl": "BitstreamError: the file holds a clip",
+        "features.qtl": "BitstreamError: the file holds features",
+        "clip.qtl": "CorruptError: the group at",
     }.items():
         assert f"{name}: {expected}" in said
     drop(opened.page, {"good.qtl": good})

@@ -1,4 +1,4 @@
-"""The decoder in TypeScript and WebAssembly, in Node: its own tests, and what Python's coder wrote."""
+"""The decoder in TypeScript and WebAssembly, in Node: its own tests, and Python's streams."""
 
 from __future__ import annotations
 

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from quantal.cli import app, view
 from quantal.cli._inputs import expand
+from quantal.latents.features import encode
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PICTURE = GOLDEN / "context-s" / "grey.qtl"
@@ -131,12 +133,16 @@ def test_files_that_are_no_pictures_are_refused_by_name(page: Path, tmp_path: Pa
     cut.write_bytes(PICTURE.read_bytes()[:-1])
     text = tmp_path / "text.qtl"
     text.write_text("no picture", encoding="utf-8")
-    clip = GOLDEN / "video-s" / "clip.qtl"
-    status, said = _call(str(cut), str(text), str(clip), str(tmp_path / "none.qtl"))
+    clip = tmp_path / "clip.qtl"
+    clip.write_bytes((GOLDEN / "video-s" / "clip.qtl").read_bytes()[:-1])
+    features = tmp_path / "features.qtl"
+    features.write_bytes(encode(np.ones((2, 3), np.float32), max_error=0.1))
+    status, said = _call(*map(str, (cut, text, clip, features, tmp_path / "none.qtl")))
     assert status == 1
     assert "cut.qtl: the file has" in said
     assert "text.qtl: not a .qtl file" in said
-    assert "clip.qtl: the file holds a clip" in said
+    assert "clip.qtl: the index is damaged" in said
+    assert "features.qtl: the file holds features, expected a picture" in said
     assert "none.qtl" in said
 
 

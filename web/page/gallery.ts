@@ -1,7 +1,8 @@
 /** The row of pictures that are open. */
 
-import type { Picture } from "../src/picture.js";
-import { find } from "./viewer.js";
+import type { OpenClip } from "../src/browser/client.js";
+import type { Drawn } from "../src/picture.js";
+import { find } from "./find.js";
 
 /** Side of a small picture, in pixels. */
 const SMALL = 160;
@@ -10,6 +11,8 @@ const SMALL = 160;
 export interface Item {
   name: string;
   data: Uint8Array;
+  /** Of a file that holds a clip. */
+  clip?: OpenClip;
 }
 
 export class Gallery {
@@ -18,14 +21,14 @@ export class Gallery {
   /** @param choose is called with an item that a person clicks. */
   constructor(private readonly choose: (item: Item) => void) {}
 
-  /** Add a picture; it becomes the current one. */
-  async add(item: Item, picture: Picture): Promise<void> {
+  /** Add a file by a small copy of its picture; it becomes the current one. */
+  add(item: Item, small: HTMLCanvasElement): void {
     const button = document.createElement("button");
     button.type = "button";
     button.title = item.name;
     const name = document.createElement("span");
     name.textContent = item.name;
-    button.append(await small(picture), name);
+    button.append(small, name);
     button.addEventListener("click", () => {
       this.mark(button);
       this.choose(item);
@@ -44,7 +47,7 @@ export class Gallery {
 }
 
 /** Return a small copy of a picture. */
-async function small(picture: Picture): Promise<HTMLCanvasElement> {
+export async function small(picture: Drawn): Promise<HTMLCanvasElement> {
   const scale = Math.min(1, SMALL / Math.max(picture.width, picture.height));
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(picture.width * scale));

@@ -3,8 +3,10 @@
 import { Decoder } from "../src/browser/client.js";
 import { errorData } from "../src/errors.js";
 import { addressedFiles, type Named, namedFiles, onDrop } from "./files.js";
-import { Gallery, type Item } from "./gallery.js";
-import { find, Viewer } from "./viewer.js";
+import { Gallery, type Item, small } from "./gallery.js";
+import { mediaOf } from "../src/container/file.js";
+import { find } from "./find.js";
+import { Viewer } from "./viewer.js";
 
 /** Errors that stay on the page; older ones go. */
 const MOST_ERRORS = 20;
@@ -34,10 +36,35 @@ function report(error: unknown, file: string): void {
 
 async function show(item: Item): Promise<void> {
   try {
-    await viewer.show(item, await decoder.decode(item.data));
+    if (item.clip) await viewer.showClip(item, await item.clip.frame(0));
+    else await viewer.show(item, await decoder.decode(item.data));
   } catch (error) {
     report(error, item.name);
   }
+}
+
+function holdsClip(data: Uint8Array): boolean {
+  try {
+    return mediaOf(data) === "video";
+  } catch {
+    return false; // the decoder says what is wrong
+  }
+}
+
+/** Draw a file, and add it to the gallery. */
+async function add(name: string, data: Uint8Array): Promise<void> {
+  if (holdsClip(data)) {
+    const clip = await decoder.openClip(data);
+    const item = { name, data, clip };
+    const frame = await clip.frame(0);
+    gallery.add(item, await small(frame));
+    await viewer.showClip(item, frame);
+    return;
+  }
+  const item = { name, data };
+  const picture = await decoder.decode(data);
+  gallery.add(item, await small(picture));
+  await viewer.show(item, picture);
 }
 
 async function open(files: Named[]): Promise<void> {
@@ -45,10 +72,7 @@ async function open(files: Named[]): Promise<void> {
   for (const file of files.filter((each) => !each.isImage)) {
     hint.textContent = `Drawing ${file.name}…`;
     try {
-      const item = { name: file.name, data: await file.read() };
-      const picture = await decoder.decode(item.data);
-      await gallery.add(item, picture);
-      await viewer.show(item, picture);
+      await add(file.name, await file.read());
     } catch (error) {
       report(error, file.name);
     }

@@ -3,15 +3,12 @@
 import type { Decoder } from "../src/browser/client.js";
 import { elementOf, pngOf } from "../src/browser/show.js";
 import { QuantalError } from "../src/errors.js";
-import type { Picture } from "../src/picture.js";
-import { showFields, showParts, timesOf } from "./details.js";
+import type { ClipFrame } from "../src/clip.js";
+import type { Drawn, Picture } from "../src/picture.js";
+import { showClipFields, showFields, showGroups, showParts, timesOf } from "./details.js";
+import { find } from "./find.js";
 import type { Item } from "./gallery.js";
-
-export function find<Kind extends Element>(selector: string, kind: new () => Kind): Kind {
-  const found = document.querySelector(selector);
-  if (!(found instanceof kind)) throw new Error(`the page has no ${selector}`);
-  return found;
-}
+import { Scrubber } from "./scrubber.js";
 
 export class Viewer {
   private readonly view = find("#view", HTMLElement);
@@ -26,8 +23,12 @@ export class Viewer {
   private readonly compareRange = find("#compare input", HTMLInputElement);
   private readonly save = find("#save", HTMLButtonElement);
   private readonly zoom = find("#zoom", HTMLButtonElement);
+  private readonly scrubber = new Scrubber(
+    (frame) => this.putFrame(frame),
+    (error) => this.report(error, this.item?.name ?? "clip"),
+  );
   private item: Item | undefined;
-  private picture: Picture | undefined;
+  private picture: Drawn | undefined;
   /** Whether a picture is being drawn, and whether another is to follow. */
   private busy = false;
   private again = false;
@@ -44,25 +45,50 @@ export class Viewer {
 
   /** Show a picture of the gallery, which is drawn already. */
   async show(item: Item, picture: Picture): Promise<void> {
-    this.item = item;
-    this.view.hidden = false;
-    find("#name", HTMLElement).textContent = item.name;
+    this.begin(item);
     showFields(find("#fields", HTMLTableElement), picture.info);
     showParts(find("#pieces", HTMLTableElement), picture.info);
-    this.removeOriginal();
     const { drawn, all } = picture.parts;
     this.parts.hidden = all === 1;
     this.partsRange.max = String(all);
     this.partsRange.value = String(drawn);
-    await this.put(picture);
+    this.scrubber.offer(undefined);
+    await this.putPicture(picture);
   }
 
-  private async put(picture: Picture): Promise<void> {
-    this.picture = picture;
-    this.place.replaceChildren(await elementOf(picture));
+  /** Show a clip of the gallery by its first frame, which is drawn already. */
+  async showClip(item: Item, frame: ClipFrame): Promise<void> {
+    if (!item.clip) return;
+    this.begin(item);
+    showClipFields(find("#fields", HTMLTableElement), item.clip.info);
+    showGroups(find("#pieces", HTMLTableElement), item.clip.info);
+    this.parts.hidden = true;
+    this.scrubber.offer(item.clip);
+    await this.putFrame(frame);
+  }
+
+  private begin(item: Item): void {
+    this.item = item;
+    this.view.hidden = false;
+    find("#name", HTMLElement).textContent = item.name;
+    this.removeOriginal();
+  }
+
+  private async putPicture(picture: Picture): Promise<void> {
     const { drawn, all } = picture.parts;
     this.partsText.textContent = `${drawn} of ${all} parts`;
     this.status.textContent = timesOf(picture);
+    await this.put(picture);
+  }
+
+  private async putFrame(frame: ClipFrame): Promise<void> {
+    this.status.textContent = `frame ${frame.number + 1}`;
+    await this.put(frame);
+  }
+
+  private async put(picture: Drawn): Promise<void> {
+    this.picture = picture;
+    this.place.replaceChildren(await elementOf(picture));
   }
 
   /** Draw the picture from as many parts as the slider says; a newer wish replaces older ones. */
@@ -79,7 +105,7 @@ export class Viewer {
       const { item } = this;
       try {
         const picture = await this.decoder.decode(item.data, { maxParts: Number(this.partsRange.value) });
-        if (item === this.item) await this.put(picture);
+        if (item === this.item) await this.putPicture(picture);
       } catch (error) {
         this.report(error, item.name);
       }

@@ -1,5 +1,7 @@
 /** From the bytes of a .qtl file to a picture. */
 
+import { Clip } from "./clip.js";
+import { ClipFile } from "./container/clip.js";
 import { type FileInfo, type PictureFile, readFile } from "./container/file.js";
 import { Canvas } from "./drawing/canvas.js";
 import { drawClasses } from "./drawing/classes.js";
@@ -7,11 +9,12 @@ import { drawContext } from "./drawing/context.js";
 import { drawHyperprior } from "./drawing/hyperprior.js";
 import { drawTokens } from "./drawing/tokens.js";
 import { drawVq } from "./drawing/vq.js";
-import { ArgumentError, UnsupportedError } from "./errors.js";
+import { ArgumentError, ModelError, UnsupportedError } from "./errors.js";
 import { Classes } from "./models/classes.js";
 import { Context } from "./models/context.js";
 import { Hyperprior } from "./models/hyperprior.js";
 import type { ParseRequest } from "./models/parsed.js";
+import { Predicted } from "./models/predicted.js";
 import { type FetchModel, type LoadedModel, ModelStore } from "./models/store.js";
 import { Tokens } from "./models/tokens.js";
 import { OnnxNetworks, type OnnxRuntime } from "./networks/onnx.js";
@@ -103,9 +106,35 @@ export class CoreDecoder {
     };
   }
 
+  /** Open a clip; its frames are drawn when they are asked for. */
+  async openClip(data: Uint8Array): Promise<Clip> {
+    const file = new ClipFile(data);
+    const { codec, modelHash, width, height } = file.info.header;
+    this.checkSize(width, height);
+    this.loadRuntime().catch(() => undefined);
+    const { arrays, model: video } = await this.store.get(codec, modelHash);
+    if (!(video instanceof Predicted)) {
+      throw new ModelError(`the clip names codec "${codec}", which codes pictures`);
+    }
+    const { picture } = video;
+    const own = await this.store.get(picture.codec, picture.hash);
+    if (!(own.model instanceof Context)) {
+      throw new ModelError(`codec "${codec}" is built on "${picture.codec}", which codes no frames`);
+    }
+    const networks = async () => ({
+      video: await this.networksOf(codec, arrays),
+      picture: await this.networksOf(picture.codec, own.arrays),
+    });
+    return new Clip(file, { video, picture: own.model, networks });
+  }
+
   private read(data: Uint8Array, { maxParts }: DecodeOptions): PictureFile {
     const file = readFile(data, maxParts !== undefined);
-    const { width, height } = file.info.header;
+    this.checkSize(file.info.header.width, file.info.header.height);
+    return file;
+  }
+
+  private checkSize(width: number, height: number): void {
     if (width * height > this.mostPixels) {
       throw new UnsupportedError(
         `the picture has ${width}x${height} pixels, a browser can draw ${this.mostPixels} at most; `
@@ -113,12 +142,15 @@ export class CoreDecoder {
         "size",
       );
     }
-    return file;
   }
 
-  private model(file: PictureFile): Promise<LoadedModel> {
+  private async model(file: PictureFile): Promise<LoadedModel> {
     const { codec, modelHash } = file.info.header;
-    return this.store.get(codec, modelHash);
+    const loaded = await this.store.get(codec, modelHash);
+    if (loaded.model instanceof Predicted) {
+      throw new ModelError(`the picture names codec "${codec}", which codes clips`);
+    }
+    return loaded;
   }
 
   /** Read the symbols of an image part, and return what draws them. */

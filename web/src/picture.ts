@@ -9,8 +9,8 @@ export interface Metadata {
   xmp?: Uint8Array;
 }
 
-export interface Picture {
-  info: FileInfo;
+/** What a picture looks like. */
+export interface Drawn {
   width: number;
   height: number;
   /** RGBA, rows from the top, opacity not multiplied in; 4 bytes a pixel. */
@@ -20,6 +20,10 @@ export interface Picture {
   /** Whether the file has no opacity. */
   opaque: boolean;
   metadata: Metadata;
+}
+
+export interface Picture extends Drawn {
+  info: FileInfo;
   /** Parts of the stream that it can be drawn from, and those that were; 1 of 1 if it has none. */
   parts: { drawn: number; all: number };
   /** What differs from what the file says, for people. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { ClipFile } from "../src/container/clip.js";
 import { crc16, crc32 } from "../src/container/crc.js";
 import { mediaOf, probe, readFile } from "../src/container/file.js";
 import {
@@ -55,6 +56,47 @@ describe("a file", () => {
       for (const bit of [1, 128]) {
         expect(() => readFile(changed(place, whole[place] ^ bit))).toThrow(BitstreamError);
       }
+    }
+  });
+});
+
+describe("a clip", () => {
+  const clip = goldenFile("video-s/clip");
+
+  /** Read everything of a clip. */
+  function readAll(data: Uint8Array): number {
+    const file = new ClipFile(data);
+    return file.info.groups.reduce((sum, group) => sum + file.frames(group).length, 0);
+  }
+
+  test("is listed by its groups", () => {
+    const { info } = new ClipFile(clip);
+    expect([info.frames, info.groups.length, info.cut]).toEqual([10, 2, false]);
+    expect(readAll(clip)).toBe(10);
+  });
+
+  test("that was cut gives the groups that are whole", () => {
+    const { groups } = new ClipFile(clip).info;
+    const cut = new ClipFile(clip.subarray(0, groups[1].offset + 20)).info;
+    expect([cut.frames, cut.cut]).toEqual([6, true]);
+    for (let length = 0; length < groups[0].offset - 4; length++) {
+      expect(() => new ClipFile(clip.subarray(0, length))).toThrow(BitstreamError);
+    }
+  });
+
+  test("with any byte changed gives other frames by a named error alone", () => {
+    for (let place = 0; place < clip.length; place++) {
+      const changed = new Uint8Array(clip);
+      changed[place] ^= 64;
+      let read = 0;
+      try {
+        read = readAll(changed);
+      } catch (error) {
+        expect(error).toBeInstanceOf(BitstreamError);
+        continue;
+      }
+      // What is left of it was not touched: the index, or the head of a chunk behind it.
+      expect(read).toBeLessThanOrEqual(10);
     }
   });
 });

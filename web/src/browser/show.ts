@@ -1,10 +1,10 @@
 /** Showing a decoded picture in a page. */
 
-import type { Picture } from "../picture.js";
+import type { Drawn } from "../picture.js";
 import { writePng } from "../png/write.js";
 
 /** Return a picture as a PNG file. */
-export async function pngOf(picture: Picture): Promise<Blob> {
+export async function pngOf(picture: Drawn): Promise<Blob> {
   return new Blob([await writePng(picture)], { type: "image/png" });
 }
 
@@ -14,7 +14,7 @@ export async function pngOf(picture: Picture): Promise<Blob> {
  * A picture with a profile is shown through a PNG that has it, since browsers adapt colours of
  * images, and don't for a canvas.
  */
-export async function elementOf(picture: Picture): Promise<HTMLCanvasElement | HTMLImageElement> {
+export async function elementOf(picture: Drawn): Promise<HTMLCanvasElement | HTMLImageElement> {
   if (picture.metadata.icc) {
     const image = new Image();
     image.src = URL.createObjectURL(await pngOf(picture));

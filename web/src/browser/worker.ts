@@ -1,24 +1,19 @@
 /** The worker that decodes for a page, so that the page stays alive meanwhile. */
 
-import type { CoreDecoder } from "../decoder.js";
 import { errorData } from "../errors.js";
-import { localDecoder } from "./local.js";
+import { Answering } from "./answering.js";
 import type { Request, Response } from "./messages.js";
 
-let decoder: CoreDecoder | undefined;
-/** One picture at a time: two would take twice the memory, and not be faster. */
-let last: Promise<void> = Promise.resolve();
+let answering: Answering | undefined;
 
-async function answer({ id, place, data, options }: Request): Promise<void> {
+self.onmessage = async ({ data: request }: MessageEvent<Request>) => {
+  const { id, place } = request;
   try {
-    decoder ??= localDecoder(place);
-    const picture = await decoder.decode(data, options);
-    self.postMessage({ id, picture } satisfies Response, { transfer: [picture.pixels.buffer] });
+    answering ??= new Answering(place);
+    const result = await answering.answer(request);
+    const transfer = result && "pixels" in result ? [result.pixels.buffer] : [];
+    self.postMessage({ id, result } satisfies Response, { transfer });
   } catch (error) {
     self.postMessage({ id, error: errorData(error) } satisfies Response);
   }
-}
-
-self.onmessage = (event: MessageEvent<Request>) => {
-  last = last.then(() => answer(event.data));
 };

@@ -1,7 +1,9 @@
-/** Drawing pictures of `context-*`: means step by step, then the synthesis. */
+/** Latents of `context-*`: means step by step, then symbols on top of them. */
 
-import { CELL, PLACES } from "../core/cells.js";
-import { type Context, type ContextSymbols, Z_CELLS } from "../models/context.js";
+import { CELL, scatter } from "../core/cells.js";
+import { type Span, ceilDiv } from "../core/planes.js";
+import { type Context, type ContextSymbols, type Size, Z_CELLS } from "../models/context.js";
+import { STRIDE } from "../models/hyperprior.js";
 import {
   channelsOf, cropped, emptyPlane, type FloatPlane, type Networks, wholeInWindows,
 } from "../networks/plane.js";
@@ -9,43 +11,61 @@ import type { Canvas } from "./canvas.js";
 import { drawTransform } from "./transform.js";
 
 /** A window's core in latents, and how far the network of means sees, in cells. */
-const CORE = 96;
+export const CORE = 96;
 const MEAN_REACH = 2;
 
-/** Draw the symbols of a picture at a position on the rate axis. */
+/** Draw the symbols of a picture. */
 export async function drawContext(
   networks: Networks, model: Context, parsed: ContextSymbols, rate: number, canvas: Canvas,
 ): Promise<void> {
-  const cells = await latents(networks, model, parsed, rate);
-  await drawTransform(networks, scattered(cells, model.elements), canvas);
+  const size = { rows: ceilDiv(canvas.height, STRIDE), columns: ceilDiv(canvas.width, STRIDE) };
+  await drawTransform(networks, await contextLatents(networks, model, parsed, rate, size), canvas);
 }
 
-/** Return the latents as cells in coding order. */
-async function latents(
-  networks: Networks, model: Context, parsed: ContextSymbols, rate: number,
+/** Return the latents that symbols stand for. */
+export async function contextLatents(
+  networks: Networks, model: Context, parsed: ContextSymbols, rate: number, size: Size,
 ): Promise<FloatPlane> {
-  const { height, width, z } = parsed;
+  const features = await sideFeatures(networks, model, parsed, rate);
+  return reconstructed(networks, model, parsed, rate, size, features, () => []);
+}
+
+/** Return the features of z that the means of all steps share, at the cells. */
+export async function sideFeatures(
+  networks: Networks, model: Context, { z, height, width }: ContextSymbols, rate: number,
+): Promise<FloatPlane> {
   const z_hat = {
     data: model.side.dequantised(z, rate >> 2),
     channels: model.side.channels, height: z.rows, width: z.columns,
   };
-  const position = rate / 4;
-  const features = cropped(
-    await wholeInWindows(
-      (part) => networks.run("features", position, part), [z_hat],
-      { core: CORE / CELL / Z_CELLS, halo: 0, scale: Z_CELLS },
-    ),
-    { start: 0, stop: height }, { start: 0, stop: width },
+  const features = await wholeInWindows(
+    (part) => networks.run("features", rate / 4, part), [z_hat],
+    { core: CORE / CELL / Z_CELLS, halo: 0, scale: Z_CELLS },
   );
+  return cropped(features, { start: 0, stop: height }, { start: 0, stop: width });
+}
+
+/**
+ * Return latents [channels, rows, columns] step by step.
+ *
+ * @param beside returns what networks of means take beside features and earlier latents.
+ */
+export async function reconstructed(
+  networks: Networks, model: Context, parsed: ContextSymbols, rate: number,
+  { rows, columns }: Size, features: FloatPlane, beside: (span: Span) => FloatPlane[],
+): Promise<FloatPlane> {
+  const { height, width } = parsed;
+  const position = rate / 4;
   const gain = (await networks.run("gain", position)).data;
   const ungain = (await networks.run("ungain", position)).data;
   const lean = (await networks.run("lean", 0)).data;
-  const known = emptyPlane(parsed.cells.length / (height * width), height, width);
+  const known = emptyPlane(model.elements.length, height, width);
   const size = height * width;
   for (const [step, span] of model.spans.entries()) {
     const before = channelsOf(known, { start: 0, stop: span.start });
     const mean = await wholeInWindows(
-      (...parts) => networks.run(`mean.${step}`, position, ...parts), [features, before],
+      (...parts) => networks.run(`mean.${step}`, position, ...parts),
+      [features, before, ...beside(span)],
       { core: CORE / CELL, halo: MEAN_REACH, scale: 1 },
     );
     for (let e = span.start; e < span.stop; e++) {
@@ -60,23 +80,7 @@ async function latents(
       }
     }
   }
-  return known;
-}
-
-/** Return cells in coding order as latents; the last ones may reach beyond the picture. */
-function scattered(cells: FloatPlane, elements: Int32Array): FloatPlane {
-  const { height, width } = cells;
-  const found = emptyPlane(elements.length / PLACES, CELL * height, CELL * width);
-  elements.forEach((element, e) => {
-    const [channel, place] = [element >> 2, element % PLACES];
-    const [down, across] = [place >> 1, place % CELL];
-    for (let row = 0; row < height; row++) {
-      const from = (e * height + row) * width;
-      const to = (channel * found.height + CELL * row + down) * found.width + across;
-      for (let column = 0; column < width; column++) {
-        found.data[to + CELL * column] = cells.data[from + column];
-      }
-    }
-  });
+  const found = emptyPlane(model.channels, rows, columns);
+  scatter(known.data, model.elements, rows, columns, found.data);
   return found;
 }

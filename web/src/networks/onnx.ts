@@ -80,6 +80,8 @@ export class OnnxNetworks implements Networks {
     session: InferenceSession, name: string, rate: number, inputs: FloatPlane[],
   ): Promise<FloatPlane> {
     const feeds: Record<string, Tensor> = {};
+    // What has no channels, as the latents before the first step, is no input of a graph.
+    const planes = inputs.filter((plane) => plane.channels > 0);
     this.info(name).inputs.forEach((input, place) => {
       // An exporter leaves out what a network doesn't use.
       if (!session.inputNames.includes(input)) return;
@@ -87,7 +89,7 @@ export class OnnxNetworks implements Networks {
         feeds[input] = new this.runtime.Tensor("float32", Float32Array.of(rate), [1]);
         return;
       }
-      const { data, channels, height, width } = inputs[place];
+      const { data, channels, height, width } = planes[place];
       feeds[input] = new this.runtime.Tensor("float32", data, [1, channels, height, width]);
     });
     const results = await session.run(feeds);

@@ -1,12 +1,12 @@
 /** Writing a decoded picture as PNG, with its profile and its metadata. */
 
 import { crc32 } from "../container/crc.js";
-import type { Picture } from "../picture.js";
+import type { Drawn } from "../picture.js";
 import { through } from "../streams.js";
 import { paeth, SIGNATURE } from "./chunks.js";
 
 /** Return a picture as the bytes of a PNG; nothing of its opacity is lost. */
-export async function writePng(picture: Picture): Promise<Uint8Array<ArrayBuffer>> {
+export async function writePng(picture: Drawn): Promise<Uint8Array<ArrayBuffer>> {
   const { width, height, metadata } = picture;
   const [samples, colour] = samplesOf(picture);
   const header = new DataView(new ArrayBuffer(13));
@@ -31,7 +31,7 @@ export async function writePng(picture: Picture): Promise<Uint8Array<ArrayBuffer
 const CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3, 4: 2, 6: 4 };
 
 /** Return the samples that a picture needs, and the type of colour that they are. */
-function samplesOf({ pixels, grey, opaque }: Picture): [samples: Uint8Array, colour: number] {
+function samplesOf({ pixels, grey, opaque }: Drawn): [samples: Uint8Array, colour: number] {
   const kept = grey ? (opaque ? [0] : [0, 3]) : opaque ? [0, 1, 2] : [0, 1, 2, 3];
   const colour = (grey ? 0 : 2) + (opaque ? 0 : 4);
   const count = pixels.length / 4;
