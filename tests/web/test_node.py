@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import quantal
+from quantal.codecs.packed import write_packed
 from quantal.entropy import Encoder, TableSet, freeze
 
-from .conftest import WEB, npm
+from .conftest import ROOT, WEB, npm
 
 
 def _stream() -> dict[str, list[int]]:
@@ -39,6 +43,19 @@ def test_its_own_tests_pass_and_its_types_fit(
     path.write_text(json.dumps(_stream()), encoding="utf-8")
     monkeypatch.setenv("QUANTAL_STREAM", str(path))
     npm("test")
+
+
+def test_the_built_package_decodes_in_node(node: None, tmp_path: Path) -> None:
+    npm("run", "kernel")
+    npm("run", "build:lib")
+    write_packed(tmp_path, ["context-s"])
+    file, out = ROOT / "tests" / "golden" / "context-s" / "alpha.qtl", tmp_path / "alpha.png"
+    words = ["node", "tests/package.mjs", str(tmp_path), str(file), str(out)]
+    subprocess.run(words, cwd=WEB, check=True, timeout=300)
+    found, expected = Image.open(out), quantal.decompress(file)
+    assert found.mode == expected.mode == "RGBA"
+    apart = np.abs(np.asarray(found, np.int16) - np.asarray(expected, np.int16))
+    assert apart.max() <= 2 and (apart <= 1).mean() >= 0.999
 
 
 def test_the_lock_file_names_no_host_but_npms() -> None:
