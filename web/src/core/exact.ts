@@ -87,7 +87,8 @@ class ExactLayer {
   private arranged(values: Float64Array): Int32Array {
     const taps = this.kernelSize ** 2;
     const inputs = this.depthwise ? 1 : this.inputs;
-    const found = new Int32Array(values.length);
+    const found = new Int32Array(values);
+    if (taps === 1) return found;
     for (let o = 0; o < this.rows; o++) {
       for (let i = 0; i < inputs; i++) {
         for (let tap = 0; tap < taps; tap++) {
@@ -110,9 +111,13 @@ class ExactLayer {
 
   private magnitudes(): Float64Array {
     const found = new Float64Array(this.rows);
-    this.weight.forEach((value, place) => {
-      found[this.depthwise ? place % this.rows : Math.floor(place / this.columns)] += Math.abs(value);
-    });
+    const { weight, rows } = this;
+    const columns = weight.length / rows;
+    for (let o = 0; o < rows; o++) {
+      for (let i = 0; i < columns; i++) {
+        found[o] += Math.abs(weight[this.depthwise ? i * rows + o : o * columns + i]);
+      }
+    }
     return found;
   }
 

@@ -85,14 +85,13 @@ export class Arrays {
   /** Return integers of any type, each exact; ModelError for others or another number of axes. */
   integers(name: string, axes: number): Integers {
     const { dtype, shape } = this.entry(name);
-    const data = this.bytes(name);
-    const view = new DataView(data.buffer);
-    const size = SIZES[dtype];
     const read = READERS[dtype];
     if (!read || shape.length !== axes) throw damaged(name, `integers in ${axes} axes`);
-    const values = new Float64Array(data.length / size);
-    for (let i = 0; i < values.length; i++) values[i] = read(view, i * size);
-    if (!values.every(Number.isSafeInteger)) throw damaged(name, "integers below 2^53");
+    const values = read(this.bytes(name).buffer);
+    // Of 64 bits some may be larger than a number holds exactly.
+    if (dtype === "I64" && !values.every(Number.isSafeInteger)) {
+      throw damaged(name, "integers below 2^53");
+    }
     return { shape, values };
   }
 
@@ -131,11 +130,12 @@ export class Arrays {
   }
 }
 
-const READERS: Readonly<Record<string, (view: DataView, place: number) => number>> = {
-  I64: (view, place) => Number(view.getBigInt64(place, true)),
-  I32: (view, place) => view.getInt32(place, true),
-  I16: (view, place) => view.getInt16(place, true),
-  U8: (view, place) => view.getUint8(place),
+/** How integers are read, by the name of their type. WebAssembly's memory has this order, too. */
+const READERS: Readonly<Record<string, (data: ArrayBuffer) => Float64Array>> = {
+  I64: (data) => Float64Array.from(new BigInt64Array(data), Number),
+  I32: (data) => new Float64Array(new Int32Array(data)),
+  I16: (data) => new Float64Array(new Int16Array(data)),
+  U8: (data) => new Float64Array(new Uint8Array(data)),
 };
 
 function damaged(name: string, expected: string): ModelError {
