@@ -11,6 +11,7 @@ _EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "",
     "onnxscript": "onnx",
+    "openvino": "openvino",
     "torch": "torch",
     "torchvision": "torch",
     "xarray": "xarray",

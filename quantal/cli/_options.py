@@ -50,6 +50,30 @@ class Device(str, Enum):
     cuda = "cuda"
 
 
+class Precision(str, Enum):
+    """What transforms are computed in."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    auto = "auto"
+
+
+def _adopt_precision(precision: Precision | None) -> Precision | None:
+    # By the environment, so that worker processes have it too.
+    if precision is not None:
+        os.environ["QUANTAL_PRECISION"] = precision.value
+    return precision
+
+
+PrecisionOption = Annotated[
+    Precision | None,
+    typer.Option(
+        "--precision",
+        callback=_adopt_precision,
+        help="Of transforms; others than float32 need OpenVINO. auto: bfloat16 where it is found "
+        "quicker and at most 0.02 dB worse.",
+    ),
+]
 DeviceOption = Annotated[
     Device, typer.Option(help="Where the networks run; auto takes a GPU where there is one.")
 ]

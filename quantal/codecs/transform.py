@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,13 +129,14 @@ class TransformCodec(Codec):
         )
 
     def _drawn_from(
-        self, y_hat: FloatArray, width: int, height: int
+        self, run: Callable[[FloatArray], FloatArray], y_hat: FloatArray, width: int, height: int
     ) -> tuple[Callable[[FloatArray], FloatArray], FloatArray, tuple[int, int], int, int, int]:
         core, halo = (pixels // self.stride for pixels in self._window(self._synthesis))
-        return self._synthesis.run, y_hat, (height, width), core, halo, self.stride
+        return run, y_hat, (height, width), core, halo, self.stride
 
     def synthesise(self, latents: Latents) -> Pixels:
-        return draw(*self._drawn_from(latents.y_hat, latents.width, latents.height))
+        run = partial(self._synthesis.run, rate=latents.rate / QUARTERS)
+        return draw(*self._drawn_from(run, latents.y_hat, latents.width, latents.height))
 
     def synthesise_unrounded(self, latents: Latents) -> UnroundedPixels:
         return self.draw_unrounded(latents.y_hat, latents.width, latents.height)
@@ -150,7 +152,7 @@ class TransformCodec(Codec):
         Returns:
             float32 [H, W, 3] in 0..255.
         """
-        return draw_unrounded(*self._drawn_from(y_hat, width, height))
+        return draw_unrounded(*self._drawn_from(self._synthesis.run, y_hat, width, height))
 
     # -- latents and bytes -----------------------------------------------------------------------
 

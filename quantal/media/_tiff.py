@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-import tifffile
 from PIL import Image, TiffImagePlugin
 
 from quantal.errors import MediaError
@@ -19,6 +18,9 @@ from quantal.limits import check_size
 from quantal.media._decoded import Decoded
 from quantal.media._samples import Samples, reduce_samples
 from quantal.media._survey.tiff import Layout, survey
+
+if TYPE_CHECKING:
+    import tifffile
 
 __all__ = ["decode_tiff"]
 
@@ -149,6 +151,8 @@ def _by_pillow(file: BinaryIO, layout: Layout, decoded: Decoded) -> Decoded:
 
 def _by_tifffile(file: BinaryIO, layout: Layout) -> tuple[Samples, tifffile.TiffPage]:
     """Return samples [H, W, C] of a file and its page."""
+    import tifffile  # is slow to import, and most pictures are no such files
+
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
         page = tiff.pages.first

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from PIL import Image
 import quantal
 from quantal import codecs, container
 from quantal.codecs import backends
-from quantal.codecs.backends import graphs
+from quantal.codecs.backends import graphs, trial
 from quantal.codecs.backends import onnx as onnx_backend
 from quantal.codecs.backends.graphs import GRAPHS, GraphFolder, find_graphs, has_graphs
+from quantal.codecs.backends.openvino import Precision, has_bfloat16
 from quantal.codecs.backends.torch import TorchCodecNetworks
 from quantal.codecs.family import SHIPPED, resolve
 from quantal.codecs.video.codec import Reconstruction, Video
@@ -313,3 +315,112 @@ def test_an_onnx_runtime_that_does_not_load_is_named(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InstallError, match="pip install"):
         _read(own)
+
+
+# -- precision ------------------------------------------------------------------------------------
+
+openvino = pytest.mark.skipif(
+    not backends._is_installed("openvino"), reason="OpenVINO is not installed"
+)
+
+
+@pytest.fixture
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty cache, in which a trial is kept."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return trial.cache_file()
+
+
+@openvino
+def test_openvino_draws_what_onnx_runtime_draws() -> None:
+    data = (GOLDEN / "context-s/colour-high.qtl").read_bytes()
+    codecs = [quantal.load("context-s", "cpu", backend=each) for each in ("openvino", "onnx")]
+    assert digest(codecs[0].latents(data)) == EXPECTED["context-s/colour-high"]["symbols"]
+    drawn = [decode_picture(data, "cpu", each).pixels.astype(int) for each in codecs]
+    assert np.abs(drawn[0] - drawn[1]).max() <= 1
+    assert (drawn[0] != drawn[1]).mean() < 1e-3
+
+
+@openvino
+def test_a_trial_is_kept_and_used_again(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = (GOLDEN / "context-s/colour-low.qtl").read_bytes()
+    tried: list[Any] = []
+    original = trial._tried
+    monkeypatch.setattr(trial, "_tried", lambda *given: tried.append(original(*given)) or tried[-1])
+    codec = quantal.load("context-s", "cpu", backend="openvino")
+    trial.settle(codec)
+    kept = json.loads(own_cache.read_text())
+    assert len(tried) == len(kept) == 1
+    networks: Any = codec.entropy.networks  # type: ignore[attr-defined]
+    assert networks.precision == tried[0]
+    trial.settle(codec)
+    assert len(tried) == 1, "what is remembered is not tried again"
+    own_cache.write_text(own_cache.read_text().replace("bfloat16_until", "until"))
+    trial.settle(codec)
+    assert len(tried) == 2, "what can't be used is tried again"
+    assert digest(codec.latents(data)) == EXPECTED["context-s/colour-low"]["symbols"]
+    networks.precision = Precision()
+
+
+@openvino
+def test_bfloat16_draws_only_at_rates_at_which_it_is_exact_enough(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec: Any = quantal.load("context-s", "cpu", backend="openvino")
+    networks = codec.entropy.networks
+    if not has_bfloat16():
+        with pytest.raises(ArgumentError, match="no units for it"):
+            quantal.load("context-s", "cpu", precision="bfloat16")
+        return
+    losses = []
+    original = trial._psnr
+    monkeypatch.setattr(
+        trial, "_psnr", lambda *given: losses.append(original(*given)) or losses[-1]
+    )
+    until = trial._exact_until(codec, networks)
+    pairs = list(zip(losses[::2], losses[1::2], strict=True))
+    kept = int(np.searchsorted(np.array(trial._RATES) / 4, until, side="right"))
+    assert all(exact - quick <= trial.LOSS for exact, quick in pairs[:kept])
+    assert len(pairs) == kept + (kept < len(trial._RATES))
+    used = []
+    run = networks.by_openvino
+    monkeypatch.setattr(
+        networks, "by_openvino", lambda *given: used.append(given[1]) or run(*given)
+    )
+    networks.precision = Precision(bfloat16_until=20.0)
+    for rate in (80, 84):
+        codec.synthesise(replace(codec.latents(_coded(codec)), rate=rate))
+    networks.precision = Precision()
+    # An analysis does not know the rate: it is in float32.
+    assert used == ["float32", "bfloat16", "float32", "float32"]
+
+
+def _coded(codec: Any) -> bytes:
+    data: bytes = codec.compress(np.zeros((32, 32, 3), np.uint8), quality=30)
+    return data
+
+
+def test_other_backends_run_in_float32() -> None:
+    for backend in ("onnx", "torch"):
+        with pytest.raises(ArgumentError, match=f"{backend}' runs in float32"):
+            quantal.load("context-s", backend=backend, precision="bfloat16")
+    with pytest.raises(ArgumentError, match="half"):
+        quantal.load("context-s", precision="half")
+
+
+def test_without_openvino_precision_says_what_to_install(
+    no_preference: pytest.MonkeyPatch,
+) -> None:
+    without(no_preference, "openvino")
+    with pytest.raises(InstallError, match=r"quantal\[openvino\]"):
+        backends.chosen("auto", "cpu", graphs=True, precision="auto")
+
+
+def test_the_environment_decides_on_precision(no_preference: pytest.MonkeyPatch) -> None:
+    assert backends.precision_of(None) == "float32"
+    no_preference.setenv(backends.PRECISION_VARIABLE, "bfloat16")
+    assert backends.precision_of(None) == "bfloat16"
+    assert backends.precision_of("float32") == "float32"
+    no_preference.setenv(backends.PRECISION_VARIABLE, "int8")
+    with pytest.raises(ArgumentError, match="int8"):
+        backends.precision_of(None)

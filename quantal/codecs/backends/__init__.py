@@ -1,4 +1,4 @@
-"""Backends: the libraries that run a codec's floating-point networks, torch or ONNX Runtime.
+"""Backends: libraries that run a codec's floating-point networks: ONNX Runtime, torch, OpenVINO.
 
 Bits are read by integers in numpy, which no backend changes (docs/architecture.md).
 """
@@ -22,16 +22,22 @@ __all__ = [
     "BACKENDS",
     "BACKEND_VARIABLE",
     "Backend",
+    "PRECISIONS",
+    "PRECISION_VARIABLE",
     "NamedNetworks",
     "backend_of",
     "chosen",
     "need",
+    "precision_of",
     "torch_net",
 ]
 
-BACKENDS = ("auto", "onnx", "torch")
+BACKENDS = ("auto", "onnx", "openvino", "torch")
+PRECISIONS = ("float32", "bfloat16", "auto")
 #: Names the backend where a caller leaves it to "auto".
 BACKEND_VARIABLE = "QUANTAL_BACKEND"
+#: Names the precision where a caller names none.
+PRECISION_VARIABLE = "QUANTAL_PRECISION"
 
 
 def _is_installed(package: str) -> bool:
@@ -49,15 +55,16 @@ def need(package: str, why: str) -> None:
         raise InstallError(f"{why} needs {package}, which is not installed: {advice(package)}")
 
 
-def chosen(name: str, device: str, graphs: bool) -> str:
-    """Return which backend runs a codec: "onnx" or "torch".
+def chosen(name: str, device: str, graphs: bool, precision: str = "float32") -> str:
+    """Return which backend runs a codec: "onnx", "openvino" or "torch".
 
     "auto" is torch where it is already imported or a GPU is asked for, else ONNX Runtime; and
     whichever of the two is there.
 
     Args:
-        name: "auto", "onnx" or "torch".
+        name: one of BACKENDS.
         device: "auto", "cpu" or "cuda".
+        precision: one of PRECISIONS; OpenVINO alone has others than float32.
         graphs: whether there are graphs of the codec's networks for ONNX Runtime.
 
     Raises:
@@ -68,6 +75,14 @@ def chosen(name: str, device: str, graphs: bool) -> str:
     name = choice("backend", name, BACKENDS)
     if name == "auto":
         name = choice(BACKEND_VARIABLE, os.environ.get(BACKEND_VARIABLE) or "auto", BACKENDS)
+    precision = choice("precision", precision, PRECISIONS)
+    if precision != "float32":
+        if name not in ("auto", "openvino"):
+            raise ArgumentError(
+                f"backend {name!r} runs in float32, and precision {precision!r} was asked for; use "
+                "backend 'openvino'"
+            )
+        name = "openvino"
     if name == "auto":
         light = graphs and _is_installed("onnxruntime")
         name = "torch" if not light or "torch" in sys.modules or device == "cuda" else "onnx"
@@ -78,25 +93,44 @@ def chosen(name: str, device: str, graphs: bool) -> str:
     else:
         if device == "cuda":
             raise ArgumentError(
-                "backend 'onnx' runs on the CPU, and device 'cuda' was asked for; use backend "
+                f"backend {name!r} runs on the CPU, and device 'cuda' was asked for; use backend "
                 "'torch', or device 'cpu'"
             )
         if not graphs:
             raise ModelError(
-                "there are no graphs of this codec's networks, which backend 'onnx' runs; use "
+                f"there are no graphs of this codec's networks, which backend {name!r} runs; use "
                 "backend 'torch'"
             )
-        need("onnxruntime", "backend 'onnx'")
+        need("onnxruntime", f"backend {name!r}")
+        if name == "openvino":
+            need("openvino", f"precision {precision!r} by backend 'openvino'")
     return name
 
 
-def backend_of(name: str, device: str) -> Backend:
+def precision_of(name: str | None) -> str:
+    """Return the precision of a caller, else that of the environment, else "float32".
+
+    Raises:
+        ArgumentError: If there is no such precision.
+    """
+    if name is not None:
+        return choice("precision", name, PRECISIONS)
+    stated = os.environ.get(PRECISION_VARIABLE) or PRECISIONS[0]
+    return choice(PRECISION_VARIABLE, stated, PRECISIONS)
+
+
+def backend_of(name: str, device: str, precision: str = "float32") -> Backend:
     """Return a backend.
 
     Args:
-        name: "onnx" or "torch".
+        name: "onnx", "openvino" or "torch".
         device: "cpu" or "cuda".
+        precision: one of PRECISIONS.
     """
+    if name == "openvino":
+        from quantal.codecs.backends.openvino import OpenVinoBackend
+
+        return OpenVinoBackend(precision)
     if name == "onnx":
         from quantal.codecs.backends.onnx import OnnxBackend
 

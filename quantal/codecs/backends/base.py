@@ -21,13 +21,14 @@ class Transform:
     """A network between pixels and latents, and how it may be cut into windows.
 
     Attributes:
-        run: maps float32 [C, h, w] to float32 [C', h', w']. Pixels are in 0..255.
+        run: maps float32 [C, h, w] to float32 [C', h', w']. Pixels are in 0..255. May be given the
+            position on the rate axis too, by which a backend may choose a precision.
         reach: how far a result depends on its surroundings, in pixels; None: a picture has to go
             through it in one piece.
         alignment: where a window may begin: at multiples of so many pixels; None: of the stride.
     """
 
-    run: Callable[[FloatArray], FloatArray]
+    run: Callable[..., FloatArray]
     reach: int | None = None
     alignment: int | None = None
 
@@ -39,12 +40,19 @@ class NamedNetworks(Networks, Protocol):
         """Return a network that takes no rate as a Transform."""
         ...
 
+    def prepare(self, *but: str) -> None:
+        """Begin to load all networks, in the background, but those of some names.
+
+        Networks work without it; the first call of each is sooner done.
+        """
+        ...
+
 
 class Backend(Protocol):
     """A library that runs networks.
 
     Attributes:
-        name: "torch" or "onnx".
+        name: "torch", "onnx" or "openvino".
     """
 
     name: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import numpy as np
 from quantal.codecs.backends.base import Transform
 from quantal.codecs.backends.graphs import GraphFolder, find_graphs
 from quantal.codecs.weights import WeightsFile
-from quantal.entropy.exact import Array, ExactNet
+from quantal.entropy.exact import ExactNet
 from quantal.entropy.walk import FloatArray
 from quantal.errors import InstallError, ModelError
 
-__all__ = ["OnnxBackend", "OnnxNetworks"]
+__all__ = ["OnnxBackend", "OnnxNetworks", "thread_count"]
 
 #: The oldest ONNX Runtime that takes initialisers apart from graphs on every system.
 _OLDEST = (1, 18)
@@ -41,7 +42,7 @@ def _runtime() -> Any:
     return onnxruntime
 
 
-def _threads() -> int:
+def thread_count() -> int:
     """Return how many threads networks take: OMP_NUM_THREADS, else those of this process."""
     stated = os.environ.get("OMP_NUM_THREADS", "")
     if stated.isdecimal() and int(stated):
@@ -68,17 +69,25 @@ class OnnxNetworks:
         self.file, self._folder = file, folder
         self._renew()
         #: Initialisers in float32, shared by all sessions: they use this memory.
-        self._values: dict[str, tuple[Array, Any]] = {}
+        self._values: dict[str, tuple[FloatArray, Any]] = {}
 
     def _renew(self) -> None:
         """Begin without sessions, as after a fork, which does not copy their threads."""
         self._process = os.getpid()
         self._sessions: dict[str, Any] = {}
+        self._prepared: set[str] = set()
         self._lock = threading.Lock()
+
+    def _forked(self) -> bool:
+        return self._process != os.getpid()
 
     def transform(self, name: str) -> Transform:
         network = self._folder.networks[name]
-        return Transform(lambda plane: self(name, 0.0, plane), network.reach, network.alignment)
+
+        def run(plane: FloatArray, rate: float = 0.0) -> FloatArray:
+            return self(name, rate, plane)
+
+        return Transform(run, network.reach, network.alignment)
 
     def __call__(self, name: str, rate: float, *inputs: FloatArray) -> FloatArray:
         """Run a network on float32 arrays [C, h, w] or [B, C, h, w] at a position 0..63."""
@@ -94,8 +103,24 @@ class OnnxNetworks:
         result: FloatArray = found if several else found[0]
         return result
 
+    def prepare(self, *but: str) -> None:
+        """Begin to load networks in a thread, while this one reads bits; see NamedNetworks."""
+        names = [name for name in self._folder.networks if name not in but]
+        if self._forked():
+            self._renew()
+        if not self._prepared.issuperset(names):
+            self._prepared.update(names)
+            # No daemon: a process that ended meanwhile would pull the library from under it.
+            threading.Thread(target=self._load_all, args=(names,)).start()
+
+    def _load_all(self, names: Sequence[str]) -> None:
+        # Whoever calls a network that can't be loaded gets the error.
+        with contextlib.suppress(Exception):
+            for name in names:
+                self._session(name)
+
     def _session(self, name: str) -> Any:
-        if self._process != os.getpid():
+        if self._forked():
             self._renew()
         session = self._sessions.get(name)
         if session is None:
@@ -108,15 +133,12 @@ class OnnxNetworks:
     def _load(self, name: str) -> Any:
         runtime = _runtime()
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = _threads()
+        options.intra_op_num_threads = thread_count()
         options.log_severity_level = 4  # errors come as exceptions
         # Threads that wait in a loop take the processor from those of the other sessions.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         weights = self._folder.networks[name].weights
-        for weight in weights:
-            if weight not in self._values:
-                self._values[weight] = self._value(weight, runtime)
-        values = [self._values[weight][1] for weight in weights]
+        values = [self._ort_value(weight, runtime) for weight in weights]
         if weights:
             options.add_external_initializers(list(weights), values)
         path = Path(self._folder.path, f"{name}.onnx")
@@ -137,16 +159,26 @@ class OnnxNetworks:
                 "backend 'torch'"
             ) from error
 
-    def _value(self, weight: str, runtime: Any) -> tuple[Array, Any]:
-        """Return an initialiser in float32, and as ONNX Runtime takes it."""
+    def _ort_value(self, weight: str, runtime: Any) -> Any:
+        """Return an initialiser as ONNX Runtime takes it."""
+        if weight not in self._values:
+            array = self.value(weight)
+            self._values[weight] = array, runtime.OrtValue.ortvalue_from_numpy(array)
+        return self._values[weight][1]
+
+    def value(self, weight: str) -> FloatArray:
+        """Return an initialiser in float32.
+
+        Raises:
+            ModelError: If the weights lack it.
+        """
         stored = self.file.arrays.get(weight)
         if stored is None:
             raise ModelError(
                 f"weights {self.file.path.name} lack {weight}, which a graph of "
                 f"{self._folder.path.name} needs; install them anew"
             )
-        array = np.ascontiguousarray(stored, np.float32)
-        return array, runtime.OrtValue.ortvalue_from_numpy(array)
+        return np.ascontiguousarray(stored, np.float32)
 
 
 class OnnxBackend:

@@ -68,7 +68,14 @@ class TorchCodecNetworks(TorchNetworks):
     def transform(self, name: str) -> Transform:
         found = self.net.transforms()[name]
         reach, alignment = getattr(found, "reach", None), getattr(found, "alignment", None)
-        return Transform(lambda plane: self(name, 0.0, plane), reach, alignment)
+
+        def run(plane: FloatArray, rate: float = 0.0) -> FloatArray:
+            return self(name, rate, plane)
+
+        return Transform(run, reach, alignment)
+
+    def prepare(self, *but: str) -> None:
+        """Do nothing: all networks are loaded."""
 
 
 class TorchBackend:
@@ -106,7 +113,7 @@ def transform_of(
         draws: whether it maps to pixels, not from pixels.
     """
 
-    def run(plane: FloatArray) -> FloatArray:
+    def run(plane: FloatArray, rate: float = 0.0) -> FloatArray:
         with undisturbed():
             x = as_batch(plane).to(device)
             found = network(x).mul(255) if draws else network(x.div(255))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from quantal.codecs.backends import Backend, torch_net
-from quantal.codecs.contract import Encoding, Progress
+from quantal.codecs.contract import Encoding, Latents, Pixels, Progress
 from quantal.codecs.transform import TransformCodec, TransformEncoding
 from quantal.codecs.weights import read_weights, sound_weights
 from quantal.entropy.frozen.hyperprior import SideModel
@@ -54,6 +54,15 @@ class PyramidCodec(TransformCodec):
             device=backend.device,
             model_hash=found,
         )
+
+    def encoding(self, pixels: Pixels) -> TransformEncoding:
+        self._networks.prepare("synthesis")
+        return super().encoding(pixels)
+
+    def read(self, payload: bytes, width: int, height: int, rate: int) -> Latents:
+        # Networks are loaded while bits are read.
+        self._networks.prepare("analysis", "z")
+        return super().read(payload, width, height, rate)
 
     def networks(self) -> PyramidNet:
         """Return a copy of the networks in torch; changing it does not change the codec.

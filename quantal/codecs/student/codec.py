@@ -55,7 +55,7 @@ class Student(TransformCodec):
             model_hash=file.check(frozen.integers()),
         )
 
-    def _no_picture(self, latents: object) -> NoReturn:
+    def _no_picture(self, latents: object, rate: float = 0.0) -> NoReturn:
         raise ModelError(
             f"files of codec {self.name!r} hold features of a classifier, of which no picture can "
             "be drawn; read their latents"
