@@ -35,8 +35,9 @@ export async function loadRuntime(folder: URL, choice: GpuChoice): Promise<Loade
   const { wasm } = runtime.env;
   wasm.wasmPaths = { mjs: new URL(`${name}.mjs`, folder).href };
   wasm.wasmBinary = await unpacked(packed);
-  // Threads share memory, which browsers give to isolated pages alone.
-  const cores = globalThis.crossOriginIsolated ? navigator.hardwareConcurrency : 1;
-  wasm.numThreads = Math.max(1, Math.min(cores, MOST_THREADS));
+  // Threads share memory, which browsers give to isolated pages alone. Browsers count two for each
+  // core, and two threads on one core wait for each other.
+  const cores = globalThis.crossOriginIsolated ? Math.ceil(navigator.hardwareConcurrency / 2) : 1;
+  wasm.numThreads = Math.min(cores, MOST_THREADS);
   return { runtime: runtime as OnnxRuntime, gpu };
 }
