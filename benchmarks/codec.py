@@ -10,12 +10,18 @@ untrained, from its recipe, and is marked; QUANTAL_WEIGHTS names a folder with m
 models go to strings and back, at the width of their upper qualities and untrained as well: their
 cost hardly depends on weights. AVIF (libaom, speeds 4 and 6) and WebP (method 6) are Pillow's.
 
+torch runs ours; after a colon another library does, or another precision: context-m:onnx,
+context-m:openvino (float32), context-m:bfloat16 and context-m:auto (OpenVINO). benchmarks/
+processes.py measures whole processes, which begin cold.
+
 Every measurement is a process of its own on as many cores as it has threads: it codes the picture
 once to warm up, then `repeats` times. Processes of all codecs take turns, `rounds` times, so that a
 disturbance affects all alike. Seconds are the best and, in brackets, the median. Memory is the peak
 of the process with libraries and weights; these alone are in brackets. kMAC/pixel are the
-multiplications of convolutions and matrix products while 256x256 pixels are coded. A codec is left
-out of a size if, extrapolated from a smaller one, coding and decoding would exceed `limit` seconds.
+multiplications of convolutions and matrix products while 256x256 pixels are coded; the limit is the
+time that these would take as one large float32 matrix product, measured in the same run. A codec is
+left out of a size if, extrapolated from a smaller one, coding and decoding would exceed `limit`
+seconds.
 """
 
 from __future__ import annotations
@@ -35,7 +41,7 @@ from pathlib import Path
 from typing import Any
 
 # Nothing heavy is imported here: a child's peak of memory begins at the size of its parent.
-from coders import CLASSICAL, CODECS, OURS, ZOO
+from coders import CLASSICAL, CODECS, OURS, WAYS, ZOO, plain
 from rich.console import Console
 from rich.table import Table
 
@@ -59,12 +65,21 @@ class Row:
     loaded_gb: float = 0.0
     encode_kmac: float | None = None
     decode_kmac: float | None = None
+    #: Billion multiplications a second of float32 matrix products.
+    peak: float = 0.0
+
+    @property
+    def pixels(self) -> int:
+        """Of the picture."""
+        width, height = map(int, self.size.split("x"))
+        return width * height
 
 
 def child(*arguments: str, threads: int = 1) -> str:
     """Return the last line that coders.py prints when it runs with these arguments."""
     command = [sys.executable, str(Path(__file__).with_name("coders.py")), *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    environment = {**os.environ, **dict.fromkeys(names, str(threads))}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     return done.stdout.strip().rpartition("\n")[2]
 
@@ -91,14 +106,16 @@ class Bench:
         """Yield the codecs that can run here; missing weights are made, untrained."""
         trained = {info.name for info in codecs.available() if info.weights}
         for name in names:
-            if name not in CODECS:
+            if plain(name) not in CODECS or (
+                ":" in name and (plain(name) not in OURS or name.partition(":")[2] not in WAYS)
+            ):
                 raise SystemExit(f"there is no codec {name!r} here; there are: {', '.join(CODECS)}")
             if name in ZOO and find_spec("compressai") is None:
                 self.notes.append(f"{name} is left out: pip install 'quantal[compressai]'")
                 continue
-            if name in OURS and name not in trained:
-                self.weights[name] = str(self.folder / f"{name}.safetensors")
-                child("untrained", name, self.weights[name])
+            if plain(name) in OURS and plain(name) not in trained:
+                self.weights[name] = str(self.folder / f"{plain(name)}.safetensors")
+                child("untrained", plain(name), self.weights[name])
                 self.notes.append(
                     f"{name} has no weights here: untrained, its files are larger than they should "
                     "be, and its coder's part of the time is as well"
@@ -115,12 +132,22 @@ class Bench:
 
     def rows(self) -> Iterator[list[Row]]:
         """Yield the rows of each size and number of threads, in that order."""
-        work = {c: self._ask(c, "", 1, count=True) for c in self.codecs if c not in CLASSICAL}
+        counted = {plain(c) for c in self.codecs if c not in CLASSICAL}
+        work = {c: self._ask(c, "", 1, count=True) for c in counted}
         for threads in map(int, self.options.threads.split(",")):
+            peak = float(child("peak", threads=threads))
+            self.notes.append(f"{threads} threads: {peak:.0f} G multiplications/s in float32")
             slowest: dict[str, float] = {}
             for size in self.sizes:
                 rows = [
-                    Row(name, size, threads, self._untrained(name), **work.get(name, {}))
+                    Row(
+                        name,
+                        size,
+                        threads,
+                        self._untrained(name),
+                        peak=peak,
+                        **work.get(plain(name), {}),
+                    )
                     for name in self.codecs
                     if self._bearable(name, size, threads, slowest)
                 ]
@@ -163,12 +190,15 @@ class Bench:
         row.loaded_gb = found["loaded_gb"]
 
 
-COLUMNS = ("codec", "encode s", "decode s", "kMAC/pixel", "peak GB", "bpp")
+COLUMNS = ("codec", "encode s", "decode s", "kMAC/pixel", "limit s", "peak GB", "bpp")
 
 
 def cells(row: Row) -> list[str]:
     def seconds(times: list[float]) -> str:
         return f"{min(times):.3f} ({statistics.median(times):.3f})"
+
+    def limit(work: float | None) -> str:
+        return f"{(work or 0) * row.pixels / row.peak / 1e6:.3f}"
 
     counted = row.encode_kmac is not None and row.decode_kmac is not None
     return [
@@ -176,6 +206,7 @@ def cells(row: Row) -> list[str]:
         seconds(row.encode),
         seconds(row.decode),
         f"{row.encode_kmac:.1f} / {row.decode_kmac:.1f}" if counted else "",
+        f"{limit(row.encode_kmac)} / {limit(row.decode_kmac)}" if counted else "",
         f"{row.peak_gb:.2f} ({row.loaded_gb:.2f})",
         f"{row.bpp:.2f}",
     ]
@@ -213,7 +244,7 @@ def main() -> None:
                 table.add_column(column, no_wrap=True)
             for row in rows:
                 table.add_row(*cells(row))
-            Console(width=100).print(table)
+            Console(width=120).print(table)
             all_rows += rows
             texts.append(markdown(f"**{title}**", rows))
     print(*bench.notes, sep="\n")

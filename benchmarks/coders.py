@@ -2,6 +2,7 @@
 
     python benchmarks/coders.py work '{"codec": ..., ...}'
     python benchmarks/coders.py untrained NAME FILE
+    python benchmarks/coders.py peak
 
 Nothing heavy is imported before it is needed, because codec.py, which has to stay small, takes the
 names from here.
@@ -21,6 +22,15 @@ from typing import Any, NamedTuple
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 OURS = ("hyperprior", "context-s", "context-m", "context-l")
+#: What may run the networks of ours, after a colon: "context-m:onnx". Without it, torch does.
+WAYS: dict[str, dict[str, Any]] = {
+    "": {"backend": "torch"},
+    "torch": {"backend": "torch"},
+    "onnx": {"backend": "onnx"},
+    "openvino": {"backend": "openvino"},
+    "bfloat16": {"backend": "openvino", "precision": "bfloat16"},
+    "auto": {"backend": "openvino", "precision": "auto"},
+}
 #: CompressAI's models, and the quality that stands for the width of the upper ones.
 ZOO = {"mbt2018-mean": 5, "cheng2020-anchor": 6, "elic": 0}
 CLASSICAL: dict[str, tuple[str, dict[str, Any]]] = {
@@ -61,12 +71,18 @@ def picture(path: str | None, width: int, height: int) -> Any:
     return np.pad(found, (*edges, (0, 0)), mode="symmetric")[:height, :width].copy()
 
 
+def plain(name: str) -> str:
+    """Return the name of a codec without what runs its networks."""
+    return name.partition(":")[0]
+
+
 def ours(name: str, weights: str | None, quality: int) -> Coder:
     import quantal
     from quantal import media
     from quantal.files import Target, decode_picture, encode_picture
 
-    codec = quantal.load(name, "cpu", weights=weights)
+    own, _, way = name.partition(":")
+    codec = quantal.load(own, "cpu", weights=weights, **WAYS[way])
     target = Target(quality=quality)
     return Coder(
         lambda pixels: encode_picture(media.from_array(pixels), codec, target).data,
@@ -144,7 +160,7 @@ def classical(name: str, threads: int) -> Coder:
 
 
 def build(task: dict[str, Any]) -> Coder:
-    if task["codec"] in OURS:
+    if plain(task["codec"]) in OURS:
         return ours(task["codec"], task["weights"], task["quality"])
     if task["codec"] in ZOO:
         return zoo(task["codec"])
@@ -171,7 +187,7 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-task["threads"] :])
     inference: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
-    if task["codec"] not in CLASSICAL:
+    if task["codec"] not in CLASSICAL and task["codec"].partition(":")[2] in ("", "torch"):
         import torch
 
         torch.set_num_threads(task["threads"])
@@ -204,9 +220,25 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def peak() -> float:
+    """Return how many billion multiplications a second float32 matrix products reach."""
+    import numpy as np
+
+    side, best = 1024, 0.0
+    one, other = np.random.default_rng(0).random((2, side, side), np.float32)
+    for _ in range(12):
+        start = time.perf_counter()
+        one @ other
+        best = max(best, side**3 / (time.perf_counter() - start) / 1e9)
+    return best
+
+
 def main() -> None:
     if sys.argv[1] == "untrained":
         write_untrained(*sys.argv[2:])
+        return
+    if sys.argv[1] == "peak":
+        print(peak())
         return
     print(json.dumps(work(json.loads(sys.argv[2]))))
 
