@@ -8,7 +8,10 @@ LIGHT := .venv-light
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test fuzz benchmark lint docs docs-serve clean help
+# What needs Node is left out where there is no Node from 20 on.
+NODE := $(shell node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo 20)
+
+.PHONY: demo test fuzz benchmark lint web docs docs-serve clean help
 
 help:
 	@echo "make demo    compress a photograph and show the figures beside JPEG and WebP"
@@ -16,13 +19,14 @@ help:
 	@echo "make fuzz    damage files for a minute, or for SECONDS=600"
 	@echo "make benchmark KODAK=DIR   measure docs/benchmarks anew (benchmarks/publish.py)"
 	@echo "make lint    ruff, mypy, import-linter"
+	@echo "make web     build the page of quantal view, and a folder for web hosts (needs Node 20)"
 	@echo "make docs    build the documentation into site/"
 	@echo "make clean   remove environments and all caches"
 
 demo: $(LIGHT)/.stamp
 	$(LIGHT)/bin/python examples/demo.py
 
-test: lint $(LIGHT)/.stamp
+test: lint $(LIGHT)/.stamp $(if $(NODE),web/node_modules/.package-lock.json)
 	QUANTAL_LIGHT_PYTHON=$(CURDIR)/$(LIGHT)/bin/python \
 	  $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
@@ -42,6 +46,13 @@ lint: $(VENV)/.stamp-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# quantal/page is what quantal view serves, and travels in the wheel; web/dist/page has the models
+# beside it, and is for any web host.
+web: $(VENV)/.stamp-dev web/node_modules/.package-lock.json
+	cd web && npm run build
+	rm -rf quantal/page && cp -r web/dist/page quantal/page
+	$(BIN)/python -m quantal.codecs.packed web/dist/page/models
 
 docs: $(VENV)/.stamp-docs
 	$(BIN)/mkdocs build --strict
@@ -71,8 +82,13 @@ $(VENV)/.stamp-docs: $(VENV)/.stamp-dev
 	@$(PIP) install --quiet -e ".[docs]"
 	@touch $@
 
+web/node_modules/.package-lock.json: web/package-lock.json
+	@cd web && npm ci --ignore-scripts --no-audit --no-fund || { \
+	  rm -rf node_modules; echo "No packages for web/: what needs them can't be built or tested."; }
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
+	rm -rf web/node_modules web/dist quantal/page
 	rm -rf $(VENV) $(LIGHT) site build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

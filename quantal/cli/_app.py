@@ -21,6 +21,7 @@ from quantal.cli import (
     pack,
     train,
     verify,
+    view,
 )
 from quantal.cli._guard import describe, guarded
 from quantal.cli._options import Command
@@ -43,6 +44,7 @@ for _command in (
     decompress.decompress,
     info.info,
     verify.verify,
+    view.view,
     codecs.codecs,
     latents.latents,
     features.features,

@@ -47,6 +47,7 @@ __all__ = [
     "names",
     "networks_of",
     "register",
+    "weights_files",
 ]
 
 DEFAULT_CODEC = "context-m"
@@ -199,6 +200,26 @@ def available() -> tuple[CodecInfo, ...]:
                 )
             )
     return tuple(infos)
+
+
+def weights_files(media: str) -> dict[str, list[Path]]:
+    """Return the weights files of every codec that are here, the present ones first.
+
+    Args:
+        media: "picture" or "video".
+
+    Returns:
+        Paths by the codec's name in files.
+    """
+    found: dict[str, list[Path]] = {}
+    for entry, _ in _CATALOGUE.entries().values():
+        if entry.media != media:
+            continue
+        paths = [_weights(each) for each in (entry, *reversed(_versions(entry).values()))]
+        here = [path for path in paths if path is not None and path.is_file()]
+        if here:
+            found[entry.name] = here
+    return found
 
 
 def default_video_codec() -> str:
