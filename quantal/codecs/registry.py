@@ -422,7 +422,7 @@ def _build(
     runs = found if family.net else found.device
     codec: Codec = resolve(family.codec)(in_files, path, runs)
     if precision == "auto":
-        from quantal.codecs.backends.trial import settle
+        from quantal.codecs.trial import settle
 
         settle(codec)
     return codec

@@ -18,8 +18,8 @@ from PIL import Image
 
 import quantal
 from quantal import codecs, container
-from quantal.codecs import backends
-from quantal.codecs.backends import graphs, trial
+from quantal.codecs import backends, trial
+from quantal.codecs.backends import graphs
 from quantal.codecs.backends import onnx as onnx_backend
 from quantal.codecs.backends.graphs import GRAPHS, GraphFolder, find_graphs, has_graphs
 from quantal.codecs.backends.openvino import Precision, has_bfloat16

@@ -152,7 +152,7 @@ class OpenVinoBackend:
     """Runs transforms by OpenVINO; a Backend.
 
     Args:
-        precision: "float32", "bfloat16" or "auto", for which backends.trial finds out what is
+        precision: "float32", "bfloat16" or "auto", for which codecs.trial finds out what is
             faster and exact enough.
 
     Raises:

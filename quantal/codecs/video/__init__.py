@@ -27,7 +27,11 @@ FAMILY = Family(
             "video",
         ),
         CodecEntry(
-            "video-s-still", f"Video {_STILL}", SHIPPED / "video-s-still.safetensors", "video"
+            "video-s-still",
+            f"Video {_STILL}",
+            SHIPPED / "video-s-still.safetensors",
+            "video",
+            package="quantal-weights-video-s-still",
         ),
         CodecEntry(
             "video-m",
