@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,8 @@ from quantal.errors import InstallError, ModelError
 
 __all__ = ["OnnxBackend", "OnnxNetworks", "thread_count"]
 
+#: Positions of the first input that a network takes at a time, so that memory stays bounded.
+_POSITIONS = 4096
 #: The oldest ONNX Runtime that takes initialisers apart from graphs on every system.
 _OLDEST = (1, 18)
 
@@ -91,17 +94,25 @@ class OnnxNetworks:
 
     def __call__(self, name: str, rate: float, *inputs: FloatArray) -> FloatArray:
         """Run a network on float32 arrays [C, h, w] or [B, C, h, w] at a position 0..63."""
-        network = self._folder.networks[name]
         several = bool(inputs) and inputs[0].ndim == 4
         # What has no channels, such as the latents before the first step, is no input of a graph.
         given = [array for array in inputs if array.size]
-        arrays = [np.ascontiguousarray(array if several else array[None]) for array in given]
+        if not several:
+            return self._run(name, rate, [array[None] for array in given])[0]
+        count = max(_POSITIONS // max(math.prod(inputs[0].shape[2:]), 1), 1)
+        parts = [slice(start, start + count) for start in range(0, len(inputs[0]), count)]
+        made = [self._run(name, rate, [array[part] for array in given]) for part in parts]
+        return made[0] if len(made) == 1 else np.concatenate(made)
+
+    def _run(self, name: str, rate: float, arrays: Sequence[FloatArray]) -> FloatArray:
+        """Run a network on arrays [B, C, h, w]."""
+        network = self._folder.networks[name]
+        given = [np.ascontiguousarray(array) for array in arrays]
         if network.rated:
-            arrays.append(np.array([rate], np.float32))
-        feed = dict(zip(network.inputs, arrays, strict=True))
-        (found,) = self._session(name).run(None, feed)
-        result: FloatArray = found if several else found[0]
-        return result
+            given.append(np.array([rate], np.float32))
+        feed = dict(zip(network.inputs, given, strict=True))
+        found: FloatArray = self._session(name).run(None, feed)[0]
+        return found
 
     def prepare(self, *but: str) -> None:
         """Begin to load networks in a thread, while this one reads bits; see NamedNetworks."""
