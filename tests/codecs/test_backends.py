@@ -27,7 +27,7 @@ from quantal.codecs.backends.torch import TorchCodecNetworks
 from quantal.codecs.family import SHIPPED, resolve
 from quantal.codecs.video.codec import Reconstruction, Video
 from quantal.codecs.weights import read_weights
-from quantal.errors import ArgumentError, InstallError, ModelError
+from quantal.errors import ArgumentError, InstallError, ModelError, OutOfMemoryError
 from quantal.files.decode import decode_picture
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -424,3 +424,21 @@ def test_the_environment_decides_on_precision(no_preference: pytest.MonkeyPatch)
     no_preference.setenv(backends.PRECISION_VARIABLE, "int8")
     with pytest.raises(ArgumentError, match="int8"):
         backends.precision_of(None)
+
+
+def test_a_runtime_without_memory_is_out_of_memory(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec: Any = quantal.load("context-s", "cpu", own, backend="onnx")
+    data = (GOLDEN / "context-s/alpha.qtl").read_bytes()
+    latents = codec.latents(data)
+
+    class Poor:
+        def run(self, *given: object) -> list[np.ndarray]:
+            raise RuntimeError("FAIL : Failed to allocate memory for requested buffer of size 9")
+
+    monkeypatch.setattr(codec.entropy.networks, "_session", lambda name: Poor())
+    with pytest.raises(MemoryError):
+        codec.synthesise(latents)
+    with pytest.raises(OutOfMemoryError, match="drawing a picture of 128x128"):
+        codec.decompress(data)

@@ -111,7 +111,11 @@ class OnnxNetworks:
         if network.rated:
             given.append(np.array([rate], np.float32))
         feed = dict(zip(network.inputs, given, strict=True))
-        found: FloatArray = self._session(name).run(None, feed)[0]
+        session = self._session(name)
+        try:
+            found: FloatArray = session.run(None, feed)[0]
+        except Exception as error:
+            raise self._named(error, name) from error
         return found
 
     def prepare(self, *but: str) -> None:
@@ -162,13 +166,18 @@ class OnnxNetworks:
                 f"graph {path.name} of {self._folder.path.name} can't be read: {error}; install "
                 "quantal anew"
             ) from error
-        # ONNX Runtime has an exception for every kind of failure, all of them of this module.
         except Exception as error:
-            raise ModelError(
-                f"ONNX Runtime {runtime.__version__} can't run graph {path.name} of "
-                f"{self._folder.path.name}: {str(error)[:300]}; install quantal anew, or use "
-                "backend 'torch'"
-            ) from error
+            raise self._named(error, name) from error
+
+    def _named(self, error: Exception, name: str) -> Exception:
+        """Return an error of ONNX Runtime, which has its own for every kind of failure, as ours."""
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            return MemoryError(str(error))
+        return ModelError(
+            f"ONNX Runtime {_runtime().__version__} can't run graph {name}.onnx of "
+            f"{self._folder.path.name}: {str(error)[:300]}; install quantal anew, or use backend "
+            "'torch'"
+        )
 
     def _ort_value(self, weight: str, runtime: Any) -> Any:
         """Return an initialiser as ONNX Runtime takes it."""

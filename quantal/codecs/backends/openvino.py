@@ -115,12 +115,15 @@ class OpenVinoNetworks(OnnxNetworks):
             request = self._compiled.get((name, kind))
             if request is None:
                 request = self._compiled[name, kind] = self._compile(name, kind)
-            found = request.infer([np.ascontiguousarray(plane[None])], share_inputs=True)
+            try:
+                found = request.infer([np.ascontiguousarray(plane[None])], share_inputs=True)
+            except RuntimeError as error:
+                raise self._failure(error, name) from error
             result: FloatArray = next(iter(found.values()))[0].copy()
             return result
 
     def _compile(self, name: str, kind: str) -> Any:
-        openvino, core = _openvino(), _core()
+        core = _core()
         graph = Path(self._folder.path, f"{name}.onnx")
         settings = {
             # Stated in any case: left alone, OpenVINO takes bfloat16 where there is any.
@@ -142,10 +145,17 @@ class OpenVinoNetworks(OnnxNetworks):
         except OSError as error:
             raise ModelError(f"graph {graph.name} can't be prepared: {error}") from error
         except RuntimeError as error:
-            raise ModelError(
-                f"OpenVINO {openvino.__version__} can't run graph {graph.name}: "
-                f"{str(error)[:300]}; use backend 'onnx'"
-            ) from error
+            raise self._failure(error, name) from error
+
+    @staticmethod
+    def _failure(error: RuntimeError, name: str) -> Exception:
+        """Return an error of OpenVINO as ours."""
+        if "alloc" in str(error):
+            return MemoryError(str(error))
+        return ModelError(
+            f"OpenVINO {_openvino().__version__} can't run graph {name}.onnx: "
+            f"{str(error)[:300]}; use backend 'onnx'"
+        )
 
 
 class OpenVinoBackend:
