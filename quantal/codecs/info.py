@@ -53,6 +53,8 @@ class CodecInfo:
         weights: whether its weights are here.
         training_data: see Card.
         training_steps: see Card.
+        package: name of the package that brings the weights; empty if they come with Quantal, or
+            users name their own.
     """
 
     name: str
@@ -64,3 +66,4 @@ class CodecInfo:
     weights: bool
     training_data: str
     training_steps: int
+    package: str = ""

@@ -196,6 +196,7 @@ def available() -> tuple[CodecInfo, ...]:
                     media=each.media,
                     description=each.description,
                     weights=here or (path is not None and path.is_file()),
+                    package=each.package,
                     **asdict(card or Card()),
                 )
             )

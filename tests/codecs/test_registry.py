@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +18,15 @@ import torch
 from skimage import data
 
 import quantal
-from quantal.codecs import CodecEntry, Family, TransformCodec, available, catalogue, registry
+from quantal.codecs import (
+    CodecEntry,
+    Family,
+    TransformCodec,
+    available,
+    catalogue,
+    registry,
+    weights_packages,
+)
 from quantal.codecs.family import SHIPPED
 from quantal.container import quality_to_rate, read
 from quantal.entropy import FactorizedModel
@@ -258,3 +268,44 @@ def test_a_codec_with_one_rate_refuses_other_qualities() -> None:
         codec.compress(pixels, quality=60)
     with pytest.raises(ArgumentError, match="single rate"):
         codec.compress(pixels, bpp=1.0)
+
+
+def test_weights_of_another_package_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that an entry point names; its package needs nothing but the file."""
+    package = tmp_path / "some_weights"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise AssertionError('this module is not imported')")
+    (package / "vq.safetensors").write_bytes((SHIPPED / "vq.safetensors").read_bytes())
+    about = tmp_path / "some_weights-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: some-weights\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[quantal.weights]\nvq = some_weights\n")
+    entry = next(e for e in registry.family_of("vq").codecs if e.name == "vq")
+    lacking = replace(entry, weights=tmp_path / "none" / "vq.safetensors")
+    monkeypatch.setattr(registry, "_find", lambda name: (lacking, registry.family_of("vq")))
+    weights_packages._folders.cache_clear()
+    with pytest.raises(ModelError, match=r"pip install quantal-weights-vq; or name yours"):
+        quantal.load("vq", "cpu")
+    monkeypatch.syspath_prepend(tmp_path)
+    weights_packages._folders.cache_clear()
+    assert quantal.load("vq", "cpu").name == "vq"
+    assert registry._weights(lacking) == package / "vq.safetensors"
+    weights_packages._folders.cache_clear()
+
+
+def test_packages_bring_the_weights_that_the_wheel_leaves_out() -> None:
+    root = Path(quantal.__file__).parents[1]
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    left_out = set(re.findall(r'"quantal/weights/([a-z-]+)\*"', text))
+    packages = {p.parent.name: p.read_text() for p in root.glob("packages/*/pyproject.toml")}
+    assert left_out == packages.keys()
+    for name, about in packages.items():
+        files = sorted(file.name for file in SHIPPED.glob(f"{name}*.safetensors") if "@" not in file.name)
+        if name == "vq":
+            assert files == ["vq-conceal.safetensors", "vq.safetensors"]
+        assert all(f"quantal/weights/{file}" in about for file in files)
+        assert f'"quantal-weights-{name}"' in text
+        entry = next(e for f in registry.families() for e in f.codecs if e.name == name)
+        assert entry.package == f"quantal-weights-{name}"
