@@ -6,8 +6,6 @@ numpy.
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,23 +61,13 @@ _ROOMS = (
 def __getattr__(name: str) -> object:
     module, _, home = _HOMES.get(name, f"quantal.{name}" if name in _ROOMS else "").partition(":")
     if module:
-        value: object = _imported(module)
+        from quantal.extras import imported
+
+        value: object = imported(module, f"functions of {module.removeprefix('quantal.')}")
         if home:
             value = globals()[name] = getattr(value, home)
         return value
     raise AttributeError(f"module 'quantal' has no attribute {name!r}")
-
-
-def _imported(module: str) -> ModuleType:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        from quantal.extras import install_error
-
-        named = install_error(error, f"functions of {module.removeprefix('quantal.')}")
-        if named is None:
-            raise
-        raise named from error
 
 
 def __dir__() -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+from types import ModuleType
+
 from quantal.errors import InstallError
 
-__all__ = ["advice", "install_error"]
+__all__ = ["advice", "imported", "install_error"]
 
 _EXTRAS = {
     "av": "video",
@@ -38,3 +41,22 @@ def install_error(error: ImportError, what: str) -> InstallError | None:
     if package not in _EXTRAS:
         return None
     return InstallError(f"{what} need {package}, which is not installed: {advice(package)}")
+
+
+def imported(module: str, what: str) -> ModuleType:
+    """Import a module.
+
+    Args:
+        module: its name.
+        what: needs it: the subject of the message, in the plural.
+
+    Raises:
+        InstallError: If a package is missing that an extra brings.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        named = install_error(error, what)
+        if named is None:
+            raise
+        raise named from error

@@ -5,8 +5,9 @@ Names are looked up on first use: coding needs no torch, training no arithmetic 
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from quantal.extras import imported
 
 if TYPE_CHECKING:
     from quantal.entropy.coder import Decoder, Encoder, decode, encode, estimate_bits
@@ -140,7 +141,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'quantal.entropy' has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f"quantal.entropy.{_MODULES[name]}"), name)
+    module = imported(f"quantal.entropy.{_MODULES[name]}", "entropy models in training")
+    value: object = getattr(module, name)
     globals()[name] = value
     return value
 

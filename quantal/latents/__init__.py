@@ -5,10 +5,11 @@ Importing this package loads no torch; its functions do.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from quantal.extras import imported
 
 if TYPE_CHECKING:
     from quantal.latents._augment import Crop, Flip
@@ -70,7 +71,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'quantal.latents' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"quantal.latents.{_MODULES[name]}"), name)
+    module = imported(f"quantal.latents.{_MODULES[name]}", "data sets of latents")
+    return getattr(module, name)
 
 
 class _Room(ModuleType):

@@ -7,6 +7,13 @@ machine with an accelerator; nothing here writes or reads .qtl files.
 
 from __future__ import annotations
 
+from quantal.extras import install_error
+
+try:
+    import torch as _torch  # noqa: F401
+except ModuleNotFoundError as _error:
+    raise install_error(_error, "training loops") or _error from _error
+
 from quantal.train.exporting import export, export_checkpoint
 from quantal.train.loop import train
 from quantal.train.objectives.base import Objective

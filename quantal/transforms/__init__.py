@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from quantal.extras import install_error
+
+try:
+    import torch as _torch  # noqa: F401
+except ModuleNotFoundError as _error:
+    raise install_error(_error, "transforms in training") or _error from _error
+
 from quantal.transforms.klt import principal_components
 from quantal.transforms.pyramid import (
     CENTRE,

@@ -302,7 +302,9 @@ def test_packages_bring_the_weights_that_the_wheel_leaves_out() -> None:
     packages = {p.parent.name: p.read_text() for p in root.glob("packages/*/pyproject.toml")}
     assert left_out == packages.keys()
     for name, about in packages.items():
-        files = sorted(file.name for file in SHIPPED.glob(f"{name}*.safetensors") if "@" not in file.name)
+        files = sorted(
+            file.name for file in SHIPPED.glob(f"{name}*.safetensors") if "@" not in file.name
+        )
         if name == "vq":
             assert files == ["vq-conceal.safetensors", "vq.safetensors"]
         assert all(f"quantal/weights/{file}" in about for file in files)

@@ -6,6 +6,13 @@ across channels, quantisation, and the exact coder. docs/features.md specifies t
 
 from __future__ import annotations
 
+from quantal.extras import install_error
+
+try:
+    import torch as _torch  # noqa: F401
+except ModuleNotFoundError as _error:
+    raise install_error(_error, "features of networks") or _error from _error
+
 from quantal.latents.features._basis import Basis
 from quantal.latents.features._codebook import Codebook
 from quantal.latents.features._coding import decode, encode, read_known, verify
