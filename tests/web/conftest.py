@@ -120,7 +120,8 @@ def host() -> Iterator[Callable[[Path], str]]:
         yield start
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: other tests start a browser of their own, and Playwright runs one.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
     names = ("chromium", "chromium-browser", "google-chrome")
