@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
@@ -36,15 +38,46 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()  # after numpy was imported, whose libraries it finds
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Let numpy take one thread for matrix products.
+class _OneThread:
+    """Matrix products by one thread, for as long as any thread of this process asks for it."""
+
+    def __init__(self) -> None:
+        self._lock, self._asking = threading.Lock(), 0
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._asking:
+                self._limit = _controller().limit(limits=1, user_api="blas")
+                self._limit.__enter__()
+            self._asking += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._asking -= 1
+            if not self._asking:
+                self._limit.__exit__(None, None, None)
+
+
+_ONE_THREAD = _OneThread()
+
+
+def _after_fork() -> None:
+    # Another thread of the parent may have held the lock, and will never give it back here.
+    _ONE_THREAD.__init__()  # type: ignore[misc]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def one_blas_thread() -> AbstractContextManager[None]:
+    """Return a context in which numpy takes one thread for matrix products.
 
     Small products gain nothing from more, and threads that wait in a loop for the next one take the
     cores from everything else: on a busy machine that takes twice as long.
     """
-    with _controller().limit(limits=1, user_api="blas"):
-        yield
+    return _ONE_THREAD
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
+from threadpoolctl import ThreadpoolController
 
-from quantal.threads import blas_threads
+from quantal.threads import blas_threads, one_blas_thread
 
 
 def test_started_processes_inherit_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +27,26 @@ def test_it_is_undone_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
         raise ZeroDivisionError
     assert "OPENBLAS_NUM_THREADS" not in os.environ
+
+
+def test_threads_that_overlap_leave_the_users_number() -> None:
+    def counts() -> set[int]:
+        found = ThreadpoolController().select(user_api="blas").info()
+        return {each["num_threads"] for each in found}
+
+    before = counts()
+    entered, may_leave = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with one_blas_thread():
+            entered.set()
+            may_leave.wait(30)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    entered.wait(30)
+    with one_blas_thread():
+        may_leave.set()
+        thread.join()
+        assert counts() <= {1}
+    assert counts() == before

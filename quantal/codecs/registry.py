@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quantal.arguments import choice
-from quantal.codecs.backends import backend_of, chosen, need, precision_of
+from quantal.codecs.backends import PRECISIONS, backend_of, chosen, need, precision_of
 from quantal.codecs.backends.graphs import has_graphs
 from quantal.codecs.catalogue import PLUGINS_VARIABLE, Catalogue
 from quantal.codecs.family import SHIPPED, CodecEntry, Family, resolve
@@ -335,6 +335,9 @@ def load(
     if name in _CATALOGUE.instances:
         return _CATALOGUE.instances[name]
     entry, family = _find(name)
+    if entry.media == "video":
+        # A frame is predicted from the one before: encoder and decoder have to draw alike.
+        precision = PRECISIONS[0]
     if weights is not None:
         path = find_weights(weights)
     else:
@@ -399,7 +402,9 @@ def _lack(entry: CodecEntry, path: Path | None) -> ModelError:
 
 def _load_bytes(name: str, device: str, data: bytes, backend: str, precision: str) -> Codec:
     """Return a codec with weights that are in memory."""
-    _, family = _find(name)
+    entry, family = _find(name)
+    if entry.media == "video":
+        precision = PRECISIONS[0]
 
     def build() -> Codec:
         # Families read files: what they leave unread needs no memory.

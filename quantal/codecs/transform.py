@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantal.arguments import whole
+from quantal.codecs.backends import need
 from quantal.codecs.backends.base import Transform
 from quantal.codecs.contract import (
     Codec,
@@ -319,6 +320,7 @@ def _transform(
 ) -> Transform:
     if isinstance(network, Transform):
         return network
+    need("torch", "a codec of networks of your own")
     from quantal.codecs.backends.torch import transform_of
 
     return transform_of(network, device, draws=draws)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,14 +40,21 @@ LOSS = 0.02
 _RATES = (20, 60, 90, 120, 150, 170, 190, 210, 230, 252)
 _SIDE = 256
 _REPEATS = 4
+#: What may run transforms in float32.
+_LIBRARIES = ("onnx", "openvino")
 #: Seconds are noisy: only what is clearly faster is kept.
 _FASTER = 0.95
 
 
 def cache_file() -> Path:
-    """Return the file that results are kept in."""
-    folder = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(folder, "quantal", "precision.json")
+    """Return the file that results are kept in.
+
+    Raises:
+        RuntimeError: If the user has no folder of their own.
+    """
+    stated = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    folder = stated if stated.is_absolute() else Path("~/.cache").expanduser()
+    return folder / "quantal" / "precision.json"
 
 
 def _processor() -> str:
@@ -64,12 +72,22 @@ def _key(codec: TransformCodec) -> str:
     )
 
 
-def _remembered() -> dict[str, dict[str, float | str]]:
+def _remembered() -> dict[str, Any]:
     try:
         found = json.loads(cache_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # no file, no JSON, no folder or too deep
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _valid(found: Any) -> Precision | None:
+    """Return what was remembered, if it can have been written here."""
+    try:
+        library, until = found["float32"], found["bfloat16_until"]
+    except (LookupError, TypeError):
+        return None
+    number = isinstance(until, (int, float)) and NO_RATE <= until <= ALL_RATES
+    return Precision(library, float(until)) if number and library in _LIBRARIES else None
 
 
 def settle(codec: Codec) -> None:
@@ -83,13 +101,11 @@ def settle(codec: Codec) -> None:
     if not isinstance(networks, OpenVinoNetworks):
         return
     key, known = _key(codec), _remembered()
-    try:
-        precision = Precision(**known[key])  # type: ignore[arg-type]
-        float(precision.bfloat16_until)
-    except (KeyError, TypeError, ValueError):
+    precision = _valid(known.get(key))
+    if precision is None:
         precision = _tried(codec, networks)
         # Without a place to keep it, it is found out again.
-        with suppress(OSError, QuantalError):
+        with suppress(OSError, RuntimeError, QuantalError):
             path = cache_file()
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, json.dumps({**known, key: asdict(precision)}, indent=1).encode())

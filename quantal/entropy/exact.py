@@ -104,6 +104,8 @@ class ExactLayer:
             raise ModelError(f"an integer layer can't shuffle by {self.shuffle}")
         if bias.shape[0] not in (1, RATE_INDICES):
             raise ModelError(f"an integer layer has {bias.shape[0]} biases, not 1 or one a rate")
+        if weight.size and not -(2**31) <= int(weight.min()) <= int(weight.max()) < 2**31:
+            raise ModelError("an integer layer's weights need more than 32 bits")
         if not (self.low <= 0 <= self.high and 0 <= self.shift < 48):
             raise ModelError("an integer layer's clamp or shift is out of range")
 
@@ -171,7 +173,8 @@ class ExactLayer:
         kernel, (_, height, width) = self.weight.shape[-1], x.shape
         result = self._result(len(self.weight), height * width)
         flat = x.reshape(len(x), -1)
-        parts = self._parts.of(flat) if kernel == 1 and x.dtype == np.float32 else None
+        single = kernel == 1 and x.dtype == np.float32 and single_is_exact()
+        parts = self._parts.of(flat) if single else None
         if parts is None:
             x = x.astype(np.float64, copy=False)
             planes = [x]
@@ -201,6 +204,7 @@ class ExactLayer:
     def _depthwise(self, x: Values, bias: Values) -> Values:
         """Apply a depthwise convolution: shifted planes, added up, some channels at a time."""
         kernel, (channels, height, width) = self.weight.shape[-1], x.shape
+        # Products and sums of arrays: no library of matrix products takes part.
         single = x.dtype == np.float32 and self._parts.holds_taps(x.reshape(channels, -1))
         kind = np.float32 if single else np.float64
         weights, bias = self._scaled_weight.astype(kind), bias.astype(kind)
@@ -345,7 +349,7 @@ class ExactNet:
         return np.stack(found).reshape(*lead, *found[0].shape)
 
     def _plane(self, x: Array, rate_index: int) -> Integers:
-        single = self.largest_input < SINGLE and single_is_exact()
+        single = self.largest_input < SINGLE
         values: Values = np.ascontiguousarray(x, np.float32 if single else np.float64)
         for layer in self.layers:
             values = layer.apply(values, rate_index)

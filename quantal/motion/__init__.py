@@ -5,8 +5,9 @@ Names are looked up on first use: following motion needs numpy alone, finding it
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from quantal.extras import imported
 
 if TYPE_CHECKING:
     from quantal.motion._compensate import compensated, interpolated
@@ -25,4 +26,4 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'quantal.motion' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"quantal.motion.{_HOMES[name]}"), name)
+    return getattr(imported(f"quantal.motion.{_HOMES[name]}", "searches for motion"), name)

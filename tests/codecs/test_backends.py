@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -205,7 +207,7 @@ def test_without_graphs_torch_runs_networks(no_preference: pytest.MonkeyPatch) -
     with pytest.raises(ModelError, match="no graphs"):
         backends.chosen("onnx", "cpu", graphs=False)
     without(no_preference, "torch")
-    with pytest.raises(InstallError, match=r"no graphs needs torch.*quantal\[torch\]"):
+    with pytest.raises(InstallError, match=r"without graphs.*needs torch.*quantal\[torch\]"):
         backends.chosen("auto", "cpu", graphs=False)
 
 
@@ -442,3 +444,90 @@ def test_a_runtime_without_memory_is_out_of_memory(
         codec.synthesise(latents)
     with pytest.raises(OutOfMemoryError, match="drawing a picture of 128x128"):
         codec.decompress(data)
+
+
+FORKED = """
+import multiprocessing, os, sys
+
+os.environ["OMP_NUM_THREADS"] = "2"
+import numpy as np
+import quantal
+from quantal.codecs.backends.onnx import thread_count
+
+pixels = np.zeros((40, 50, 3), np.uint8)
+codec = quantal.load("context-s", backend=sys.argv[1])
+data = codec.compress(pixels)
+codec.decompress(data)
+
+def work(_):
+    return codec.decompress(data).size, thread_count()
+
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    print(pool.map(work, range(2)))
+assert "torch" not in sys.modules
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("backend", ["onnx", pytest.param("openvino", marks=openvino)])
+def test_a_codec_in_use_is_forked(backend: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, backend], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.strip() == "[((50, 40), 1), ((50, 40), 1)]", done.stderr
+
+
+@pytest.mark.parametrize("change", ["z", "features", "deep", "reach", "inputs"])
+def test_an_index_that_lies_is_named(own: Path, change: str) -> None:
+    path = own.with_suffix(".graphs") / "index.json"
+    index = json.loads(path.read_text())
+    if change == "deep":
+        path.write_text('{"networks": ' + "[" * 100_000)
+    elif change == "reach":
+        index["networks"]["synthesis"]["reach"] = "far"
+    elif change == "inputs":
+        index["networks"]["features"]["inputs"] = ["other", "rate"]
+    else:
+        del index["networks"][change]
+    if change != "deep":
+        path.write_text(json.dumps(index))
+    codec: Any = None
+    with pytest.raises(ModelError, match=r"mine\.graphs"):
+        codec = quantal.load("context-s", "cpu", own, backend="onnx")
+        codec.decompress((GOLDEN / "context-s/alpha.qtl").read_bytes())
+        codec.compress(np.zeros((32, 32, 3), np.uint8))
+
+
+@openvino
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "[" * 100_000,
+        "[]",
+        '{"KEY": 1}',
+        '{"KEY": {"float32": "torch", "bfloat16_until": 1}}',
+        '{"KEY": {"float32": "onnx", "bfloat16_until": "1"}}',
+        '{"KEY": {"float32": "onnx", "bfloat16_until": NaN}}',
+        '{"KEY": {"float32": "onnx", "bfloat16_until": 1e999}}',
+    ],
+)
+def test_what_no_trial_has_written_is_not_believed(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    codec: Any = quantal.load("context-s", "cpu", backend="openvino")
+    networks = codec.entropy.networks
+    own_cache.parent.mkdir()
+    own_cache.write_text(kept.replace("KEY", trial._key(codec)))
+    found = Precision("onnx", 12.0)
+    monkeypatch.setattr(trial, "_tried", lambda *given: found)
+    trial.settle(codec)
+    assert networks.precision is found
+    networks.precision = Precision()
+    assert json.loads(own_cache.read_text())[trial._key(codec)]["bfloat16_until"] == 12.0
+
+
+def test_video_stays_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoders predict from what they have drawn: encoders have to have drawn the same."""
+    monkeypatch.setenv(backends.PRECISION_VARIABLE, "bfloat16")
+    codec: Any = quantal.load("video-s", "cpu", backend="onnx")
+    assert codec.entropy.networks.__class__ is onnx_backend.OnnxNetworks

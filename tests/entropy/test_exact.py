@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantal.entropy import ExactLayer, ExactNet
+from quantal.entropy import ExactLayer, ExactNet, exact
 from quantal.entropy.fixed_point import quantise_layers
 from quantal.entropy.models import exact_runtime
 from quantal.entropy.models.exact_runtime import TorchLayers
@@ -388,3 +388,45 @@ def test_threads_share_no_memory():
         for _ in range(5):
             found = list(pool.map(lambda x: run(x, 1), planes))
             assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_without_an_exact_library_every_product_is_in_float64(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(3)
+    layers = deep_net(rng, 64)
+    net = ExactNet(layers, 100)
+    x = rng.integers(-100, 101, (net.inputs, 5, 7)).astype(np.int32)
+    expected = net.by_numpy(x, 0)
+    asked: list[object] = []
+    original = exact.Parts.of
+    monkeypatch.setattr(
+        exact.Parts, "of", lambda self, given: asked.append(given) or original(self, given)
+    )
+    assert np.array_equal(net.by_numpy(x, 0), expected) and asked
+    asked.clear()
+    monkeypatch.setattr(exact, "single_is_exact", lambda: False)
+    assert np.array_equal(net.by_numpy(x, 0), expected) and not asked
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_runs_of_channels_are_exact(signed: bool) -> None:
+    """Sums of all channels together are beyond float32; those of runs are not."""
+    rng = np.random.default_rng(4)
+    weight = rng.integers(-(1 << 11), 1 << 11, (6, 64, 1, 1)).astype(np.int32)
+    layer = ExactLayer(weight, np.zeros((1, 6), np.int64), 0, -(2**40), 2**40)
+    x = rng.integers(-200 if signed else 0, 900, (64, 4, 5)).astype(np.float32)
+    parts = layer._parts.of(x.reshape(64, -1))
+    assert parts is not None and len(parts) > 1
+    expected = np.einsum("oi,ihw->ohw", weight[:, :, 0, 0].astype(np.int64), x.astype(np.int64))
+    assert np.array_equal(layer.apply(x, 0), expected)
+    loud = x * 40
+    assert layer._parts.of(loud.reshape(64, -1)) is None
+    assert np.array_equal(layer.apply(loud, 0), 40 * expected)
+
+
+def test_weights_of_more_than_32_bits_are_refused() -> None:
+    weight = np.full((1, 4, 1, 1), 1 << 62, np.int64)
+    layer = ExactLayer(weight, np.zeros((1, 1), np.int64), 0, -1, 1)
+    with pytest.raises(ModelError, match="32 bits"):
+        ExactNet([layer], 1)

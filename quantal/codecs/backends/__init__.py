@@ -40,6 +40,10 @@ BACKEND_VARIABLE = "QUANTAL_BACKEND"
 PRECISION_VARIABLE = "QUANTAL_PRECISION"
 
 
+#: What lets networks of one's own run without torch.
+_WRITE = "write graphs beside its weights with `quantal onnx --graphs`"
+
+
 def _is_installed(package: str) -> bool:
     return package in sys.modules or importlib.util.find_spec(package) is not None
 
@@ -87,7 +91,8 @@ def chosen(name: str, device: str, graphs: bool, precision: str = "float32") -> 
         light = graphs and _is_installed("onnxruntime")
         name = "torch" if not light or "torch" in sys.modules or device == "cuda" else "onnx"
         if name == "torch":
-            need("torch", "device 'cuda'" if light else "a codec of which there are no graphs")
+            why = "device 'cuda'" if light else f"a codec without graphs (or {_WRITE})"
+            need("torch", why)
     if name == "torch":
         need("torch", "backend 'torch'")
     else:
@@ -99,11 +104,12 @@ def chosen(name: str, device: str, graphs: bool, precision: str = "float32") -> 
         if not graphs:
             raise ModelError(
                 f"there are no graphs of this codec's networks, which backend {name!r} runs; use "
-                "backend 'torch'"
+                f"backend 'torch', or {_WRITE}"
             )
         need("onnxruntime", f"backend {name!r}")
         if name == "openvino":
-            need("openvino", f"precision {precision!r} by backend 'openvino'")
+            asked = precision != "float32"
+            need("openvino", f"precision {precision!r}" if asked else f"backend {name!r}")
     return name
 
 

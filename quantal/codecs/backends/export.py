@@ -24,7 +24,7 @@ from quantal.codecs.backends.graphs import GraphFolder, Network, kind_of
 from quantal.codecs.backends.torch import CodecNet
 from quantal.codecs.weights import WeightsFile
 from quantal.entropy.models.base import Shape
-from quantal.errors import ModelError
+from quantal.errors import ModelError, OutputError
 
 __all__ = ["export_graphs"]
 
@@ -98,10 +98,15 @@ def export_graphs(net: CodecNet, file: WeightsFile, folder: Path) -> GraphFolder
             )
         done = GraphFolder(Path(made), kind_of(file.metadata), found)
         done.write()
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        for path in Path(made).iterdir():
-            shutil.copyfile(path, folder / path.name)
+        whole = Path(made, "whole")
+        whole.mkdir()
+        for path in [p for p in Path(made).iterdir() if p.is_file()]:
+            shutil.copyfile(path, whole / path.name)
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            whole.rename(folder)
+        except OSError as error:
+            raise OutputError(f"{folder} can't be written: {error.strerror or error}") from error
     return GraphFolder.read(folder)
 
 

@@ -8,6 +8,7 @@ weights, FILE.graphs for FILE.safetensors, is taken first.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -66,12 +67,25 @@ class GraphFolder:
         """
         try:
             index = json.loads((path / _INDEX).read_text(encoding="utf-8"))
-            networks = {name: _network(fields) for name, fields in index["networks"].items()}
+            networks = {n: _network(fields) for n, fields in dict(index["networks"]).items()}
             return cls(path, str(index["kind"]), networks)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise ModelError(
                 f"the graphs in {path.name} can't be read: {error!r:.80}; install them anew"
             ) from error
+
+    def network(self, name: str) -> Network:
+        """Return a network.
+
+        Raises:
+            ModelError: If there is none of this name.
+        """
+        found = self.networks.get(name)
+        if found is None:
+            raise ModelError(
+                f"the graphs in {self.path.name} lack network {name!r}; install them anew"
+            )
+        return found
 
     def write(self) -> None:
         """Write the index; the graphs are there."""
@@ -84,16 +98,21 @@ class GraphFolder:
 
 
 def _network(fields: dict[str, Any]) -> Network:
-    lists = {name: tuple(map(str, fields[name])) for name in ("inputs", "weights")}
-    reach, alignment = fields.get("reach"), fields.get("alignment")
-    return Network(**lists, rated=bool(fields["rated"]), reach=reach, alignment=alignment)
+    def span(name: str) -> int | None:
+        found = dict(fields).get(name)
+        if found is not None and not (isinstance(found, int) and found >= 0):
+            raise ValueError(f"{name} is {found!r:.20}")
+        return found
+
+    inputs, weights = (tuple(map(str, list(fields[name]))) for name in ("inputs", "weights"))
+    return Network(inputs, bool(fields["rated"]), weights, span("reach"), span("alignment"))
 
 
 def kind_of(metadata: dict[str, str]) -> str:
     """Return the kind and the sizes of the networks in a weights file, as text."""
     try:
         sizes = json.dumps(json.loads(metadata.get("model", "")), sort_keys=True)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):  # of damaged weights, which say so elsewhere
         return ""
     return f"{metadata.get('format')} {sizes}"
 
@@ -102,7 +121,9 @@ def kind_of(metadata: dict[str, str]) -> str:
 def _shipped() -> dict[str, Path]:
     found = {}
     for index in sorted(GRAPHS.glob(f"*/{_INDEX}")):
-        found[GraphFolder.read(index.parent).kind] = index.parent
+        # Whoever needs a damaged folder is told that there is none that fits.
+        with contextlib.suppress(ModelError):
+            found[GraphFolder.read(index.parent).kind] = index.parent
     return found
 
 

@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import threading
+import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from quantal.entropy.exact import ExactNet
 from quantal.entropy.walk import FloatArray
 from quantal.errors import InstallError, ModelError
 
-__all__ = ["OnnxBackend", "OnnxNetworks", "thread_count"]
+__all__ = ["OnnxBackend", "OnnxNetworks", "leave_alone", "thread_count"]
 
 #: Positions of the first input that a network takes at a time, so that memory stays bounded.
 _POSITIONS = 4096
@@ -46,12 +47,37 @@ def _runtime() -> Any:
 
 
 def thread_count() -> int:
-    """Return how many threads networks take: OMP_NUM_THREADS, else those of this process."""
-    stated = os.environ.get("OMP_NUM_THREADS", "")
+    """Return how many threads networks take: one in a fork, OMP_NUM_THREADS, else all cores."""
+    if _forked:
+        return 1
+    stated = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if stated.isdecimal() and int(stated):
         return int(stated)
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+#: All networks of this process; and what a fork inherited, which is never freed.
+_ALL: weakref.WeakSet[OnnxNetworks] = weakref.WeakSet()
+_LEFT_ALONE: list[object] = []
+
+
+def leave_alone(inherited: object) -> None:
+    """Never free what a forked process inherited."""
+    _LEFT_ALONE.append(inherited)
+
+
+def _after_fork() -> None:
+    _forked.append(True)
+    for networks in list(_ALL):
+        networks.after_fork()
+
+
+#: Not empty in a forked process, whose networks take one thread.
+_forked: list[bool] = []
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class OnnxNetworks:
@@ -71,21 +97,26 @@ class OnnxNetworks:
     def __init__(self, file: WeightsFile, folder: GraphFolder) -> None:
         self.file, self._folder = file, folder
         self._renew()
+        _ALL.add(self)
         #: Initialisers in float32, shared by all sessions: they use this memory.
         self._values: dict[str, tuple[FloatArray, Any]] = {}
 
     def _renew(self) -> None:
-        """Begin without sessions, as after a fork, which does not copy their threads."""
-        self._process = os.getpid()
+        """Begin without sessions."""
         self._sessions: dict[str, Any] = {}
         self._prepared: set[str] = set()
         self._lock = threading.Lock()
 
-    def _forked(self) -> bool:
-        return self._process != os.getpid()
+    def after_fork(self) -> None:
+        """Begin anew in a forked process, which has its parent's sessions but not their threads.
+
+        Sessions are left alone: their end would wait for these threads.
+        """
+        leave_alone(self._sessions)
+        self._renew()
 
     def transform(self, name: str) -> Transform:
-        network = self._folder.networks[name]
+        network = self._folder.network(name)
 
         def run(plane: FloatArray, rate: float = 0.0) -> FloatArray:
             return self(name, rate, plane)
@@ -106,13 +137,13 @@ class OnnxNetworks:
 
     def _run(self, name: str, rate: float, arrays: Sequence[FloatArray]) -> FloatArray:
         """Run a network on arrays [B, C, h, w]."""
-        network = self._folder.networks[name]
+        network = self._folder.network(name)
         given = [np.ascontiguousarray(array) for array in arrays]
         if network.rated:
             given.append(np.array([rate], np.float32))
-        feed = dict(zip(network.inputs, given, strict=True))
         session = self._session(name)
         try:
+            feed = dict(zip(network.inputs, given, strict=True))
             found: FloatArray = session.run(None, feed)[0]
         except Exception as error:
             raise self._named(error, name) from error
@@ -121,12 +152,12 @@ class OnnxNetworks:
     def prepare(self, *but: str) -> None:
         """Begin to load networks in a thread, while this one reads bits; see NamedNetworks."""
         names = [name for name in self._folder.networks if name not in but]
-        if self._forked():
-            self._renew()
         if not self._prepared.issuperset(names):
             self._prepared.update(names)
-            # No daemon: a process that ended meanwhile would pull the library from under it.
-            threading.Thread(target=self._load_all, args=(names,)).start()
+            # No daemon: a process that ended meanwhile would pull the library from under it. Where
+            # no thread can be had, networks are loaded when they are called.
+            with contextlib.suppress(RuntimeError):
+                threading.Thread(target=self._load_all, args=(names,)).start()
 
     def _load_all(self, names: Sequence[str]) -> None:
         # Whoever calls a network that can't be loaded gets the error.
@@ -135,8 +166,6 @@ class OnnxNetworks:
                 self._session(name)
 
     def _session(self, name: str) -> Any:
-        if self._forked():
-            self._renew()
         session = self._sessions.get(name)
         if session is None:
             with self._lock:
@@ -149,10 +178,12 @@ class OnnxNetworks:
         runtime = _runtime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = thread_count()
+        # An arena would keep the memory of the largest picture so far.
+        options.enable_cpu_mem_arena = False
         options.log_severity_level = 4  # errors come as exceptions
         # Threads that wait in a loop take the processor from those of the other sessions.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        weights = self._folder.networks[name].weights
+        weights = self._folder.network(name).weights
         values = [self._ort_value(weight, runtime) for weight in weights]
         if weights:
             options.add_external_initializers(list(weights), values)

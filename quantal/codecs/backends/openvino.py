@@ -18,7 +18,7 @@ import numpy as np
 
 from quantal.codecs.backends.base import Transform
 from quantal.codecs.backends.graphs import GraphFolder, find_graphs
-from quantal.codecs.backends.onnx import OnnxNetworks, thread_count
+from quantal.codecs.backends.onnx import OnnxNetworks, leave_alone, thread_count
 from quantal.codecs.weights import WeightsFile
 from quantal.entropy.exact import ExactNet
 from quantal.entropy.walk import FloatArray
@@ -85,6 +85,10 @@ class OpenVinoNetworks(OnnxNetworks):
         self._compiled: dict[tuple[str, str], Any] = {}
         self._running = threading.Lock()
 
+    def after_fork(self) -> None:
+        leave_alone(self._compiled)
+        super().after_fork()
+
     def transform(self, name: str) -> Transform:
         network = self._folder.networks[name]
 
@@ -109,8 +113,6 @@ class OpenVinoNetworks(OnnxNetworks):
             kind: "float32" or "bfloat16".
             plane: float32 [C, h, w].
         """
-        if self._forked():
-            self._renew()
         with self._running:  # a request serves one thread at a time
             request = self._compiled.get((name, kind))
             if request is None:

@@ -30,6 +30,7 @@ from quantal.codecs.vq.maps import CELL, Maps
 from quantal.codecs.vq.painter import STRIDES, Painter
 from quantal.codecs.vq.stream import is_banded, pack, pack_banded, unpack, unpack_damaged
 from quantal.codecs.weights import read_weights
+from quantal.codecs.weights_packages import find_installed
 
 if TYPE_CHECKING:
     from quantal.codecs.vq.net import VqNet
@@ -155,7 +156,10 @@ def concealment_file(weights: Path) -> Path:
     It is beside the codec's weights, else where the shipped one is.
     """
     beside = weights.with_name(f"{weights.stem}-conceal{weights.suffix}")
-    return beside if beside.is_file() else _SHIPPED_CONCEALMENT
+    for path in (beside, _SHIPPED_CONCEALMENT):
+        if path.is_file():
+            return path
+    return find_installed(_SHIPPED_CONCEALMENT.name) or _SHIPPED_CONCEALMENT
 
 
 def _lost_lines(lost: list[int], rows: int, height: int) -> str:

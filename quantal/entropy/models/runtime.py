@@ -14,13 +14,18 @@ from quantal.layers import undisturbed
 __all__ = ["TorchNetworks", "as_batch"]
 
 
+def _writable(array: FloatArray) -> FloatArray:
+    """Return an array that torch takes without a warning: a copy, if it can't be written to."""
+    return array if array.flags.writeable else array.copy()
+
+
 def as_batch(array: FloatArray) -> Tensor:
     """Return an array [C, h, w] as a tensor [1, C, h, w] of the same memory and layout.
 
     A plain new axis would have a stride that hides from torch that channels lie together, and
     convolutions would add up in another order.
     """
-    tensor = torch.from_numpy(array)
+    tensor = torch.from_numpy(_writable(array))
     steps = [size * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)]
     return tensor.as_strided((1, *tensor.shape), (max(steps), *tensor.stride()))
 
@@ -51,7 +56,8 @@ class TorchNetworks:
         count = max(_POSITIONS // (height * width), 1) if self._device.type == "cpu" else several
         for start in range(0, several, count):
             part = slice(start, start + count)
-            made = self._run(name, rate, [torch.from_numpy(array[part]) for array in inputs])
+            some = [torch.from_numpy(_writable(array[part])) for array in inputs]
+            made = self._run(name, rate, some)
             if found is None:
                 found = np.empty((several, *made.shape[1:]), np.float32)
             found[part] = made
