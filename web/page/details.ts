@@ -56,7 +56,7 @@ export function showClipFields(table: HTMLTableElement, info: ClipInfo): void {
     ["codec", header.codec],
     ["model", header.modelHash],
     ["version", `${header.version}`],
-    ["sound and more", `${count(besideBytes)} bytes, not played`],
+    ...(besideBytes ? [["sound and more", `${count(besideBytes)} bytes, not played`] as Row] : []),
   ]);
 }
 

@@ -25,13 +25,14 @@ FAMILY = Family(
             "Video by motion compensation in the latents of context-s.",
             SHIPPED / "video-s.safetensors",
             "video",
+            package="quantal-weights-video-s",
         ),
         CodecEntry(
             "video-s-still",
             f"Video {_STILL}",
             SHIPPED / "video-s-still.safetensors",
             "video",
-            package="quantal-weights-video-s-still",
+            package="quantal-weights-video-s",
         ),
         CodecEntry(
             "video-m",

@@ -1,1 +1,0 @@
-"""Weights of codec `video-s-still` of Quantal, which finds them by the entry point below."""
