@@ -25,7 +25,7 @@ class Transform:
             position on the rate axis too, by which a backend may choose a precision.
         reach: how far a result depends on its surroundings, in pixels; None: a picture has to go
             through it in one piece.
-        alignment: where a window may begin: at multiples of so many pixels; None: of the stride.
+        alignment: windows begin at multiples of this many pixels; None means the stride.
     """
 
     run: Callable[..., FloatArray]

@@ -121,7 +121,7 @@ def kind_of(metadata: dict[str, str]) -> str:
 def _shipped() -> dict[str, Path]:
     found = {}
     for index in sorted(GRAPHS.glob(f"*/{_INDEX}")):
-        # Whoever needs a damaged folder is told that there is none that fits.
+        # A damaged folder is skipped: a codec that needs it gets the error of missing graphs.
         with contextlib.suppress(ModelError):
             found[GraphFolder.read(index.parent).kind] = index.parent
     return found
@@ -141,8 +141,8 @@ def find_graphs(path: Path, metadata: dict[str, str]) -> GraphFolder:
     """Return the graphs for a weights file.
 
     Args:
-        path: of the file.
-        metadata: of the file.
+        path: path to the weights file.
+        metadata: metadata of that file.
 
     Raises:
         ModelError: If there are none, or they are of other networks.

@@ -160,7 +160,7 @@ class OnnxNetworks:
                 threading.Thread(target=self._load_all, args=(names,)).start()
 
     def _load_all(self, names: Sequence[str]) -> None:
-        # Whoever calls a network that can't be loaded gets the error.
+        # A later call of a network that can't be loaded raises the error.
         with contextlib.suppress(Exception):
             for name in names:
                 self._session(name)

@@ -109,7 +109,7 @@ class OpenVinoNetworks(OnnxNetworks):
         """Run a transform.
 
         Args:
-            name: of the network.
+            name: name of the network.
             kind: "float32" or "bfloat16".
             plane: float32 [C, h, w].
         """
