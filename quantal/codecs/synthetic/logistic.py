@@ -1,0 +1,124 @@
+"""Probabilities of binary decisions in whole numbers: counters, and mixtures of them.
+
+A decision's probability is mixed in the logistic domain (Mahoney 2005, "Adaptive weighing of
+context models for lossless data compression"). All decisions of a front are mixed with the weights
+from before the front; then counters and weights learn from all of them at once. Nothing here is a
+rounded float: sums of products run in float64 where all of them stay below 2^53.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["CERTAIN", "LARGEST", "Counters", "Mixer", "squash", "stretch"]
+
+Ints = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.bool_]
+
+#: Stretched probabilities count 1/256 of a nat: ln(p / (1 - p)) = value / 256, at most LARGEST.
+_UNIT = 256
+LARGEST = 12 * _UNIT
+#: Probabilities are whole numbers of 1/65536, counters' of 1/4096.
+CERTAIN = 1 << 16
+_COUNTED = 1 << 12
+_WEIGHT = 1 << 16
+_LARGEST_WEIGHT = 1 << 21
+
+
+def _squash_table() -> Ints:
+    """Return the probabilities of -LARGEST..LARGEST, by powers of e^(1/256) in 2^-62ths."""
+    one = 1 << 62
+    step, term, number = 0, one, 1
+    while term:  # the series of e^(1/256)
+        step += term
+        term //= _UNIT * number
+        number += 1
+    power, rising = one, []
+    for _ in range(LARGEST + 1):
+        rising.append(min((power << 16) // (power + one), CERTAIN - 1))
+        power = power * step >> 62
+    falling = [max(CERTAIN - p, 1) for p in rising[:0:-1]]
+    return np.array(falling + rising, np.int64)
+
+
+_SQUASH = _squash_table()
+_STRETCH = (
+    np.searchsorted(_SQUASH[1:], np.arange(_COUNTED) * 16 + 8, side="right") - LARGEST
+).astype(np.int64)
+
+
+def squash(values: Ints) -> Ints:
+    """Map stretched values -LARGEST..LARGEST to probabilities 1..65535 of 1/65536."""
+    return _SQUASH.take(values + LARGEST)
+
+
+def stretch(probabilities: Ints) -> Ints:
+    """Map probabilities 0..4095 of 1/4096 to stretched values."""
+    return _STRETCH.take(probabilities)
+
+
+class Counters:
+    """Counts of zeros and ones, for each of so many contexts.
+
+    Args:
+        contexts: how many.
+        most: a context's counts are halved when there are more decisions than this.
+    """
+
+    def __init__(self, contexts: int, most: int = 510) -> None:
+        # Twice the decisions, and one before the first (Krichevsky and Trofimov 1981).
+        self._counts = np.ones(2 * contexts, np.int32)
+        self._most = 2 * most
+
+    def probabilities(self, contexts: Ints) -> Ints:
+        """Return those of a one, 0..4095, for contexts of any shape."""
+        ones = self._counts.take(2 * contexts + 1)
+        both = self._counts.take(2 * contexts) + ones
+        found: Ints = (ones * _COUNTED // both).astype(np.int64)
+        return found
+
+    def learn(self, contexts: Ints, bits: Bits) -> None:
+        """Count decisions: contexts [..., n], bits [n] or of the same shape."""
+        np.add.at(self._counts, (2 * contexts + bits).reshape(-1), 2)
+        contexts = contexts.reshape(-1)
+        full = (
+            self._counts.take(2 * contexts) + self._counts.take(2 * contexts + 1) > self._most
+        )
+        if full.any():
+            found = np.unique(contexts[full])
+            for places in (2 * found, 2 * found + 1):
+                self._counts[places] = (self._counts[places] >> 1) | 1
+
+
+class Mixer:
+    """Weighs stretched probabilities, with weights that learn.
+
+    Args:
+        sets: of weights, one of which each decision chooses.
+        inputs: how many probabilities there are.
+        rate: how fast weights learn.
+        together: decisions of a front that count as many; more than this share what they teach.
+    """
+
+    def __init__(self, sets: int, inputs: int, rate: int, together: int) -> None:
+        self._weights = np.full((sets, inputs), _WEIGHT * 3 // 10, np.int64)
+        self._rate, self._together = rate, together
+
+    def mix(self, chosen: Ints, inputs: Ints) -> Ints:
+        """Return stretched probabilities [n] of inputs [I, n], by sets [n]."""
+        weights = self._weights.take(chosen, axis=0)
+        mixed = np.einsum("ni,in->n", weights, inputs) >> 16
+        return np.minimum(np.maximum(mixed, -LARGEST), LARGEST)
+
+    def learn(self, chosen: Ints, inputs: Ints, errors: Ints) -> None:
+        """Move the weights: errors [n], by which probabilities fell short of the decisions."""
+        sets = len(self._weights)
+        spread = np.zeros((sets, len(chosen)))
+        spread[chosen, np.arange(len(chosen))] = errors
+        # |error| < 2^16, |input| < 2^12: exact for any front.
+        steps = (spread @ inputs.T.astype(np.float64)).astype(np.int64)
+        counts = np.bincount(chosen, minlength=sets)
+        share = np.maximum(counts, self._together)[:, None]
+        self._weights += (steps * (self._rate * self._together) // share) >> 16
+        np.clip(self._weights, -_LARGEST_WEIGHT, _LARGEST_WEIGHT, out=self._weights)
