@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from quantal.codecs.synthetic.decisions import Decisions, Pricing, Reading, Writing
 from quantal.codecs.synthetic.logistic import Bits
+from quantal.codecs.synthetic.loss import Loss, distance, merged
 from quantal.codecs.synthetic.picture import Model, code_picture
-from quantal.codecs.synthetic.places import Colours
+from quantal.codecs.synthetic.places import Colours, Plane
 from quantal.errors import ArgumentError, CorruptError
 from quantal.planes import ceil_div
 
@@ -22,7 +23,12 @@ Bytes = npt.NDArray[np.uint8]
 
 #: Pixels of a side of a tile, and of a block that can be flat.
 TILE, BLOCK = 16, 8
+import os
+SNAP=float(os.environ.get('SNAP','0'))
+FL=float(os.environ.get('FL','1'))
 _PER_TILE = TILE // BLOCK
+#: Bits that a block of one colour saves an encoder, at least.
+_FLAT_SAVES = 4.0
 
 
 def _tile_counts(height: int, width: int, side: int) -> tuple[int, int]:
@@ -47,15 +53,23 @@ def _to_pixels(colours: Colours, channels: int) -> Bytes:
     return np.stack([(colours >> shift) & 255 for shift in shifts], -1).astype(np.uint8)
 
 
-def _flat_blocks(colours: Colours) -> tuple[Bits, Colours]:
-    """Return which blocks have one colour, and the colour at their upper left [h, w]."""
+def _blocks(colours: Colours) -> Colours:
+    """Return int32 [h, BLOCK, w, BLOCK], with colours at the edges repeated."""
     height, width = colours.shape
     rows, columns = _tile_counts(height, width, BLOCK)
-    whole = np.pad(
-        colours, ((0, rows * BLOCK - height), (0, columns * BLOCK - width)), mode="edge"
-    ).reshape(rows, BLOCK, columns, BLOCK)
+    margins = ((0, rows * BLOCK - height), (0, columns * BLOCK - width))
+    return np.pad(colours, margins, mode="edge").reshape(rows, BLOCK, columns, BLOCK)
+
+
+def _flat_blocks(colours: Colours, original: Colours, price: float) -> tuple[Bits, Colours]:
+    """Return which blocks have one colour, and the colour at their upper left [h, w]."""
+    whole = _blocks(colours)
     first = whole[:, 0, :, 0]
-    return (whole == first[:, None, :, None]).all((1, 3)), first
+    flat = (whole == first[:, None, :, None]).all((1, 3))
+    if price:
+        lost = distance(_blocks(original), first[:, None, :, None]).sum((1, 3))
+        flat |= lost <= price * FL
+    return flat, first
 
 
 def _code_marks(coding: Decisions, todo: Bits, marks: Bits) -> Bits:
@@ -67,7 +81,9 @@ def _code_marks(coding: Decisions, todo: Bits, marks: Bits) -> Bits:
     return values == 1 << 8
 
 
-def _code(coding: Decisions, tiles: Bits, colours: Colours, channels: int) -> tuple[Bits, Colours]:
+def _code(
+    coding: Decisions, tiles: Bits, colours: Colours, channels: int, price: float = 0
+) -> tuple[Bits, Colours]:
     """Code a layer.
 
     Args:
@@ -83,7 +99,12 @@ def _code(coding: Decisions, tiles: Bits, colours: Colours, channels: int) -> tu
     tiles = _code_marks(coding, np.ones(tiles.shape, np.bool_), tiles)
     blocks = _tile_counts(height, width, BLOCK)
     inside = _spread(tiles, _PER_TILE, *blocks)
-    flat, first = _flat_blocks(colours)
+    original = colours
+    if price:
+        marked = _spread(tiles, TILE, height, width)
+        colours = colours.copy()
+        colours[marked] = merged(colours[marked], price)
+    flat, first = _flat_blocks(colours, original, price)
     flat = _code_marks(coding, inside, flat)
     model = Model(*blocks, int(flat.sum()), channels)
     first = code_picture(coding, model, flat, first)
@@ -92,6 +113,10 @@ def _code(coding: Decisions, tiles: Bits, colours: Colours, channels: int) -> tu
     filled = np.repeat(np.repeat(first, BLOCK, 0), BLOCK, 1)[:height, :width]
     # Blocks that are not flat are ABSENT in `first`, as they have to be in the plane.
     model.plane.inside[:] = filled
+    if price and SNAP:
+        plane = Plane(height, width)
+        plane.inside[:] = original
+        model.loss = Loss(plane.colours, price * SNAP)
     found = code_picture(coding, model, todo, colours)
     return tiles, np.maximum(found, 0)
 
@@ -101,12 +126,16 @@ def _check_channels(channels: int) -> None:
         raise ArgumentError(f"a synthetic layer has 1 or 3 channels, not {channels}")
 
 
-def encode_layer(pixels: Bytes, tiles: Bits) -> bytes:
-    """Return the bytes of a layer.
+def encode_layer(pixels: Bytes, tiles: Bits, price: float = 0) -> tuple[bytes, Bytes]:
+    """Code a layer.
 
     Args:
         pixels: uint8 [H, W, 1 or 3].
         tiles: which tiles it has, bool [ceil(H / TILE), ceil(W / TILE)].
+        price: the distortion that a bit is worth, in sums of squared differences; 0: lossless.
+
+    Returns:
+        The bytes, and what decode_layer() makes of them, uint8 [H, W, C].
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3:
         raise ArgumentError(f"pixels are {pixels.dtype} {pixels.shape}, expected uint8 [H, W, C]")
@@ -115,8 +144,8 @@ def encode_layer(pixels: Bytes, tiles: Bits) -> bytes:
     if tiles.dtype != np.bool_ or tiles.shape != wanted:
         raise ArgumentError(f"tiles are {tiles.dtype} {tiles.shape}, expected bool {wanted}")
     coding = Writing()
-    _code(coding, tiles, _to_colours(pixels), pixels.shape[2])
-    return coding.finish()
+    _, colours = _code(coding, tiles, _to_colours(pixels), pixels.shape[2], price)
+    return coding.finish(), _to_pixels(colours, pixels.shape[2])
 
 
 def decode_layer(data: bytes, width: int, height: int, channels: int = 3) -> tuple[Bits, Bytes]:

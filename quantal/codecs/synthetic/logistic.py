@@ -103,6 +103,7 @@ class Mixer:
 
     def __init__(self, sets: int, inputs: int, rate: int, together: int) -> None:
         self._weights = np.full((sets, inputs), _WEIGHT * 3 // 10, np.int64)
+        self._rows = np.zeros(sets, np.int64)
         self._rate, self._together = rate, together
 
     def mix(self, chosen: Ints, inputs: Ints) -> Ints:
@@ -113,12 +114,13 @@ class Mixer:
 
     def learn(self, chosen: Ints, inputs: Ints, errors: Ints) -> None:
         """Move the weights: errors [n], by which probabilities fell short of the decisions."""
-        sets = len(self._weights)
-        spread = np.zeros((sets, len(chosen)))
-        spread[chosen, np.arange(len(chosen))] = errors
+        counts = np.bincount(chosen, minlength=len(self._weights))
+        sets = np.flatnonzero(counts)
+        self._rows[sets] = np.arange(len(sets))
+        spread = np.zeros((len(sets), len(chosen)))
+        spread[self._rows.take(chosen), np.arange(len(chosen))] = errors
         # |error| < 2^16, |input| < 2^12: exact for any front.
         steps = (spread @ inputs.T.astype(np.float64)).astype(np.int64)
-        counts = np.bincount(chosen, minlength=sets)
-        share = np.maximum(counts, self._together)[:, None]
-        self._weights += (steps * (self._rate * self._together) // share) >> 16
-        np.clip(self._weights, -_LARGEST_WEIGHT, _LARGEST_WEIGHT, out=self._weights)
+        share = np.maximum(counts[sets], self._together)[:, None]
+        moved = self._weights[sets] + (steps * (self._rate * self._together) // share >> 16)
+        self._weights[sets] = np.minimum(np.maximum(moved, -_LARGEST_WEIGHT), _LARGEST_WEIGHT)

@@ -60,7 +60,7 @@ class Newcomers:
 
     def __init__(self, plane: Plane, bits: int, channels: int) -> None:
         self._plane, self._channels = plane, channels
-        self._errors = np.zeros((len(plane.colours), channels), np.int16)
+        self._errors = np.zeros((channels, len(plane.colours)), np.int16)
         self._residuals = [Residuals(n, min(bits, 20)) for n in _CONTEXTS[:channels]]
         self._partners = Slots(min(bits, 16))
         self._ranks = Counters(8 * STATES)
@@ -69,7 +69,7 @@ class Newcomers:
 
     def forget(self, places: Ints) -> None:
         """Note that predictions don't matter at places [n], whose colours are no newcomers."""
-        self._errors[places] = 0
+        self._errors[:, places] = 0
 
     def learn(self, known: Surroundings, colours: Colours) -> None:
         """Learn which colours came with which green."""
@@ -138,7 +138,7 @@ class Newcomers:
 
     def _error_class(self, places: Ints, channel: int) -> Ints:
         """Return classes of what predictions missed by around places [n]."""
-        errors = self._errors[:, channel].take(self._plane.around(places, 4))
+        errors = self._errors[channel].take(self._plane.around(places, 4))
         return _classes(np.abs(errors.astype(np.int64)).sum(0))
 
     def _named(self, known: Surroundings, shift: int) -> tuple[Ints, Ints]:
@@ -171,7 +171,7 @@ class Newcomers:
         wanted = ((value.astype(np.int64) - prediction + 128) & 255) - 128
         found = self._residuals[channel].code(coding, keys, classes, wanted)
         value = (prediction + found) & 255
-        self._errors[places, channel] = ((value - prediction + 128) & 255) - 128
+        self._errors[channel, places] = ((value - prediction + 128) & 255) - 128
         return value
 
     # -- red and blue together -------------------------------------------------------------------
@@ -257,7 +257,7 @@ class Newcomers:
     ) -> Colours:
         around = np.maximum(known.around[:3], 0).astype(np.int64)
         values = [green]
-        errors = [self._errors[places, 0].astype(np.int64)]
+        errors = [self._errors[0, places].astype(np.int64)]
         planes = [(around >> shift) & 255 for shift in _SHIFTS]
         g = planes[0]
         for channel in (1, 2):
@@ -291,6 +291,6 @@ class Newcomers:
                 coding, channel, places, keys, classes, prediction, (colours >> shift) & 255
             )
             values.append(value)
-            errors.append(self._errors[places, channel].astype(np.int64))
+            errors.append(self._errors[channel, places].astype(np.int64))
         found: Colours = (values[1] << 16 | green << 8 | values[2]).astype(np.int32)
         return found
