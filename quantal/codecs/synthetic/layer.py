@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from quantal.codecs.synthetic.decisions import Decisions, Pricing, Reading, Writing
 from quantal.codecs.synthetic.logistic import Bits
-from quantal.codecs.synthetic.loss import Loss, distance, merged
+from quantal.codecs.synthetic.loss import distance, merged
 from quantal.codecs.synthetic.picture import Model, code_picture
-from quantal.codecs.synthetic.places import Colours, Plane
+from quantal.codecs.synthetic.places import Colours
 from quantal.errors import ArgumentError, CorruptError
 from quantal.planes import ceil_div
 
@@ -23,12 +23,9 @@ Bytes = npt.NDArray[np.uint8]
 
 #: Pixels of a side of a tile, and of a block that can be flat.
 TILE, BLOCK = 16, 8
-import os
-SNAP=float(os.environ.get('SNAP','0'))
-FL=float(os.environ.get('FL','1'))
 _PER_TILE = TILE // BLOCK
 #: Bits that a block of one colour saves an encoder, at least.
-_FLAT_SAVES = 4.0
+_FLAT_SAVES = 1.0
 
 
 def _tile_counts(height: int, width: int, side: int) -> tuple[int, int]:
@@ -68,7 +65,7 @@ def _flat_blocks(colours: Colours, original: Colours, price: float) -> tuple[Bit
     flat = (whole == first[:, None, :, None]).all((1, 3))
     if price:
         lost = distance(_blocks(original), first[:, None, :, None]).sum((1, 3))
-        flat |= lost <= price * FL
+        flat |= lost <= price * _FLAT_SAVES
     return flat, first
 
 
@@ -101,9 +98,7 @@ def _code(
     inside = _spread(tiles, _PER_TILE, *blocks)
     original = colours
     if price:
-        marked = _spread(tiles, TILE, height, width)
-        colours = colours.copy()
-        colours[marked] = merged(colours[marked], price)
+        colours = merged(colours, _spread(tiles, TILE, height, width), price)
     flat, first = _flat_blocks(colours, original, price)
     flat = _code_marks(coding, inside, flat)
     model = Model(*blocks, int(flat.sum()), channels)
@@ -113,10 +108,6 @@ def _code(
     filled = np.repeat(np.repeat(first, BLOCK, 0), BLOCK, 1)[:height, :width]
     # Blocks that are not flat are ABSENT in `first`, as they have to be in the plane.
     model.plane.inside[:] = filled
-    if price and SNAP:
-        plane = Plane(height, width)
-        plane.inside[:] = original
-        model.loss = Loss(plane.colours, price * SNAP)
     found = code_picture(coding, model, todo, colours)
     return tiles, np.maximum(found, 0)
 

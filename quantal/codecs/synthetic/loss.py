@@ -8,15 +8,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from quantal.codecs.synthetic.logistic import Ints
+from quantal.codecs.synthetic.logistic import Bits
 from quantal.codecs.synthetic.places import Colours
 
-__all__ = ["Loss", "distance", "merged"]
+__all__ = ["distance", "merged"]
 
 Floats = npt.NDArray[np.float64]
 
-#: Bits that a colour less saves wherever it stood, and once.
-_SAVED, _SAVED_ONCE = 3.0, 20.0
+#: Bits that a colour costs where it surprises; and once, but for rare ones not more for each pixel.
+import os
+_SURPRISE = float(os.environ.get('SU','5'))
+_ONCE, _RARE = 20.0, 4.0
 #: Colours that others are merged with, at most: it bounds the time.
 _MOST_CENTRES = 1500
 
@@ -30,68 +32,45 @@ def distance(a: Colours, b: Colours) -> Floats:
     return total
 
 
-def merged(colours: Colours, price: float) -> Colours:
-    """Return a picture's colours with rare ones replaced by frequent ones that are near.
+def merged(colours: Colours, marked: Bits, price: float) -> Colours:
+    """Return a picture's colours with some replaced by the means of groups of near ones.
+
+    A colour joins a more frequent one if the distortion of all its pixels is worth less than what
+    it costs: where it is none of its neighbours' colours, and once.
 
     Args:
-        colours: int32 of any shape.
+        colours: int32 [H, W].
+        marked: the pixels that count, bool [H, W].
         price: of a bit, as distortion.
     """
-    values, inverse, counts = np.unique(colours, return_inverse=True, return_counts=True)
-    reach = price * (_SAVED + _SAVED_ONCE / counts)
-    result = values.copy()
+    values, inverse, counts = np.unique(colours[marked], return_inverse=True, return_counts=True)
+    surprising = np.bincount(inverse, _surprising(colours)[marked], len(values))
+    bits = (_SURPRISE * surprising + np.minimum(_ONCE, _RARE * counts)) / counts
+    reach = price * bits
+    centre = np.arange(len(values))
     left = np.argsort(-counts, kind="stable")
     for _ in range(_MOST_CENTRES):
         if len(left) < 2:
             break
-        centre, left = values[left[0]], left[1:]
-        near = distance(values[left], centre) <= reach[left]
-        result[left[near]] = centre
+        first, left = left[0], left[1:]
+        near = distance(values[left], values[first]) <= reach[left]
+        centre[left[near]] = first
         left = left[~near]
-    return result[inverse].reshape(colours.shape).astype(np.int32)
+    chosen = np.zeros_like(values)
+    for shift in (0, 8, 16):
+        channel = ((values >> shift) & 255).astype(np.float64)
+        sums = np.bincount(centre, channel * counts, len(values))
+        means = sums / np.maximum(np.bincount(centre, counts, len(values)), 1)
+        chosen |= np.rint(means).astype(np.int32) << shift
+    result = colours.copy()
+    result[marked] = chosen[centre][inverse].astype(np.int32)
+    return result
 
 
-class Loss:
-    """Prices of a picture that is being coded.
-
-    Args:
-        originals: flat colours of the picture, as in a Plane.
-        price: of a bit, as distortion.
-
-    Attributes:
-        miss: bits that a wrong best colour costs beyond its decision, on average.
-        new: bits that a new colour costs, on average.
-    """
-
-    def __init__(self, originals: Colours, price: float) -> None:
-        self._originals, self.price = originals, price
-        self.miss, self.new = 7.0, 14.0
-
-    def snap(
-        self, places: Ints, colours: Colours, likely: Colours, probabilities: Ints
-    ) -> Colours:
-        """Return colours [n], replaced by likely ones where that pays.
-
-        Args:
-            places: where they are [n].
-            colours: that would be coded.
-            likely: the best guesses.
-            probabilities: that these are right, of 1/65536.
-        """
-        original = self._originals.take(places)
-        gain = np.log2(probabilities / (65536 - probabilities)) + self.miss
-        pays = distance(original, likely) - distance(original, colours) <= self.price * gain
-        return np.where(pays, likely, colours)
-
-    def choose(self, places: Ints, colours: Colours, candidates: Colours, none: int) -> Colours:
-        """Return the best of candidates [K, n], or colours [n] where a new one is better."""
-        original = self._originals.take(places)
-        turns = np.arange(len(candidates))[:, None]
-        costs = distance(candidates, original) + self.price * (1.5 + 1.2 * turns)
-        costs[candidates == none] = np.inf
-        best = costs.argmin(0)
-        everywhere = np.arange(len(places))
-        is_named = (candidates == colours).any(0)
-        new = distance(colours, original) + self.price * self.new
-        pays = is_named | (costs[best, everywhere] <= new)
-        return np.where(pays, candidates[best, everywhere], colours)
+def _surprising(colours: Colours) -> Bits:
+    """Return which pixels differ from those to the left, above, and to both sides above."""
+    wide = np.pad(colours, ((1, 0), (1, 1)), mode="edge")
+    found = np.ones(colours.shape, np.bool_)
+    for near in (wide[1:, :-2], wide[:-1, :-2], wide[:-1, 1:-1], wide[:-1, 2:]):
+        found &= colours != near
+    return found

@@ -7,14 +7,11 @@ is right, whether any is, and which. What is left is a new colour, which `newcom
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
 from quantal.codecs.synthetic.decisions import Decisions
 from quantal.codecs.synthetic.logistic import Bits, Counters, Ints, Mixer, squash, stretch
-from quantal.codecs.synthetic.loss import Loss
 from quantal.codecs.synthetic.newcomers import Newcomers
 from quantal.codecs.synthetic.places import (
     ABSENT,
@@ -120,7 +117,6 @@ class _Questions:
         colours: Colours,
         known: Surroundings,
         bits: Bits,
-        answer: Callable[[Ints], Bits] | None = None,
     ) -> Bits:
         """Code whether the answers are yes.
 
@@ -130,7 +126,6 @@ class _Questions:
             colours: what it is about [n].
             known: of the positions.
             bits: the answers [n]; a reader ignores them.
-            answer: gives other answers, by the probabilities of a yes, of 1/65536.
         """
         relation = np.where(known.second == colours, 2, 3)
         relation[known.first == colours] = 1
@@ -151,8 +146,6 @@ class _Questions:
         agreeing = np.minimum((relation[:_COUNT] == 1).sum(0), 3)
         chosen = (question * (_COUNT + 1) + known.depth) * 4 + agreeing
         probabilities = squash(self._mixer.mix(chosen, inputs))
-        if answer is not None:
-            bits = answer(probabilities)
         bits = coding.decide(probabilities, bits)
         self._mixer.learn(chosen, inputs, bits * 65535 - probabilities)
         self._sources.learn(sources, bits)
@@ -181,8 +174,6 @@ class Model:
         self._ranks = Counters((2 * _COUNT + 1 + _NEAR + _SLOPES) * STATES)
         self._flat_repeats, self._flat_colours = Counters(LENGTHS * 2), Counters(1 << 12)
         self._newcomers = Newcomers(self.plane, max(bits - 1, 12), channels)
-        #: Lets an encoder change colours.
-        self.loss: Loss | None = None
 
     # -- one front -------------------------------------------------------------------------------
 
@@ -205,9 +196,7 @@ class Model:
         same = np.zeros(len(places), np.bool_)
         if flat.any():
             at = np.flatnonzero(flat)
-            same[at] = self._code_flat(
-                coding, places[at], around[0][at], repeat.kinds[at], colours[at]
-            )
+            same[at] = self._code_flat(coding, around[0][at], repeat.kinds[at], colours[at])
             found[same] = around[0][same]
         rest = np.flatnonzero(~same)
         if len(rest):
@@ -233,15 +222,13 @@ class Model:
         return found
 
     def _code_flat(
-        self, coding: Decisions, places: Ints, flat: Colours, kinds: Ints, colours: Colours
+        self, coding: Decisions, flat: Colours, kinds: Ints, colours: Colours
     ) -> Bits:
         """Code whether positions in flat surroundings are of the same colour."""
         hashes = (hashed(flat.astype(np.int64).view(_U)) >> _U(52)).view(np.int64)
         mixed = stretch(self._flat_repeats.probabilities(kinds))
         mixed += stretch(self._flat_colours.probabilities(hashes))
         chances = squash(mixed * 5 // 8)
-        if self.loss is not None:
-            colours = self.loss.snap(places, colours, flat, chances)
         bits = coding.decide(chances, colours == flat)
         self._flat_repeats.learn(kinds, bits)
         self._flat_colours.learn(hashes, bits)
@@ -275,7 +262,6 @@ class Model:
                 best[asked],
                 part,
                 colours[asked] == best[asked],
-                self._snapping(places[asked], best[asked], colours[asked]),
             )
         self._newcomers.forget(places)
         at = np.flatnonzero(~right)
@@ -285,14 +271,6 @@ class Model:
         hit = known.first == found
         self._ranks.learn((_SOURCES * STATES + known.states)[named], hit[named])
         return found
-
-    def _snapping(
-        self, places: Ints, best: Colours, colours: Colours
-    ) -> Callable[[Ints], Bits] | None:
-        """Return what answers whether the best colour is taken, for an encoder with losses."""
-        if (loss := self.loss) is None:
-            return None
-        return lambda chances: loss.snap(places, colours, best, chances) == best
 
     def _code_others(
         self, coding: Decisions, places: Ints, known: Surroundings, wrong: Colours, colours: Colours
@@ -320,8 +298,6 @@ class Model:
                 break
             candidates[number] = np.where(there, named[best, everywhere], NONE)
             ranks[named == candidates[number]] = 0
-        if self.loss is not None:
-            colours = self.loss.choose(places, colours, candidates[:-1], NONE)
         named_it = (candidates == colours).any(0)
         any_ = self._questions.ask(coding, _ANY, candidates[0], known, named_it)
         # Without candidates the answer is no, and a reader must not be told otherwise.
