@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 #: Bits that a colour costs where it surprises; and once, but for rare ones not more for each pixel.
 import os
-_SURPRISE = float(os.environ.get('SU','5'))
+_SURPRISE, _EDGE = float(os.environ.get('SU','6')), float(os.environ.get('ED','1.5'))
 _ONCE, _RARE = 20.0, 4.0
 #: Colours that others are merged with, at most: it bounds the time.
 _MOST_CENTRES = 1500
@@ -44,9 +44,8 @@ def merged(colours: Colours, marked: Bits, price: float) -> Colours:
         price: of a bit, as distortion.
     """
     values, inverse, counts = np.unique(colours[marked], return_inverse=True, return_counts=True)
-    surprising = np.bincount(inverse, _surprising(colours)[marked], len(values))
-    bits = (_SURPRISE * surprising + np.minimum(_ONCE, _RARE * counts)) / counts
-    reach = price * bits
+    spent = np.bincount(inverse, _costs(colours)[marked], len(values))
+    reach = price * (spent + np.minimum(_ONCE, _RARE * counts)) / counts
     centre = np.arange(len(values))
     left = np.argsort(-counts, kind="stable")
     for _ in range(_MOST_CENTRES):
@@ -67,10 +66,9 @@ def merged(colours: Colours, marked: Bits, price: float) -> Colours:
     return result
 
 
-def _surprising(colours: Colours) -> Bits:
-    """Return which pixels differ from those to the left, above, and to both sides above."""
+def _costs(colours: Colours) -> Floats:
+    """Return what each pixel costs, in bits and roughly, by its neighbours."""
     wide = np.pad(colours, ((1, 0), (1, 1)), mode="edge")
-    found = np.ones(colours.shape, np.bool_)
-    for near in (wide[1:, :-2], wide[:-1, :-2], wide[:-1, 1:-1], wide[:-1, 2:]):
-        found &= colours != near
-    return found
+    left, above = colours == wide[1:, :-2], colours == wide[:-1, 1:-1]
+    known = left | above | (colours == wide[:-1, :-2]) | (colours == wide[:-1, 2:])
+    return np.where(known, _EDGE * ~(left & above), _SURPRISE)
