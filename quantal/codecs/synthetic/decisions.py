@@ -12,10 +12,10 @@ import constriction
 import numpy as np
 import numpy.typing as npt
 
-from quantal.codecs.synthetic.logistic import CERTAIN, Bits, Ints
+from quantal.codecs.synthetic.logistic import Bits, Ints
 from quantal.errors import CorruptError, TruncatedError
 
-__all__ = ["Decisions", "Pricing", "Reading", "Writing"]
+__all__ = ["Decisions", "Reading", "Writing"]
 
 _Ans = constriction.stream.stack.AnsCoder
 _FAMILY = constriction.stream.model.Categorical(perfect=False)
@@ -70,7 +70,8 @@ class Writing(Decisions):
         # A stack returns last what it got first.
         for chances, bits in zip(self._probabilities[::-1], self._bits[::-1], strict=True):
             if len(bits):
-                coder.encode_reverse(bits.astype(np.int32), _FAMILY, _shares(chances.astype(np.int64)))
+                shares = _shares(chances.astype(np.int64))
+                coder.encode_reverse(bits.astype(np.int32), _FAMILY, shares)
         data: bytes = coder.get_compressed().astype("<u4").tobytes()
         return data.rstrip(b"\0")
 
@@ -102,19 +103,4 @@ class Reading(Decisions):
     def finish(self) -> None:
         """Raise CorruptError unless exactly everything was read."""
         if self._coder.pos() != (0, _START):
-            raise CorruptError("a synthetic layer does not end where its pixels end: it was altered")
-
-
-class Pricing(Decisions):
-    """Add up what decisions cost, for an encoder that chooses.
-
-    Attributes:
-        bits: the sum so far.
-    """
-
-    bits = 0.0
-
-    def decide(self, probabilities: Ints, bits: Bits) -> Bits:
-        chances = np.where(bits, probabilities, CERTAIN - probabilities)
-        self.bits -= float(np.log2(chances / CERTAIN).sum())
-        return bits
+            raise CorruptError("a synthetic layer does not end with its pixels: it was altered")

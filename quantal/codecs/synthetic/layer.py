@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from quantal.codecs.synthetic.decisions import Decisions, Pricing, Reading, Writing
+from quantal.codecs.synthetic.decisions import Decisions, Reading, Writing
 from quantal.codecs.synthetic.logistic import Bits
 from quantal.codecs.synthetic.loss import distance, merged
 from quantal.codecs.synthetic.picture import Model, code_picture
@@ -17,7 +17,7 @@ from quantal.codecs.synthetic.places import Colours
 from quantal.errors import ArgumentError, CorruptError
 from quantal.planes import ceil_div
 
-__all__ = ["TILE", "decode_layer", "encode_layer"]
+__all__ = ["TILE", "decode_layer", "encode_layer", "to_colours"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -38,7 +38,8 @@ def _spread(marks: Bits, side: int, height: int, width: int) -> Bits:
     return wide[:height, :width]
 
 
-def _to_colours(pixels: Bytes) -> Colours:
+def to_colours(pixels: Bytes) -> Colours:
+    """Return pixels uint8 [H, W, 1 or 3] as one number each, int32 [H, W]."""
     wide = pixels.astype(np.int32)
     if wide.shape[2] == 1:
         return wide[..., 0] << 8
@@ -71,7 +72,8 @@ def _flat_blocks(colours: Colours, original: Colours, price: float) -> tuple[Bit
 
 def _code_marks(coding: Decisions, todo: Bits, marks: Bits) -> Bits:
     """Code marks at some positions of a map; elsewhere there are none."""
-    model = Model(*todo.shape, int(todo.sum()), channels=1)
+    height, width = todo.shape
+    model = Model(height, width, int(todo.sum()), channels=1)
     values = code_picture(coding, model, todo, marks.astype(np.int32) << 8)
     if int(values.max(initial=0)) > 1 << 8:
         raise CorruptError("a mark of a synthetic layer is neither 0 nor 1: it was altered")
@@ -131,11 +133,11 @@ def encode_layer(pixels: Bytes, tiles: Bits, price: float = 0) -> tuple[bytes, B
     if pixels.dtype != np.uint8 or pixels.ndim != 3:
         raise ArgumentError(f"pixels are {pixels.dtype} {pixels.shape}, expected uint8 [H, W, C]")
     _check_channels(pixels.shape[2])
-    wanted = _tile_counts(*pixels.shape[:2], TILE)
+    wanted = _tile_counts(pixels.shape[0], pixels.shape[1], TILE)
     if tiles.dtype != np.bool_ or tiles.shape != wanted:
         raise ArgumentError(f"tiles are {tiles.dtype} {tiles.shape}, expected bool {wanted}")
     coding = Writing()
-    _, colours = _code(coding, tiles, _to_colours(pixels), pixels.shape[2], price)
+    _, colours = _code(coding, tiles, to_colours(pixels), pixels.shape[2], price)
     return coding.finish(), _to_pixels(colours, pixels.shape[2])
 
 

@@ -82,9 +82,7 @@ class Counters:
         """Count decisions: contexts [..., n], bits [n] or of the same shape."""
         np.add.at(self._counts, (2 * contexts + bits).reshape(-1), 2)
         contexts = contexts.reshape(-1)
-        full = (
-            self._counts.take(2 * contexts) + self._counts.take(2 * contexts + 1) > self._most
-        )
+        full = self._counts.take(2 * contexts) + self._counts.take(2 * contexts + 1) > self._most
         if full.any():
             found = np.unique(contexts[full])
             for places in (2 * found, 2 * found + 1):

@@ -8,19 +8,21 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from quantal.codecs.synthetic.logistic import Bits
+from quantal.codecs.synthetic.logistic import Bits, Ints
 from quantal.codecs.synthetic.places import Colours
 
-__all__ = ["distance", "merged"]
+__all__ = ["distance", "guessed_bits", "merged"]
 
 Floats = npt.NDArray[np.float64]
 
-#: Bits that a colour costs where it surprises; and once, but for rare ones not more for each pixel.
-import os
-_SURPRISE, _EDGE = float(os.environ.get('SU','6')), float(os.environ.get('ED','1.5'))
+#: Bits of a pixel that has none of its neighbours' colours, and of one at an edge, about.
+_SURPRISE, _EDGE = 6.0, 1.5
+#: Bits that a colour costs once; but for rare ones not more for each pixel.
 _ONCE, _RARE = 20.0, 4.0
 #: Colours that others are merged with, at most: it bounds the time.
 _MOST_CENTRES = 1500
+#: Colours that are compared with all centres at once: it bounds the memory.
+_TOGETHER = 1024
 
 
 def distance(a: Colours, b: Colours) -> Floats:
@@ -35,8 +37,8 @@ def distance(a: Colours, b: Colours) -> Floats:
 def merged(colours: Colours, marked: Bits, price: float) -> Colours:
     """Return a picture's colours with some replaced by the means of groups of near ones.
 
-    A colour joins a more frequent one if the distortion of all its pixels is worth less than what
-    it costs: where it is none of its neighbours' colours, and once.
+    A colour joins a more frequent one if the distortion of all its pixels is worth less than the
+    bits that it costs. Where a colour is depends on no price, so repeats stay repeats.
 
     Args:
         colours: int32 [H, W].
@@ -44,7 +46,7 @@ def merged(colours: Colours, marked: Bits, price: float) -> Colours:
         price: of a bit, as distortion.
     """
     values, inverse, counts = np.unique(colours[marked], return_inverse=True, return_counts=True)
-    spent = np.bincount(inverse, _costs(colours)[marked], len(values))
+    spent = np.bincount(inverse, guessed_bits(colours)[marked], len(values))
     reach = price * (spent + np.minimum(_ONCE, _RARE * counts)) / counts
     centre = np.arange(len(values))
     left = np.argsort(-counts, kind="stable")
@@ -55,6 +57,7 @@ def merged(colours: Colours, marked: Bits, price: float) -> Colours:
         near = distance(values[left], values[first]) <= reach[left]
         centre[left[near]] = first
         left = left[~near]
+    _join_nearest(centre, values)
     chosen = np.zeros_like(values)
     for shift in (0, 8, 16):
         channel = ((values >> shift) & 255).astype(np.float64)
@@ -66,8 +69,27 @@ def merged(colours: Colours, marked: Bits, price: float) -> Colours:
     return result
 
 
-def _costs(colours: Colours) -> Floats:
-    """Return what each pixel costs, in bits and roughly, by its neighbours."""
+def _join_nearest(centre: Ints, values: Colours) -> None:
+    """Let colours [n] that joined a centre join the nearest of all centres.
+
+    Args:
+        centre: of each colour; changed in place.
+        values: the colours.
+    """
+    moved = np.flatnonzero(centre != np.arange(len(centre)))
+    centres = np.unique(centre[moved])
+    for start in range(0, len(moved), _TOGETHER):
+        part = moved[start : start + _TOGETHER]
+        apart = distance(values[part][:, None], values[centres])
+        centre[part] = centres[apart.argmin(1)]
+
+
+def guessed_bits(colours: Colours) -> Floats:
+    """Return about what each pixel costs, by its neighbours, in bits: float64 [H, W].
+
+    Args:
+        colours: int32 [H, W].
+    """
     wide = np.pad(colours, ((1, 0), (1, 1)), mode="edge")
     left, above = colours == wide[1:, :-2], colours == wide[:-1, 1:-1]
     known = left | above | (colours == wide[:-1, :-2]) | (colours == wide[:-1, 2:])

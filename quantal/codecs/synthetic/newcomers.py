@@ -1,4 +1,4 @@
-"""New colours: green as a difference to a prediction; then red and blue, together if green was seen.
+"""New colours: green as a difference to a prediction, then red and blue, together where possible.
 
 With green known, most colours of a screen are: what came with this green before, near the same
 neighbours, or a grey among greys. The rest are differences too.

@@ -200,9 +200,7 @@ class Model:
             found[same] = around[0][same]
         rest = np.flatnonzero(~same)
         if len(rest):
-            own = Repeat(
-                repeat.colours[rest], repeat.places[rest], repeat.lengths[rest], repeat.kinds[rest]
-            )
+            own = repeat[rest]
             colours = colours[rest]
             near = around[:, rest]
             keys = np.cumsum(near.astype(np.int64).view(_U) * _MULTIPLIERS[:, None], 0, _U)
@@ -211,19 +209,12 @@ class Model:
             known = Surroundings(near, keys, self._slots.find(keys), own)
             found[rest] = self._code_rest(coding, places[rest], known, flat[rest], colours)
             self._slots.learn(known.slots, found[rest])
-            for part, values in zip(
-                (repeat.colours, repeat.places, repeat.lengths, repeat.kinds),
-                (own.colours, own.places, own.lengths, own.kinds),
-                strict=True,
-            ):
-                part[rest] = values
+            repeat.update(rest, own)
         self._repeats.learn(places, repeat, found)
         self.plane.colours[places] = found
         return found
 
-    def _code_flat(
-        self, coding: Decisions, flat: Colours, kinds: Ints, colours: Colours
-    ) -> Bits:
+    def _code_flat(self, coding: Decisions, flat: Colours, kinds: Ints, colours: Colours) -> Bits:
         """Code whether positions in flat surroundings are of the same colour."""
         hashes = (hashed(flat.astype(np.int64).view(_U)) >> _U(52)).view(np.int64)
         mixed = stretch(self._flat_repeats.probabilities(kinds))
@@ -327,9 +318,7 @@ class Model:
         return found
 
 
-def code_picture(
-    coding: Decisions, model: Model, todo: Bits, picture: Colours
-) -> Colours:
+def code_picture(coding: Decisions, model: Model, todo: Bits, picture: Colours) -> Colours:
     """Code the marked positions of a picture.
 
     Args:

@@ -36,6 +36,15 @@ class Repeat:
     lengths: Ints
     kinds: Ints
 
+    def __getitem__(self, at: Ints) -> Repeat:
+        """Return those of some positions."""
+        return Repeat(self.colours[at], self.places[at], self.lengths[at], self.kinds[at])
+
+    def update(self, at: Ints, other: Repeat) -> None:
+        """Replace those of some positions."""
+        self.colours[at], self.places[at] = other.colours, other.places
+        self.lengths[at], self.kinds[at] = other.lengths, other.kinds
+
 
 class Repeats:
     """Follows repeats through a plane.

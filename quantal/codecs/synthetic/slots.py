@@ -42,15 +42,14 @@ class Found:
     places: Ints
     checks: Colours
 
-    def __getitem__(self, chosen: object) -> Found:
+    def __getitem__(self, chosen: Ints) -> Found:
         """Return a part of the positions."""
-        where = (..., chosen)
         return Found(
-            self.first[where],
-            self.second[where],
-            self.states[where],
-            self.places[where],
-            self.checks[where],
+            self.first[..., chosen],
+            self.second[..., chosen],
+            self.states[..., chosen],
+            self.places[..., chosen],
+            self.checks[..., chosen],
         )
 
 

@@ -1,0 +1,96 @@
+"""Which tiles are synthetic: a cheap look first, then costs.
+
+Costs are Lagrangians: distortion, in sums of squared differences of all channels, plus bits times
+the price of a bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from quantal.codecs.synthetic.layer import TILE, to_colours
+from quantal.codecs.synthetic.logistic import Bits
+from quantal.codecs.synthetic.loss import distance, guessed_bits, merged
+from quantal.planes import ceil_div
+
+__all__ = ["Costs", "choose_tiles", "guess_costs", "looks_synthetic"]
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+#: A tile looks synthetic if so many of its pixels equal the one to the left and the one above.
+_ALIKE = 0.3
+#: Weights with which the tiles beside have a say, so that few tiles stand alone.
+_BESIDE = (0.25, 0.5, 0.25)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What tiles cost.
+
+    Attributes:
+        bits: float64 [h, w].
+        distortion: sums of squared differences, float64 [h, w].
+    """
+
+    bits: Floats
+    distortion: Floats
+
+
+def _sums(values: npt.NDArray[np.float64] | Bits) -> Floats:
+    """Return the sums of pixels' values [H, W] in each tile [h, w]."""
+    height, width = values.shape
+    rows, columns = ceil_div(height, TILE), ceil_div(width, TILE)
+    margins = ((0, rows * TILE - height), (0, columns * TILE - width))
+    whole = np.pad(values.astype(np.float64), margins)
+    found: Floats = whole.reshape(rows, TILE, columns, TILE).sum((1, 3))
+    return found
+
+
+def looks_synthetic(pixels: Bytes) -> Bits:
+    """Return which tiles may be synthetic, by how many pixels repeat, bool [h, w].
+
+    Args:
+        pixels: uint8 [H, W, C].
+    """
+    same = np.zeros(pixels.shape[:2], np.bool_)
+    inner = pixels[1:, 1:]
+    same[1:, 1:] = ((inner == pixels[1:, :-1]) & (inner == pixels[:-1, 1:])).all(-1)
+    return _sums(same) >= _ALIKE * _sums(np.ones(same.shape, np.bool_))
+
+
+def guess_costs(pixels: Bytes, tiles: Bits, price: float) -> Costs:
+    """Guess what tiles cost if they are synthetic, without coding them.
+
+    Args:
+        pixels: uint8 [H, W, 3].
+        tiles: those that matter, bool [h, w].
+        price: of a bit, as distortion.
+    """
+    colours = to_colours(pixels)
+    height, width = colours.shape
+    marked = np.repeat(np.repeat(tiles, TILE, 0), TILE, 1)[:height, :width]
+    coded = merged(colours, marked, price) if price else colours
+    return Costs(_sums(guessed_bits(coded)), _sums(distance(coded, colours)))
+
+
+def choose_tiles(price: float, synthetic: Costs, other: Costs) -> Bits:
+    """Return the tiles that cost less if they are synthetic, bool [h, w].
+
+    Args:
+        price: of a bit, as distortion.
+        synthetic: costs of tiles as synthetic ones.
+        other: costs of tiles that transforms code.
+    """
+    more = synthetic.distortion - other.distortion + price * (synthetic.bits - other.bits)
+    wide = np.pad(more, 1, mode="edge")
+    height, width = more.shape
+    beside = np.zeros(more.shape)
+    for row, above in enumerate(_BESIDE):
+        for column, left in enumerate(_BESIDE):
+            beside += above * left * wide[row : row + height, column : column + width]
+    chosen: Bits = more + beside < 0
+    return chosen
