@@ -46,8 +46,8 @@ class Family:
         aliases: further names that `load` takes, to the codec's name that stands in files.
         net: "module:class" of its networks in torch, a backends.torch.CodecNet, if its codecs take
             a Backend and so run by ONNX Runtime too; others need torch.
-        integers: whether its codecs run no networks but integer ones, and so need no backend; `codec`
-            is then called with (name, weights, "cpu").
+        integers: whether its codecs run no networks but integer ones, and so need no backend;
+            `codec` is then called with (name, weights, "cpu").
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Samples of pictures as planes of whole numbers, and back.
 
-Green comes first, then the differences of red and blue to it: every sum and difference of colours is
-then a whole number that networks and least squares can use. The reversible YCoCg transform (Malvar
-and Sullivan, 2003) rounds halves away, which cost 2 % more on photographs.
+Green comes first, then the differences of red and blue to it: every sum and difference of colours
+is then a whole number that networks and least squares can use. The reversible YCoCg transform
+(Malvar and Sullivan, 2003) rounds halves away, which cost 2 % more on photographs.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What the network of a step sees: which samples, residuals and sums, in which order.
 
 A level of a picture is a lattice of samples whose phase `a`, every second row and column, is known
-from the level above it. Each step adds one phase of one channel: `d` in the middle of four `a`, then
-`b` between two of them in a row, then `c` between two in a column (the lazy wavelet of Sweldens,
-1996, as used for lossless coding by Kamisli, "Learned lossless image compression through
+from the level above it. Each step adds one phase of one channel: `d` in the middle of four `a`,
+then `b` between two of them in a row, then `c` between two in a column (the lazy wavelet of
+Sweldens, 1996, as used for lossless coding by Kamisli, "Learned lossless image compression through
 interpolation with low complexity", 2023). Training and coding read the same lists.
 """
 

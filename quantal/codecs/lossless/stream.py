@@ -25,6 +25,8 @@ from quantal.errors import CorruptError, TruncatedError
 
 __all__ = ["Picture", "read_stream", "write_stream"]
 
+Floats = npt.NDArray[np.float32]
+
 #: Bits of the first byte: channels less one in the lowest two, and these.
 _DEEP, _LEVELS, _STORED = 4, 8, 16
 _KNOWN_BITS = 31
@@ -187,12 +189,10 @@ def _fill(planes: npt.NDArray[np.generic], level: int) -> None:
         plane[:] = np.rint(_between(_between(coarse, rows).T, columns).T)
 
 
-def _between(
-    values: npt.NDArray[np.float32], places: npt.NDArray[np.floating]
-) -> npt.NDArray[np.float32]:
+def _between(values: Floats, places: npt.NDArray[np.float64]) -> Floats:
     """Return rows between rows."""
     low = places.astype(np.intp)
     high = np.minimum(low + 1, len(values) - 1)
     share = (places - low).astype(np.float32)[:, None]
-    found: npt.NDArray[np.float32] = values[low] * (1 - share) + values[high] * share
+    found: Floats = values[low] * (1 - share) + values[high] * share
     return found
