@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantal.codecs.lossless.refit import Changes, fit, put_changes, take_changes
+from quantal.codecs.lossless.refit import Changes, Sample, fit, put_changes, take_changes
 from quantal.codecs.lossless.residuals import (
     RAW_TABLES,
     Predicted,
@@ -89,27 +89,19 @@ class Writing:
         return found
 
     def _fit(self, step: Step) -> Changes | None:
-        samples = self._planes[step.place]
-        sample, base, rows = step.sample(samples)
-        true = np.concatenate([samples[each].reshape(-1) for each in rows]).astype(np.int32)
-        first = None
-        if step.channel:
-            here = step.lattice.here(0, step.phase)
-            first = np.concatenate([here[each].reshape(-1) for each in rows])
         costs = self._costs_of(step.tables)
 
         def cost(
-            part: npt.NDArray[np.intp], mean: npt.NDArray[Any], scale: npt.NDArray[np.uint8]
+            sample: Sample, mean: npt.NDArray[Any], scale: npt.NDArray[np.uint8]
         ) -> npt.NDArray[np.float32]:
-            own_first = None if first is None else first[part]
-            by = step.coded(base[part], own_first, mean, scale)
-            symbols, _ = split(true[part], by)
-            found: npt.NDArray[np.float32] = costs[
-                by.table, np.clip(symbols, -_REACH, _REACH) + _REACH
-            ]
+            by = step.coded(sample.base, sample.first, mean, scale)
+            symbols, _ = split(sample.true, by)
+            places = np.clip(symbols, -_REACH, _REACH) + _REACH
+            found: npt.NDArray[np.float32] = costs[by.table, places]
             return found if by.raw is None else found + by.raw
 
-        return fit(sample, step.network, step.extra, step.count, cost)
+        equations = step.equations(self._planes[step.place])
+        return fit(equations, step.network, step.extra, step.count, cost)
 
     def _costs_of(self, tables: TableSet) -> npt.NDArray[np.float32]:
         if id(tables) not in self._costs:

@@ -165,15 +165,18 @@ class Workspace:
     """
 
     def __init__(self) -> None:
-        self._arrays: dict[tuple[str, int], Values] = {}
+        self._arrays: dict[str, Values] = {}
+
+    def array(self, name: str, rows: int, columns: int) -> Values:
+        """Return an array [rows, columns]; what it holds is old."""
+        size = rows * columns
+        if name not in self._arrays or self._arrays[name].size < size:
+            self._arrays[name] = np.empty(size, np.float32)
+        return self._arrays[name][:size].reshape(rows, columns)
 
     def ones(self, name: str, rows: int, columns: int) -> Values:
         """Return an array [rows + 1, columns] whose last row is ones; what else it holds is old."""
-        key = (name, rows)
-        size = (rows + 1) * columns
-        if key not in self._arrays or self._arrays[key].size < size:
-            self._arrays[key] = np.empty(size, np.float32)
-        found = self._arrays[key][:size].reshape(rows + 1, columns)
+        found = self.array(name, rows + 1, columns)
         found[-1] = 1
         return found
 
@@ -253,19 +256,32 @@ class StepNetwork:
             )
         return self._layers[extra]
 
-    def hidden(self, inputs: Values, extra: int, space: Workspace) -> Hidden:
+    @property
+    def features(self) -> int:
+        """Rows of what room() returns."""
+        return self.inputs + self.hidden_values + 2
+
+    def room(self, count: int, space: Workspace) -> Values:
+        """Return where the inputs of `count` samples go, and what hidden() makes of them.
+
+        Rows are the K inputs, ones, the h2 hidden values, and ones again.
+        """
+        found = space.array("features", self.features, count)
+        found[self.inputs] = found[-1] = 1
+        return found
+
+    def hidden(self, room: Values, extra: int, space: Workspace) -> Hidden:
         """Run the hidden layers.
 
         Args:
-            inputs: whole numbers, float32 [K + 1, n]; the last row is ones.
+            room: from room(), with inputs filled in, whole numbers.
             extra: bits of samples beyond 8.
-            space: what is returned is in its memory.
+            space: memory for the first layer.
         """
         first, second, spread = self._dense(extra)
-        count = inputs.shape[1]
-        middle = space.ones("first", len(self.first.bias), count)
-        first(inputs, out=middle[:-1])
-        values = space.ones("second", self.hidden_values, count)
+        middle = space.ones("first", len(self.first.bias), room.shape[1])
+        first(room[: self.inputs + 1], out=middle[:-1])
+        values = room[self.inputs + 1 :]
         second(middle, out=values[:-1])
         raw = spread(values)
         entry = np.clip(raw[0] + SPREAD_HALF, 0, SPREAD_ENTRIES - 1).astype(np.int32)

@@ -25,13 +25,24 @@ from quantal.codecs.lossless.predictor import (
     MEAN_BITS,
     SCALES,
     StepNetwork,
+    Workspace,
     scale_index,
 )
 from quantal.entropy.coder import Decoder, Encoder
 from quantal.entropy.tables import TableSet, freeze
 from quantal.errors import CorruptError
 
-__all__ = ["WORTHWHILE", "Changes", "Sample", "fit", "put_changes", "take_changes", "unchanged"]
+__all__ = [
+    "WORTHWHILE",
+    "Changes",
+    "Equations",
+    "Sample",
+    "class_bounds",
+    "fit",
+    "put_changes",
+    "take_changes",
+    "unchanged",
+]
 
 #: Least samples of a step that changes are sent for.
 WORTHWHILE = 8192
@@ -53,14 +64,10 @@ _TRUSTED = 2.5
 _DEVIATION = 1.8
 #: The usual magnitude of an error in units of a table's scale.
 _USUAL = 1.386
-#: About how many samples are priced.
-_PRICED = 2048
+#: One of so many samples is priced.
+_PRICED = 8
 #: Samples of a step from which on several classes are tried.
 _MANY = 1 << 15
-
-Cost = Callable[
-    [npt.NDArray[np.intp], npt.NDArray[Any], npt.NDArray[np.uint8]], npt.NDArray[np.float32]
-]
 
 
 def _laplacian(mean: float) -> npt.NDArray[np.int32]:
@@ -218,128 +225,227 @@ class Sample:
     """Samples of a step that changes are fitted to.
 
     Attributes:
-        inputs: float32 [K, n].
-        hidden: float32 [h2, n], as in Hidden.
+        room: inputs and hidden values, as in StepNetwork.room() [K + h2 + 2, n].
         fine: int32 [n], as in Hidden.
-        target: samples less their base, float32 [n].
+        base: of the predictions [n].
+        true: the samples themselves [n].
+        first: the samples of the first channel at the same places [n], if it is another.
     """
 
-    inputs: Values
-    hidden: Values
+    room: Values
     fine: npt.NDArray[np.int32]
-    target: Values
+    base: Values
+    true: npt.NDArray[Any]
+    first: Values | None
+
+    def every(self, number: int) -> Sample:
+        """Return a copy of every so many of the samples."""
+        first = None if self.first is None else self.first[::number].copy()
+        return Sample(
+            self.room[:, ::number].copy(),
+            self.fine[::number].copy(),
+            self.base[::number].copy(),
+            self.true[::number].astype(np.int32),
+            first,
+        )
 
 
-def fit(sample: Sample, network: StepNetwork, extra: int, count: int, cost: Cost) -> Changes | None:
+def class_bounds(fine: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    """Return the scales that divide samples into three classes, by Hidden.fine of some [n]."""
+    return np.quantile(scale_index(fine), (0.34, 0.67)).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Equations:
+    """Normal equations of weighted least squares, for each class of samples.
+
+    Attributes:
+        bounds: of the classes, as in Changes.
+        squares: float64 [classes, F, F]; of F = K + h2 + 2 rows of StepNetwork.room().
+        right: float64 [classes, F].
+        count: samples that they are of.
+        priced: some of these samples.
+    """
+
+    bounds: npt.NDArray[np.uint8]
+    squares: npt.NDArray[np.float64]
+    right: npt.NDArray[np.float64]
+    count: int
+    priced: list[Sample]
+
+    @classmethod
+    def of(
+        cls,
+        sample: Sample,
+        network: StepNetwork,
+        extra: int,
+        bounds: npt.NDArray[np.uint8],
+        space: Workspace,
+    ) -> Equations:
+        """Return the equations of some samples."""
+        wrong = sample.true - sample.base - _plain(network, extra) @ sample.room
+        scale = np.exp2(np.float32(extra) + sample.fine / np.float32(FINE_SCALES))
+        deviation = np.sqrt(np.square(_DEVIATION * scale) + np.float32(0.1))
+        trust = np.minimum(_TRUSTED * deviation / np.maximum(np.abs(wrong), 1e-3), 1)
+        weight = (np.sqrt(trust) / deviation).astype(np.float32)
+        label = np.searchsorted(bounds, scale_index(sample.fine), side="right").astype(np.uint8)
+        order = np.argsort(label, kind="stable")
+        ends = np.cumsum(np.bincount(label, minlength=len(bounds) + 1))
+        count = len(order)
+        features = space.array("weighted", len(sample.room), count)
+        np.take(sample.room, order, axis=1, out=features, mode="clip")
+        features *= weight[order]
+        wanted = (wrong * weight)[order].astype(np.float32)
+        parts = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        return cls(
+            bounds,
+            np.stack([features[:, each] @ features[:, each].T for each in parts]).astype(float),
+            np.stack([features[:, each] @ wanted[each] for each in parts]).astype(float),
+            count,
+            [sample.every(_PRICED)],
+        )
+
+    @classmethod
+    def joined(cls, parts: list[Equations]) -> Equations:
+        """Return the equations of all samples of several parts."""
+        return cls(
+            parts[0].bounds,
+            np.sum([each.squares for each in parts], axis=0),
+            np.sum([each.right for each in parts], axis=0),
+            sum(each.count for each in parts),
+            [sample for each in parts for sample in each.priced],
+        )
+
+
+def _sizes(network: StepNetwork, extra: int) -> npt.NDArray[np.float64]:
+    """Return what a unit of each row of StepNetwork.room() is worth, in samples [F]."""
+    found = np.full(network.features, 2.0 ** (extra - HIDDEN_BITS))
+    found[: network.inputs] = 1
+    # Ones are there twice; those between inputs and hidden values serve no mean.
+    found[network.inputs], found[-1] = 0, 2.0**extra
+    return found
+
+
+def _units(network: StepNetwork) -> npt.NDArray[np.float64]:
+    """Return the units of changes, by row of StepNetwork.room() [F]."""
+    found = np.full(network.features, 2.0 ** -(MEAN_BITS + INDIRECT_BITS))
+    found[: network.inputs + 1] = 2.0**-MEAN_BITS
+    return found
+
+
+def _plain(network: StepNetwork, extra: int) -> Values:
+    """Return the weights of a mean, in samples, by row of StepNetwork.room(), float32 [F]."""
+    own = np.concatenate([network.direct, [0], network.indirect])
+    found: Values = (own * _units(network) * _sizes(network, extra)).astype(np.float32)
+    return found
+
+
+#: Returns the bits of samples, by themselves, their means in 2^-MEAN_BITS less their base, and
+#: their scales.
+Cost = Callable[[Sample, npt.NDArray[Any], npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+
+
+def fit(
+    equations: Equations, network: StepNetwork, extra: int, count: int, cost: Cost
+) -> Changes | None:
     """Return the changes that save most, or None if none save anything.
 
     Args:
-        sample: of the step.
+        equations: of some samples of the step.
         network: of the step.
         extra: bits of samples beyond 8.
         count: how many samples the step has in all.
-        cost: returns the bits of some of the sample, by their places in it, their means in
-            2^-MEAN_BITS, and their scales.
+        cost: prices samples.
     """
-    problem = _Problem(sample, network, extra, count)
+    problem = _Problem(equations, network, extra, count, cost)
     choices = _CHOICES if count >= _MANY else _CHOICES[:2]
-    return min((problem.solve(each, cost) for each in choices), key=lambda found: found[0])[1]
+    return min((problem.solve(each) for each in choices), key=lambda found: found[0])[1]
 
 
 class _Problem:
-    """Weighted least squares for the changes of a step; for the arguments see fit()."""
+    """The choice of changes; for the arguments see fit()."""
 
-    def __init__(self, sample: Sample, network: StepNetwork, extra: int, count: int) -> None:
-        self._network = network
-        self._share = count / len(sample.target)
-        scales = scale_index(sample.fine)
-        self._bounds = np.quantile(scales[::7], (0.34, 0.67)).astype(np.uint8)
-        label = np.searchsorted(self._bounds, scales, side="right").astype(np.uint8)
-        #: Places in the sample, class by class, and where each class ends.
-        self.order = np.argsort(label, kind="stable")
-        self._ends = np.cumsum(np.bincount(label, minlength=len(self._bounds) + 1))
-        self._fine = sample.fine[self.order]
-        count_features = len(network.direct) + len(network.indirect)
-        self._features = np.empty((count_features, len(sample.target)), np.float32)
-        inputs = network.inputs
-        np.take(sample.inputs, self.order, axis=1, out=self._features[:inputs], mode="clip")
-        np.take(sample.hidden, self.order, axis=1, out=self._features[inputs:-1], mode="clip")
-        self._features[inputs:-1] *= np.float32(2.0 ** (extra - HIDDEN_BITS))
-        self._features[-1] = 2.0**extra
-        units = np.full(len(self._features), 2.0**-MEAN_BITS, np.float32)
-        units[inputs:] /= 1 << INDIRECT_BITS
-        self._units = units
-        own = np.concatenate([network.direct, network.indirect]).astype(np.float32) * units
-        self._plain: Values = own @ self._features
-        self._wrong = sample.target[self.order] - self._plain
-        self._scale = np.exp2(np.float32(extra) + self._fine / np.float32(FINE_SCALES))
-        deviation = np.sqrt(np.square(_DEVIATION * self._scale) + np.float32(0.1))
-        trust = np.minimum(_TRUSTED * deviation / np.maximum(np.abs(self._wrong), 1e-3), 1)
-        weight = np.sqrt(trust) / deviation
-        #: By class: the normal equations.
-        self._squares, self._right = [], []
-        for each in range(len(self._ends)):
-            part = self._class(each)
-            features = self._features[:, part] * weight[part]
-            self._squares.append((features @ features.T).astype(np.float64))
-            self._right.append((features @ (self._wrong * weight)[part]).astype(np.float64))
+    def __init__(
+        self, equations: Equations, network: StepNetwork, extra: int, count: int, cost: Cost
+    ) -> None:
+        self._equations, self._network, self._cost = equations, network, cost
+        self._share = count / equations.count
+        self._sizes, self._units = _sizes(network, extra), _units(network)
+        self._there = np.flatnonzero(self._sizes)
+        plain = _plain(network, extra)
+        self._extra = extra
+        self._plain = [plain @ each.room for each in equations.priced]
+        self._label = [
+            np.searchsorted(equations.bounds, scale_index(each.fine), side="right")
+            for each in equations.priced
+        ]
+        priced = sum(len(each.fine) for each in equations.priced)
+        self._worth = count / max(priced, 1)
 
-    def _class(self, number: int, every: int = 1) -> slice:
-        """Return the places of a class, or of every so many of it."""
-        return slice(int(self._ends[number - 1]) if number else 0, int(self._ends[number]), every)
-
-    def solve(self, classes: int, cost: Cost) -> tuple[float, Changes | None]:
+    def solve(self, classes: int) -> tuple[float, Changes | None]:
         """Return the bits of the step with so many classes, and the changes."""
-        every = max(len(self._fine) // _PRICED, 1)
-        if not classes:
-            part = slice(None, None, every)
-            return self._priced(part, self._plain[part], 0, cost), None
-        weights = np.zeros((classes, len(self._features)), np.int32)
-        gains = np.zeros(classes, np.int32)
-        total = 0.0
+        squares, right = self._equations.squares, self._equations.right
+        if classes == 1:
+            squares, right = squares.sum(0, keepdims=True), right.sum(0, keepdims=True)
+        weights = np.zeros((max(classes, 1), len(self._there)), np.int32)
+        price = 0.0
         for each in range(classes):
-            if classes == 1:
-                squares, right = sum(self._squares), sum(self._right)
-                part = slice(None, None, every)
-            else:
-                squares, right = self._squares[each], self._right[each]
-                part = self._class(each, every)
-            weights[each] = self._rounded(squares, _solved(squares, right))
-            total += _cost_of(weights[each], self._network)
-            mean = (weights[each] * self._units) @ self._features[:, part]
-            gains[each] = self._gain(part, mean)
-            total += self._priced(part, self._plain[part] + mean, int(gains[each]), cost)
-        bounds = self._bounds if classes > 1 else self._bounds[:0]
+            weights[each] = self._rounded(squares[each], right[each])
+            price += _cost_of(weights[each], self._network)
+        change = np.zeros((len(weights), len(self._sizes)), np.float32)
+        change[:, self._there] = (weights * (self._units * self._sizes)[self._there]).astype(
+            np.float32
+        )
+        labels = self._label if classes > 1 else [np.zeros_like(each) for each in self._label]
+        means = [
+            plain + (change @ each.room)[label, np.arange(len(label))]
+            for plain, each, label in zip(self._plain, self._equations.priced, labels, strict=True)
+        ]
+        gains = np.zeros(len(weights), np.int32)
+        if classes:
+            gains = self._gains(means, labels, len(weights))
+        bits = 0.0
+        for sample, mean, label in zip(self._equations.priced, means, labels, strict=True):
+            whole = np.rint(mean.astype(np.float64) * 2.0**MEAN_BITS)
+            bits += float(self._cost(sample, whole, scale_index(sample.fine, gains[label])).sum())
+        total = bits * self._worth + price
+        if not classes:
+            return total, None
+        bounds = self._equations.bounds if classes > 1 else self._equations.bounds[:0]
         return total, Changes(bounds, weights, gains)
 
-    def _priced(self, part: slice, mean: Values, gain: int, cost: Cost) -> float:
-        """Return the bits of all samples that a part of the sample stands for."""
-        if not len(mean):
-            return 0.0
-        scale = scale_index(self._fine[part], gain)
-        bits = cost(self.order[part], np.rint(mean * 2.0**MEAN_BITS), scale)
-        return float(bits.sum()) * self._share * (part.step or 1)
-
-    def _gain(self, part: slice, change: Values) -> int:
-        """Return the gain of a class: how much smaller its errors are than scales say."""
-        unusual = np.abs(self._wrong[part] - change) / self._scale[part]
-        if not len(unusual):
-            return 0
-        ratio = float(np.minimum(unusual, 8).mean())
-        found = FINE_SCALES * np.log2(max(ratio, 1e-3) / _USUAL)
-        return int(np.clip(round(found / _GAIN), -_MOST_GAIN, _MOST_GAIN)) * _GAIN
+    def _gains(
+        self, means: list[Values], labels: list[npt.NDArray[np.intp]], classes: int
+    ) -> npt.NDArray[np.int32]:
+        """Return the gain of each class: how much smaller its errors are than scales say."""
+        label = np.concatenate(labels)
+        unusual = np.concatenate(
+            [
+                np.abs(each.true - each.base - mean)
+                / np.exp2(self._extra + each.fine / FINE_SCALES)
+                for each, mean in zip(self._equations.priced, means, strict=True)
+            ]
+        )
+        number = np.bincount(label, minlength=classes)
+        sums = np.bincount(label, np.minimum(unusual, 8), minlength=classes)
+        ratio = np.where(number > 0, sums / np.maximum(number, 1), _USUAL)
+        found = np.rint(FINE_SCALES * np.log2(np.maximum(ratio, 1e-3) / _USUAL) / _GAIN)
+        return np.clip(found, -_MOST_GAIN, _MOST_GAIN).astype(np.int32) * _GAIN
 
     def _rounded(
-        self, squares: npt.NDArray[np.float64], change: npt.NDArray[np.float64]
+        self, squares: npt.NDArray[np.float64], right: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.int32]:
-        """Return a change in whole units, as coarse as its number of samples deserves."""
+        """Return the change that solves equations, in units as coarse as the samples deserve."""
+        sizes, units = self._sizes[self._there], self._units[self._there]
+        scaled = squares[np.ix_(self._there, self._there)] * np.outer(sizes, sizes)
+        change = _solved(scaled, right[self._there] * sizes)
         found = np.zeros(len(change), np.int32)
         for part in _parts(self._network):
             # Bits that an error of a weight costs, against the bits that a finer unit does.
-            sharpness = float(np.median(np.diagonal(squares)[part])) * self._share
-            best = np.sqrt(12 / max(sharpness, 1e-9)) / self._units[part][0]
+            sharpness = float(np.median(np.diagonal(scaled)[part])) * self._share
+            best = np.sqrt(12 / max(sharpness, 1e-9)) / units[part][0]
             unit = int(np.clip(np.floor(np.log2(max(best, 1))), _FINEST, _COARSEST))
-            whole = np.rint(change[part] / self._units[part] / 2.0**unit)
+            whole = np.rint(change[part] / units[part] / 2.0**unit)
             most = min(_LARGEST >> unit, 1 << 14)
             found[part] = np.clip(whole, -most, most).astype(np.int32) << unit
         return found

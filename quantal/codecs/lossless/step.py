@@ -14,15 +14,15 @@ import numpy.typing as npt
 
 from quantal.codecs.lossless.lattice import Lattice, Values
 from quantal.codecs.lossless.neighbourhood import Phase, inputs
-from quantal.codecs.lossless.predictor import MEAN_BITS, Hidden, StepNetwork, Workspace, scale_index
-from quantal.codecs.lossless.refit import Changes, Sample, unchanged
+from quantal.codecs.lossless.predictor import MEAN_BITS, StepNetwork, Workspace, scale_index
+from quantal.codecs.lossless.refit import Changes, Equations, Sample, class_bounds, unchanged
 from quantal.codecs.lossless.residuals import Predicted, predicted
 from quantal.entropy.tables import TableSet
 
 __all__ = ["Step"]
 
 #: Samples that are predicted at a time, so that they stay in the cache.
-_CHUNK = 2048
+_CHUNK = 8192
 #: Samples that changes are fitted to, at most.
 _FITTED = 16384
 
@@ -102,10 +102,10 @@ class Step:
         return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
 
     def _gathered(self, rows: slice, base: Values) -> Values:
-        """Return the inputs of the network, and ones, float32 [K + 1, n]."""
+        """Return the room of StepNetwork with inputs filled in."""
         wanted = inputs(self.channel, self.phase)
-        found = _space().ones("inputs", len(wanted), base.size)
-        planes = found[:-1].reshape(len(wanted), *base.shape)
+        found = self.network.room(base.size, _space())
+        planes = found[: len(wanted)].reshape(len(wanted), *base.shape)
         self.lattice.gather(self.channel, self.phase, wanted, rows, base, planes)
         return found
 
@@ -156,7 +156,7 @@ class Step:
             found = self._gathered(rows, base)
             hidden = self.network.hidden(found, self.extra, _space())
             label = own.classes_of(hidden.fine)
-            direct, indirect = layers[0](found), layers[1](hidden.values)
+            direct, indirect = layers[0](found[: self.network.inputs + 1]), layers[1](hidden.values)
             if label is None:
                 mean = direct[0].astype(np.float64) + indirect[0]
                 scale = scale_index(hidden.fine, int(own.gains[0]))
@@ -171,8 +171,8 @@ class Step:
 
         return _joined(list(_POOL.threads.map(chunk, self._chunks())))
 
-    def sample(self, samples: npt.NDArray[Any]) -> tuple[Sample, Values, list[slice]]:
-        """Return some samples with what predicts them, their bases, and their rows.
+    def equations(self, samples: npt.NDArray[Any]) -> Equations:
+        """Return the normal equations for changes of the means.
 
         Args:
             samples: all samples of the step [h, w].
@@ -180,31 +180,27 @@ class Step:
         self.lattice.prepare(self.channel, self.phase)
         height, width = self.shape
         every = max(min(self.count // _FITTED, height // 4), 1)
-        span = max(_CHUNK // width, 1) * every
-        chosen = [
-            slice(top, min(top + span, height), every) for top in range(every // 2, height, span)
-        ]
+        # Each chunk has rows of the whole picture, so that the first one shows what there is.
+        chunks = max(round(height * width / every / _CHUNK), 1)
+        stride = every * chunks
+        chosen = [slice(top, height, stride) for top in range(every // 2, stride, every)]
+        bounds: list[npt.NDArray[np.uint8]] = []
 
-        def chunk(rows: slice) -> tuple[Values, Values, Hidden]:
+        def chunk(rows: slice) -> Equations:
             base = self.lattice.base(self.channel, self.phase, rows)
-            found = self._gathered(rows, base)
-            hidden = self.network.hidden(found, self.extra, _space())
-            return (
-                base.reshape(-1),
-                found[:-1].copy(),
-                Hidden(hidden.values[:-1].copy(), hidden.fine),
-            )
+            room = self._gathered(rows, base)
+            fine = self.network.hidden(room, self.extra, _space()).fine
+            if not bounds:
+                bounds.append(class_bounds(fine))
+            first = None
+            if self.channel:
+                first = self.lattice.here(0, self.phase, rows).reshape(-1)
+            own = Sample(room, fine, base.reshape(-1), samples[rows].reshape(-1), first)
+            return Equations.of(own, self.network, self.extra, bounds[0], _space())
 
-        parts = list(_POOL.threads.map(chunk, chosen))
-        base = np.concatenate([part[0] for part in parts])
-        target = np.concatenate([samples[rows].reshape(-1) for rows in chosen])
-        found = Sample(
-            inputs=np.concatenate([part[1] for part in parts], axis=1),
-            hidden=np.concatenate([part[2].values for part in parts], axis=1),
-            fine=np.concatenate([part[2].fine for part in parts]),
-            target=(target - base).astype(np.float32),
-        )
-        return found, base, chosen
+        chosen = [rows for rows in chosen if rows.start < height]
+        parts = [chunk(chosen[0]), *_POOL.threads.map(chunk, chosen[1:])]
+        return Equations.joined(parts)
 
 
 def _joined(parts: list[Predicted]) -> Predicted:
