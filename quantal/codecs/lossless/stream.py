@@ -38,9 +38,15 @@ _SMALL = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Samples, uint8 or uint16 [H, W, C], C in 1..4."""
+    """Samples.
+
+    Attributes:
+        samples: uint8 or uint16 [H, W, C], C in 1..4.
+        depth: bits that they had in their file, 8 for uint8, else 9..16.
+    """
 
     samples: Samples
+    depth: int
 
     @property
     def deep(self) -> bool:
@@ -62,7 +68,8 @@ def write_stream(model: LosslessModel, picture: Picture) -> bytes:
         head += put_length(len(bits)) + bits
     depth = max(int(numbers.max()).bit_length(), 8)
     if picture.deep:
-        head += bytes([depth])
+        # Both are 1..16.
+        head += bytes([(picture.depth - 1) << 4 | depth - 1])
     layout = Layout(height, width, KINDS[channels], depth)
     planes = planes_of(numbers, depth)
     writing = Writing(planes, layout)
@@ -70,7 +77,8 @@ def write_stream(model: LosslessModel, picture: Picture) -> bytes:
     found = head + writing.finish()
     share = 8 * len(found) / (samples.size * 8 * samples.itemsize)
     if not _DRAWN < share < _NOISE or samples.size < _SMALL:
-        found = min(found, bytes([flags | _STORED]) + stored(samples), key=len)
+        depths = bytes([(picture.depth - 1) << 4]) if picture.deep else b""
+        found = min(found, bytes([flags | _STORED]) + depths + stored(samples), key=len)
     return found
 
 
@@ -100,7 +108,8 @@ def read_stream(
         if missing:
             raise TruncatedError("stored samples have no parts, and the image part was cut")
         deep = bool(head.flags & _DEEP)
-        return Picture(read_stored(payload[head.end :], height, width, head.channels, deep))
+        samples = read_stored(payload[head.end :], height, width, head.channels, deep)
+        return Picture(samples, head.source_depth)
     layout = Layout(height, width, KINDS[head.channels], head.depth)
     total = layout.levels + 1
     least = model.least_bits * layout.samples / 8
@@ -124,7 +133,8 @@ def read_stream(
     if last:
         _fill(planes, last)
     numbers = samples_of(planes, head.depth, bool(head.flags & _DEEP))
-    return Picture(numbers if head.levels is None else expanded(numbers, head.levels))
+    samples = numbers if head.levels is None else expanded(numbers, head.levels)
+    return Picture(samples, head.source_depth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +143,14 @@ class _Head:
 
     Attributes:
         flags: the first byte.
+        source_depth: bits that samples had in their file.
         depth: bits of the samples that are coded.
         levels: what these stand for; None: for themselves.
         end: where it ends.
     """
 
     flags: int
+    source_depth: int
     depth: int
     levels: Levels | None
     end: int
@@ -154,23 +166,22 @@ class _Head:
         flags, end = payload[0], 1
         if flags & ~_KNOWN_BITS:
             raise CorruptError(f"the image part begins with {flags}, which means nothing")
-        if flags & _STORED:
-            if flags & _LEVELS:
-                raise CorruptError("stored samples have no levels: the image part is damaged")
-            return cls(flags, 8, None, end)
+        if flags & _STORED and flags & _LEVELS:
+            raise CorruptError("stored samples have no levels: the image part is damaged")
         levels, deep = None, bool(flags & _DEEP)
         if flags & _LEVELS:
             length, end = take_length(payload, end, missing)
             levels = read_levels(payload[end : end + length], deep)
             end += length
-        depth = 8
+        source, depth = 8, 8
         if deep:
             if end >= len(payload):
                 raise TruncatedError("the image part ends before the depth of its samples")
-            depth, end = payload[end], end + 1
-            if not 8 <= depth <= 16:
-                raise CorruptError(f"samples of {depth} bits found, expected 8..16")
-        return cls(flags, depth, levels, end)
+            source, depth = (payload[end] >> 4) + 1, (payload[end] & 15) + 1
+            end += 1
+            if source < 9 or (depth < 8 and not flags & _STORED):
+                raise CorruptError(f"samples of {source} bits in {depth} found, expected 9..16")
+        return cls(flags, source, depth, levels, end)
 
 
 def _fill(planes: npt.NDArray[np.generic], level: int) -> None:
