@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal import container
-from quantal.codecs.contract import Codec, Latents, Pixels, Symbols, UnroundedPixels
+from quantal.codecs.contract import Codec, Latents, Pixels, Samples, Symbols, UnroundedPixels
 from quantal.codecs.lossless import LAYOUT
-from quantal.codecs.lossless.colour import Samples
 from quantal.codecs.lossless.model import LosslessModel
 from quantal.codecs.lossless.stream import Picture, read_stream, write_stream
 from quantal.codecs.weights import read_weights, sound_weights

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantal.codecs.contract import Samples
 from quantal.errors import CorruptError
 
-__all__ = ["KINDS", "Samples", "planes_of", "samples_of"]
-
-#: uint8 or uint16 [H, W, C]: grey, grey and alpha, RGB, or RGB and alpha.
-Samples = npt.NDArray[Any]
+__all__ = ["KINDS", "planes_of", "samples_of"]
 
 #: Kinds of channels (walk.Layout) by number of channels.
 KINDS: dict[int, tuple[int, ...]] = {1: (0,), 2: (0, 0), 3: (0, 1, 2), 4: (0, 1, 2, 0)}

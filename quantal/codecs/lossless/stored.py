@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
-from quantal.codecs.lossless.colour import Samples
+from quantal.codecs.contract import Samples
 from quantal.errors import CorruptError
 
 __all__ = ["read_stored", "stored"]

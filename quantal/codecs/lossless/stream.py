@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from quantal.codecs.contract import Samples
 from quantal.codecs.lossless.coding import Reading, Writing, put_length, take_length
-from quantal.codecs.lossless.colour import KINDS, Samples, planes_of, samples_of
+from quantal.codecs.lossless.colour import KINDS, planes_of, samples_of
 from quantal.codecs.lossless.levels import (
     Levels,
     expanded,
