@@ -85,7 +85,7 @@ class Writing:
     def changes(self, step: Step) -> Changes | None:
         """Fit a step's means to the picture, and write what changes."""
         found = self._fit(step) if self._fitted else None
-        put_changes(found, step.network, self._encoder)
+        put_changes(found, step.network, step.change_tables, self._encoder)
         return found
 
     def _fit(self, step: Step) -> Changes | None:
@@ -182,7 +182,7 @@ class Reading:
 
     def changes(self, step: Step) -> Changes | None:
         """Read what a step does otherwise than its network."""
-        return take_changes(step.network, self._stream())
+        return take_changes(step.network, step.change_tables, self._stream())
 
     def residuals(self, step: Step, by: Predicted, coded: npt.NDArray[np.bool_] | None) -> Integers:
         """Read the samples of a step."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from quantal.codecs.lossless.neighbourhood import PHASES, Phase, inputs
 from quantal.codecs.lossless.predictor import SCALES, SPREAD_ENTRIES, StepNetwork
+from quantal.codecs.lossless.refit import CHANGE_TABLES
 from quantal.codecs.lossless.residuals import FRACTIONS
 from quantal.entropy.tables import TableSet
 from quantal.errors import ModelError
@@ -33,16 +34,20 @@ class LosslessModel:
     Attributes:
         steps: by group, channel and phase.
         tables: by channel; a table for every scale and fraction.
+        changes: CHANGE_TABLES tables, see refit.py.
         logarithms: int16, see StepNetwork.
     """
 
     steps: dict[tuple[int, int, Phase], StepNetwork]
     tables: tuple[TableSet, ...]
+    changes: TableSet
     logarithms: Array
 
     def __post_init__(self) -> None:
         if any(len(tables) != SCALES * FRACTIONS for tables in self.tables):
             raise ModelError(f"residuals need {SCALES * FRACTIONS} tables for each channel")
+        if len(self.changes) != CHANGE_TABLES:
+            raise ModelError(f"changes need {CHANGE_TABLES} tables")
 
     @cached_property
     def least_bits(self) -> float:
@@ -54,9 +59,9 @@ class LosslessModel:
         found: dict[str, Array] = {"logarithms": self.logarithms}
         for (group, channel, phase), step in self.steps.items():
             found |= step.arrays(f"step.{group}.{channel}.{phase}")
-        for channel, tables in enumerate(self.tables):
+        for which, tables in (*enumerate(self.tables), ("changes", self.changes)):
             for name in ("first", "offsets", "cumulative"):
-                found[f"tables.{channel}.{name}"] = getattr(tables, name)
+                found[f"tables.{which}.{name}"] = getattr(tables, name)
         return found
 
     @classmethod
@@ -83,4 +88,5 @@ class LosslessModel:
         tables = tuple(
             TableSet.from_arrays(found, f"tables.{channel}") for channel in range(CHANNELS)
         )
-        return cls(steps, tables, logarithms)
+        changes = TableSet.from_arrays(found, "tables.changes")
+        return cls(steps, tables, changes, logarithms)

@@ -42,6 +42,7 @@ from quantal.codecs.lossless.predictor import (
     StepNetwork,
     Weights,
 )
+from quantal.codecs.lossless.refit import CHANGE_TABLES
 from quantal.codecs.lossless.residuals import FRACTIONS
 from quantal.codecs.sizes import Sizes
 from quantal.entropy.tables import TableSet, freeze
@@ -60,6 +61,8 @@ _FIRST_BITS, _SECOND_BITS = FIRST_SHIFT + HIDDEN_BITS, SECOND_SHIFT
 _LOWEST, _HIGHEST, _KNOTS = -4.5, 6.5, 16
 #: Symbols of a table, either way, in units of its scale; at most, and at least.
 _REACH, _MOST_REACH, _LEAST_REACH = 14.0, 511, 6
+#: The largest symbol of a table of changes.
+_MOST_CHANGE = 127
 #: Symbols are no less likely than this in training.
 _LEAST_PROBABILITY = 1e-7
 #: Pictures that linear predictions are fitted to at once.
@@ -250,6 +253,14 @@ def tables_of(laws: list[Tensor]) -> TableSet:
     return TableSet.from_weights([-(len(law) // 2) for law in laws], frozen)
 
 
+def _change_tables() -> TableSet:
+    """Return tables of Laplace's distribution, of means 2^-2, 2^-1.5, ..."""
+    magnitudes = np.abs(np.arange(-_MOST_CHANGE, _MOST_CHANGE + 1))
+    means = [2.0 ** (each / 2 - 2) for each in range(CHANGE_TABLES)]
+    frozen = [freeze(np.exp(-magnitudes / mean), 2.0**-12) for mean in means]
+    return TableSet.from_weights([-_MOST_CHANGE] * CHANGE_TABLES, frozen)
+
+
 class LosslessNet(nn.Module):
     """All networks of the codec.
 
@@ -362,7 +373,7 @@ class LosslessNet(nn.Module):
                     steps[group, channel, phase] = net.export(ranges)
         if tables is None:
             tables = tuple(tables_of(laws) for laws in self.laws())
-        return LosslessModel(steps, tables, logarithms())
+        return LosslessModel(steps, tables, _change_tables(), logarithms())
 
     def laws(self) -> list[list[Tensor]]:
         """Return the laws of residuals by channel and table: the mean of those of its phases."""

@@ -93,7 +93,7 @@ class Dense:
             raise ModelError(f"sums of a layer reach {worst}, and float64 is exact only below 2^53")
         self.kind = np.float32 if worst < _SINGLE and single_is_exact() else np.float64
         # A power of two moves no digit, so sums stay exact.
-        self._weight = (whole * np.exp2(-shifts.astype(np.float64))[:, None]).astype(self.kind)
+        self._weight = np.ldexp(whole.astype(np.float64), -shifts[:, None]).astype(self.kind)
         self._low, self._high = low, high
 
     def __call__(self, x: Array, out: Array | None = None) -> Array:

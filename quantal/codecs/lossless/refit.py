@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,11 +27,13 @@ from quantal.codecs.lossless.predictor import (
     Workspace,
     scale_index,
 )
+from quantal.codecs.lossless.residuals import even
 from quantal.entropy.coder import Decoder, Encoder
-from quantal.entropy.tables import TableSet, freeze
+from quantal.entropy.tables import TableSet
 from quantal.errors import CorruptError
 
 __all__ = [
+    "CHANGE_TABLES",
     "WORTHWHILE",
     "Changes",
     "Equations",
@@ -50,8 +51,8 @@ WORTHWHILE = 8192
 _FINEST, _COARSEST = 0, MEAN_BITS - 4
 #: Gains are multiples of this many steps of Hidden.fine, and at most this many either way.
 _GAIN, _MOST_GAIN = 2, 15
-#: Tables of Laplace's distribution, of means 2^-2, 2^-1.5, ..., by which changes are coded.
-_SPREADS, _REACH = 16, 127
+#: Tables by which changes are coded; their means grow by the square root of 2, from 1/4 on.
+CHANGE_TABLES = 16
 #: The largest change of a weight.
 _LARGEST = 1 << 16
 #: Numbers of classes that an encoder tries; none leaves the network as it is.
@@ -68,11 +69,6 @@ _USUAL = 1.386
 _PRICED = 8
 #: Samples of a step from which on several classes are tried.
 _MANY = 1 << 15
-
-
-def _laplacian(mean: float) -> npt.NDArray[np.int32]:
-    magnitudes = np.abs(np.arange(-_REACH, _REACH + 1))
-    return freeze(np.exp(-magnitudes / mean), 2.0**-12)
 
 
 # -- what is sent --------------------------------------------------------------------------------
@@ -106,24 +102,15 @@ def unchanged(network: StepNetwork) -> Changes:
     return Changes(np.zeros(0, np.uint8), np.zeros((1, count), np.int32), np.zeros(1, np.int32))
 
 
-class _Side:
-    """The tables of what is sent beside residuals."""
-
-    def __init__(self) -> None:
-        spreads = [_laplacian(2.0 ** (each / 2 - 2)) for each in range(_SPREADS)]
-        self.weights = TableSet.from_weights([-_REACH] * _SPREADS, spreads)
-        counts = (len(_CHOICES), SCALES, 2 * _MOST_GAIN + 1, _COARSEST + 1, _SPREADS)
-        even = [freeze(np.full(count, 1.0), 2.0**-24) for count in counts]
-        self.plain = TableSet.from_weights([0, 0, -_MOST_GAIN, 0, 0], even)
-
-
-#: Tables of _Side.plain.
+#: Tables of what is sent beside the changes themselves.
 _CHOICE, _BOUND, _OF_GAIN, _UNIT, _SPREAD = range(5)
-
-
-@cache
-def _side() -> _Side:
-    return _Side()
+_PLAIN = TableSet.from_weights(
+    [0, 0, -_MOST_GAIN, 0, 0],
+    [
+        even(count)
+        for count in (len(_CHOICES), SCALES, 2 * _MOST_GAIN + 1, _COARSEST + 1, CHANGE_TABLES)
+    ],
+)
 
 
 def _parts(network: StepNetwork) -> tuple[slice, slice]:
@@ -131,13 +118,21 @@ def _parts(network: StepNetwork) -> tuple[slice, slice]:
     return slice(network.inputs), slice(network.inputs, None)
 
 
-def put_changes(changes: Changes | None, network: StepNetwork, encoder: Encoder) -> None:
-    """Write the changes of a step; None for none."""
-    side = _side()
+def put_changes(
+    changes: Changes | None, network: StepNetwork, tables: TableSet, encoder: Encoder
+) -> None:
+    """Write the changes of a step; None for none.
+
+    Args:
+        changes: what is written.
+        network: of the step.
+        tables: CHANGE_TABLES tables, of small changes to large ones.
+        encoder: takes them.
+    """
 
     def put(values: Any, table: int) -> None:
         found = np.array(values, np.int32).reshape(-1)
-        encoder.put(found, np.full(len(found), table, np.uint8), side.plain)
+        encoder.put(found, np.full(len(found), table, np.uint8), _PLAIN)
 
     put(0 if changes is None else _CHOICES.index(len(changes.weights)), _CHOICE)
     if changes is None:
@@ -152,21 +147,20 @@ def put_changes(changes: Changes | None, network: StepNetwork, encoder: Encoder)
             spread = _spread_of(steps)
             put([unit], _UNIT)
             put([spread], _SPREAD)
-            encoder.put(steps, np.full(len(steps), spread, np.uint8), side.weights)
+            encoder.put(steps, np.full(len(steps), spread, np.uint8), tables)
 
 
-def take_changes(network: StepNetwork, decoder: Decoder) -> Changes | None:
-    """Read the result of put_changes().
+def take_changes(network: StepNetwork, tables: TableSet, decoder: Decoder) -> Changes | None:
+    """Read the result of put_changes(); for the arguments see there.
 
     Raises:
         BitstreamError: If there is none.
     """
-    side = _side()
 
     def take(count: int, table: int) -> npt.NDArray[np.int32]:
-        found = decoder.take(np.full(count, table, np.uint8), side.plain)
-        first = int(side.plain.first[table])
-        last = first + int(side.plain.slots[table]) - 2
+        found = decoder.take(np.full(count, table, np.uint8), _PLAIN)
+        first = int(_PLAIN.first[table])
+        last = first + int(_PLAIN.slots[table]) - 2
         if count and not first <= int(found.min()) <= int(found.max()) <= last:
             raise CorruptError(
                 f"a description of means has a value outside {first}..{last}: the image part is "
@@ -186,7 +180,7 @@ def take_changes(network: StepNetwork, decoder: Decoder) -> Changes | None:
         for part in _parts(network):
             unit, spread = int(take(1, _UNIT)[0]), int(take(1, _SPREAD)[0])
             own = row[part]
-            steps = decoder.take(np.full(len(own), spread, np.uint8), side.weights)
+            steps = decoder.take(np.full(len(own), spread, np.uint8), tables)
             if int(np.abs(steps.astype(np.int64)).max(initial=0)) > _LARGEST >> unit:
                 raise CorruptError(
                     f"a weight changes by more than {_LARGEST}: the image part is damaged"
@@ -204,7 +198,7 @@ def _unit_of(weights: npt.NDArray[np.int32]) -> int:
 def _spread_of(steps: npt.NDArray[np.int32]) -> int:
     """Return the table that codes steps in the fewest bits."""
     mean = float(np.abs(steps).mean()) if steps.size else 0.0
-    return int(np.clip(round(2 * (np.log2(max(mean, 2.0**-2)) + 2)), 0, _SPREADS - 1))
+    return int(np.clip(round(2 * (np.log2(max(mean, 2.0**-2)) + 2)), 0, CHANGE_TABLES - 1))
 
 
 def _cost_of(weights: npt.NDArray[np.int32], network: StepNetwork) -> float:

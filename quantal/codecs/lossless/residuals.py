@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.codecs.lossless.predictor import MEAN_BITS, SCALES
-from quantal.entropy.tables import TableSet, freeze
+from quantal.entropy.tables import TOTAL, TableSet
 
 __all__ = [
     "FRACTIONS",
     "RAW_TABLES",
     "Predicted",
+    "even",
     "join",
     "predicted",
     "raw_runs",
@@ -34,12 +35,20 @@ _EIGHTH = MEAN_BITS - 3
 _PLAIN = 31
 #: The most raw bits that one symbol holds.
 _RAW = 8
-#: Tables of 2, 4, ..., 256 equally likely symbols.
-RAW_TABLES = TableSet.from_weights(
-    [0] * _RAW, [freeze(np.full(2 << bits, 1.0), 2.0**-24) for bits in range(_RAW)]
-)
 
 Integers = npt.NDArray[np.int32]
+
+
+def even(count: int) -> Integers:
+    """Return the weights of a table of equally likely symbols, without a division of fractions."""
+    weights = np.full(count + 1, (TOTAL - 1) // count, np.int32)
+    weights[-1] = 1
+    weights[0] += TOTAL - weights.sum()
+    return weights
+
+
+#: Tables of 2, 4, ..., 256 equally likely symbols.
+RAW_TABLES = TableSet.from_weights([0] * _RAW, [even(2 << bits) for bits in range(_RAW)])
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ class Step:
     Attributes:
         network: predicts it.
         tables: of its residuals.
+        change_tables: of changes.
         lattice: what is known.
         channel: which is added, in the lattice.
         phase: which is added.
@@ -75,6 +76,7 @@ class Step:
 
     network: StepNetwork
     tables: TableSet
+    change_tables: TableSet
     lattice: Lattice
     channel: int
     phase: Phase

@@ -138,6 +138,7 @@ def walk(
                                 step = Step(
                                     model.steps[min(level, 2), channel, phase],
                                     model.tables[channel],
+                                    model.changes,
                                     lattice,
                                     channel,
                                     phase,
