@@ -345,10 +345,11 @@ def compress_one(
     """Compress one picture; at module level, so that worker processes can import it."""
     from quantal import codecs, media
     from quantal.codecs.contract import no_progress
-    from quantal.files import encode_picture
+    from quantal.files.encode import encode_picture, suited
 
     picture = media.strip(media.read(source.content()), strip)
     coder = codecs.load(codec, device, weights)
+    picture = suited(picture, coder)
     progress = progress or no_progress
     encoded = encode_picture(picture, coder, target, effort, progress, resilient)
     return Outcome(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from quantal.files.targets import (
 from quantal.memory import memory_errors
 from quantal.planes import bands
 
-__all__ = ["Encoded", "encode_picture"]
+__all__ = ["Encoded", "encode_picture", "suited"]
 
 #: Pixels of the rows that are compared at a time.
 _STRIP_PIXELS = 1 << 20
@@ -151,6 +152,19 @@ def _carried(picture: media.Picture) -> list[container.Part]:
     return [container.Part(kind, data) for kind, data in carried.items() if data]
 
 
+def suited(picture: media.Picture, codec: Codec) -> media.Picture:
+    """Return a picture with the samples that a codec codes: 8 bits each, with a warning if need be.
+
+    `encode_picture` does so too. A caller that holds the picture meanwhile does it first, so that
+    deeper samples take no memory.
+
+    Args:
+        picture: the picture.
+        codec: the codec.
+    """
+    return picture.shallow()
+
+
 def encode_picture(
     picture: media.Picture,
     codec: Codec,
@@ -182,7 +196,10 @@ def encode_picture(
     target = Target() if target is None else typed("target", target, Target)
     check_target(target, codec)
     with memory_errors(f"coding {describe_work(picture.width, picture.height)}"):
-        return _encode(picture, codec, target, effort, progress, resilient)
+        fit = suited(picture, codec)
+        reduction = fit.warnings[len(picture.warnings) :]
+        encoded = _encode(fit, codec, target, effort, progress, resilient)
+    return dataclasses.replace(encoded, warnings=(*reduction, *encoded.warnings))
 
 
 def _encode(

@@ -17,7 +17,7 @@ from quantal import arguments, media
 from quantal.codecs.registry import DEFAULT_CODEC
 from quantal.errors import ArgumentError, QuantalWarning
 from quantal.files.decode import decode_picture
-from quantal.files.encode import encode_picture
+from quantal.files.encode import encode_picture, suited
 from quantal.files.matching import named_codec
 from quantal.files.targets import Target
 from quantal.outputs import write_whole
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Drawable", "compress", "decompress", "read", "write"]
 
 #: A picture in memory, or a file of one: its path, its bytes, or the file open in binary mode.
-Drawable: TypeAlias = "Image.Image | NDArray[np.uint8] | torch.Tensor | media.Readable"
+Drawable: TypeAlias = (
+    "Image.Image | NDArray[np.uint8] | NDArray[np.uint16] | torch.Tensor | media.Readable"
+)
 
 
 def compress(
@@ -53,10 +55,10 @@ def compress(
     everything about the picture that had to be changed.
 
     Args:
-        image: a PIL image, whose alpha, ICC profile, EXIF and XMP are carried; a uint8 array
-            [H, W, C] or [H, W]; a uint8 tensor [C, H, W]; or a picture file, as its path, its bytes
-            in any buffer, or the file open in binary mode. C is 1 (grey), 2 (grey and alpha), 3
-            (RGB) or 4 (RGB and alpha).
+        image: a PIL image, whose alpha, ICC profile, EXIF and XMP are carried; a uint8 or uint16
+            array [H, W, C] or [H, W]; a uint8 tensor [C, H, W]; or a picture file, as its path, its
+            bytes in any buffer, or the file open in binary mode. C is 1 (grey), 2 (grey and alpha),
+            3 (RGB) or 4 (RGB and alpha).
         codec: a name, or a codec from quantal.load().
         quality: 1..100; default 60.
         bpp: bits per pixel to aim at, without metadata.
@@ -80,6 +82,7 @@ def compress(
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
     picture = media.strip(_picture(image), strip)
     coder = named_codec(codec, device)
+    picture = suited(picture, coder)
     encoded = encode_picture(picture, coder, target, effort, resilient=resilient)
     _warn((*picture.warnings, *encoded.warnings))
     return encoded.data
@@ -211,6 +214,6 @@ def _picture(image: object) -> media.Picture:
         if isinstance(image, (str, os.PathLike)):
             raise
         raise ArgumentError(
-            f"{type(image).__name__} is no picture: give a PIL image, a uint8 array, a uint8 "
-            "tensor, a path, the bytes of a file, or a file open in binary mode"
+            f"{type(image).__name__} is no picture: give a PIL image, a uint8 or uint16 "
+            "array, a uint8 tensor, a path, the bytes of a file, or a file open in binary mode"
         ) from error
