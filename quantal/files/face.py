@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from quantal.codecs.contract import Codec
 
-__all__ = ["Drawable", "compress", "decompress", "read", "write"]
+__all__ = ["Drawable", "compress", "decompress", "read", "samples", "write"]
 
 #: A picture in memory, or a file of one: its path, its bytes, or the file open in binary mode.
 Drawable: TypeAlias = (
@@ -116,6 +116,26 @@ def decompress(
     picture = decode_picture(read_source(data), device, codec, max_parts, conceal)
     _warn(picture.warnings)
     return media.to_image(picture)
+
+
+def samples(data: Source, *, codec: Codec | None = None) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Return the samples of the picture in a .qtl file, as a lossless codec keeps them.
+
+    Args:
+        data: the bytes of the file in any buffer, its path, or the file open in binary mode.
+        codec: default: the one that the file names, with the weights that ship.
+
+    Returns:
+        uint8 [H, W, C], or uint16 for a picture of 9 to 16 bits that was coded without loss. C is 1
+        (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha).
+
+    Raises:
+        BitstreamError: If the file is damaged.
+        ModelError: If its codec isn't here.
+    """
+    picture = decode_picture(read_source(data), codec=codec)
+    _warn(picture.warnings)
+    return picture.samples
 
 
 def read(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -105,6 +105,16 @@ class Picture:
     def height(self) -> int:
         """Height in pixels."""
         return int(self.pixels.shape[0])
+
+    @property
+    def samples(self) -> npt.NDArray[Any]:
+        """All samples: uint8 [H, W, C], or uint16 if there is `deep`; C as of `deep`."""
+        if self.deep is not None:
+            return self.deep
+        colour = self.pixels[:, :, :1] if self.grey else self.pixels
+        if self.alpha is None:
+            return colour
+        return np.concatenate([colour, self.alpha[:, :, None]], axis=2)
 
     @property
     def reduction(self) -> str | None:
