@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from quantal.codecs.registry import load
     from quantal.files.clip_decode import open_clip as open
     from quantal.files.clip_face import compress_clip, decompress_clip, write_clip
-    from quantal.files.face import compress, decompress, read, write
+    from quantal.files.face import compress, decompress, read, samples, write
 
 __version__ = "0.1.0"
 
@@ -27,6 +27,7 @@ __all__ = [
     "load",
     "open",
     "read",
+    "samples",
     "write",
     "write_clip",
 ]
@@ -39,6 +40,7 @@ _HOMES = {
     "load": "quantal.codecs.registry:load",
     "open": "quantal.files.clip_decode:open_clip",
     "read": "quantal.files.face:read",
+    "samples": "quantal.files.face:samples",
     "write": "quantal.files.face:write",
     "write_clip": "quantal.files.clip_face:write_clip",
 }

@@ -186,7 +186,8 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     and `icc_profile`, `exif`, `xmp`; metadata that is not given is taken from `im.info`.
     """
     from quantal import codecs
-    from quantal.files import Target, encode_picture
+    from quantal.files import Target
+    from quantal.files.encode import encode_picture, suited
     from quantal.files.matching import named_codec
 
     options: dict[str, Any] = im.encoderinfo
@@ -203,7 +204,7 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         options.get("weights"),
     )
     picture = media.from_image(im, {key: options[key] for key in _METADATA if key in options})
-    picture = media.strip(picture, options.get("strip", ()))
+    picture = suited(media.strip(picture, options.get("strip", ())), codec)
     effort, resilient = options.get("effort", 0), options.get("resilient", False)
     encoded = encode_picture(picture, codec, target, effort, resilient=resilient)
     _warn((*picture.warnings, *encoded.warnings))

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 __all__ = ["compress"]
 
+#: The codec of --lossless.
+LOSSLESS = "lossless"
+
 
 class Mode(str, Enum):
     """How frames of a clip are predicted."""
@@ -66,6 +69,10 @@ def compress(
             "video-m for clips. For data cubes ffv1 (the default), x265, or a codec of clips.",
         ),
     ] = None,
+    lossless: Annotated[
+        bool,
+        typer.Option("--lossless", help="Keep every sample of a picture, as codec lossless does."),
+    ] = False,
     quality: Annotated[
         int | None,
         typer.Option(
@@ -188,6 +195,12 @@ def compress(
     from quantal import codecs, media
     from quantal.files.targets import Target, check_effort, check_resilient, check_target
 
+    if lossless:
+        if codec not in (None, LOSSLESS):
+            raise ArgumentError(
+                f"--lossless is codec {LOSSLESS}, and --codec says {codec!r}; leave one out"
+            )
+        codec = LOSSLESS
     known = {info.name: info.media for info in codecs.available()}
     if codec is not None and codec not in (*known, *codecs.names(), *CUBE_CODECS):
         every = ", ".join((*codecs.names(), *CUBE_CODECS))
@@ -332,10 +345,11 @@ def compress_one(
     """Compress one picture; at module level, so that worker processes can import it."""
     from quantal import codecs, media
     from quantal.codecs.contract import no_progress
-    from quantal.files import encode_picture
+    from quantal.files.encode import encode_picture, suited
 
     picture = media.strip(media.read(source.content()), strip)
     coder = codecs.load(codec, device, weights)
+    picture = suited(picture, coder)
     progress = progress or no_progress
     encoded = encode_picture(picture, coder, target, effort, progress, resilient)
     return Outcome(

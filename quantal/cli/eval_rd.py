@@ -207,10 +207,39 @@ def _print(result: RDResult, deltas: dict[str, dict[str, BD | str]], report: boo
             cells.append(f"{sum(seconds) / len(seconds):.3f}" if seconds else "")
         table.add_row(*map(Text, cells))
     Console().print(table)
+    _print_exact(result)
     for reason, whom in _reasons(deltas).items():
         say(f"no BD-rate for {', '.join(whom)}: {reason}", err=True)
     written = ["rows.csv", "rows.parquet", "results.json", *(["report.html"] if report else [])]
     say(f"{printable(result.plan.out)}: {', '.join(written)}")
+
+
+def _print_exact(result: RDResult) -> None:
+    """Print bits per sample and speed of the codecs that are lossless, if there are any."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from quantal.eval.exact import exact_codecs
+
+    found = exact_codecs(result.rows)
+    if not found:
+        return
+    table = Table(title=Text("lossless", style="table.title"))
+    table.add_column("codec", overflow="fold")
+    for head in ("pictures", "bits/sample", "encode s", "decode s", "encode MP/s", "decode MP/s"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, exact in found.items():
+        table.add_row(
+            Text(name),
+            str(exact.pictures),
+            f"{exact.bpsp:.4f}",
+            f"{exact.encode_s:.3f}",
+            f"{exact.decode_s:.3f}",
+            f"{exact.encode_mp_s:.2f}",
+            f"{exact.decode_mp_s:.2f}",
+        )
+    Console().print(table)
 
 
 def _percent(found: BD | str | None, otherwise: str) -> str:

@@ -81,5 +81,7 @@ def _point(point: Mapping[str, Any]) -> str:
     if "accuracy" in point:
         size = f" at {point['bytes']:.0f} bytes" if "bytes" in point else ""
         return f"{point['accuracy']:.1f} % of {point['pictures']} right{size}"
+    if "bpsp" in point:
+        return f"{point['bpsp']:.4f} bits per sample"
     lpips = f" LPIPS {point['lpips']:.3f}" if "lpips" in point else ""
     return f"{point['bpp']:.3f} bpp {point['psnr']:.2f} dB{lpips}"

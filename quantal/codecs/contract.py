@@ -1,8 +1,8 @@
 """The interface of all codecs: pixels to the bytes of an image part, and back.
 
 A codec handles neither files, metadata nor rate targets (quantal.files does), nor training
-(quantal.train). What only some codecs can do is a protocol each: Searching, Progressive, Recoding,
-Resilient, Concealing, UserWeights. docs/build_your_own.md shows how to add a codec.
+(quantal.train). What only some codecs can do is a protocol each: Searching, Exact, Progressive,
+Recoding, Resilient, Concealing, UserWeights. docs/build_your_own.md shows how to add a codec.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ __all__ = [
     "Concealed",
     "Concealing",
     "Encoding",
+    "Exact",
     "Latents",
     "Pixels",
     "Progress",
     "Progressive",
     "Recoding",
     "Resilient",
+    "Samples",
     "Searching",
     "StackedLatents",
     "Stacking",
@@ -53,6 +55,9 @@ Pixels = npt.NDArray[np.uint8]
 
 #: float32 [H, W, 3], RGB, 0..255.
 UnroundedPixels = npt.NDArray[np.float32]
+
+#: uint8 or uint16 [H, W, C], C in 1..4.
+Samples = npt.NDArray[Any]
 
 #: Symbols, int32.
 Symbols = npt.NDArray[np.int32]
@@ -432,6 +437,29 @@ class Searching(Protocol):
             effort: one of `efforts`, not 0.
             progress: called during each search.
         """
+        ...
+
+
+@runtime_checkable
+class Exact(Protocol):
+    """A codec that keeps every sample of a picture: grey, colour and alpha, of 8 to 16 bits."""
+
+    def exact_encoding(self, samples: Samples, depth: int | None = None) -> Encoding:
+        """Begin to code samples.
+
+        Args:
+            samples: uint8 or uint16 [H, W, C]: grey (C = 1), grey and alpha (2), RGB (3), or RGB
+                and alpha (4).
+            depth: bits that uint16 samples have, 9..16; default 16.
+        """
+        ...
+
+    def samples(self, latents: Latents) -> Samples:
+        """Return the samples of a picture, uint8, or uint16 if they have more bits [H, W, C]."""
+        ...
+
+    def depth(self, latents: Latents) -> int:
+        """Return how many bits the samples of a picture have, 8..16."""
         ...
 
 

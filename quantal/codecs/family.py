@@ -46,6 +46,8 @@ class Family:
         aliases: further names that `load` takes, to the codec's name that stands in files.
         net: "module:class" of its networks in torch, a backends.torch.CodecNet, if its codecs take
             a Backend and so run by ONNX Runtime too; others need torch.
+        integers: whether its codecs run no networks but integer ones, and so need no backend;
+            `codec` is then called with (name, weights, "cpu").
     """
 
     name: str
@@ -54,6 +56,7 @@ class Family:
     trainer: str = ""
     aliases: dict[str, str] = field(default_factory=dict)
     net: str = ""
+    integers: bool = False
 
 
 def resolve(target: str) -> Any:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quantal.arguments import choice
-from quantal.codecs.backends import PRECISIONS, backend_of, chosen, need, precision_of
+from quantal.codecs.backends import BACKENDS, PRECISIONS, backend_of, chosen, need, precision_of
 from quantal.codecs.backends.graphs import has_graphs
 from quantal.codecs.catalogue import PLUGINS_VARIABLE, Catalogue
 from quantal.codecs.family import SHIPPED, CodecEntry, Family, resolve
@@ -346,8 +346,7 @@ def load(
             raise _lack(entry, found)
         path = found
     # The modification time is part of the key: rewritten weights are loaded again.
-    way = chosen(backend, device, bool(family.net) and has_graphs(path), precision)
-    place = device_name(device, way)
+    way, place = _way(family, path, backend, device, precision)
     key = (name, way, place, precision, path, path.stat().st_mtime_ns)
     return _LOADED.get(key, lambda: _build(name, family, path, way, place, precision))
 
@@ -412,11 +411,21 @@ def _load_bytes(name: str, device: str, data: bytes, backend: str, precision: st
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"weights{suffix}")
             path.write_bytes(data)
-            way = chosen(backend, device, bool(family.net) and has_graphs(path), precision)
-            return _build(name, family, path, way, device_name(device, way), precision)
+            way, place = _way(family, path, backend, device, precision)
+            return _build(name, family, path, way, place, precision)
 
     key = (name, backend, device, precision, hashlib.sha256(data).digest())
     return _LOADED.get(key, build)
+
+
+def _way(family: Family, path: Path, backend: str, device: str, precision: str) -> tuple[str, str]:
+    """Return the backend and the device that run a codec; "" and the CPU for integers alone."""
+    if family.integers:
+        choice("backend", backend, BACKENDS)
+        choice("device", device, ("auto", "cpu", "cuda"))
+        return "", "cpu"
+    way = chosen(backend, device, bool(family.net) and has_graphs(path), precision)
+    return way, device_name(device, way)
 
 
 def _build(
@@ -424,6 +433,9 @@ def _build(
 ) -> Codec:
     # Files name the codec, not the version of its weights.
     in_files = name.partition("@")[0]
+    if family.integers:
+        exact: Codec = resolve(family.codec)(in_files, path, device)
+        return exact
     found = backend_of(backend, device, precision)
     runs = found if family.net else found.device
     codec: Codec = resolve(family.codec)(in_files, path, runs)

@@ -47,12 +47,15 @@ class LearnedCodec(ImageCodec):
         "rounded": ROUNDED,
         "latents": Option(""),
     }
-    qualities = (1, 8, 15, 22, 30, 38, 46, 54, 62, 70, 78, 86, 93, 100)
-    limits = (1.0, 100.0)
+    qualities: tuple[float, ...] = (1, 8, 15, 22, 30, 38, 46, 54, 62, 70, 78, 86, 93, 100)
+    limits: tuple[float, float] = (1.0, 100.0)
 
     def __init__(self, name: str, values: Mapping[str, str]) -> None:
         super().__init__(name, values)
         self._codec = load(name, values["device"], values["weights"] or None)
+        if len(self._codec.rates) == 1:
+            only = container.rate_to_quality(self._codec.rates[0])
+            self.qualities, self.limits = (only,), (only, only)
         self._effort = int(values["effort"])
         check_effort(self._effort, self._codec)
         self._stem = _stem(values["latents"], name) if values["latents"] else None

@@ -9,6 +9,7 @@ from typing import Any
 
 from quantal.eval.bdrate import BD
 from quantal.eval.curves import Curve
+from quantal.eval.exact import exact_codecs
 from quantal.eval.metrics import about
 from quantal.eval.rd import RDResult
 from quantal.eval.rows import column
@@ -55,6 +56,10 @@ def document(
         "images": len(result.pictures),
         "anchor": result.anchor,
         "codecs": {name: _codec(result, name, deltas) for name in names},
+        "lossless": {
+            name: {key: _finite(value) for key, value in asdict(exact).items()}
+            for name, exact in exact_codecs(result.rows).items()
+        },
         "failures": [
             {"codec": r.codec, "picture": r.picture, "quality": r.quality, "error": r.error}
             for r in result.failures

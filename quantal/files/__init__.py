@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from quantal.files.clip_rate import ClipTarget
     from quantal.files.decode import decode_picture, read_latents, verify
     from quantal.files.encode import Encoded, encode_picture
-    from quantal.files.face import compress, decompress, read, write
+    from quantal.files.face import compress, decompress, read, samples, write
     from quantal.files.targets import Target
 
 _HOMES = {
@@ -29,7 +29,7 @@ _HOMES = {
     "clip_rate": ("ClipTarget",),
     "decode": ("decode_picture", "read_latents", "verify"),
     "encode": ("Encoded", "encode_picture"),
-    "face": ("compress", "decompress", "read", "write"),
+    "face": ("compress", "decompress", "read", "samples", "write"),
     "targets": ("Target",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
@@ -54,6 +54,7 @@ __all__ = [
     "part_of",
     "read",
     "read_latents",
+    "samples",
     "verify",
     "verify_clip",
     "write",

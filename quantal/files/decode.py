@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from quantal import container, media
 from quantal.arguments import flag, whole
-from quantal.codecs.contract import Codec, Concealing, Latents, Pixels, Progressive
+from quantal.codecs.contract import Codec, Concealing, Exact, Latents, Pixels, Progressive
 from quantal.codecs.registry import codec_class
 from quantal.errors import ArgumentError, CorruptError, QuantalError, TruncatedError
 from quantal.files.matching import codec_for, coded_part, describe_work, needs_own_weights
@@ -97,18 +99,30 @@ def _draw_picture(
             )
         payload, width, height, rate = coded_part(file)
         latents = codec.read_prefix(payload, file.missing, width, height, rate, max_parts)
-    alpha = file.part("alpha")
-    plane = (
-        None if alpha is None else media.decode_alpha(alpha, file.header.width, file.header.height)
-    )
-    return media.Picture(
-        pixels=draw(latents, file.header.grey, codec),
-        alpha=plane,
-        grey=file.header.grey,
+    return dataclasses.replace(
+        _drawn(latents, file, codec),
         icc=file.part("icc"),
         exif=file.part("exif"),
         xmp=file.part("xmp"),
         warnings=(*warnings, _CUT_BEHIND if conceal else _CUT) if file.cut else tuple(warnings),
+    )
+
+
+def _drawn(latents: Latents, file: container.File, codec: Codec) -> media.Picture:
+    """Return the picture of latents, without metadata."""
+    alpha = file.part("alpha")
+    if isinstance(codec, Exact):
+        if alpha is not None:
+            raise CorruptError(
+                f"the file has alpha apart, which codec {codec.name!r} never writes; it is damaged"
+            )
+        depth = codec.depth(latents)
+        return media.from_array(codec.samples(latents), *([depth] if depth > 8 else []))
+    plane = (
+        None if alpha is None else media.decode_alpha(alpha, file.header.width, file.header.height)
+    )
+    return media.Picture(
+        pixels=draw(latents, file.header.grey, codec), alpha=plane, grey=file.header.grey
     )
 
 

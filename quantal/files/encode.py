@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ from quantal.arguments import typed
 from quantal.codecs.contract import (
     Codec,
     Encoding,
+    Exact,
     Progress,
     Resilient,
     Searching,
     no_progress,
 )
+from quantal.errors import MediaError
 from quantal.files.decode import draw
 from quantal.files.matching import checked_codec, coded_part, describe_work
 from quantal.files.targets import (
@@ -32,7 +35,7 @@ from quantal.files.targets import (
 from quantal.memory import memory_errors
 from quantal.planes import bands
 
-__all__ = ["Encoded", "encode_picture"]
+__all__ = ["Encoded", "encode_picture", "suited"]
 
 #: Pixels of the rows that are compared at a time.
 _STRIP_PIXELS = 1 << 20
@@ -140,15 +143,40 @@ class _Steady:
         self._progress(self._done + part * (1 - self._done) / 2)
 
 
-def _carried(picture: media.Picture) -> list[container.Part]:
-    """Return the parts of a file beside the picture."""
+def _carried(picture: media.Picture, codec: Codec) -> list[container.Part]:
+    """Return the parts of a file beside what its codec codes."""
+    apart = picture.alpha is not None and not isinstance(codec, Exact)
     carried = {
-        "alpha": None if picture.alpha is None else media.encode_alpha(picture.alpha),
+        "alpha": media.encode_alpha(picture.alpha) if apart else None,  # type: ignore[arg-type]
         "icc": picture.icc,
         "exif": picture.exif,
         "xmp": picture.xmp,
     }
     return [container.Part(kind, data) for kind, data in carried.items() if data]
+
+
+def suited(picture: media.Picture, codec: Codec) -> media.Picture:
+    """Return a picture with the samples that a codec codes: 8 bits each, with a warning if need be.
+
+    `encode_picture` does so too. A caller that holds the picture meanwhile does it first, so that
+    deeper samples take no memory. A codec that keeps all samples gets them all.
+
+    Args:
+        picture: the picture.
+        codec: the codec.
+
+    Raises:
+        MediaError: If the codec is lossless, and reading had to change samples.
+    """
+    if not isinstance(codec, Exact):
+        return picture.shallow()
+    if picture.altered:
+        raise MediaError(
+            f"codec {codec.name!r} keeps every sample, and these are not those of the picture: "
+            f"{'; '.join(picture.altered)}; convert the picture to 8 or 16 bits, grey or RGB, "
+            "first, or use a codec that is not lossless"
+        )
+    return picture
 
 
 def encode_picture(
@@ -182,7 +210,10 @@ def encode_picture(
     target = Target() if target is None else typed("target", target, Target)
     check_target(target, codec)
     with memory_errors(f"coding {describe_work(picture.width, picture.height)}"):
-        return _encode(picture, codec, target, effort, progress, resilient)
+        fit = suited(picture, codec)
+        reduction = fit.warnings[len(picture.warnings) :]
+        encoded = _encode(fit, codec, target, effort, progress, resilient)
+    return dataclasses.replace(encoded, warnings=(*reduction, *encoded.warnings))
 
 
 def _encode(
@@ -193,8 +224,10 @@ def _encode(
     progress: Progress,
     resilient: bool,
 ) -> Encoded:
-    extra = _carried(picture)
-    if resilient and isinstance(codec, Resilient):
+    extra = _carried(picture, codec)
+    if isinstance(codec, Exact):
+        encoding = codec.exact_encoding(picture.samples, picture.depth)
+    elif resilient and isinstance(codec, Resilient):
         encoding = codec.resilient_encoding(picture.pixels)
     else:
         encoding = codec.encoding(picture.pixels)

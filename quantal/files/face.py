@@ -17,7 +17,7 @@ from quantal import arguments, media
 from quantal.codecs.registry import DEFAULT_CODEC
 from quantal.errors import ArgumentError, QuantalWarning
 from quantal.files.decode import decode_picture
-from quantal.files.encode import encode_picture
+from quantal.files.encode import encode_picture, suited
 from quantal.files.matching import named_codec
 from quantal.files.targets import Target
 from quantal.outputs import write_whole
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 
     from quantal.codecs.contract import Codec
 
-__all__ = ["Drawable", "compress", "decompress", "read", "write"]
+__all__ = ["Drawable", "compress", "decompress", "read", "samples", "write"]
 
 #: A picture in memory, or a file of one: its path, its bytes, or the file open in binary mode.
-Drawable: TypeAlias = "Image.Image | NDArray[np.uint8] | torch.Tensor | media.Readable"
+Drawable: TypeAlias = (
+    "Image.Image | NDArray[np.uint8] | NDArray[np.uint16] | torch.Tensor | media.Readable"
+)
 
 
 def compress(
@@ -53,10 +55,10 @@ def compress(
     everything about the picture that had to be changed.
 
     Args:
-        image: a PIL image, whose alpha, ICC profile, EXIF and XMP are carried; a uint8 array
-            [H, W, C] or [H, W]; a uint8 tensor [C, H, W]; or a picture file, as its path, its bytes
-            in any buffer, or the file open in binary mode. C is 1 (grey), 2 (grey and alpha), 3
-            (RGB) or 4 (RGB and alpha).
+        image: a PIL image, whose alpha, ICC profile, EXIF and XMP are carried; a uint8 or uint16
+            array [H, W, C] or [H, W]; a uint8 tensor [C, H, W]; or a picture file, as its path, its
+            bytes in any buffer, or the file open in binary mode. C is 1 (grey), 2 (grey and alpha),
+            3 (RGB) or 4 (RGB and alpha).
         codec: a name, or a codec from quantal.load().
         quality: 1..100; default 60.
         bpp: bits per pixel to aim at, without metadata.
@@ -80,6 +82,7 @@ def compress(
     target = Target(quality=quality, bpp=bpp, psnr=psnr, max_bytes=max_bytes)
     picture = media.strip(_picture(image), strip)
     coder = named_codec(codec, device)
+    picture = suited(picture, coder)
     encoded = encode_picture(picture, coder, target, effort, resilient=resilient)
     _warn((*picture.warnings, *encoded.warnings))
     return encoded.data
@@ -113,6 +116,26 @@ def decompress(
     picture = decode_picture(read_source(data), device, codec, max_parts, conceal)
     _warn(picture.warnings)
     return media.to_image(picture)
+
+
+def samples(data: Source, *, codec: Codec | None = None) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Return the samples of the picture in a .qtl file, as a lossless codec keeps them.
+
+    Args:
+        data: the bytes of the file in any buffer, its path, or the file open in binary mode.
+        codec: default: the one that the file names, with the weights that ship.
+
+    Returns:
+        uint8 [H, W, C], or uint16 for a picture of 9 to 16 bits that was coded without loss. C is 1
+        (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha).
+
+    Raises:
+        BitstreamError: If the file is damaged.
+        ModelError: If its codec isn't here.
+    """
+    picture = decode_picture(read_source(data), codec=codec)
+    _warn(picture.warnings)
+    return picture.samples
 
 
 def read(
@@ -211,6 +234,6 @@ def _picture(image: object) -> media.Picture:
         if isinstance(image, (str, os.PathLike)):
             raise
         raise ArgumentError(
-            f"{type(image).__name__} is no picture: give a PIL image, a uint8 array, a uint8 "
-            "tensor, a path, the bytes of a file, or a file open in binary mode"
+            f"{type(image).__name__} is no picture: give a PIL image, a uint8 or uint16 "
+            "array, a uint8 tensor, a path, the bytes of a file, or a file open in binary mode"
         ) from error

@@ -6,6 +6,7 @@ Pixels are copied once, in strips, to their final position and orientation, to l
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -13,18 +14,21 @@ import numpy as np
 from PIL import Image
 
 from quantal.arguments import typed
-from quantal.errors import MediaError, OutOfMemoryError, QuantalError
+from quantal.errors import MediaError, OutOfMemoryError, QuantalError, QuantalWarning
 from quantal.limits import check_size
-from quantal.media._decoded import Decoded
+from quantal.media._arrays import reduced
+from quantal.media._decoded import PREMULTIPLIED, Decoded
 from quantal.media._exif import EXIF_PREFIX
 from quantal.media._metadata import icc_fits, metadata_of
+from quantal.media._orientation import stored_view, upright
 from quantal.media._picture import Bytes, Picture
-from quantal.media._samples import reduce_samples
+from quantal.media._samples import deep_samples, reduce_samples, with_opacity
 
-__all__ = ["from_decoded", "pillow_errors", "to_image"]
+__all__ = ["eight_bit_image", "from_decoded", "pillow_errors", "to_image"]
 
 _STRIP_PIXELS = 1 << 20
 _GREY = frozenset({"1", "L", "LA", "La"})
+_PREMULTIPLIED = frozenset({"La", "RGBa"})
 _DEEP = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _FOREIGN = {"CMYK": "CMYK", "YCbCr": "YCbCr", "LAB": "L*a*b*", "HSV": "HSV"}
 
@@ -65,51 +69,82 @@ def from_decoded(
             drops them.
         what: The picture's name, for errors.
     """
-    image = decoded.image
-    check_size(*image.size)
+    check_size(*decoded.size)
     with pillow_errors(what):
-        warnings = list(decoded.warnings)
-        frames = getattr(image, "n_frames", 1)
+        frames = getattr(decoded.image, "n_frames", 1)
         if frames > 1:
-            warnings.append(f"only frame {image.tell() + 1} of {frames} was taken")
-        bits = _sample_bits(image)  # known only until the image is loaded
-        image.load()
-        alpha = decoded.alpha
-        grey = image.mode in _GREY or image.mode in _DEEP
-        meta = metadata_of(decoded.beside, image.size, given, grey)
-        warnings += meta.warnings
-        bits = max(bits, decoded.beside.bits)
-        if image.mode in _DEEP:
-            colour, opacity = _reduce(image, bits, warnings)
-            alpha = opacity if alpha is None else alpha
-            image = Image.fromarray(colour)
-        elif bits > 8:
-            warnings.append(f"{bits}-bit samples were reduced to 8 bits")
-            if isinstance(image.info.get("transparency"), tuple):  # Pillow finds no pixel of it
-                warnings.append("its transparent colour of 16 bits was lost")
-        foreign = _FOREIGN.get(image.mode)
-        pixels, alpha = _arrays(image, grey, alpha, meta.orientation)
+            decoded.warnings.append(f"only frame {decoded.image.tell() + 1} of {frames} was taken")
+        if decoded.deep is None:
+            _load(decoded)
+        image, deep = decoded.image, decoded.deep
+        grey = image.mode in _GREY if deep is None else deep.shape[2] < 3
+        meta = metadata_of(decoded.beside, decoded.size, given, grey)
+        decoded.warnings += meta.warnings
+        foreign = _FOREIGN.get(image.mode) if deep is None else None
+        if deep is None:
+            pixels, alpha = _arrays(image, grey, decoded.alpha, meta.orientation)
+        else:
+            deep = upright(deep, meta.orientation)
+            pixels, alpha = reduced(deep, decoded.depth)
 
-    icc = meta.icc
+    icc, notes, altered = meta.icc, decoded.warnings, decoded.altered
+    conversion = f"{foreign} was converted to RGB"
+    if foreign:
+        altered.append(conversion)
     if icc and not icc_fits(icc, grey):
         icc = None
-        warnings.append(
-            f"{foreign} was converted to RGB; its ICC profile no longer applies and was dropped"
+        notes.append(
+            f"{conversion}; its ICC profile no longer applies and was dropped"
             if foreign
             else "its ICC profile is broken or not one for its colours and was dropped"
         )
     elif foreign:
-        warnings.append(f"{foreign} was converted to RGB")
-    return Picture(pixels, alpha, grey, icc, meta.exif, meta.xmp, tuple(dict.fromkeys(warnings)))
+        notes.append(conversion)
+    return Picture(
+        pixels=pixels,
+        alpha=alpha,
+        grey=grey,
+        icc=icc,
+        exif=meta.exif,
+        xmp=meta.xmp,
+        warnings=tuple(dict.fromkeys(notes)),
+        deep=deep,
+        depth=decoded.depth,
+        altered=tuple(dict.fromkeys(altered)),
+    )
 
 
 def to_image(picture: Picture) -> Image.Image:
-    """Convert a picture to an image of mode L, LA, RGB or RGBA, with metadata in its `info`."""
+    """Convert a picture to an image of Pillow, with metadata in its `info`.
+
+    Returns:
+        An image of mode L, LA, RGB or RGBA. Of a grey picture with `deep` it is I;16, whose samples
+        are those of `deep`; other modes of Pillow have 8 bits, of which a QuantalWarning tells.
+    """
     typed("picture", picture, Picture)
+    if picture.deep is None:
+        return eight_bit_image(picture)
+    if picture.deep.shape[2] == 1:
+        return _with_metadata(Image.fromarray(picture.deep[:, :, 0]), picture)
+    warnings.warn(
+        f"Pillow has no mode for {picture.depth}-bit samples that are not grey, or have alpha; "
+        "the image has 8 bits per sample",
+        QuantalWarning,
+        stacklevel=2,
+    )
+    return eight_bit_image(picture)
+
+
+def eight_bit_image(picture: Picture) -> Image.Image:
+    """Return the `pixels` and `alpha` of a picture as an image, with metadata in its `info`."""
     samples = picture.pixels[:, :, 0] if picture.grey else picture.pixels
     image = Image.fromarray(np.ascontiguousarray(samples))
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(np.ascontiguousarray(picture.alpha)))
+    return _with_metadata(image, picture)
+
+
+def _with_metadata(image: Image.Image, picture: Picture) -> Image.Image:
     if picture.icc:
         image.info["icc_profile"] = picture.icc
     if picture.exif:
@@ -130,8 +165,8 @@ def _arrays(
     pixels = np.empty((*shape, 3), np.uint8)
     opacity = np.empty(shape, np.uint8) if has_alpha or alpha is not None else None
     # Views of the upright arrays in the orientation of the stored image.
-    stored = _stored(pixels, orientation)
-    stored_opacity = None if opacity is None else _stored(opacity, orientation)
+    stored = stored_view(pixels, orientation)
+    stored_opacity = None if opacity is None else stored_view(opacity, orientation)
     if stored_opacity is not None and alpha is not None:
         stored_opacity[...] = alpha
     rows = max(1, _STRIP_PIXELS // width)
@@ -149,25 +184,6 @@ def _arrays(
     return pixels, opacity
 
 
-def _stored(upright: Bytes, orientation: int) -> Bytes:
-    """Return a view of an upright array in the orientation of the stored image, EXIF 1..8."""
-    if orientation == 2:
-        return upright[:, ::-1]
-    if orientation == 3:
-        return upright[::-1, ::-1]
-    if orientation == 4:
-        return upright[::-1]
-    if orientation == 5:
-        return upright.swapaxes(0, 1)
-    if orientation == 6:
-        return upright.swapaxes(0, 1)[::-1]
-    if orientation == 7:
-        return upright[::-1, ::-1].swapaxes(0, 1)
-    if orientation == 8:
-        return upright.swapaxes(0, 1)[:, ::-1]
-    return upright
-
-
 def _sample_bits(image: Image.Image) -> int:
     """Return the bits per sample of an image's file, before it is loaded; 8 if unknown."""
     tiles = getattr(image, "tile", None)
@@ -179,14 +195,41 @@ def _sample_bits(image: Image.Image) -> int:
     return max(8, int(found[1])) if found else 8
 
 
-def _reduce(image: Image.Image, bits: int, warnings: list[str]) -> tuple[Bytes, Bytes | None]:
-    """Reduce an image of mode I, F or I;16 to 8 bits: grey [H, W] and alpha [H, W] or None."""
+def _load(decoded: Decoded) -> None:
+    """Load an image, and take its samples to `deep` where 9 to 16 bits hold them."""
+    image = decoded.image
+    bits = _sample_bits(image)  # known only until the image is loaded
+    image.load()
+    bits = max(bits, decoded.beside.bits)
+    if image.mode in _DEEP:
+        _take_samples(decoded, bits)
+    elif bits > 8:
+        decoded.alter(f"{bits}-bit samples were reduced to 8 bits")
+        if isinstance(image.info.get("transparency"), tuple):  # Pillow finds no pixel of it
+            decoded.alter("its transparent colour of 16 bits was lost")
+    elif image.mode in _PREMULTIPLIED:
+        decoded.altered.append(PREMULTIPLIED)
+
+
+def _take_samples(decoded: Decoded, bits: int) -> None:
+    """Take the samples of an image of mode I, F or I;16, whose file has so many bits."""
+    image = decoded.image
     samples = np.asarray(image)
-    key = image.info.get("transparency")
-    alpha = np.where(samples == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
     if image.mode.startswith("I;16"):
-        samples = samples.astype(np.uint16, copy=False)
-        return reduce_samples(samples, bits if 8 < bits < 16 else 16, warnings), alpha
-    if image.mode == "I" and bits == 16:  # as older versions of Pillow open a PNG
-        return reduce_samples(samples.astype(np.uint16), 16, warnings), alpha
-    return reduce_samples(samples, 32, warnings), alpha
+        samples, bits = samples.astype(np.uint16, copy=False), bits if 8 < bits < 16 else 16
+    elif image.mode == "I" and bits == 16:  # as older versions of Pillow open a PNG
+        samples = samples.astype(np.uint16)
+    else:
+        bits = 32
+    key = image.info.get("transparency")
+    clear = samples == key if isinstance(key, int) else None
+    found = deep_samples(samples, bits)
+    if found is None:
+        changes: list[str] = []
+        decoded.image = Image.fromarray(reduce_samples(samples, bits, changes))
+        decoded.alter(*changes)
+        if clear is not None and decoded.alpha is None:
+            decoded.alpha = np.where(clear, 0, 255).astype(np.uint8)
+    else:
+        deep, decoded.depth = found
+        decoded.deep = with_opacity(deep, clear, decoded.depth)

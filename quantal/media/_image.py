@@ -71,12 +71,12 @@ def _of_file(image: Image.Image) -> Decoded | None:
         file.seek(place)
     unchanged = _is_as_opened(image, data)
     decoded = decode(io.BytesIO(data))
-    if getattr(decoded.image, "tile", None):
+    if decoded.deep is None and getattr(decoded.image, "tile", None):
         decoded.image = image  # not decoded yet: Pillow does it once, for the caller too
     else:
         with suppress(Exception):  # what Pillow can't decode is decoded already
             image.load()  # as callers expect: a file that Pillow opened is closed then
-        if decoded.image.size != image.size:
+        if decoded.size != image.size:
             return None  # a draft, which the caller made smaller
     if not unchanged:
         dropped = decoded.beside.dropped

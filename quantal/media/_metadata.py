@@ -130,7 +130,7 @@ def _stated(colour: Colour, grey: bool, warnings: list[str]) -> bytes | None:
         return None
     if colour.is_bright:
         warnings.append(
-            "its high dynamic range is kept as 8-bit samples with an ICC profile; viewers that "
-            "don't know the profile's tag cicp show what is brighter than white as white"
+            "its high dynamic range is kept by an ICC profile; viewers that don't know the "
+            "profile's tag cicp show what is brighter than white as white"
         )
     return None if colour.is_srgb else profile(colour, grey)

@@ -6,17 +6,21 @@ files nevertheless, and shows other samples than they hold.
 
 from __future__ import annotations
 
+import io
 import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, TiffImagePlugin
 
 from quantal.errors import MediaError
 from quantal.limits import check_size
-from quantal.media._decoded import Decoded
-from quantal.media._samples import Samples, reduce_samples
+from quantal.media._both_bytes import both_bytes, has_both_bytes
+from quantal.media._decoded import PREMULTIPLIED, Decoded
+from quantal.media._orientation import upright
+from quantal.media._samples import Samples, deep_samples, reduce_samples
 from quantal.media._survey.tiff import Layout, survey
 
 if TYPE_CHECKING:
@@ -40,16 +44,6 @@ _NAMES = {
 _CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _ASSOCIATED, _UNASSOCIATED = 1, 2
-#: Transpositions that set a picture upright, by its orientation.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 #: Bytes that a byte of a compressed strip can become at most; other methods don't compress.
 _RATIOS = {1: 1, 5: 1500, 8: 1032, 32946: 1032, 32773: 64, 34925: 20000, 50000: 20000}
 _OTHER_RATIO = 1500
@@ -85,7 +79,7 @@ def decode_tiff(file: BinaryIO) -> Decoded:
         if not _is_near_in_pillow(layout):
             raise
         return _by_pillow(file, layout, decoded)
-    decoded.image = _image(samples, page, layout, decoded)
+    _take(samples, page, layout, decoded)
     return decoded
 
 
@@ -136,16 +130,33 @@ def _check_bytes(file: BinaryIO, layout: Layout) -> None:
         )
 
 
-def _by_pillow(file: BinaryIO, layout: Layout, decoded: Decoded) -> Decoded:
+def _opened(file: BinaryIO) -> TiffImagePlugin.TiffImageFile:
     file.seek(0)
     image = TiffImagePlugin.TiffImageFile(file)
     if image.tile:
         # With memory allocated here, Pillow does not apply its global limit to a TIFF.
         stored = (image.tag_v2[256], image.tag_v2[257])
         image.im = Image.new(image.mode, stored).im
-    image.load()
-    _name_bands(layout, decoded, Image.getmodebands(image.mode))
-    decoded.image = image
+    return image
+
+
+def _by_pillow(file: BinaryIO, layout: Layout, decoded: Decoded) -> Decoded:
+    decoded.image = image = _opened(file)
+    taken = Image.getmodebands(image.mode)
+    deep, premultiplied = max(layout.bits) > 8, layout.extras[:1] == (_ASSOCIATED,)
+    if deep and has_both_bytes(image) and not (premultiplied and taken == 4):
+        file.seek(0)
+        decoded.deep = both_bytes(image, _opened(io.BytesIO(file.read())))
+        decoded.depth = 16
+    else:
+        image.load()
+        if deep and image.mode in ("RGB", "RGBA"):
+            decoded.alter("16-bit samples were reduced to 8 bits")
+    if premultiplied and image.mode in ("LA", "RGBA"):
+        decoded.altered.append(PREMULTIPLIED)
+    if image.mode == "P":
+        _check_palette(image.tag_v2.get(320, ()), decoded)
+    _name_bands(layout, decoded, taken)
     return decoded
 
 
@@ -171,10 +182,8 @@ def _by_tifffile(file: BinaryIO, layout: Layout) -> tuple[Samples, tifffile.Tiff
     return samples.reshape(shape), page
 
 
-def _image(
-    samples: Samples, page: tifffile.TiffPage, layout: Layout, decoded: Decoded
-) -> Image.Image:
-    """Return samples as an upright image of 8 bits per sample."""
+def _take(samples: Samples, page: tifffile.TiffPage, layout: Layout, decoded: Decoded) -> None:
+    """Take samples, as they are if 9 to 16 bits hold them, else as an image of 8 bits."""
     photometric, bits = layout.photometric, max(layout.bits)
     if photometric not in _CHANNELS or samples.dtype.kind not in "uif":
         raise MediaError(
@@ -185,24 +194,42 @@ def _image(
     if channels == 1 and layout.samples >= 3 and not {_ASSOCIATED, _UNASSOCIATED} & set(extras):
         channels = 3  # bands of a satellite or a microscope
     has_alpha = layout.samples > channels and extras[:1] in ((_ASSOCIATED,), (_UNASSOCIATED,))
+    premultiplied = has_alpha and extras[:1] == (_ASSOCIATED,)
     _name_bands(layout, decoded, channels + has_alpha)
 
+    if photometric not in (_PALETTE, _CMYK) and not premultiplied:
+        found = deep_samples(samples[:, :, : channels + has_alpha], bits)
+        if found is not None:
+            deep, decoded.depth = found
+            if photometric == _WHITE_IS_ZERO:
+                deep = deep.copy()
+                deep[:, :, 0] = ((1 << decoded.depth) - 1) - deep[:, :, 0]
+            decoded.deep = upright(deep, layout.orientation)
+            return
     colour = samples[:, :, :channels]
     if photometric == _PALETTE:
         table = np.asarray(page.colormap)
         if samples.dtype.kind != "u" or table.ndim != 2 or int(colour.max()) >= table.shape[1]:
             raise MediaError("the TIFF has samples that its palette has no colour for")
+        _check_palette(table, decoded)
         eight = (table >> 8).astype(np.uint8).T[colour[:, :, 0]]
     else:
-        eight = reduce_samples(colour, bits, decoded.warnings)
+        changes: list[str] = []
+        eight = reduce_samples(colour, bits, changes)
+        decoded.alter(*changes)
     if photometric == _WHITE_IS_ZERO:
         eight = 255 - eight
     if has_alpha:
         opacity = reduce_samples(samples[:, :, channels], bits, [])
         eight = np.dstack([eight, opacity])
-    image = _of_channels(eight, photometric, premultiplied=extras[:1] == (_ASSOCIATED,))
-    turn = _UPRIGHT.get(layout.orientation)
-    return image if turn is None else image.transpose(turn)
+    decoded.image = _of_channels(upright(eight, layout.orientation), photometric, premultiplied)
+
+
+def _check_palette(table: npt.ArrayLike, decoded: Decoded) -> None:
+    """Note colours of 16 bits that 8 don't hold; most writers repeat 8 bits, or shift them."""
+    colours = np.asarray(table)
+    if ((colours % 257 != 0) & (colours % 256 != 0)).any():
+        decoded.altered.append("colours of 16 bits in its palette were reduced to 8 bits")
 
 
 def _of_channels(eight: Samples, photometric: int, premultiplied: bool) -> Image.Image:
@@ -224,3 +251,4 @@ def _name_bands(layout: Layout, decoded: Decoded, taken: int) -> None:
         return
     bands = "a further band" if further == 1 else f"{further} further bands"
     decoded.beside.drop(f"{bands} (of {layout.samples})")
+    decoded.altered.append(f"{bands} (of {layout.samples}) were left out")

@@ -9,9 +9,10 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
-from quantal.arguments import choice
+from quantal.arguments import choice, typed
 from quantal.errors import OutputError, QuantalWarning
-from quantal.media._convert import to_image
+from quantal.media._convert import eight_bit_image
+from quantal.media._deep_png import with_deep_samples
 from quantal.media._exif import density_of
 from quantal.media._metadata import icc_fits
 from quantal.media._picture import Picture
@@ -27,7 +28,9 @@ _PILLOW_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
 def write(picture: Picture, format: str) -> bytes:
     """Encode a picture as a file.
 
-    What the format can't hold is dropped with a QuantalWarning.
+    What the format can't hold is dropped with a QuantalWarning. A picture with `deep` becomes a PNG
+    of 16 bits per sample, or a JPEG or WebP file of its `pixels`. Where it has fewer bits than 16,
+    those of a sample are repeated, and the chunk sBIT says how many there are.
 
     Args:
         picture: The picture.
@@ -41,7 +44,10 @@ def write(picture: Picture, format: str) -> bytes:
         OutputError: The picture is too large for the format.
     """
     format = choice("format", format, _PILLOW_NAMES)
-    image, icc = _in_space_of_profile(to_image(picture), picture, format)
+    typed("picture", picture, Picture)
+    if picture.reduction and format != "png":
+        _warn(f"{format} has 8 bits per sample; {picture.reduction}")
+    image, icc = _in_space_of_profile(eight_bit_image(picture), picture, format)
     options: dict[str, Any] = {key: image.info[key] for key in ("exif", "xmp") if key in image.info}
     if icc:
         options["icc_profile"] = icc
@@ -57,6 +63,11 @@ def write(picture: Picture, format: str) -> bytes:
     else:
         # exact: keep colours of fully transparent pixels.
         options |= {"lossless": True, "exact": True}
+    deep = picture.deep if format == "png" else None
+    if deep is not None:
+        if image.mode.startswith("RGB") and picture.grey:
+            deep = deep[:, :, [0, 0, 0, 1][: len(image.mode)]]
+        image = Image.new(image.mode, (1, 1))  # its place is taken by the samples
     file = io.BytesIO()
     try:
         image.save(file, _PILLOW_NAMES[format], **options)
@@ -65,7 +76,8 @@ def write(picture: Picture, format: str) -> bytes:
             f"a picture of {picture.width}x{picture.height} pixels can't be written as {format}: "
             f"{error}; choose png"
         ) from error
-    return file.getvalue()
+    data = file.getvalue()
+    return data if deep is None else with_deep_samples(data, deep, picture.depth)
 
 
 def _in_space_of_profile(

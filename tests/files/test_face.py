@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import quantal
-from quantal import container
+from quantal import container, media
 from quantal.errors import (
     ArgumentError,
     MediaError,
@@ -28,6 +28,7 @@ from quantal.errors import (
     TargetError,
 )
 from quantal.files import decode, verify
+from quantal.files.encode import encode_picture, suited
 
 
 def test_a_picture_is_written_and_read_by_path(tmp_path: Path, small_photograph) -> None:
@@ -66,6 +67,21 @@ def test_files_are_taken_as_bytes_buffers_paths_and_open_files(tmp_path, small_p
 def test_anything_else_is_named(wrong: object) -> None:
     with pytest.raises(ArgumentError, match=rf"{type(wrong).__name__} is no \.qtl file"):
         quantal.decompress(wrong)  # type: ignore[arg-type]
+
+
+def test_codecs_of_8_bits_say_that_deeper_samples_were_reduced(tmp_path: Path) -> None:
+    deep = np.random.default_rng(0).integers(0, 1 << 16, (40, 30, 3)).astype(np.uint16)
+    picture, codec = media.from_array(deep), quantal.load("hyperprior", "cpu")
+    expected = quantal.compress(picture.pixels, codec)
+    path = tmp_path / "a.png"
+    path.write_bytes(media.write(picture, "png"))
+    for image in (deep, path):
+        with pytest.warns(QuantalWarning, match="16-bit samples were reduced to 8 bits"):
+            assert quantal.compress(image, codec) == expected
+    encoded = encode_picture(picture, codec)
+    assert encoded.data == expected
+    assert encoded.warnings == ("16-bit samples were reduced to 8 bits",)
+    assert encode_picture(suited(picture, codec), codec).warnings == ()
 
 
 def test_a_text_file_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from quantal import media
-from quantal.media import _alpha, _image, _picture
+from quantal.media import _alpha, _arrays, _image
 
 
 def test_everything_exported_is_there() -> None:
@@ -23,7 +23,7 @@ def test_torch_is_not_imported() -> None:
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("module", [_alpha, _image, _picture])
+@pytest.mark.parametrize("module", [_alpha, _image, _arrays])
 def test_the_examples_in_docstrings_are_true(module: ModuleType) -> None:
     outcome = doctest.testmod(module)
     assert outcome.attempted

@@ -60,8 +60,16 @@ def test_pixels_are_right(kind: int, depth: int, keyed: bool, opened: bool) -> N
             assert np.array_equal(picture.alpha, opacity[samples[..., 0]])
         else:
             assert np.array_equal(picture.alpha == 0, (samples == key).all(axis=2))
-    deep = "16-bit samples were reduced to 8 bits"
-    assert picture.warnings == ((deep,) if depth == 16 else ())
+    assert picture.warnings == picture.altered == ()
+    if depth < 16:
+        assert picture.deep is None
+        return
+    assert picture.deep is not None
+    assert picture.depth == 16
+    assert picture.reduction == "16-bit samples were reduced to 8 bits"
+    assert np.array_equal(picture.deep[..., : CHANNELS[kind]], samples)
+    if keyed and kind in (0, 2):
+        assert np.array_equal(picture.deep[..., -1], np.where((samples == key).all(2), 0, 65535))
 
 
 def test_an_image_that_pillow_opened_stays_as_it_is() -> None:

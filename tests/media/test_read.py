@@ -172,7 +172,7 @@ def test_16_bit_colours_are_reduced_with_a_warning() -> None:
     pixels = b"\0" + struct.pack(">6H", 0, 0x8081, 0xFFFF, 1, 2, 3)
     picture = media.read(png(2, 1, 16, pixels))
     assert picture.pixels[0, 0].tolist() == [0, 128, 255]
-    assert picture.warnings == ("16-bit samples were reduced to 8 bits",)
+    assert picture.shallow().warnings == ("16-bit samples were reduced to 8 bits",)
     picture = media.read(png(2, 1, 16, pixels, key=struct.pack(">3H", 1, 2, 3)))
     assert picture.alpha is not None and picture.alpha[0].tolist() == [255, 0]
 

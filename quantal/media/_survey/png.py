@@ -12,9 +12,9 @@ from quantal.media._colour import SRGB_PRIMARIES, Colour, from_code_points
 from quantal.media._exif import EXIF_PREFIX
 from quantal.media._survey.photoshop import survey_iptc, survey_resources
 
-__all__ = ["PROPERTIES", "Png", "survey"]
+__all__ = ["PROPERTIES", "SIGNATURE", "Png", "chunks", "survey"]
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: Bytes that all compressed texts may have once they are unpacked.
 _TEXT_LIMIT = 1 << 24
 #: Samples of a pixel, by colour type.
@@ -42,6 +42,7 @@ class Png:
         bits: Bits per sample, at least 8.
         bits_per_pixel: As stored.
         packed: Bytes of compressed pixels.
+        significant: Bits of each channel that mean something, from the chunk sBIT.
         transparent: The transparent sample of a grey or RGB picture, one value per channel.
         frames: Frames of an animation.
     """
@@ -51,6 +52,7 @@ class Png:
     bits: int = 8
     bits_per_pixel: int = 8
     packed: int = 0
+    significant: tuple[int, ...] = ()
     transparent: tuple[int, ...] = ()
     frames: int = 1
 
@@ -95,10 +97,10 @@ def survey(data: bytes) -> Png:
     beside = Beside()
     colour, unpacked = _Colour(), _Unpacker()
     png = Png(b"", beside)
-    kept = [data[: len(_SIGNATURE)]]
+    kept = [data[: len(SIGNATURE)]]
     depth = kind = 0
     end = len(data)
-    for name, start, stop in _chunks(data):
+    for name, start, stop in chunks(data):
         content = memoryview(data)[start + 8 : stop - 4]
         if name == b"IHDR" and len(content) >= 13:
             depth, kind = content[8], content[9]
@@ -108,6 +110,8 @@ def survey(data: bytes) -> Png:
             values = struct.unpack_from(">H" if kind == 0 else ">3H", content)
             png.transparent = tuple(value & ((1 << depth) - 1) for value in values)
             continue
+        if name == b"sBIT":
+            png.significant = tuple(content)
         if name == b"IDAT":
             png.packed += len(content)
         if name == b"acTL" and len(content) >= 4:
@@ -128,9 +132,9 @@ def survey(data: bytes) -> Png:
     return png
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield the name, the start and the end of every chunk, the last one perhaps cut."""
-    at = len(_SIGNATURE)
+    at = len(SIGNATURE)
     while at + 8 <= len(data):
         size, name = struct.unpack_from(">I4s", data, at)
         stop = min(at + 12 + size, len(data))

@@ -1,0 +1,210 @@
+"""The image part: what the samples are, and how they are coded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from quantal.codecs.contract import Samples
+from quantal.codecs.lossless.coding import Reading, Writing, put_length, take_length
+from quantal.codecs.lossless.colour import KINDS, planes_of, samples_of
+from quantal.codecs.lossless.levels import (
+    Levels,
+    expanded,
+    pack_levels,
+    packed,
+    read_levels,
+    used_levels,
+)
+from quantal.codecs.lossless.model import LosslessModel
+from quantal.codecs.lossless.stored import read_stored, stored
+from quantal.codecs.lossless.walk import Layout, walk
+from quantal.entropy.walk import too_small
+from quantal.errors import CorruptError, TruncatedError
+
+__all__ = ["Picture", "read_stream", "write_stream"]
+
+Floats = npt.NDArray[np.float32]
+
+#: Bits of the first byte: channels less one in the lowest two, and these.
+_DEEP, _LEVELS, _STORED = 4, 8, 16
+_KNOWN_BITS = 31
+#: Bits of a sample, on average, from which on deflation may do better; and up to which.
+_NOISE, _DRAWN = 0.97, 0.18
+#: Pictures of fewer samples are deflated too, to compare.
+_SMALL = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Samples.
+
+    Attributes:
+        samples: uint8 or uint16 [H, W, C], C in 1..4.
+        depth: bits that they had in their file, 8 for uint8, else 9..16.
+    """
+
+    samples: Samples
+    depth: int
+
+    @property
+    def deep(self) -> bool:
+        """Whether samples have more than 8 bits."""
+        return self.samples.dtype == np.uint16
+
+
+def write_stream(model: LosslessModel, picture: Picture) -> bytes:
+    """Return the image part of a picture."""
+    samples = picture.samples
+    height, width, channels = samples.shape
+    flags = channels - 1 | (_DEEP if picture.deep else 0)
+    levels = used_levels(samples)
+    head = bytes([flags | (0 if levels is None else _LEVELS)])
+    numbers = samples
+    if levels is not None:
+        numbers = packed(samples, levels)
+        bits = pack_levels(levels, picture.deep)
+        head += put_length(len(bits)) + bits
+    depth = max(int(numbers.max()).bit_length(), 8)
+    if picture.deep:
+        # Both are 1..16.
+        head += bytes([(picture.depth - 1) << 4 | depth - 1])
+    layout = Layout(height, width, KINDS[channels], depth)
+    planes = planes_of(numbers, depth)
+    writing = Writing(planes, layout)
+    walk(model, layout, np.zeros_like(planes), None, writing)
+    found = head + writing.finish()
+    share = 8 * len(found) / (samples.size * 8 * samples.itemsize)
+    if not _DRAWN < share < _NOISE or samples.size < _SMALL:
+        depths = bytes([(picture.depth - 1) << 4]) if picture.deep else b""
+        found = min(found, bytes([flags | _STORED]) + depths + stored(samples), key=len)
+    return found
+
+
+def read_stream(
+    model: LosslessModel,
+    payload: bytes,
+    missing: int,
+    height: int,
+    width: int,
+    parts: int | None,
+) -> Picture:
+    """Return the picture of an image part.
+
+    Args:
+        model: the one that it was written with.
+        payload: the image part, or its first bytes.
+        missing: bytes that are missing behind these.
+        height: of the picture.
+        width: of the picture.
+        parts: read only so many levels, the coarsest first; None: all.
+
+    Raises:
+        BitstreamError: If the bytes are damaged, or too few.
+    """
+    head = _Head.read(payload, missing)
+    if head.flags & _STORED:
+        if missing:
+            raise TruncatedError("stored samples have no parts, and the image part was cut")
+        deep = bool(head.flags & _DEEP)
+        samples = read_stored(payload[head.end :], height, width, head.channels, deep)
+        return Picture(samples, head.source_depth)
+    layout = Layout(height, width, KINDS[head.channels], head.depth)
+    total = layout.levels + 1
+    least = model.least_bits * layout.samples / 8
+    if parts is None and len(payload) + 8 < least:
+        raise too_small(len(payload), int(least), f"a picture of {width}x{height} pixels")
+    last = 0 if parts is None else max(total - parts, 0)
+    kind = np.int16 if head.depth < 15 else np.int32
+    planes = np.zeros((head.channels, height, width), kind)
+    reading = Reading(payload[head.end :], missing, layout)
+    try:
+        walk(model, layout, planes, None, reading, last)
+    except TruncatedError as error:
+        if parts is None:
+            raise
+        raise TruncatedError(
+            f"{parts} parts of the picture were asked for, and {reading.levels} are there: the "
+            "image part was cut",
+        ) from error
+    if parts is None:
+        reading.finish()
+    if last:
+        _fill(planes, last)
+    numbers = samples_of(planes, head.depth, bool(head.flags & _DEEP))
+    samples = numbers if head.levels is None else expanded(numbers, head.levels)
+    return Picture(samples, head.source_depth)
+
+
+@dataclass(frozen=True, eq=False)
+class _Head:
+    """The beginning of an image part.
+
+    Attributes:
+        flags: the first byte.
+        source_depth: bits that samples had in their file.
+        depth: bits of the samples that are coded.
+        levels: what these stand for; None: for themselves.
+        end: where it ends.
+    """
+
+    flags: int
+    source_depth: int
+    depth: int
+    levels: Levels | None
+    end: int
+
+    @property
+    def channels(self) -> int:
+        return (self.flags & 3) + 1
+
+    @classmethod
+    def read(cls, payload: bytes, missing: int) -> _Head:
+        if not payload:
+            raise TruncatedError("the image part is empty: it was cut")
+        flags, end = payload[0], 1
+        if flags & ~_KNOWN_BITS:
+            raise CorruptError(f"the image part begins with {flags}, which means nothing")
+        if flags & _STORED and flags & _LEVELS:
+            raise CorruptError("stored samples have no levels: the image part is damaged")
+        levels, deep = None, bool(flags & _DEEP)
+        if flags & _LEVELS:
+            length, end = take_length(payload, end, missing)
+            levels = read_levels(payload[end : end + length], deep)
+            end += length
+        source, depth = 8, 8
+        if deep:
+            if end >= len(payload):
+                raise TruncatedError("the image part ends before the depth of its samples")
+            source, depth = (payload[end] >> 4) + 1, (payload[end] & 15) + 1
+            end += 1
+            if source < 9 or (depth < 8 and not flags & _STORED):
+                raise CorruptError(f"samples of {source} bits in {depth} found, expected 9..16")
+        return cls(flags, source, depth, levels, end)
+
+
+def _fill(planes: npt.NDArray[np.generic], level: int) -> None:
+    """Fill in what a coarser picture lacks, by straight lines between its samples.
+
+    Args:
+        planes: [C, H, W], whose samples at multiples of 2^level are there.
+        level: above 0.
+    """
+    stride = 1 << level
+    height, width = planes.shape[1:]
+    for plane in planes:
+        coarse = plane[::stride, ::stride].astype(np.float32)
+        rows = np.minimum(np.arange(height) / stride, len(coarse) - 1)
+        columns = np.minimum(np.arange(width) / stride, coarse.shape[1] - 1)
+        plane[:] = np.rint(_between(_between(coarse, rows).T, columns).T)
+
+
+def _between(values: Floats, places: npt.NDArray[np.float64]) -> Floats:
+    """Return rows between rows."""
+    low = places.astype(np.intp)
+    high = np.minimum(low + 1, len(values) - 1)
+    share = (places - low).astype(np.float32)[:, None]
+    found: Floats = values[low] * (1 - share) + values[high] * share
+    return found
