@@ -16,6 +16,7 @@ from quantal.codecs.lossless import step as step_module
 from quantal.codecs.lossless import walk as walk_module
 from quantal.codecs.lossless.codec import Lossless
 from quantal.codecs.lossless.coding import put_length, take_length
+from quantal.codecs.lossless.layers import layered
 from quantal.codecs.lossless.net import LosslessConfig, LosslessNet
 from quantal.codecs.lossless.predictor import Dense
 from quantal.errors import ArgumentError, BitstreamError, CorruptError, ModelError, TruncatedError
@@ -210,6 +211,48 @@ def test_networks_survive_the_way_through_files(weights: Path) -> None:
     assert 0.5 < real / first < 1.2
 
 
+def drawing(channels: int) -> np.ndarray:
+    """A screen: text-like repeats and flat areas, a photograph in the middle."""
+    rng = np.random.default_rng(4)
+    glyphs = rng.integers(0, 2, (6, 8, 6), np.uint8) * 200 + 20
+    rows = [np.concatenate(glyphs[rng.integers(0, 6, 16)], 1) for _ in range(9)]
+    page = np.full((96, 128, 4), 255, np.uint8)
+    page[12:84, :96] = np.concatenate(rows, 0)[:, :, None]
+    page[16:80, 60:120, :3] = data.astronaut()[100:164, 100:160]
+    page[:, :, 3] = np.where(np.arange(128) < 100, 255, 90)
+    return np.ascontiguousarray(
+        page[:, :, {1: [1], 2: [1, 3], 3: [0, 1, 2], 4: [0, 1, 2, 3]}[channels]]
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_screens_have_layers(codec: Lossless, channels: int) -> None:
+    samples = drawing(channels)
+    payload = check(codec, samples)
+    assert payload[0] & 32
+    assert bool(payload[0] & 64) == (channels in (2, 4))
+    coarse = codec.read_prefix(payload, 0, 128, 96, RATE, 4)
+    drawn = codec.synthesise(coarse)
+    assert np.array_equal(drawn[:12], codec.synthesise(codec.read(payload, 128, 96, RATE))[:12])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("quantal.codecs.lossless.layers._WORTHWHILE", 2.0)
+        assert len(payload) < len(coded(codec, samples))
+    rng = np.random.default_rng(7)
+    for _ in range(40):
+        broken = bytearray(payload)
+        broken[int(rng.integers(len(broken)))] ^= 1 << int(rng.integers(8))
+        with pytest.raises(BitstreamError):
+            decoded(codec, bytes(broken), samples)
+    for length in rng.integers(1, len(payload), 8).tolist():
+        with pytest.raises(BitstreamError):
+            decoded(codec, payload[:length], samples)
+
+
+def test_photographs_have_no_layer() -> None:
+    for photograph in (data.astronaut(), data.chelsea(), data.coffee(), data.camera()[:, :, None]):
+        assert not layered(photograph).any
+
+
 def test_damage_never_gets_through(codec: Lossless) -> None:
     samples = picture(40, 37, 3)
     payload = coded(codec, samples)
@@ -251,6 +294,10 @@ def test_heads_of_no_file_are_refused(codec: Lossless) -> None:
         bytes([8]) + put_length(len(bits) + 1) + bits + b"x": "damaged",
         bytes([8]) + put_length(9) + zlib.compress(bytes(32)): "damaged|empty",
         bytes([16]) + b"\5": "no known filter",
+        bytes([16 | 32]): "can't have one",
+        bytes([4 | 32, 0xFF]): "can't have one",
+        bytes([2 | 64]): "no alpha",
+        bytes([2 | 32]) + put_length(50) + b"x": "inside a synthetic layer",
         bytes([16]) + b"\0" + zlib.compress(bytes(9)): "not 300 bytes|not 100 bytes",
     }
     for head, message in heads.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +12,7 @@ import numpy.typing as npt
 from quantal.codecs.contract import Samples
 from quantal.codecs.lossless.coding import Reading, Writing, put_length, take_length
 from quantal.codecs.lossless.colour import KINDS, planes_of, samples_of
+from quantal.codecs.lossless.layers import Layers, layered, read_layers
 from quantal.codecs.lossless.levels import (
     Levels,
     expanded,
@@ -20,7 +23,7 @@ from quantal.codecs.lossless.levels import (
 )
 from quantal.codecs.lossless.model import LosslessModel
 from quantal.codecs.lossless.stored import read_stored, stored
-from quantal.codecs.lossless.walk import Layout, walk
+from quantal.codecs.lossless.walk import Known, Layout, walk
 from quantal.entropy.walk import too_small
 from quantal.errors import CorruptError, TruncatedError
 
@@ -29,8 +32,8 @@ __all__ = ["Picture", "read_stream", "write_stream"]
 Floats = npt.NDArray[np.float32]
 
 #: Bits of the first byte: channels less one in the lowest two, and these.
-_DEEP, _LEVELS, _STORED = 4, 8, 16
-_KNOWN_BITS = 31
+_DEEP, _LEVELS, _STORED, _COLOUR_LAYER, _ALPHA_LAYER = 4, 8, 16, 32, 64
+_KNOWN_BITS = 127
 #: Bits of a sample, on average, from which on deflation may do better; and up to which.
 _NOISE, _DRAWN = 0.97, 0.18
 #: Pictures of fewer samples are deflated too, to compare.
@@ -58,29 +61,48 @@ class Picture:
 def write_stream(model: LosslessModel, picture: Picture) -> bytes:
     """Return the image part of a picture."""
     samples = picture.samples
+    found = _modelled(model, picture, layered(samples))
+    share = 8 * len(found) / (samples.size * 8 * samples.itemsize)
+    if not _DRAWN < share < _NOISE or samples.size < _SMALL:
+        flags = samples.shape[2] - 1 | (_DEEP if picture.deep else 0) | _STORED
+        depths = bytes([(picture.depth - 1) << 4]) if picture.deep else b""
+        found = min(found, bytes([flags]) + depths + stored(samples), key=len)
+    return found
+
+
+def _modelled(model: LosslessModel, picture: Picture, layers: Layers) -> bytes:
+    """Return the image part of a picture that layers and networks code."""
+    samples = picture.samples
     height, width, channels = samples.shape
     flags = channels - 1 | (_DEEP if picture.deep else 0)
-    levels = used_levels(samples)
-    head = bytes([flags | (0 if levels is None else _LEVELS)])
-    numbers = samples
+    # Numbers of levels would differ inside and outside of layers.
+    levels = None if layers.any else used_levels(samples)
+    head, numbers = b"", samples
     if levels is not None:
+        flags |= _LEVELS
         numbers = packed(samples, levels)
-        bits = pack_levels(levels, picture.deep)
-        head += put_length(len(bits)) + bits
+        head += _counted(pack_levels(levels, picture.deep))
     depth = max(int(numbers.max()).bit_length(), 8)
     if picture.deep:
         # Both are 1..16.
         head += bytes([(picture.depth - 1) << 4 | depth - 1])
+    for flag, data in ((_COLOUR_LAYER, layers.colour), (_ALPHA_LAYER, layers.alpha)):
+        if data is not None:
+            flags |= flag
+            head += _counted(data)
     layout = Layout(height, width, KINDS[channels], depth)
     planes = planes_of(numbers, depth)
     writing = Writing(planes, layout)
-    walk(model, layout, np.zeros_like(planes), None, writing)
-    found = head + writing.finish()
-    share = 8 * len(found) / (samples.size * 8 * samples.itemsize)
-    if not _DRAWN < share < _NOISE or samples.size < _SMALL:
-        depths = bytes([(picture.depth - 1) << 4]) if picture.deep else b""
-        found = min(found, bytes([flags | _STORED]) + depths + stored(samples), key=len)
-    return found
+    there = np.zeros_like(planes)
+    for own, plane, where in zip(there, planes, layers.known, strict=True):
+        if where is not None:
+            np.copyto(own, plane, where=where)
+    walk(model, layout, there, layers.known, writing)
+    return bytes([flags]) + head + writing.finish()
+
+
+def _counted(data: bytes) -> bytes:
+    return put_length(len(data)) + data
 
 
 def read_stream(
@@ -114,14 +136,17 @@ def read_stream(
     layout = Layout(height, width, KINDS[head.channels], head.depth)
     total = layout.levels + 1
     least = model.least_bits * layout.samples / 8
-    if parts is None and len(payload) + 8 < least:
+    if parts is None and not head.has_layers and len(payload) + 8 < least:
         raise too_small(len(payload), int(least), f"a picture of {width}x{height} pixels")
     last = 0 if parts is None else max(total - parts, 0)
     kind = np.int16 if head.depth < 15 else np.int32
+    layers = head.layers(height, width)
     planes = np.zeros((head.channels, height, width), kind)
+    if layers.samples is not None:
+        planes[:] = planes_of(layers.samples, head.depth)
     reading = Reading(payload[head.end :], missing, layout)
     try:
-        walk(model, layout, planes, None, reading, last)
+        walk(model, layout, planes, layers.known, reading, last)
     except TruncatedError as error:
         if parts is None:
             raise
@@ -132,7 +157,7 @@ def read_stream(
     if parts is None:
         reading.finish()
     if last:
-        _fill(planes, last)
+        _fill(planes, last, layers.known)
     numbers = samples_of(planes, head.depth, bool(head.flags & _DEEP))
     samples = numbers if head.levels is None else expanded(numbers, head.levels)
     return Picture(samples, head.source_depth)
@@ -147,6 +172,8 @@ class _Head:
         source_depth: bits that samples had in their file.
         depth: bits of the samples that are coded.
         levels: what these stand for; None: for themselves.
+        colour: the synthetic layer of colours, if there is one.
+        alpha: that of alpha.
         end: where it ends.
     """
 
@@ -154,7 +181,18 @@ class _Head:
     source_depth: int
     depth: int
     levels: Levels | None
+    colour: bytes | None
+    alpha: bytes | None
     end: int
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether there is a synthetic layer."""
+        return self.colour is not None or self.alpha is not None
+
+    def layers(self, height: int, width: int) -> Layers:
+        """Read the layers; raises BitstreamError if they are damaged."""
+        return read_layers(self.colour, self.alpha, height, width, self.channels)
 
     @property
     def channels(self) -> int:
@@ -169,6 +207,11 @@ class _Head:
             raise CorruptError(f"the image part begins with {flags}, which means nothing")
         if flags & _STORED and flags & _LEVELS:
             raise CorruptError("stored samples have no levels: the image part is damaged")
+        channels, layered = (flags & 3) + 1, flags & (_COLOUR_LAYER | _ALPHA_LAYER)
+        if layered and flags & (_STORED | _LEVELS | _DEEP):
+            raise CorruptError("a synthetic layer is in a picture that can't have one: damage")
+        if flags & _ALPHA_LAYER and channels not in (2, 4):
+            raise CorruptError("there is a layer of alpha, and no alpha: the image part is damaged")
         levels, deep = None, bool(flags & _DEEP)
         if flags & _LEVELS:
             length, end = take_length(payload, end, missing)
@@ -182,23 +225,34 @@ class _Head:
             end += 1
             if source < 9 or (depth < 8 and not flags & _STORED):
                 raise CorruptError(f"samples of {source} bits in {depth} found, expected 9..16")
-        return cls(flags, source, depth, levels, end)
+        parts: list[bytes | None] = []
+        for flag in (_COLOUR_LAYER, _ALPHA_LAYER):
+            parts.append(None)
+            if flags & flag:
+                length, end = take_length(payload, end, missing)
+                if end + length > len(payload):
+                    raise TruncatedError("the image part ends inside a synthetic layer: it was cut")
+                parts[-1] = payload[end : end + length]
+                end += length
+        return cls(flags, source, depth, levels, parts[0], parts[1], end)
 
 
-def _fill(planes: npt.NDArray[np.generic], level: int) -> None:
+def _fill(planes: npt.NDArray[Any], level: int, known: Sequence[Known]) -> None:
     """Fill in what a coarser picture lacks, by straight lines between its samples.
 
     Args:
         planes: [C, H, W], whose samples at multiples of 2^level are there.
         level: above 0.
+        known: for each channel where all samples are there.
     """
     stride = 1 << level
     height, width = planes.shape[1:]
-    for plane in planes:
+    for plane, there in zip(planes, known, strict=True):
         coarse = plane[::stride, ::stride].astype(np.float32)
         rows = np.minimum(np.arange(height) / stride, len(coarse) - 1)
         columns = np.minimum(np.arange(width) / stride, coarse.shape[1] - 1)
-        plane[:] = np.rint(_between(_between(coarse, rows).T, columns).T)
+        filled = np.rint(_between(_between(coarse, rows).T, columns).T)
+        np.copyto(plane, filled, casting="unsafe", where=True if there is None else ~there)
 
 
 def _between(values: Floats, places: npt.NDArray[np.float64]) -> Floats:

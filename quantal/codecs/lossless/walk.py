@@ -7,7 +7,7 @@ drift apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,7 +22,10 @@ from quantal.codecs.lossless.residuals import Predicted
 from quantal.codecs.lossless.step import Step
 from quantal.threads import one_blas_thread
 
-__all__ = ["Coding", "Layout", "walk"]
+__all__ = ["Coding", "Known", "Layout", "walk"]
+
+#: Where samples are known, bool [H, W]; None: nowhere.
+Known = npt.NDArray[np.bool_] | None
 
 #: Pixels along a side of the windows that are coded one by one.
 WINDOW = 2048
@@ -103,7 +106,7 @@ def walk(
     model: LosslessModel,
     layout: Layout,
     samples: npt.NDArray[Any],
-    known: npt.NDArray[np.bool_] | None,
+    known: Sequence[Known],
     coding: Coding,
     last: int = 0,
 ) -> None:
@@ -113,7 +116,7 @@ def walk(
         model: predicts them.
         layout: of the picture.
         samples: integers [C, H, W]; filled in.
-        known: where samples are there already, bool [H, W]; None: nowhere.
+        known: for each channel where its samples are there already, bool [H, W]; None: nowhere.
         coding: what to do with them.
         last: the last level to go through; 0 is the finest.
     """
@@ -145,7 +148,7 @@ def walk(
                                     (place, *_places(window, phase)),
                                     layout.depth,
                                 )
-                                _take(step, samples, known, coding)
+                                _take(step, samples, known[place], coding)
             coding.complete(level)
 
 
@@ -161,7 +164,7 @@ def _places(window: tuple[slice, slice], phase: Phase) -> tuple[slice, slice]:
 def _take(
     step: Step,
     samples: npt.NDArray[Any],
-    known: npt.NDArray[np.bool_] | None,
+    known: Known,
     coding: Coding,
 ) -> None:
     """Go through one step."""

@@ -133,7 +133,13 @@ def _counted(model: LosslessModel, sampler: CropSampler, crop: int, batches: int
     for _ in range(4 * batches):
         pixels = sampler.batch(1, crop)[0].permute(1, 2, 0).mul(255).round().to(torch.uint8)
         planes = planes_of(pixels.numpy(), layout.depth)
-        walk(model, layout, np.zeros_like(planes), None, _Counting(planes, layout, counts))
+        walk(
+            model,
+            layout,
+            np.zeros_like(planes),
+            [None] * CHANNELS,
+            _Counting(planes, layout, counts),
+        )
     return counts
 
 

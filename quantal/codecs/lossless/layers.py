@@ -1,0 +1,158 @@
+"""The synthetic layers of a lossless picture: tiles of text, flat areas and repeats, and alpha.
+
+They are read first; networks code what is left, and see the samples of layers like any others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from quantal.codecs.contract import Samples
+from quantal.codecs.lossless.walk import Known
+from quantal.codecs.synthetic import (
+    TILE,
+    Costs,
+    choose_tiles,
+    decode_layer,
+    encode_layer,
+    guess_costs,
+    looks_synthetic,
+)
+
+__all__ = ["Layers", "layered", "read_layers"]
+
+Bits = npt.NDArray[np.bool_]
+
+#: Less than this share of tiles is not worth a layer.
+_WORTHWHILE = 0.03
+#: Bits that networks take for a sample whose neighbours predict it with an error of e:
+#: about _SLOPE * log2(1 + e) + _LEAST.
+_SLOPE, _LEAST = 1.3, 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """The layers of a picture.
+
+    Attributes:
+        colour: the layer of colours, or of grey, as bytes, if there is one.
+        alpha: the layer of alpha.
+        known: for each channel where samples are in a layer.
+        samples: uint8 [H, W, C], 0 outside of layers; None if there are none, or when writing.
+    """
+
+    colour: bytes | None
+    alpha: bytes | None
+    known: Sequence[Known]
+    samples: Samples | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a layer."""
+        return self.colour is not None or self.alpha is not None
+
+
+def _split(samples: Samples) -> tuple[Samples, Samples | None]:
+    """Return colours [H, W, 1 or 3], and alpha [H, W, 1] if there is any."""
+    if samples.shape[2] in (1, 3):
+        return samples, None
+    return np.ascontiguousarray(samples[:, :, :-1]), np.ascontiguousarray(samples[:, :, -1:])
+
+
+def layered(samples: Samples) -> Layers:
+    """Return the layers that a picture deserves; none for photographs and deep samples.
+
+    Args:
+        samples: uint8 or uint16 [H, W, C].
+    """
+    count = samples.shape[2]
+    if samples.dtype != np.uint8:
+        return Layers(None, None, [None] * count)
+    colours, alpha = _split(samples)
+    tiles = _tiles(colours)
+    colour = alpha_data = None
+    known: list[Known] = [None] * count
+    if tiles is not None:
+        colour, _ = encode_layer(colours, tiles)
+        known[: colours.shape[2]] = [_pixels_of(tiles, samples)] * colours.shape[2]
+    if alpha is not None:
+        marks = looks_synthetic(alpha)
+        # Alpha is mostly flat; where it is not, it is a picture of its own.
+        if marks.mean() > 0.5:
+            every = np.ones_like(marks)
+            alpha_data, _ = encode_layer(alpha, every)
+            known[-1] = _pixels_of(every, samples)
+    return Layers(colour, alpha_data, known)
+
+
+def _tiles(colours: Samples) -> Bits | None:
+    """Return the tiles that a layer should have; None for no layer."""
+    marks = looks_synthetic(colours)
+    if marks.mean() < _WORTHWHILE:
+        return None
+    synthetic = guess_costs(colours, np.ones_like(marks), 0)
+    none = np.zeros(marks.shape)
+    tiles = choose_tiles(1, synthetic, Costs(_photographic_bits(colours), none))
+    return tiles if tiles.mean() >= _WORTHWHILE else None
+
+
+def _photographic_bits(colours: Samples) -> npt.NDArray[np.float64]:
+    """Guess how many bits networks take for each tile [h, w]."""
+    wide = colours.astype(np.int16)
+    green = wide[:, :, 1:2] if wide.shape[2] == 3 else wide
+    bits = np.zeros(wide.shape[:2])
+    planes = [green]
+    if wide.shape[2] == 3:
+        planes += [wide[:, :, [each]] - green for each in (0, 2)]
+    for plane in planes:
+        own = plane[:, :, 0]
+        padded = np.pad(own, ((1, 0), (1, 0)), mode="edge")
+        guess = padded[:-1, 1:] + padded[1:, :-1] - padded[:-1, :-1]
+        bits += _SLOPE * np.log2(1 + np.abs(own - guess)) + _LEAST
+    rows, columns = -(-len(bits) // TILE), -(-bits.shape[1] // TILE)
+    margins = ((0, rows * TILE - len(bits)), (0, columns * TILE - bits.shape[1]))
+    found: npt.NDArray[np.float64] = (
+        np.pad(bits, margins).reshape(rows, TILE, columns, TILE).sum((1, 3))
+    )
+    return found
+
+
+def _pixels_of(tiles: Bits, samples: Samples) -> Bits:
+    """Return which pixels are in tiles, bool [H, W]."""
+    height, width = samples.shape[:2]
+    return np.repeat(np.repeat(tiles, TILE, 0), TILE, 1)[:height, :width]
+
+
+def read_layers(
+    colour: bytes | None, alpha: bytes | None, height: int, width: int, channels: int
+) -> Layers:
+    """Return the layers of a picture with their samples.
+
+    Args:
+        colour: see Layers.
+        alpha: see Layers.
+        height: of the picture.
+        width: of the picture.
+        channels: of the picture, 1..4.
+
+    Raises:
+        BitstreamError: If a layer is damaged.
+    """
+    known: list[Known] = [None] * channels
+    if colour is None and alpha is None:
+        return Layers(None, None, known)
+    samples = np.zeros((height, width, channels), np.uint8)
+    colours = channels if channels in (1, 3) else channels - 1
+    if colour is not None:
+        tiles, pixels = decode_layer(colour, width, height, colours)
+        samples[:, :, :colours] = pixels
+        known[:colours] = [_pixels_of(tiles, samples)] * colours
+    if alpha is not None:
+        tiles, pixels = decode_layer(alpha, width, height, 1)
+        samples[:, :, -1:] = pixels
+        known[-1] = _pixels_of(tiles, samples)
+    return Layers(colour, alpha, known, samples)
