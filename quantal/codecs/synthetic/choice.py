@@ -24,8 +24,8 @@ Floats = npt.NDArray[np.float64]
 #: A tile looks synthetic if so many of its pixels equal the one to the left and the one above.
 _ALIKE = 0.3
 #: Without loss, squares of so many tiles a side are chosen; so many of a square's pixels have the
-#: colour to the left or above, and so many of a picture's squares are such, or none is chosen.
-_SQUARE, _REPEATING, _WORTHWHILE = 4, 0.6, 0.15
+#: colour to the left and above, and so many of a picture's squares are such, or none is chosen.
+_SQUARE, _REPEATING, _WORTHWHILE = 4, 0.6, 0.2
 #: Weights with which the tiles beside have a say, so that few tiles stand alone.
 _BESIDE = (0.25, 0.5, 0.25)
 
@@ -68,9 +68,8 @@ def looks_synthetic(pixels: Bytes) -> Bits:
 def choose_tiles(pixels: Bytes) -> Bits:
     """Return the tiles that the layer codes without loss in fewer bytes than networks, bool [h, w].
 
-    Colours of screens repeat; in photographs, even in skies, about one in five does. Every second
-    row is looked at. Pictures with few such squares, such as photographs with blown highlights,
-    get none.
+    Colours of screens repeat; those of photographs rarely do, but for blown highlights and smooth
+    backgrounds. Every second row is looked at. Pictures with few squares that repeat get no tiles.
 
     Args:
         pixels: uint8 [H, W, 1 or 3].
@@ -81,7 +80,7 @@ def choose_tiles(pixels: Bytes) -> Bits:
     colours = to_colours(pixels[: height // 2 * 2])
     even, odd = colours[::2], colours[1::2]
     same = odd == even
-    same[:, 1:] |= odd[:, 1:] == odd[:, :-1]
+    same[:, 1:] &= odd[:, 1:] == odd[:, :-1]
     margins = ((0, rows * side // 2 - len(same)), (0, columns * side - width))
     squares = np.pad(same, margins).reshape(rows, side // 2, columns, side)
     found = squares.view(np.uint8).sum(3, dtype=np.uint16).sum(1, dtype=np.float64)
