@@ -19,7 +19,7 @@ from quantal.codecs import TransformCodec, load
 from quantal.codecs.synthetic import (
     TILE,
     Costs,
-    choose_tiles,
+    cheaper_tiles,
     decode_layer,
     encode_layer,
     fill_holes,
@@ -67,7 +67,7 @@ def hybrid(codec: TransformCodec, pixels: np.ndarray, rate: int) -> tuple[int, i
     price = price_of(rate)
     by_transforms, data = transform_costs(codec, pixels, rate)
     looks = looks_synthetic(pixels)
-    tiles = choose_tiles(price, guess_costs(pixels, looks, price), by_transforms)
+    tiles = cheaper_tiles(price, guess_costs(pixels, looks, price), by_transforms)
     layer, drawn = encode_layer(pixels, tiles, price)
     if tiles.all():
         return len(layer), 0, drawn

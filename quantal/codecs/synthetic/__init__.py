@@ -5,13 +5,20 @@ It is shared by families of codecs. Its tiles are read before those that network
 
 from __future__ import annotations
 
-from quantal.codecs.synthetic.choice import Costs, choose_tiles, guess_costs, looks_synthetic
+from quantal.codecs.synthetic.choice import (
+    Costs,
+    cheaper_tiles,
+    choose_tiles,
+    guess_costs,
+    looks_synthetic,
+)
 from quantal.codecs.synthetic.holes import fill_holes
 from quantal.codecs.synthetic.layer import TILE, decode_layer, encode_layer
 
 __all__ = [
     "TILE",
     "Costs",
+    "cheaper_tiles",
     "choose_tiles",
     "decode_layer",
     "encode_layer",

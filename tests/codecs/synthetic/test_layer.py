@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from quantal.codecs.synthetic import (
     TILE,
     Costs,
+    cheaper_tiles,
     choose_tiles,
     decode_layer,
     encode_layer,
@@ -140,12 +141,36 @@ def test_noise_does_not_look_synthetic() -> None:
     assert looks_synthetic(np.full((64, 64, 3), 9, np.uint8))[1:, 1:].all()
 
 
+def test_without_loss_squares_that_repeat_are_chosen() -> None:
+    page = np.full((130, 200, 3), 250, np.uint8)
+    page[:, 128:] = np.random.default_rng(0).integers(0, 256, (130, 72, 3))
+    chosen = choose_tiles(page)
+    assert chosen.shape == (9, 13)
+    assert chosen[:, :8].all()
+    assert not chosen[:, 8:].any()
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 90), (90, 1), (2, 2), (65, 129)])
+def test_tiles_of_any_size_are_chosen(height: int, width: int) -> None:
+    page = np.full((height, width, 1), 7, np.uint8)
+    chosen = choose_tiles(page)
+    data, _ = encode_layer(page, chosen)
+    assert (decode_layer(data, width, height, 1)[0] == chosen).all()
+
+
+def test_a_layer_of_another_size_is_refused_or_harmless() -> None:
+    data, _ = encode_layer(_page(40, 56), _tiles(40, 56))
+    for width, height in ((1, 1), (57, 40), (400, 300), (16, 900)):
+        with pytest.raises(BitstreamError):
+            decode_layer(data, width, height)
+
+
 def test_tiles_are_chosen_by_cost() -> None:
     page = np.full((64, 64, 3), 250, np.uint8)
     page[:, 32:] = np.random.default_rng(0).integers(0, 256, (64, 32, 3))
     costs = guess_costs(page, _tiles(64, 64), 0)
     other = Costs(np.full((4, 4), 300.0), np.full((4, 4), 50.0))
-    chosen = choose_tiles(10, costs, other)
+    chosen = cheaper_tiles(10, costs, other)
     assert chosen[:, 0].all()
     assert not chosen[:, 3].any()
 
