@@ -82,13 +82,13 @@ class Writing:
             run = (positive[channel].reshape(-1) >> shift) & ((1 << width) - 1)
             self._encoder.put(run.astype(np.int32), _table(width, run.size), RAW_TABLES)
 
-    def changes(self, step: Step) -> Changes | None:
+    def changes(self, step: Step, count: int) -> Changes | None:
         """Fit a step's means to the picture, and write what changes."""
-        found = self._fit(step) if self._fitted else None
+        found = self._fit(step, count) if self._fitted else None
         put_changes(found, step.network, step.change_tables, self._encoder)
         return found
 
-    def _fit(self, step: Step) -> Changes | None:
+    def _fit(self, step: Step, count: int) -> Changes | None:
         costs = self._costs_of(step.tables)
 
         def cost(
@@ -101,7 +101,7 @@ class Writing:
             return found if by.raw is None else found + by.raw
 
         equations = step.equations(self._planes[step.place])
-        return fit(equations, step.network, step.extra, step.count, cost)
+        return fit(equations, step.network, step.extra, count, cost)
 
     def _costs_of(self, tables: TableSet) -> npt.NDArray[np.float32]:
         if id(tables) not in self._costs:
@@ -180,7 +180,7 @@ class Reading:
             self._check(found[channel], channel)
         samples[:] = found
 
-    def changes(self, step: Step) -> Changes | None:
+    def changes(self, step: Step, count: int) -> Changes | None:
         """Read what a step does otherwise than its network."""
         return take_changes(step.network, step.change_tables, self._stream())
 

@@ -15,11 +15,9 @@ from quantal.codecs.contract import Samples
 from quantal.codecs.lossless.walk import Known
 from quantal.codecs.synthetic import (
     TILE,
-    Costs,
     choose_tiles,
     decode_layer,
     encode_layer,
-    guess_costs,
     looks_synthetic,
 )
 
@@ -27,11 +25,8 @@ __all__ = ["Layers", "layered", "read_layers"]
 
 Bits = npt.NDArray[np.bool_]
 
-#: Less than this share of tiles is not worth a layer.
-_WORTHWHILE = 0.03
-#: Bits that networks take for a sample whose neighbours predict it with an error of e:
-#: about _SLOPE * log2(1 + e) + _LEAST.
-_SLOPE, _LEAST = 1.3, 0.25
+#: Alpha is a layer if more than this share of it looks synthetic, else a picture of its own.
+_FLAT_ALPHA = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,52 +68,19 @@ def layered(samples: Samples) -> Layers:
     if samples.dtype != np.uint8:
         return Layers(None, None, [None] * count)
     colours, alpha = _split(samples)
-    tiles = _tiles(colours)
+    tiles = choose_tiles(colours)
     colour = alpha_data = None
     known: list[Known] = [None] * count
-    if tiles is not None:
+    if tiles.any():
         colour, _ = encode_layer(colours, tiles)
         known[: colours.shape[2]] = [_pixels_of(tiles, samples)] * colours.shape[2]
     if alpha is not None:
         marks = looks_synthetic(alpha)
-        # Alpha is mostly flat; where it is not, it is a picture of its own.
-        if marks.mean() > 0.5:
+        if marks.mean() > _FLAT_ALPHA:
             every = np.ones_like(marks)
             alpha_data, _ = encode_layer(alpha, every)
             known[-1] = _pixels_of(every, samples)
     return Layers(colour, alpha_data, known)
-
-
-def _tiles(colours: Samples) -> Bits | None:
-    """Return the tiles that a layer should have; None for no layer."""
-    marks = looks_synthetic(colours)
-    if marks.mean() < _WORTHWHILE:
-        return None
-    synthetic = guess_costs(colours, np.ones_like(marks), 0)
-    none = np.zeros(marks.shape)
-    tiles = choose_tiles(1, synthetic, Costs(_photographic_bits(colours), none))
-    return tiles if tiles.mean() >= _WORTHWHILE else None
-
-
-def _photographic_bits(colours: Samples) -> npt.NDArray[np.float64]:
-    """Guess how many bits networks take for each tile [h, w]."""
-    wide = colours.astype(np.int16)
-    green = wide[:, :, 1:2] if wide.shape[2] == 3 else wide
-    bits = np.zeros(wide.shape[:2])
-    planes = [green]
-    if wide.shape[2] == 3:
-        planes += [wide[:, :, [each]] - green for each in (0, 2)]
-    for plane in planes:
-        own = plane[:, :, 0]
-        padded = np.pad(own, ((1, 0), (1, 0)), mode="edge")
-        guess = padded[:-1, 1:] + padded[1:, :-1] - padded[:-1, :-1]
-        bits += _SLOPE * np.log2(1 + np.abs(own - guess)) + _LEAST
-    rows, columns = -(-len(bits) // TILE), -(-bits.shape[1] // TILE)
-    margins = ((0, rows * TILE - len(bits)), (0, columns * TILE - bits.shape[1]))
-    found: npt.NDArray[np.float64] = (
-        np.pad(bits, margins).reshape(rows, TILE, columns, TILE).sum((1, 3))
-    )
-    return found
 
 
 def _pixels_of(tiles: Bits, samples: Samples) -> Bits:

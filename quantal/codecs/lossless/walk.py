@@ -78,8 +78,8 @@ class Coding(Protocol):
         """Code the samples [C, h, w] that all levels start from, in place."""
         ...
 
-    def changes(self, step: Step) -> Changes | None:
-        """Code what a step does otherwise than its network."""
+    def changes(self, step: Step, count: int) -> Changes | None:
+        """Code what a step of `count` coded samples does otherwise than its network."""
         ...
 
     def residuals(
@@ -175,7 +175,8 @@ def _take(
             step.lattice.put(step.channel, step.phase, own, np.zeros_like(own))
             return
         coded = ~there.reshape(-1)
-    changes = coding.changes(step) if step.count >= WORTHWHILE else None
+    count = step.count if coded is None else int(coded.sum())
+    changes = coding.changes(step, count) if count >= WORTHWHILE else None
     by = step.predict(changes)
     if coded is None:
         found = coding.residuals(step, by, None).reshape(step.shape)
