@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING
 from quantal.extras import imported
 
 if TYPE_CHECKING:
+    from quantal.entropy.circuits import (
+        Circuit,
+        decode_blocks,
+        encode_blocks,
+        estimate_blocks,
+        fit_circuit,
+    )
     from quantal.entropy.coder import Decoder, Encoder, decode, encode, estimate_bits
     from quantal.entropy.curves import RateCurve, rate_lambda
     from quantal.entropy.exact import ExactLayer, ExactNet
@@ -49,6 +56,13 @@ if TYPE_CHECKING:
 
 #: Where each public name stands.
 _HOMES = {
+    "circuits": (
+        "Circuit",
+        "decode_blocks",
+        "encode_blocks",
+        "estimate_blocks",
+        "fit_circuit",
+    ),
     "coder": ("Decoder", "Encoder", "decode", "encode", "estimate_bits"),
     "curves": ("RateCurve", "rate_lambda"),
     "exact": ("ExactLayer", "ExactNet"),
@@ -93,6 +107,7 @@ __all__ = [
     "RATE_INDICES",
     "SCALES",
     "CascadeQuantiser",
+    "Circuit",
     "ClassModel",
     "Coded",
     "Coding",
@@ -126,8 +141,12 @@ __all__ = [
     "VectorQuantiser",
     "Writing",
     "decode",
+    "decode_blocks",
     "encode",
+    "encode_blocks",
     "estimate_bits",
+    "estimate_blocks",
+    "fit_circuit",
     "freeze",
     "index_to_scale",
     "kmeans",

@@ -16,13 +16,16 @@ import constriction
 import numpy as np
 import numpy.typing as npt
 
-from quantal.entropy.tables import PRECISION, TableSet
+from quantal.entropy.tables import PRECISION, TOTAL, TableSet
 from quantal.errors import ArgumentError, CorruptError, TruncatedError
 
-__all__ = ["Decoder", "Encoder", "decode", "encode", "estimate_bits"]
+__all__ = ["ROW_TOTAL", "Decoder", "Encoder", "decode", "encode", "estimate_bits"]
 
 _Ans = constriction.stream.stack.AnsCoder
 _model = constriction.stream.model
+
+#: constriction's models of one row of shares for each symbol.
+_ROWS = _model.Categorical(perfect=False)
 
 T = TypeVar("T")
 IntArray = npt.NDArray[np.int32]
@@ -168,6 +171,33 @@ class _Batch:
     slots: IntArray
     escaped: npt.NDArray[np.int64]
 
+    def push(self, coder: Any) -> None:
+        _push_escapes(coder, self.escaped)
+        models = _models(self.tables)
+        for table, start, end in reversed(self.groups):
+            coder.encode_reverse(self.slots[start:end], models[table])
+
+
+#: The sum of a row's weights: both ends of the range are slots of weight 1 that nothing is coded
+#: with. So every symbol lies between two slots, and an encoder keeps three weights of it.
+ROW_TOTAL = TOTAL - 2
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What one put_rows() leaves to code: the weights below, of, and above each symbol [n, 3]."""
+
+    around: IntArray
+
+    def push(self, coder: Any) -> None:
+        ones = np.ones(len(self.around), np.int32)
+        coder.encode_reverse(ones, _ROWS, _shares(self.around))
+
+
+def _shares(weights: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return rows of weights as what constriction takes; see _Models."""
+    return (weights - 1).astype(np.float64)
+
 
 class Encoder:
     """Collect symbols, then write them all.
@@ -185,7 +215,7 @@ class Encoder:
     """
 
     def __init__(self) -> None:
-        self._batches: list[_Batch] = []
+        self._batches: list[_Batch | _Rows] = []
 
     def put(self, symbols: IntArray, index: IndexArray, tables: TableSet) -> None:
         """Add symbols.
@@ -228,15 +258,41 @@ class Encoder:
         values = np.concatenate(escaped) if escaped else np.zeros(0, np.int64)
         self._batches.append(_Batch(tables, groups, sorted_symbols, values))
 
+    def put_rows(self, symbols: IntArray, weights: npt.NDArray[np.int64]) -> None:
+        """Add symbols that have a table of their own each.
+
+        Args:
+            symbols: int32 [n], 0..V-1.
+            weights: int64 [n, V], at least 1; the sum of each row is `ROW_TOTAL`.
+
+        Raises:
+            ArgumentError: If types, shapes, symbols or weights are wrong.
+        """
+        _check_rows(weights)
+        if symbols.dtype != np.int32 or symbols.shape != weights.shape[:1]:
+            raise ArgumentError(
+                f"symbols must be int32 {weights.shape[:1]}, not {symbols.dtype} {symbols.shape}"
+            )
+        if not len(symbols):
+            return
+        if symbols.min() < 0 or symbols.max() >= weights.shape[1]:
+            raise ArgumentError(
+                f"symbols {symbols.min()}..{symbols.max()} found, expected 0.."
+                f"{weights.shape[1] - 1}"
+            )
+        rows = np.arange(len(symbols))
+        own = weights[rows, symbols]
+        up_to = np.cumsum(weights, axis=1)[rows, symbols]
+        below = up_to - own + 1
+        around = np.stack([below, own, TOTAL - below - own], axis=1)
+        self._batches.append(_Rows(around.astype(np.int32)))
+
     def finish(self) -> bytes:
         """Return the bytes of everything put, and empty the encoder."""
         coder = _Ans(np.array([_START], np.uint32))
         # A stack returns last what it got first, so everything goes on it backwards.
         for batch in reversed(self._batches):
-            _push_escapes(coder, batch.escaped)
-            models = _models(batch.tables)
-            for table, start, end in reversed(batch.groups):
-                coder.encode_reverse(batch.slots[start:end], models[table])
+            batch.push(coder)
         self._batches = []
         data: bytes = coder.get_compressed().astype("<u4").tobytes()
         # The last word is never zero, so its leading zero bytes need not be kept.
@@ -332,6 +388,31 @@ class Decoder:
         self._check_end()
         return out
 
+    def take_rows(self, weights: npt.NDArray[np.int64]) -> IntArray:
+        """Return the next symbols, which have a table of their own each.
+
+        Args:
+            weights: int64 [n, V]; see Encoder.put_rows().
+
+        Returns:
+            int32 [n].
+
+        Raises:
+            TruncatedError: If the stream holds fewer.
+            CorruptError: If a symbol is none that an Encoder writes.
+            ArgumentError: If the weights are wrong.
+        """
+        _check_rows(weights)
+        if not len(weights):
+            return np.zeros(0, np.int32)
+        shares = np.zeros((len(weights), weights.shape[1] + 2))
+        shares[:, 1:-1] = _shares(weights)
+        symbols: IntArray = self._coder.decode(_ROWS, shares) - 1
+        self._check_end()
+        if symbols.min() < 0 or symbols.max() >= weights.shape[1]:
+            raise CorruptError("an entropy-coded symbol is none that is written: it was altered")
+        return symbols
+
     def _decode(self, counts: npt.NDArray[np.int64], tables: TableSet) -> IntArray:
         """Return the symbols of all tables, one after the other.
 
@@ -396,6 +477,13 @@ class Decoder:
                 "an entropy-coded stream does not end where its symbols end: it was cut, altered, "
                 "or written with another model"
             )
+
+
+def _check_rows(weights: npt.NDArray[np.int64]) -> None:
+    if weights.dtype != np.int64 or weights.ndim != 2 or not weights.shape[1]:
+        raise ArgumentError(f"weights must be int64 [n, V], not {weights.dtype} {weights.shape}")
+    if len(weights) and ((weights < 1).any() or (weights.sum(axis=1) != ROW_TOTAL).any()):
+        raise ArgumentError(f"weights must be at least 1, and the sum of a row {ROW_TOTAL}")
 
 
 def encode(symbols: IntArray, index: IndexArray, tables: TableSet) -> bytes:
