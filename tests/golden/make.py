@@ -20,7 +20,7 @@ from PIL import Image
 from skimage import data
 
 import quantal
-from quantal.codecs.contract import Codec
+from quantal.codecs.contract import Codec, Exact
 from quantal.codecs.video_contract import VideoCodec
 
 HERE = Path(__file__).parent
@@ -46,9 +46,31 @@ def pictures() -> dict[str, tuple[Image.Image, int]]:
     }
 
 
+def kept_pictures() -> dict[str, Image.Image]:
+    """Name to picture, for codecs that keep every sample: smaller, and deep and drawn ones too."""
+    astronaut = Image.fromarray(data.astronaut())
+    deep = np.asarray(data.camera()[100:180, 200:290], np.uint16) * 200
+    deep += np.arange(deep.size, dtype=np.uint16).reshape(deep.shape) * 37 % 200
+    rng = np.random.default_rng(0)
+    letters = rng.integers(0, 2, (9, 12, 8), np.uint8) * 230
+    lines = [np.concatenate(letters[rng.integers(0, 9, 30)], 1) for _ in range(8)]
+    page = np.full((256, 256, 3), 255, np.uint8)
+    page[20:116, 8:248] = np.concatenate(lines)[:, :, None]
+    page[128:, 128:] = data.astronaut()[:128, 100:228]
+    drawn = Image.fromarray(page)
+    found = {name: image for name, (image, _) in pictures().items() if name != "colour-low"}
+    found["colour-high"] = astronaut.crop((100, 0, 249, 123))
+    found["grey"] = found["grey"].crop((60, 40, 160, 140))
+    found["alpha"] = found["alpha"].crop((20, 20, 100, 90))
+    return {**found, "deep": Image.fromarray(deep), "drawn": drawn}
+
+
 def coded_pictures(codec: Codec) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
     """Yield name, file and what is expected of it."""
-    for name, (image, quality) in pictures().items():
+    chosen: dict[str, tuple[Image.Image, int | None]] = {**pictures()}
+    if isinstance(codec, Exact):
+        chosen = {name: (image, None) for name, image in kept_pictures().items()}
+    for name, (image, quality) in chosen.items():
         coded = quantal.compress(image, quality=quality, codec=codec)
         latents = quantal.latents.read(coded)
         size = [latents.width, latents.height]
