@@ -21,7 +21,7 @@ __all__ = ["MUTATIONS", "cases", "forged", "outcome", "repaired", "sample_files"
 
 #: Codecs of ours whose weights ship; the streams of some are made of parts.
 CODECS = [info.name for info in available() if info.weights and info.media == "picture"]
-PARTS = {name: 9 for name in CODECS if name.startswith("context")} | {"tokens": 128}
+PARTS = {name: 9 for name in CODECS if name.startswith("context")} | {"tokens": 128, "lossless": 8}
 #: Those whose damaged files can be concealed.
 CONCEALING = [name for name in CODECS if name == "vq"]
 
@@ -51,11 +51,16 @@ def sample_files() -> list[bytes]:
     ]
     return [
         encode_picture(
-            picture, load(name, "cpu"), Target(quality=quality), resilient=resilient
+            picture, load(name, "cpu"), _target(name, quality), resilient=resilient
         ).data
         for name, resilient in [*((n, False) for n in CODECS), *((n, True) for n in CONCEALING)]
         for picture, quality in pictures
     ]
+
+
+def _target(name: str, quality: int) -> Target:
+    """A quality, where the codec has several."""
+    return Target(quality=quality) if len(load(name, "cpu").rates) > 1 else Target()
 
 
 def repaired(data: bytes) -> bytes:
