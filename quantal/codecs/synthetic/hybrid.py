@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from quantal.codecs.contract import (
-    Codec,
     Encoding,
     Latents,
     Pixels,
@@ -44,8 +43,13 @@ from quantal.errors import BitstreamError, CorruptError
 
 __all__ = ["HybridCodec", "HybridEncoding", "price_of"]
 
+Found = TypeVar("Found")
+
 #: The worth of a bit at a rate, and the quarters of a position in which it doubles.
 _WORTH, _AT, _HALVED_IN = 1100.0, 80, 19.3
+#: Merging of colours loses more for a bit than it is told, two to four times: it is told less, and
+#: no more than this.
+_MERGING, _MOST_MERGING = 0.4, 1200.0
 #: From this share on, all tiles are tried.
 _MOSTLY = 0.5
 
@@ -115,19 +119,20 @@ class HybridEncoding(TransformEncoding):
         if not self._likely.any():
             return None
         price = price_of(rate)
+        merging = min(price * _MERGING, _MOST_MERGING)
         plain = super().at(rate)
         other = self._by_transforms(plain, rate)
         tiles = self._likely.copy()
         if tiles.mean() > _MOSTLY:
             tiles[:] = True
-        layer, drawn = encode_layer(self.pixels, tiles, price)
+        layer, drawn = encode_layer(self.pixels, tiles, merging)
         tried = [self._tried(rate, tiles, layer, drawn, other)]
         bits = tile_sums(guessed_bits(to_colours(drawn)))
         bits *= 8 * len(layer) / max(float(bits[tiles].sum()), 1.0)
         lost = tile_sums(_squares(drawn, self.pixels))
         chosen = cheaper_tiles(price, Costs(bits, lost), other) & tiles
         if chosen.any() and (chosen != tiles).any():
-            layer, drawn = encode_layer(self.pixels, chosen, price)
+            layer, drawn = encode_layer(self.pixels, chosen, merging)
             tried.append(self._tried(rate, chosen, layer, drawn, other))
         best = min(tried, key=lambda parts: parts.cost)
         plainly = float(other.distortion.sum()) + price * 8 * len(plain)
@@ -262,16 +267,16 @@ class HybridCodec(TransformCodec):
     def parse_many(
         self, payloads: Sequence[bytes], width: int, height: int, rate: int
     ) -> list[list[Symbols] | BitstreamError]:
-        if any(map(holds_layer, payloads)):
-            return Codec.parse_many(self, payloads, width, height, rate)
-        return super().parse_many(payloads, width, height, rate)
+        """Return the symbols of several pictures; an error for each that has synthetic tiles."""
+        found = super().parse_many(payloads, width, height, rate)
+        return [_refused(each, payload) for each, payload in zip(found, payloads, strict=True)]
 
     def read_many(
         self, payloads: Sequence[bytes], width: int, height: int, rate: int
     ) -> list[Latents | BitstreamError]:
-        if any(map(holds_layer, payloads)):
-            return Codec.read_many(self, payloads, width, height, rate)
-        return super().read_many(payloads, width, height, rate)
+        """Return the latents of several pictures; an error for each that has synthetic tiles."""
+        found = super().read_many(payloads, width, height, rate)
+        return [_refused(each, payload) for each, payload in zip(found, payloads, strict=True)]
 
     def read_stacked(
         self,
@@ -282,14 +287,10 @@ class HybridCodec(TransformCodec):
         *,
         dequantised: bool = True,
     ) -> StackedLatents:
-        """Return stacked latents; see contract.Stacking. Hybrids are among the errors."""
+        """Return stacked latents; a picture that has synthetic tiles is among the errors."""
         stacked = super().read_stacked(payloads, width, height, rate, dequantised=dequantised)
-        for place in stacked.errors:
-            if holds_layer(payloads[place]):
-                stacked.errors[place] = BitstreamError(
-                    "the picture holds synthetic tiles, which latents don't describe; "
-                    "compress it as a photograph"
-                )
+        for place, error in stacked.errors.items():
+            stacked.errors[place] = _refused(error, payloads[place])
         return stacked
 
     def synthesise(self, latents: Latents) -> Pixels:
@@ -299,6 +300,19 @@ class HybridCodec(TransformCodec):
 
     def synthesise_unrounded(self, latents: Latents) -> UnroundedPixels:
         return _pasted(super().synthesise_unrounded(latents), latents)
+
+
+def _refused(found: Found, payload: bytes) -> Found | BitstreamError:
+    """Return what was found in an image part, or an error where latents don't describe all of it.
+
+    Latents of many pictures are for learning; read() gives those of one.
+    """
+    if not holds_layer(payload):
+        return found
+    return BitstreamError(
+        "the picture holds synthetic tiles, which its latents don't describe; compress it as a "
+        "photograph, or read it alone"
+    )
 
 
 def _pasted(drawn: npt.NDArray[Any], latents: Latents) -> npt.NDArray[Any]:
