@@ -1,6 +1,6 @@
 /** Reading symbols from the stream of an image part. */
 
-import { BitstreamError, CorruptError, TruncatedError } from "../errors.js";
+import { BitstreamError, CorruptError, TruncatedError, UnsupportedError } from "../errors.js";
 import { Decoder } from "./decoder.js";
 import type { Kernel } from "./kernel.js";
 import type { Tables } from "./tables.js";
