@@ -113,11 +113,11 @@ def _synthetic_share(source: Source, info: Info | ClipInfo) -> float | None:
 
     if _is_clip(info):
         return None
-    header, image = info.header, info.parts[0]
+    header, (_, offset, size) = info.header, _parts(info)[0]
     try:
         if not issubclass(codec_class(header.codec), Mixed):
             return None
-        payload = source.bytes(image.offset + image.bytes)[image.offset :]
+        payload = source.bytes(offset + size)[offset:]
         if not holds_layer(payload):
             return None
         return float(read_tiles(split(payload)[0], header.width, header.height).mean())
