@@ -47,9 +47,9 @@ Found = TypeVar("Found")
 
 #: The worth of a bit at a rate, and the quarters of a position in which it doubles.
 _WORTH, _AT, _HALVED_IN = 1100.0, 80, 19.3
-#: Merging of colours loses more for a bit than it is told, two to four times: it is told less, and
-#: no more than this.
-_MERGING, _MOST_MERGING = 0.4, 1200.0
+#: Merging of colours loses more for a bit than it is told, two to four times, and may break
+#: repeats: these shares of the price are tried, up to a largest price.
+_MERGING, _MOST_MERGING = (0.4, 0.03), 1200.0
 #: From this share on, all tiles are tried.
 _MOSTLY = 0.5
 
@@ -96,7 +96,8 @@ class HybridEncoding(TransformEncoding):
     """A picture being coded with synthetic tiles, where these cost less at a rate.
 
     Three ways are tried in full: no synthetic tiles; all tiles, or all that look synthetic, which
-    tells how far guessed costs are off; and the tiles that cost less by corrected guesses.
+    tells how far guessed costs are off, with colours merged more and less; and the tiles that cost
+    less by corrected guesses.
 
     Args:
         codec: the codec.
@@ -119,13 +120,21 @@ class HybridEncoding(TransformEncoding):
         if not self._likely.any():
             return None
         price = price_of(rate)
-        merging = min(price * _MERGING, _MOST_MERGING)
         plain = super().at(rate)
         other = self._by_transforms(plain, rate)
         tiles = self._likely.copy()
         if tiles.mean() > _MOSTLY:
             tiles[:] = True
-        layer, drawn = encode_layer(self.pixels, tiles, merging)
+        mergings = [min(price * share, _MOST_MERGING) for share in _MERGING]
+        layers = [encode_layer(self.pixels, tiles, merging) for merging in mergings]
+        inside = np.repeat(np.repeat(tiles, TILE, 0), TILE, 1)[: len(self.pixels)]
+        inside = inside[:, : self.pixels.shape[1]]
+        costs = [
+            float(_squares(drawn, self.pixels)[inside].sum()) + price * 8 * len(layer)
+            for layer, drawn in layers
+        ]
+        place = costs.index(min(costs))
+        (layer, drawn), merging = layers[place], mergings[place]
         tried = [self._tried(rate, tiles, layer, drawn, other)]
         bits = tile_sums(guessed_bits(to_colours(drawn)))
         bits *= 8 * len(layer) / max(float(bits[tiles].sum()), 1.0)
