@@ -30,7 +30,7 @@ __all__ = ["QtlImageFile"]
 
 _TARGETS = ("quality", "bpp", "psnr", "max_bytes")
 _METADATA = ("icc_profile", "exif", "xmp")
-_OTHERS = ("codec", "device", "weights", "effort", "resilient", "strip")
+_OTHERS = ("codec", "device", "weights", "effort", "resilient", "strip", "content")
 
 
 class QtlImageFile(ImageFile.ImageFile):
@@ -206,7 +206,8 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     picture = media.from_image(im, {key: options[key] for key in _METADATA if key in options})
     picture = suited(media.strip(picture, options.get("strip", ())), codec)
     effort, resilient = options.get("effort", 0), options.get("resilient", False)
-    encoded = encode_picture(picture, codec, target, effort, resilient=resilient)
+    content = options.get("content", "auto")
+    encoded = encode_picture(picture, codec, target, effort, resilient=resilient, content=content)
     _warn((*picture.warnings, *encoded.warnings))
     fp.write(encoded.data)
 

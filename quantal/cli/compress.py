@@ -51,6 +51,14 @@ __all__ = ["compress"]
 LOSSLESS = "lossless"
 
 
+class Content(str, Enum):
+    """What a picture shows."""
+
+    auto = "auto"
+    photo = "photo"
+    screen = "screen"
+
+
 class Mode(str, Enum):
     """How frames of a clip are predicted."""
 
@@ -112,6 +120,13 @@ def compress(
             help="A somewhat larger file that can be concealed where it is damaged (codec vq).",
         ),
     ] = False,
+    content: Annotated[
+        Content,
+        typer.Option(
+            help="What a picture shows: a context codec keeps colours of text and flat areas of a "
+            "screen exactly where that is smaller; photo never does, auto does where it may pay."
+        ),
+    ] = Content.auto,
     mode: Annotated[
         Mode | None,
         typer.Option(
@@ -193,7 +208,13 @@ def compress(
         if value is not None and not 0 < value < float("inf"):
             raise ArgumentError(f"{name} {value} is not a positive number")
     from quantal import codecs, media
-    from quantal.files.targets import Target, check_effort, check_resilient, check_target
+    from quantal.files.targets import (
+        Target,
+        check_content,
+        check_effort,
+        check_resilient,
+        check_target,
+    )
 
     if lossless:
         if codec not in (None, LOSSLESS):
@@ -226,6 +247,7 @@ def compress(
         "--effort": effort > 0,
         "--resilient": resilient,
         "--strip": strip is not None,
+        "--content": content is not Content.auto,
     }
     of_clips = {
         "--kbps": kbps is not None,
@@ -272,6 +294,7 @@ def compress(
         check_target(target, loaded)
         check_effort(effort, loaded)
         check_resilient(resilient, effort, loaded)
+        check_content(content.value, loaded)
 
     from quantal.files.matching import named_codec
 
@@ -302,6 +325,7 @@ def compress(
         effort=effort,
         resilient=resilient,
         strip=stripped,
+        content=content.value,
         device=device.value,
         weights=weights,
     )
@@ -338,6 +362,7 @@ def compress_one(
     effort: int,
     resilient: bool,
     strip: tuple[str, ...],
+    content: str,
     device: str,
     weights: str | None,
     progress: Progress | None = None,
@@ -351,7 +376,7 @@ def compress_one(
     coder = codecs.load(codec, device, weights)
     picture = suited(picture, coder)
     progress = progress or no_progress
-    encoded = encode_picture(picture, coder, target, effort, progress, resilient)
+    encoded = encode_picture(picture, coder, target, effort, progress, resilient, content)
     return Outcome(
         data=encoded.data,
         codec=encoded.codec,

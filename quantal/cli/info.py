@@ -97,7 +97,32 @@ def _document(source: Source, info: Info | ClipInfo) -> dict[str, object]:
         "grey": header.grey,
         "header_bytes": info.header_bytes,
     }
+    share = _synthetic_share(source, info)
+    if share is not None:
+        document["synthetic_share"] = share
     return document | (_of_clip(info) if _is_clip(info) else {})
+
+
+def _synthetic_share(source: Source, info: Info | ClipInfo) -> float | None:
+    """Return the share of synthetic tiles in a picture; None if none can be read."""
+    from quantal.codecs.contract import Mixed
+    from quantal.codecs.registry import codec_class
+    from quantal.codecs.synthetic.layer import read_tiles
+    from quantal.codecs.synthetic.parts import holds_layer, split
+    from quantal.errors import QuantalError
+
+    if _is_clip(info):
+        return None
+    header, (_, offset, size) = info.header, _parts(info)[0]
+    try:
+        if not issubclass(codec_class(header.codec), Mixed):
+            return None
+        payload = source.bytes(offset + size)[offset:]
+        if not holds_layer(payload):
+            return None
+        return float(read_tiles(split(payload)[0], header.width, header.height).mean())
+    except QuantalError:
+        return None
 
 
 def _is_clip(info: Info | ClipInfo) -> TypeGuard[ClipInfo]:
@@ -149,6 +174,9 @@ def _print(source: Source, info: Info | ClipInfo) -> None:
     say(f"  {'header':<12} {info.header_bytes} bytes")
     for name, offset, size in _parts(info):
         say(f"  {name:<12} {size:,} bytes at {offset:,}")
+    share = _synthetic_share(source, info)
+    if share is not None:
+        say(f"  {'synthetic':<12} {share:.0%} of the tiles are in exact colours")
 
 
 def _print_fields(header: Header) -> None:

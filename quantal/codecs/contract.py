@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
+    "CONTENTS",
     "Codec",
     "CodecBase",
     "Concealed",
@@ -32,6 +33,7 @@ __all__ = [
     "Encoding",
     "Exact",
     "Latents",
+    "Mixed",
     "Pixels",
     "Progress",
     "Progressive",
@@ -41,12 +43,16 @@ __all__ = [
     "Searching",
     "StackedLatents",
     "Stacking",
+    "Synthetic",
     "UnroundedPixels",
     "UserWeights",
     "no_progress",
 ]
 
 USUAL_QUALITY = 60
+
+#: What a picture may be coded as.
+CONTENTS = ("auto", "photo", "screen")
 
 Found = TypeVar("Found")
 
@@ -73,6 +79,19 @@ def no_progress(fraction: float) -> None:
 
 
 @dataclass(frozen=True, eq=False)
+class Synthetic:
+    """Tiles of a picture in exact colours.
+
+    Attributes:
+        tiles: which of the tiles of 16x16 pixels are such, bool [ceil(H / 16), ceil(W / 16)].
+        pixels: uint8 [H, W, 3], 0 outside these tiles.
+    """
+
+    tiles: npt.NDArray[np.bool_]
+    pixels: Pixels
+
+
+@dataclass(frozen=True, eq=False)
 class Latents:
     """The content of a file before any network has drawn it.
 
@@ -89,6 +108,8 @@ class Latents:
         symbols: every coded symbol in coding order, int32 arrays, equal on all machines.
         y_hat: latents [M, h, w], float32, the input of the synthesis.
         z_hat: dequantised side latents [N, h', w'], float32.
+        synthetic: tiles that latents don't describe, of a hybrid picture; else None. The latents
+            are then those of a picture with these tiles filled from around them.
     """
 
     codec: str
@@ -100,14 +121,19 @@ class Latents:
     symbols: list[Symbols]
     y_hat: Floats
     z_hat: Floats
+    synthetic: Synthetic | None = None
 
     def to_safetensors(self) -> bytes:
         """Return the bytes of a safetensors file: tensors `y_hat`, `z_hat`, `symbols.0`, ...
 
-        The other attributes are its metadata, `model_hash` in hexadecimal digits.
+        A hybrid picture has `synthetic.tiles` and `synthetic.pixels`, uint8, too. The other
+        attributes are its metadata, `model_hash` in hexadecimal digits.
         """
         arrays: dict[str, npt.NDArray[Any]] = {"y_hat": self.y_hat, "z_hat": self.z_hat}
         arrays |= {f"symbols.{index}": part for index, part in enumerate(self.symbols)}
+        if self.synthetic is not None:
+            arrays["synthetic.tiles"] = self.synthetic.tiles.astype(np.uint8)
+            arrays["synthetic.pixels"] = self.synthetic.pixels
         names = ("codec", "width", "height", "rate", "stride")
         metadata = {name: str(getattr(self, name)) for name in names}
         metadata["model_hash"] = self.model_hash.hex()
@@ -345,6 +371,7 @@ class Codec(CodecBase):
         effort: int = 0,
         resilient: bool = False,
         strip: str | Iterable[str] = (),
+        content: str = "auto",
     ) -> bytes:
         """Compress a picture to the bytes of a .qtl file; see quantal.compress()."""
         import quantal
@@ -359,6 +386,7 @@ class Codec(CodecBase):
             effort=effort,
             resilient=resilient,
             strip=strip,
+            content=content,
         )
 
     def decompress(
@@ -460,6 +488,21 @@ class Exact(Protocol):
 
     def depth(self, latents: Latents) -> int:
         """Return how many bits the samples of a picture have, 8..16."""
+        ...
+
+
+@runtime_checkable
+class Mixed(Protocol):
+    """A codec that can code parts of a picture as those of screens: text, flat areas, repeats."""
+
+    def mixed_encoding(self, pixels: Pixels, content: str) -> Encoding:
+        """Begin to code a picture.
+
+        Args:
+            pixels: uint8 [H, W, 3].
+            content: one of CONTENTS: "photo" codes all of it as encoding() does, "screen" looks
+                for such parts, and "auto" looks for them unless it plainly has none.
+        """
         ...
 
 

@@ -15,6 +15,7 @@ from quantal.codecs.contract import (
     Codec,
     Encoding,
     Exact,
+    Mixed,
     Progress,
     Resilient,
     Searching,
@@ -25,6 +26,7 @@ from quantal.files.decode import draw
 from quantal.files.matching import checked_codec, coded_part, describe_work
 from quantal.files.targets import (
     Target,
+    check_content,
     check_effort,
     check_resilient,
     check_target,
@@ -186,6 +188,7 @@ def encode_picture(
     effort: int = 0,
     progress: Progress = no_progress,
     resilient: bool = False,
+    content: str = "auto",
 ) -> Encoded:
     """Code a picture.
 
@@ -198,6 +201,7 @@ def encode_picture(
         effort: how hard to search, one of the codec's efforts.
         progress: called during a search.
         resilient: whether damage to the file can be concealed.
+        content: what the picture shows, one of contract.CONTENTS.
 
     Raises:
         TargetError: If max_bytes can't be kept to.
@@ -207,12 +211,13 @@ def encode_picture(
     checked_codec(codec)
     effort = check_effort(effort, codec)
     check_resilient(resilient, effort, codec)
+    check_content(content, codec)
     target = Target() if target is None else typed("target", target, Target)
     check_target(target, codec)
     with memory_errors(f"coding {describe_work(picture.width, picture.height)}"):
         fit = suited(picture, codec)
         reduction = fit.warnings[len(picture.warnings) :]
-        encoded = _encode(fit, codec, target, effort, progress, resilient)
+        encoded = _encode(fit, codec, target, effort, progress, resilient, content)
     return dataclasses.replace(encoded, warnings=(*reduction, *encoded.warnings))
 
 
@@ -223,12 +228,15 @@ def _encode(
     effort: int,
     progress: Progress,
     resilient: bool,
+    content: str,
 ) -> Encoded:
     extra = _carried(picture, codec)
     if isinstance(codec, Exact):
         encoding = codec.exact_encoding(picture.samples, picture.depth)
     elif resilient and isinstance(codec, Resilient):
         encoding = codec.resilient_encoding(picture.pixels)
+    elif isinstance(codec, Mixed):
+        encoding = codec.mixed_encoding(picture.pixels, content)
     else:
         encoding = codec.encoding(picture.pixels)
     job = _Job(picture, codec, encoding, extra)

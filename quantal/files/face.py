@@ -47,6 +47,7 @@ def compress(
     effort: int = 0,
     resilient: bool = False,
     strip: str | Iterable[str] = (),
+    content: str = "auto",
     device: str = "auto",
 ) -> bytes:
     """Compress a picture to the bytes of a .qtl file.
@@ -68,6 +69,8 @@ def compress(
         resilient: whether to write a somewhat larger file whose damage can be concealed (codec
             `vq`).
         strip: metadata to leave out: "exif", "xmp", "icc", several of them, or "all".
+        content: "auto", "photo" or "screen": whether a `context` codec looks for text, flat areas
+            and repeats, to code these in exact colours; "auto" does unless there plainly are none.
         device: "auto", "cpu" or "cuda", for a codec given by name.
 
     Returns:
@@ -83,7 +86,7 @@ def compress(
     picture = media.strip(_picture(image), strip)
     coder = named_codec(codec, device)
     picture = suited(picture, coder)
-    encoded = encode_picture(picture, coder, target, effort, resilient=resilient)
+    encoded = encode_picture(picture, coder, target, effort, resilient=resilient, content=content)
     _warn((*picture.warnings, *encoded.warnings))
     return encoded.data
 
@@ -170,6 +173,7 @@ def write(
     effort: int = 0,
     resilient: bool = False,
     strip: str | Iterable[str] = (),
+    content: str = "auto",
     device: str = "auto",
 ) -> int:
     """Compress a picture to a .qtl file.
@@ -197,6 +201,7 @@ def write(
         effort=effort,
         resilient=resilient,
         strip=strip,
+        content=content,
         device=device,
     )
     write_whole(target, data)

@@ -11,12 +11,13 @@ from functools import cache
 from typing import Protocol, TypeVar
 
 from quantal.arguments import flag, number, whole
-from quantal.codecs.contract import Codec, Resilient, Searching
+from quantal.codecs.contract import CONTENTS, Codec, Mixed, Resilient, Searching
 from quantal.errors import ArgumentError, TargetError
 
 __all__ = [
     "Target",
     "Trial",
+    "check_content",
     "check_effort",
     "check_resilient",
     "check_target",
@@ -212,6 +213,21 @@ def check_resilient(resilient: bool, effort: int, codec: Codec) -> None:
         )
     if resilient and effort:
         raise ArgumentError("a damage-resilient file is coded without effort: leave one out")
+
+
+def check_content(content: str, codec: Codec) -> None:
+    """Check that a codec can code what a picture is said to show.
+
+    Raises:
+        ArgumentError: If it can't.
+    """
+    if content not in CONTENTS:
+        raise ArgumentError(f"content {content!r} found, expected {', '.join(CONTENTS)}")
+    if content == "screen" and not isinstance(codec, Mixed):
+        raise ArgumentError(
+            f"codec {codec.name!r} codes nothing as the content of a screen; leave that out, or "
+            "choose a context codec"
+        )
 
 
 class _Forecast:

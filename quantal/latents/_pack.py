@@ -14,7 +14,7 @@ from quantal import container
 from quantal.arguments import choice, flag, whole
 from quantal.arguments import path as path_of
 from quantal.codecs.contract import Codec, Recoding
-from quantal.errors import MediaError, OutputError, QuantalError
+from quantal.errors import BitstreamError, MediaError, OutputError, QuantalError
 from quantal.files.matching import codec_for, coded_part
 from quantal.latents._failures import Failed, Progress, named, read_file
 from quantal.latents._format import SUFFIX, Flags
@@ -109,7 +109,9 @@ def _parse(name: str, data: bytes, codec: Codec | None) -> Found:
     file = container.read(data)
     codec = codec_for(file, "cpu", codec)
     payload, width, height, rate = coded_part(file)
-    symbols = codec.parse(payload, width, height, rate)
+    (symbols,) = codec.parse_many([payload], width, height, rate)
+    if isinstance(symbols, BitstreamError):
+        raise symbols
     header, others = file.header, [part for part in file.parts if part.kind != "image"]
     flags = Flags.GREY if header.grey else Flags(0)
     beside = b""

@@ -16,7 +16,7 @@ from quantal.codecs.synthetic.logistic import Bits
 from quantal.codecs.synthetic.loss import distance, guessed_bits, merged
 from quantal.planes import ceil_div
 
-__all__ = ["Costs", "cheaper_tiles", "choose_tiles", "guess_costs", "looks_synthetic"]
+__all__ = ["Costs", "cheaper_tiles", "choose_tiles", "guess_costs", "looks_synthetic", "tile_sums"]
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 _ALIKE = 0.3
 #: Without loss, squares of so many tiles a side are chosen; so many of a square's pixels have the
 #: colour to the left and above, and so many of a picture's squares are such, or none is chosen.
-_SQUARE, _REPEATING, _WORTHWHILE = 4, 0.6, 0.2
+_SQUARE, _REPEATING, _WORTHWHILE = 4, 0.6, 0.25
 #: Weights with which the tiles beside have a say, so that few tiles stand alone.
 _BESIDE = (0.25, 0.5, 0.25)
 
@@ -43,7 +43,7 @@ class Costs:
     distortion: Floats
 
 
-def _sums(values: npt.NDArray[np.float64] | Bits) -> Floats:
+def tile_sums(values: npt.NDArray[np.float64] | Bits) -> Floats:
     """Return the sums of pixels' values [H, W] in each tile [h, w]."""
     height, width = values.shape
     rows, columns = ceil_div(height, TILE), ceil_div(width, TILE)
@@ -62,7 +62,7 @@ def looks_synthetic(pixels: Bytes) -> Bits:
     same = np.zeros(pixels.shape[:2], np.bool_)
     inner = pixels[1:, 1:]
     same[1:, 1:] = ((inner == pixels[1:, :-1]) & (inner == pixels[:-1, 1:])).all(-1)
-    return _sums(same) >= _ALIKE * _sums(np.ones(same.shape, np.bool_))
+    return tile_sums(same) >= _ALIKE * tile_sums(np.ones(same.shape, np.bool_))
 
 
 def choose_tiles(pixels: Bytes) -> Bits:
@@ -105,7 +105,7 @@ def guess_costs(pixels: Bytes, tiles: Bits, price: float) -> Costs:
     height, width = colours.shape
     marked = np.repeat(np.repeat(tiles, TILE, 0), TILE, 1)[:height, :width]
     coded = merged(colours, marked, price) if price else colours
-    return Costs(_sums(guessed_bits(coded)), _sums(distance(coded, colours)))
+    return Costs(tile_sums(guessed_bits(coded)), tile_sums(distance(coded, colours)))
 
 
 def cheaper_tiles(price: float, synthetic: Costs, other: Costs) -> Bits:

@@ -17,7 +17,7 @@ from quantal.codecs.synthetic.places import Colours
 from quantal.errors import ArgumentError, CorruptError
 from quantal.planes import ceil_div
 
-__all__ = ["TILE", "decode_layer", "encode_layer", "to_colours"]
+__all__ = ["TILE", "decode_layer", "encode_layer", "read_tiles", "to_colours"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -139,6 +139,21 @@ def encode_layer(pixels: Bytes, tiles: Bits, price: float = 0) -> tuple[bytes, B
     coding = Writing()
     _, colours = _code(coding, tiles, to_colours(pixels), pixels.shape[2], price)
     return coding.finish(), _to_pixels(colours, pixels.shape[2])
+
+
+def read_tiles(data: bytes, width: int, height: int) -> Bits:
+    """Return the tiles of a layer, bool [h, w], and leave the rest unread and unchecked.
+
+    Args:
+        data: the result of encode_layer().
+        width: of the picture, in pixels.
+        height: of the picture, in pixels.
+
+    Raises:
+        BitstreamError: If no encoder writes such bytes for such a picture.
+    """
+    none = np.zeros(_tile_counts(height, width, TILE), np.bool_)
+    return _code_marks(Reading(data), ~none, none)
 
 
 def decode_layer(data: bytes, width: int, height: int, channels: int = 3) -> tuple[Bits, Bytes]:

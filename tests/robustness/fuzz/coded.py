@@ -50,9 +50,7 @@ def sample_files() -> list[bytes]:
         ),
     ]
     return [
-        encode_picture(
-            picture, load(name, "cpu"), _target(name, quality), resilient=resilient
-        ).data
+        encode_picture(picture, load(name, "cpu"), _target(name, quality), resilient=resilient).data
         for name, resilient in [*((n, False) for n in CODECS), *((n, True) for n in CONCEALING)]
         for picture, quality in pictures
     ]

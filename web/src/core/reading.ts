@@ -1,6 +1,6 @@
 /** Reading symbols from the stream of an image part. */
 
-import { BitstreamError, CorruptError, TruncatedError } from "../errors.js";
+import { BitstreamError, CorruptError, TruncatedError, UnsupportedError } from "../errors.js";
 import { Decoder } from "./decoder.js";
 import type { Kernel } from "./kernel.js";
 import type { Tables } from "./tables.js";
@@ -33,6 +33,11 @@ export class Reading {
   constructor(kernel: Kernel, data: Uint8Array, options: StreamOptions) {
     const { progressive = false, missing = 0, what } = options;
     [this.size, this.cut, this.what] = [data.length, missing > 0, what];
+    if (progressive && data[0] === 0) {
+      throw new UnsupportedError(
+        "the picture holds synthetic tiles, which are not read here; decompress it with Quantal",
+      );
+    }
     this.decoder = new Decoder(kernel, progressive ? new Uint8Array(data).reverse() : data, missing);
   }
 
