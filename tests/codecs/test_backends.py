@@ -60,7 +60,7 @@ def test_golden_pictures_have_the_same_symbols_and_pixels(name: str) -> None:
     data = (GOLDEN / f"{name}.qtl").read_bytes()
     codec = name.partition("/")[0]
     light, full = (quantal.load(codec, "cpu", backend=each) for each in ("onnx", "torch"))
-    assert light is not full
+    assert light is not full or family_of(codec).integers  # which no backend runs
     latents = light.latents(data)
     assert digest(latents) == EXPECTED[name]["symbols"]
     expected = full.latents(data)
@@ -390,7 +390,7 @@ trial._psnr = lambda *given: losses.append(original(*given)) or losses[-1]
 until = trial._exact_until(codec, networks)
 networks.by_openvino = lambda *given: used.append(given[1]) or run(*given)
 networks.precision = Precision(bfloat16_until=20.0)
-latents = codec.latents(codec.compress(np.zeros((32, 32, 3), np.uint8), quality=30))
+latents = codec.latents(codec.compress(np.zeros((32, 32, 3), np.uint8), quality=30, content="photo"))
 for rate in (80, 84):
     codec.synthesise(replace(latents, rate=rate))
 print(json.dumps({"until": until, "losses": losses, "used": used}))

@@ -18,6 +18,7 @@ from quantal.codecs.synthetic import (
     choose_tiles,
     decode_layer,
     encode_layer,
+    is_justified,
     looks_synthetic,
 )
 
@@ -80,7 +81,12 @@ def layered(samples: Samples) -> Layers:
             every = np.ones_like(marks)
             alpha_data, _ = encode_layer(alpha, every)
             known[-1] = _pixels_of(every, samples)
-    return Layers(colour, alpha_data, known)
+    height, width = samples.shape[:2]
+    found = Layers(colour, alpha_data, known)
+    parts = [part for part in (colour, alpha_data) if part is not None]
+    if not all(is_justified(part, height, width) for part in parts):
+        return Layers(None, None, [None] * count)
+    return found
 
 
 def _pixels_of(tiles: Bits, samples: Samples) -> Bits:

@@ -36,8 +36,6 @@ _DEEP, _LEVELS, _STORED, _COLOUR_LAYER, _ALPHA_LAYER = 4, 8, 16, 32, 64
 _KNOWN_BITS = 127
 #: Bits of a sample, on average, from which on deflation may do better; and up to which.
 _NOISE, _DRAWN = 0.97, 0.18
-#: A picture with layers has at most so many pixels for each byte.
-_PIXELS_OF_A_BYTE = 1 << 15
 #: Pictures of fewer samples are deflated too, to compare.
 _SMALL = 1 << 16
 
@@ -63,12 +61,7 @@ class Picture:
 def write_stream(model: LosslessModel, picture: Picture) -> bytes:
     """Return the image part of a picture."""
     samples = picture.samples
-    layers = layered(samples)
-    found = _modelled(model, picture, layers)
-    height, width, channels = samples.shape
-    layout = Layout(height, width, KINDS[channels], picture.depth)
-    if layers.any and len(found) + 8 < _least_bytes(model, layout, True):
-        found = _modelled(model, picture, Layers(None, None, [None] * channels))
+    found = _modelled(model, picture, layered(samples))
     share = 8 * len(found) / (samples.size * 8 * samples.itemsize)
     if not _DRAWN < share < _NOISE or samples.size < _SMALL:
         flags = samples.shape[2] - 1 | (_DEEP if picture.deep else 0) | _STORED
@@ -108,13 +101,6 @@ def _modelled(model: LosslessModel, picture: Picture, layers: Layers) -> bytes:
     return bytes([flags]) + head + writing.finish()
 
 
-def _least_bytes(model: LosslessModel, layout: Layout, layered: bool) -> float:
-    """Return how many bytes a picture takes at least; layers are cheaper than networks."""
-    if layered:
-        return layout.height * layout.width / _PIXELS_OF_A_BYTE
-    return model.least_bits * layout.samples / 8
-
-
 def _counted(data: bytes) -> bytes:
     return put_length(len(data)) + data
 
@@ -149,8 +135,9 @@ def read_stream(
         return Picture(samples, head.source_depth)
     layout = Layout(height, width, KINDS[head.channels], head.depth)
     total = layout.levels + 1
-    least = _least_bytes(model, layout, head.has_layers)
-    if parts is None and len(payload) + 8 < least:
+    least = model.least_bits * layout.samples / 8
+    # Layers are cheaper than networks, and are judged by themselves.
+    if parts is None and not head.has_layers and len(payload) + 8 < least:
         raise too_small(len(payload), int(least), f"a picture of {width}x{height} pixels")
     last = 0 if parts is None else max(total - parts, 0)
     kind = np.int16 if head.depth < 15 else np.int32

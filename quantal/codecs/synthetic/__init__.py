@@ -13,7 +13,7 @@ from quantal.codecs.synthetic.choice import (
     looks_synthetic,
 )
 from quantal.codecs.synthetic.holes import fill_holes
-from quantal.codecs.synthetic.layer import TILE, decode_layer, encode_layer
+from quantal.codecs.synthetic.layer import TILE, decode_layer, encode_layer, is_justified
 
 __all__ = [
     "TILE",
@@ -24,5 +24,6 @@ __all__ = [
     "encode_layer",
     "fill_holes",
     "guess_costs",
+    "is_justified",
     "looks_synthetic",
 ]

@@ -34,7 +34,13 @@ from quantal.codecs.synthetic.choice import (
     tile_sums,
 )
 from quantal.codecs.synthetic.holes import fill_holes
-from quantal.codecs.synthetic.layer import TILE, decode_layer, encode_layer, to_colours
+from quantal.codecs.synthetic.layer import (
+    TILE,
+    decode_layer,
+    encode_layer,
+    is_justified,
+    to_colours,
+)
 from quantal.codecs.synthetic.logistic import Bits
 from quantal.codecs.synthetic.loss import guessed_bits
 from quantal.codecs.synthetic.parts import holds_layer, join, split
@@ -143,6 +149,10 @@ class HybridEncoding(TransformEncoding):
         if chosen.any() and (chosen != tiles).any():
             layer, drawn = encode_layer(self.pixels, chosen, merging)
             tried.append(self._tried(rate, chosen, layer, drawn, other))
+        height, width = self.pixels.shape[:2]
+        tried = [parts for parts in tried if is_justified(parts.layer, height, width)]
+        if not tried:
+            return None
         best = min(tried, key=lambda parts: parts.cost)
         plainly = float(other.distortion.sum()) + price * 8 * len(plain)
         return best if best.cost < plainly else None

@@ -17,7 +17,7 @@ from quantal.codecs.synthetic.places import Colours
 from quantal.errors import ArgumentError, CorruptError
 from quantal.planes import ceil_div
 
-__all__ = ["TILE", "decode_layer", "encode_layer", "read_tiles", "to_colours"]
+__all__ = ["TILE", "decode_layer", "encode_layer", "is_justified", "read_tiles", "to_colours"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -26,6 +26,27 @@ TILE, BLOCK = 16, 8
 _PER_TILE = TILE // BLOCK
 #: Bits that a block of one colour saves an encoder, at least.
 _FLAT_SAVES = 1.0
+
+
+#: A layer is of at most so many pixels for each of its bytes, of which _FREE are given.
+_PIXELS_OF_A_BYTE, _FREE = 1 << 15, 8
+
+
+def is_justified(data: bytes, height: int, width: int) -> bool:
+    """Return whether the bytes of a layer are enough for a picture of a size.
+
+    Flat pictures cost almost nothing, whatever their size, and a few bytes must not claim
+    gigabytes: larger ones are coded without a layer.
+    """
+    return (len(data) + _FREE) * _PIXELS_OF_A_BYTE >= height * width
+
+
+def _check_size(data: bytes, height: int, width: int) -> None:
+    if not is_justified(data, height, width):
+        raise CorruptError(
+            f"a synthetic layer of {len(data)} bytes can't be of {width}x{height} pixels: the "
+            "header is wrong"
+        )
 
 
 def _tile_counts(height: int, width: int, side: int) -> tuple[int, int]:
@@ -152,6 +173,7 @@ def read_tiles(data: bytes, width: int, height: int) -> Bits:
     Raises:
         BitstreamError: If no encoder writes such bytes for such a picture.
     """
+    _check_size(data, height, width)
     none = np.zeros(_tile_counts(height, width, TILE), np.bool_)
     return _code_marks(Reading(data), ~none, none)
 
@@ -172,6 +194,7 @@ def decode_layer(data: bytes, width: int, height: int, channels: int = 3) -> tup
         BitstreamError: If no encoder writes such bytes for such a picture.
     """
     _check_channels(channels)
+    _check_size(data, height, width)
     coding = Reading(data)
     empty = np.zeros((height, width), np.int32)
     shape = _tile_counts(height, width, TILE)
