@@ -335,6 +335,7 @@ def test_training_finds_what_blocks_have_in_common() -> None:
         (np.zeros((4, 4), np.uint8), 257, {}),
         (np.zeros((4, 4), np.uint8), 2, {"states": 0}),
         (np.zeros((4, 4), np.uint8), 2, {"batch": 0}),
+        (np.zeros((4, 4), np.uint8), 2, {"smoothing": 0.0}),
     ],
 )
 def test_impossible_training_is_refused(samples: Any, values: int, options: dict[str, Any]) -> None:
