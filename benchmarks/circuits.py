@@ -151,7 +151,7 @@ def digits(arguments: argparse.Namespace) -> None:
     bits["order 0"] = ideal_bits(training.astype(np.int64), test.astype(np.int64), 17, 1)
     with_contexts = [17 * contexts_of_digits(part) + part for part in (training, test)]
     bits["left and above"] = ideal_bits(*with_contexts, 17, 17 * 17)
-    circuit = fitted(training, 17, arguments, smoothing=1.0)
+    circuit = fitted(training, 17, arguments, smoothing=0.5)
     name = f"circuit, {circuit.states} states"
     bits[name], speed = measure(circuit, [test])
     print_table(bits, speed, test.size, name)

@@ -25,7 +25,7 @@ _Ans = constriction.stream.stack.AnsCoder
 _model = constriction.stream.model
 
 #: constriction's models of one row of shares for each symbol.
-_ROWS = _model.Categorical(perfect=False)
+_ROWS = _model.Categorical(lazy=True, perfect=False)
 
 T = TypeVar("T")
 IntArray = npt.NDArray[np.int32]
@@ -194,9 +194,12 @@ class _Rows:
         coder.encode_reverse(ones, _ROWS, _shares(self.around))
 
 
-def _shares(weights: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return rows of weights as what constriction takes; see _Models."""
-    return (weights - 1).astype(np.float64)
+def _shares(weights: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return rows of weights as what constriction takes; see _Models.
+
+    Sums of whole numbers below 2^24 are exact in float32.
+    """
+    return (weights - 1).astype(np.float32)
 
 
 class Encoder:
@@ -282,8 +285,7 @@ class Encoder:
             )
         rows = np.arange(len(symbols))
         own = weights[rows, symbols]
-        up_to = np.cumsum(weights, axis=1)[rows, symbols]
-        below = up_to - own + 1
+        below = 1 + np.where(np.arange(weights.shape[1]) < symbols[:, None], weights, 0).sum(axis=1)
         around = np.stack([below, own, TOTAL - below - own], axis=1)
         self._batches.append(_Rows(around.astype(np.int32)))
 
@@ -405,8 +407,8 @@ class Decoder:
         _check_rows(weights)
         if not len(weights):
             return np.zeros(0, np.int32)
-        shares = np.zeros((len(weights), weights.shape[1] + 2))
-        shares[:, 1:-1] = _shares(weights)
+        shares = np.zeros((len(weights), weights.shape[1] + 2), np.float32)
+        np.subtract(weights, 1, out=shares[:, 1:-1], casting="unsafe")
         symbols: IntArray = self._coder.decode(_ROWS, shares) - 1
         self._check_end()
         if symbols.min() < 0 or symbols.max() >= weights.shape[1]:
@@ -482,7 +484,7 @@ class Decoder:
 def _check_rows(weights: npt.NDArray[np.int64]) -> None:
     if weights.dtype != np.int64 or weights.ndim != 2 or not weights.shape[1]:
         raise ArgumentError(f"weights must be int64 [n, V], not {weights.dtype} {weights.shape}")
-    if len(weights) and ((weights < 1).any() or (weights.sum(axis=1) != ROW_TOTAL).any()):
+    if len(weights) and (weights.min() < 1 or (weights.sum(axis=1) != ROW_TOTAL).any()):
         raise ArgumentError(f"weights must be at least 1, and the sum of a row {ROW_TOTAL}")
 
 

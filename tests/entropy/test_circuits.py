@@ -28,7 +28,7 @@ from quantal.entropy.coder import ROW_TOTAL
 from quantal.errors import ArgumentError, BitstreamError, CorruptError, ModelError
 
 _TOTAL = 1 << 16
-GOLDEN = "eb5eeffd1f7a68dd"
+GOLDEN = "23a148d14a5b29c1"
 
 
 def rows(generator: np.random.Generator, *shape: int, sharp: float = 1.0) -> np.ndarray[Any, Any]:
@@ -135,17 +135,27 @@ def test_every_value_in_between_is_a_whole_number(monkeypatch: pytest.MonkeyPatc
     plain = coding._scaled
     largest = 0.0
 
-    def watched(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def watched(values: np.ndarray[Any, Any], bits: int = 26) -> np.ndarray[Any, Any]:
         nonlocal largest
         largest = max(largest, float(values.max()))
         assert (values == np.floor(values)).all() and (values.max(1) > 0).all()
-        scaled = plain(values)
-        assert ((scaled.max(1) >= 1 << 25) & (scaled.max(1) < 1 << 26)).all()
+        scaled = plain(values, bits)
+        assert ((scaled.max(1) >= 1 << bits - 1) & (scaled.max(1) < 1 << bits)).all()
         return scaled
 
     monkeypatch.setattr(coding, "_scaled", watched)
     encode_blocks(circuit, random_samples(circuit, 20))
     assert largest < 1 << 53
+
+
+def test_weights_hold_their_sum_at_the_bounds() -> None:
+    rows = np.full((3, 256), float(1 << 49))
+    rows[1, 1:], rows[2] = 0, 1
+    exact = [int(value) for value in rows[0]]
+    weights = coding._weights(rows)
+    assert (weights.sum(1) == ROW_TOTAL).all() and weights.min() == 1
+    assert weights[1].tolist() == [ROW_TOTAL - 255] + [1] * 255
+    assert abs(weights[0] - ROW_TOTAL * exact[0] // sum(exact)).max() <= 256
 
 
 def test_a_golden_stream_stays_the_same() -> None:
@@ -325,6 +335,7 @@ def test_training_finds_what_blocks_have_in_common() -> None:
         (np.zeros((4, 4), np.uint8), 257, {}),
         (np.zeros((4, 4), np.uint8), 2, {"states": 0}),
         (np.zeros((4, 4), np.uint8), 2, {"batch": 0}),
+        (np.zeros((4, 4), np.uint8), 2, {"smoothing": 0.0}),
     ],
 )
 def test_impossible_training_is_refused(samples: Any, values: int, options: dict[str, Any]) -> None:

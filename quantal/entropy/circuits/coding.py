@@ -27,10 +27,10 @@ __all__ = ["decode_blocks", "encode_blocks", "estimate_blocks"]
 
 #: Bits of the greatest belief of a block.
 _BELIEF_BITS = 26
-#: Bits of the sum of a row before it is scaled to the coder's: with 24 more it fits 63.
-_SUM_BITS = 38
-#: Blocks that go side by side, to bound memory.
-_BLOCKS = 4096
+#: Bits of the greatest sum of a row before it is scaled to the coder's weights, and of the scale.
+_SUM_BITS, _SCALE_BITS = 30, 37
+#: Blocks that go side by side. They bound memory, and rows of weights stay in a processor's cache.
+_BLOCKS = 1024
 
 Values = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.uint8]
@@ -163,7 +163,7 @@ def _walk(circuit: Circuit, count: int, step: Step) -> None:
         if path:
             belief = _scaled(path[-1].belief @ transitions)
         else:
-            belief = np.repeat(_scaled(transitions[:1]), count, axis=0)
+            belief = np.repeat(_scaled(transitions[:1].copy()), count, axis=0)
         leaves = circuit.leaves[node].astype(np.float64)
         symbols = step(node, _weights(belief @ leaves))
         evidence = leaves.T[symbols]
@@ -181,22 +181,29 @@ def _close(circuit: Circuit, path: list[_Open]) -> None:
     parent.evidence = _scaled(parent.evidence * message)
 
 
-def _scaled(rows: Values) -> Values:
-    """Return rows of whole numbers, not all 0, with a greatest of 26 bits each."""
-    _, bits = np.frexp(rows.max(axis=1, keepdims=True))
-    return np.floor(np.ldexp(rows, _BELIEF_BITS - bits))
+def _scaled(rows: Values, bits: int = _BELIEF_BITS) -> Values:
+    """Scale rows of whole numbers, not all 0, to a greatest of so many bits; overwrites them."""
+    _, found = np.frexp(rows.max(axis=1, keepdims=True))
+    rows *= np.ldexp(1.0, bits - found)  # powers of two: exact
+    return np.floor(rows, out=rows)
 
 
 def _weights(sums: Values) -> npt.NDArray[np.int64]:
     """Return what the coder takes: int64 [n, V], at least 1, a row's sum `ROW_TOTAL`.
 
+    With S a row's sum and F what its weights share beyond 1 each, a value v has the weight
+    1 + (v f >> 37), where f = floor(F 2^37 / S): a division for each row, not for each value. The
+    weights sum to at most F + V, and the greatest takes the rest. v is below 2^30 and S is not
+    below 2^29, so v f is below 2^62.
+
     Args:
-        sums: Whole numbers below 2^50 [n, V], of which a row sums to 2^41 or more.
+        sums: Whole numbers below 2^50 [n, V], not all 0; overwritten.
     """
-    _, bits = np.frexp(sums.sum(axis=1, keepdims=True))
-    shifted = np.floor(np.ldexp(sums, _SUM_BITS - bits)).astype(np.int64)
+    weights = _scaled(sums, _SUM_BITS).astype(np.int64)
     free = ROW_TOTAL - sums.shape[1]
-    weights: npt.NDArray[np.int64] = shifted * free // shifted.sum(axis=1, keepdims=True) + 1
+    weights *= (free << _SCALE_BITS) // weights.sum(axis=1, keepdims=True)
+    weights >>= _SCALE_BITS
+    weights += 1
     rest = ROW_TOTAL - weights.sum(axis=1)
     weights[np.arange(len(weights)), weights.argmax(axis=1)] += rest
     return weights

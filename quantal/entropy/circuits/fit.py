@@ -55,7 +55,8 @@ def fit_circuit(
         states: Number of states K of each hidden variable, 1..256.
         epochs: Passes over the samples.
         batch: Samples of a batch.
-        smoothing: Of a sample, that each row of a leaf shares among all values.
+        smoothing: Samples of a batch that each row of a table has beforehand, shared as all its
+            rows are: one that few samples reach then follows the others.
         seed: For the order of batches and the first clusters.
         report: Called after each epoch with its number and the mean bits of a symbol while it ran.
 
@@ -72,6 +73,8 @@ def fit_circuit(
         )
     if int(samples.max()) >= values:
         raise ArgumentError(f"a sample of {int(samples.max())} found, expected below {values}")
+    if not smoothing > 0:
+        raise ArgumentError(f"smoothing is {smoothing}, expected a number above 0")
     generator = np.random.default_rng(seed)
     some = samples[generator.permutation(len(samples))[:_TREE_SAMPLES]]
     order, parents = chow_liu_tree(some, values)
@@ -161,8 +164,8 @@ class _Training:
                 counts[state] = np.bincount(
                     samples[:, node], weights=beliefs[node][:, state], minlength=values
                 )
-            self._mix(self.transitions, node, pairs + self._smoothing / states, share)
-            self._mix(self.leaves, node, counts + self._smoothing / values, share)
+            self._mix(self.transitions, node, self._smoothed(pairs), share)
+            self._mix(self.leaves, node, self._smoothed(counts), share)
         return bits
 
     def _upwards(self, samples: Samples) -> tuple[list[Values], list[Values], float]:
@@ -180,6 +183,12 @@ class _Training:
                 evidence[self._parents[node]] = evidence[self._parents[node]] * messages[node]
         bits -= float(np.log2(evidence[0] @ self.transitions[0, 0]).sum())
         return evidence, messages, bits
+
+    def _smoothed(self, counts: Values) -> Values:
+        """Return expected counts [K, V] with some more in each row, shared as all rows are."""
+        shared = counts.sum(0) + self._smoothing / counts.shape[1]
+        smoothed: Values = counts + self._smoothing * shared / shared.sum()
+        return smoothed
 
     @staticmethod
     def _mix(rows: Values, node: int, counts: Values, share: float) -> None:
