@@ -56,7 +56,7 @@ def coded(small_photograph: Image.Image) -> bytes:
 def qtl(tmp_path: Path) -> Path:
     """A well-formed file whose picture is nonsense: good for what looks at the container only."""
     header = container.Header("hyperprior", bytes(range(4)), width=640, height=480, rate=100)
-    parts = [container.Part("image", bytes(1000)), container.Part("icc", b"profile")]
+    parts = [container.Part("image", b"\1" * 1000), container.Part("icc", b"profile")]
     path = tmp_path / "made.qtl"
     path.write_bytes(container.write(header, parts))
     return path

@@ -390,7 +390,8 @@ trial._psnr = lambda *given: losses.append(original(*given)) or losses[-1]
 until = trial._exact_until(codec, networks)
 networks.by_openvino = lambda *given: used.append(given[1]) or run(*given)
 networks.precision = Precision(bfloat16_until=20.0)
-latents = codec.latents(codec.compress(np.zeros((32, 32, 3), np.uint8), quality=30, content="photo"))
+flat = np.zeros((32, 32, 3), np.uint8)
+latents = codec.latents(codec.compress(flat, quality=30, content="photo"))
 for rate in (80, 84):
     codec.synthesise(replace(latents, rate=rate))
 print(json.dumps({"until": until, "losses": losses, "used": used}))
