@@ -35,6 +35,17 @@ def scene(width: int, height: int, channels: int = 3) -> np.ndarray:
     return (np.stack(planes, axis=-1) + noise).clip(0, 255).astype(np.uint8)
 
 
+def page(width: int, height: int) -> np.ndarray:
+    """A screen [H, W, 3]: lines of a few letters on white, which have synthetic tiles."""
+    rng = np.random.default_rng(width)
+    letters = rng.integers(0, 2, (5, 7, 5), np.uint8) * 200
+    found = np.full((height, width, 3), 255, np.uint8)
+    for top in range(6, height - 10, 24):
+        for left in range(4, width - 8, 6):
+            found[top : top + 7, left : left + 5] = letters[rng.integers(5)][:, :, None]
+    return found
+
+
 def sample_files() -> list[bytes]:
     """Small files of every kind: colour, grey, alpha, metadata, one pixel, low and high rates."""
     pictures = [
@@ -42,6 +53,7 @@ def sample_files() -> list[bytes]:
         (media.from_array(scene(64, 64)), 1),
         (media.from_array(scene(40, 90, 1)), 95),
         (media.from_array(scene(1, 1)), 50),
+        (media.from_array(page(96, 80)), 60),
         (
             dataclasses.replace(
                 media.from_array(scene(33, 20, 4)), icc=b"i" * 40, exif=b"II*\0" * 9, xmp=b"<x/>"
