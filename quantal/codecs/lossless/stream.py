@@ -35,7 +35,7 @@ Floats = npt.NDArray[np.float32]
 _DEEP, _LEVELS, _STORED, _COLOUR_LAYER, _ALPHA_LAYER = 4, 8, 16, 32, 64
 _KNOWN_BITS = 127
 #: Bits of a sample, on average, from which on deflation may do better; and up to which.
-_NOISE, _DRAWN = 0.97, 0.18
+_NOISE, _DRAWN = 0.97, 0.06
 #: Pictures of fewer samples are deflated too, to compare.
 _SMALL = 1 << 16
 
