@@ -31,7 +31,7 @@ __all__ = ["Reading", "Writing", "put_length", "take_length"]
 
 #: Samples after which a section ends.
 _SECTION = 1 << 20
-#: Symbols whose costs an estimate tells apart.
+#: Estimates give all symbols beyond this magnitude the same cost.
 _REACH = 600
 #: Bytes of a length at most.
 _LENGTH_BYTES = 6
