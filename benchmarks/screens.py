@@ -1,106 +1,182 @@
-"""Screens by the synthetic layer, alone and with the transforms of a context codec.
+"""Hybrid pictures beside AVIF on screenshots, picture by picture: docs/benchmarks/screens.md.
 
-    python benchmarks/screens.py PICTURE... [--codec context-m] [--rates 85 120 150]
+    python benchmarks/screens.py FOLDER [--codec context-m] [--jobs N] [--work FOLDER]
 
-Prints the bytes of a layer of all tiles without loss, then for each rate index (quarters of a
-position) the bytes and the PSNR-RGB of a hybrid: synthetic tiles where they cost less, transforms
-with filled holes elsewhere. Headers are not counted.
+Each picture is compared with AVIF (speed 4) twice, with chroma of half and of full size, and the
+better AVIF counts. Measurements stay in --work, so that a stopped run continues, and packed beside
+the page.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import gzip
+import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
+import numpy.typing as npt
+from scipy.interpolate import PchipInterpolator
 
-from quantal.codecs import TransformCodec, load
-from quantal.codecs.synthetic import (
-    TILE,
-    Costs,
-    cheaper_tiles,
-    decode_layer,
-    encode_layer,
-    fill_holes,
-    guess_costs,
-    looks_synthetic,
-)
+from quantal.errors import EvaluationError
+from quantal.eval.bdrate import bd
+from quantal.eval.provenance import provenance
+from quantal.eval.rd import JOURNAL, Plan, measure_rd
+from quantal.eval.rows import Row
+from quantal.markdown import table
+
+DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+AVIF = ("avif:speed=4", "avif:speed=4,subsampling=4:4:4")
+QUALITIES = (1.0, 16.0, 28.0, 38.0, 48.0)
+OF_AVIF = (6.0, 14.0, 24.0, 36.0, 48.0, 60.0, 72.0, 82.0, 90.0)
+#: Decibels that are compared.
+LOW, HIGH = 30.0, 45.0
+
+Array = npt.NDArray[np.float64]
+#: PSNR-RGB [N], rising, and the logarithms of bytes [N]; where nothing is lost, PSNR is infinite.
+Points = tuple[Array, Array]
 
 
-def price_of(rate: int) -> float:
-    """Return what a bit is worth to a context codec, in squared differences of all channels.
+def points(rows: Sequence[Row]) -> Points:
+    """Return the points of a picture that cost less than all that show as much."""
+    found: list[tuple[float, float]] = []
+    # A measurement without a loss has no PSNR in JSON.
+    shown = [(math.inf if (m := (r.metrics or {})["psnr"]) is None else m, r) for r in rows]
+    for psnr, row in sorted(shown, key=lambda each: (-each[0], each[1].bytes)):
+        assert row.bytes is not None
+        if not found or math.log(row.bytes) < found[-1][1]:
+            if found and found[-1][0] == psnr:
+                continue
+            found.append((psnr, math.log(row.bytes)))
+    psnrs, logs = np.array(found[::-1]).T
+    return psnrs, logs
 
-    Measured on screens: -dD / dR between neighbouring rates, the same within a fifth.
+
+def at_least(curve: Points, psnr: Array) -> Array:
+    """Return the logarithms of the bytes that reach a PSNR.
+
+    Below the lowest point it takes as much as there; above the last finite point the next one.
     """
-    return 1100 * 2 ** (-0.0518 * (rate - 80))
+    psnrs, logs = curve
+    finite = np.isfinite(psnrs)
+    known, own = psnrs[finite], logs[finite]
+    if len(known) < 2:
+        return logs[np.minimum(np.searchsorted(psnrs, psnr), len(logs) - 1)]
+    drawn = PchipInterpolator(known, own)(np.clip(psnr, known[0], known[-1]))
+    return np.where(psnr > known[-1], logs[-1], drawn)
 
 
-def tile_sums(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Return sums of pixels' values [H, W] in each tile [rows, columns]."""
-    height, width = values.shape
-    margins = ((0, rows * TILE - height), (0, columns * TILE - width))
-    return np.pad(values, margins).reshape(rows, TILE, columns, TILE).sum((1, 3))
+def top(curve: Points) -> float:
+    return float(curve[0][-1])
 
 
-def transform_costs(codec: TransformCodec, pixels: np.ndarray, rate: int) -> tuple[Costs, bytes]:
-    """Return what tiles cost by transforms, and the image part.
-
-    The bits of a file are shared by the logarithms of its latents.
-    """
-    height, width = pixels.shape[:2]
-    rows, columns = -(-height // TILE), -(-width // TILE)
-    encoding = codec.encoding(pixels)
-    data = encoding.at(rate)
-    drawn = codec.synthesise(codec.read(data, width, height, rate))
-    latents = codec.entropy.latents(encoding.y, rate / 4)[1]
-    bits = np.log2(1 + (2 * np.abs(latents)) ** 2).sum(0)
-    bits = np.repeat(np.repeat(bits, 2, 0), 2, 1)[:rows, :columns]
-    bits = bits * (8 * len(data) / bits.sum())
-    lost = ((drawn.astype(float) - pixels) ** 2).sum(-1)
-    return Costs(bits, tile_sums(lost, rows, columns)), data
+def strict(ours: Points, anchor: Points) -> float:
+    """Return the mean difference of the bytes that reach 30..45 dB, in percent."""
+    grid = np.linspace(LOW, min(HIGH, top(ours), top(anchor)), 301)
+    return 100 * math.expm1(float((at_least(ours, grid) - at_least(anchor, grid)).mean()))
 
 
-def hybrid(codec: TransformCodec, pixels: np.ndarray, rate: int) -> tuple[int, int, np.ndarray]:
-    """Return bytes of the layer and of the transforms, and the decoded picture."""
-    height, width = pixels.shape[:2]
-    price = price_of(rate)
-    by_transforms, data = transform_costs(codec, pixels, rate)
-    looks = looks_synthetic(pixels)
-    tiles = cheaper_tiles(price, guess_costs(pixels, looks, price), by_transforms)
-    layer, drawn = encode_layer(pixels, tiles, price)
-    if tiles.all():
-        return len(layer), 0, drawn
-    holes = np.repeat(np.repeat(tiles, TILE, 0), TILE, 1)[:height, :width]
-    if tiles.any():
-        data = codec.encoding(fill_holes(pixels, holes)).at(rate)
-    other = codec.synthesise(codec.read(data, width, height, rate))
-    return len(layer), len(data), np.where(holes[..., None], drawn, other)
+def common(ours: Points, anchor: Points) -> str:
+    """Return BD-rate and the range that both have of 30..45 dB, or a dash."""
+    cut = [_within(curve) for curve in (anchor, ours)]
+    try:
+        found = bd(*(part for logs, psnrs in cut for part in (np.exp(logs), psnrs)))
+    except EvaluationError:
+        return "–"
+    return f"{found.percent:+.1f} % ({found.low:.1f} to {found.high:.1f})"
+
+
+def _within(curve: Points) -> tuple[Array, Array]:
+    """Return logarithms of bytes and PSNR within 30..45 dB, with points at the ends."""
+    psnrs, logs = curve
+    finite = np.isfinite(psnrs)
+    psnrs, logs = psnrs[finite], logs[finite]
+    if len(psnrs) < 2 or psnrs[0] > HIGH or psnrs[-1] < LOW:
+        return logs[:0], psnrs[:0]
+    ends = np.clip([LOW, HIGH], psnrs[0], psnrs[-1])
+    inner = (psnrs > ends[0]) & (psnrs < ends[1])
+    kept = np.concatenate([ends[:1], psnrs[inner], ends[1:]])
+    return PchipInterpolator(psnrs, logs)(kept), kept
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pictures", nargs="+")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--codec", default="context-m")
-    parser.add_argument("--rates", type=int, nargs="*", default=[85, 120, 150])
+    parser.add_argument("--work", type=Path, default=Path("runs/screens"))
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--name", default="screens", help="of the page")
     given = parser.parse_args()
-    codec = load(given.codec) if given.rates else None
-    for name in given.pictures:
-        with Image.open(name) as image:
-            pixels = np.asarray(image.convert("RGB"))
-        height, width = pixels.shape[:2]
-        everywhere = np.ones((-(-height // TILE), -(-width // TILE)), np.bool_)
-        start = time.process_time()
-        data, _ = encode_layer(pixels, everywhere)
-        middle = time.process_time()
-        assert (decode_layer(data, width, height)[1] == pixels).all()
-        seconds = middle - start, time.process_time() - middle
-        print(f"{name}: {len(data)} bytes without loss, {seconds[0]:.1f} s, {seconds[1]:.1f} s")
-        for rate in given.rates:
-            layer, rest, drawn = hybrid(codec, pixels, rate)
-            error = float(((drawn.astype(float) - pixels) ** 2).mean())
-            quality = 10 * np.log10(255**2 / max(error, 1e-9))
-            print(f"  rate {rate}: {layer} + {rest} bytes, {quality:.2f} dB")
+    journal, packed = given.work / JOURNAL, DOCS / f"{given.name}.jsonl.gz"
+    if packed.exists() and not journal.exists():
+        given.work.mkdir(parents=True, exist_ok=True)
+        journal.write_bytes(gzip.decompress(packed.read_bytes()))
+    plan = Plan(
+        codecs=(given.codec, *AVIF),
+        data=given.folder,
+        out=given.work,
+        metrics=("psnr",),
+        qualities={given.codec: QUALITIES, **dict.fromkeys(AVIF, OF_AVIF)},
+        pareto=True,
+        jobs=given.jobs,
+        timeout=None,
+    )
+    made = provenance()
+    result = measure_rd(plan, lambda done, total, _: print(done, "of", total, flush=True))
+    if result.failures:
+        raise SystemExit("; ".join(f"{row.picture}: {row.error}" for row in result.failures))
+    packed.write_bytes(gzip.compress(journal.read_bytes(), mtime=0))
+    labels = list(dict.fromkeys(row.codec for row in result.rows))
+    rows, curves, mean = [], [], []
+    for picture in dict.fromkeys(row.picture for row in result.rows):
+        own = [row for row in result.rows if row.picture == picture]
+        ours, *anchors = (points([r for r in own if r.codec == label]) for label in labels)
+        against = [strict(ours, anchor) for anchor in anchors]
+        better = max(range(len(anchors)), key=against.__getitem__)
+        mean.append(against[better])
+        rows.append(
+            (
+                picture.rpartition(".")[0],
+                f"{own[0].width}x{own[0].height}",
+                ("4:2:0", "4:4:4")[better],
+                f"{against[better]:+.1f} %",
+                common(ours, anchors[better]),
+            )
+        )
+        curves += [
+            (picture.rpartition(".")[0], f"{row.quality:g}", f"{row.bytes:,}", _psnr(row), _s(row))
+            for row in own
+            if row.codec == labels[0]
+        ]
+    rows.append(("mean", "", "", f"{sum(mean) / len(mean):+.1f} %", ""))
+    head = ("picture", "pixels", "AVIF", "bytes, 30 to 45 dB", "BD-rate in the common range (dB)")
+    parts = [
+        f"# Screens: `{given.codec}` beside AVIF",
+        f"{len(rows) - 1} pictures; Quantal {made.quantal}, commit {made.commit}, {made.date}; "
+        f"{made.machine}. Made by `python benchmarks/screens.py FOLDER`; every measurement is in "
+        f"[{given.name}.jsonl.gz]({given.name}.jsonl.gz). AVIF is Pillow's at speed 4, with the "
+        "chroma that suits the picture better. Whole files, decoded again; PSNR-RGB.",
+        "The bytes compare what it takes to reach a quality, averaged in the logarithm over 30 to "
+        "45 dB: where the lowest quality of a codec shows more than is asked for, that file "
+        "counts. BD-rate proper is of the range that both curves have, and has none where one is "
+        "without loss throughout. Negative is better.",
+        table(head, rows),
+        "## Measurements",
+        table(("picture", "quality", "bytes", "PSNR-RGB, dB", "encode / decode, s"), curves),
+    ]
+    page = "\n\n".join(parts) + "\n"
+    (DOCS / f"{given.name}.md").write_text(page, encoding="utf-8")
+    print(table(head, rows))
+
+
+def _psnr(row: Row) -> str:
+    psnr = (row.metrics or {})["psnr"]
+    return "no loss" if psnr is None or math.isinf(psnr) else f"{psnr:.2f}"
+
+
+def _s(row: Row) -> str:
+    return f"{row.encode_s:.0f} / {row.decode_s:.0f}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ its synthetic tiles filled from around them, or nothing if all tiles are synthet
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -53,9 +54,12 @@ Found = TypeVar("Found")
 
 #: The worth of a bit at a rate, and the quarters of a position in which it doubles.
 _WORTH, _AT, _HALVED_IN = 1100.0, 80, 19.3
-#: Merging of colours loses more for a bit than it is told, two to four times, and may break
-#: repeats: these shares of the price are tried, up to a largest price.
-_MERGING, _MOST_MERGING = (0.4, 0.03), 1200.0
+#: Merging of colours loses two to four times more for a bit than its price says, and may break
+#: repeats: these shares of the price are tried. Prices are rounded to powers of two up to a largest
+#: one, so that neighbouring rates share layers.
+_MERGING, _MOST_MERGING = (1 / 2, 1 / 8), 2.0**12
+#: Layers that are kept for other rates.
+_KEPT = 4
 #: From this share on, all tiles are tried.
 _MOSTLY = 0.5
 
@@ -114,6 +118,7 @@ class HybridEncoding(TransformEncoding):
         super().__init__(codec, pixels, codec.analyse(pixels))
         self._likely = looks_synthetic(pixels)
         self.parts = lru_cache(maxsize=2)(self._parts)
+        self._layer = lru_cache(maxsize=_KEPT)(self._coded_layer)
 
     def at(self, rate: int) -> bytes:
         parts = self.parts(rate)
@@ -131,8 +136,9 @@ class HybridEncoding(TransformEncoding):
         tiles = self._likely.copy()
         if tiles.mean() > _MOSTLY:
             tiles[:] = True
-        mergings = [min(price * share, _MOST_MERGING) for share in _MERGING]
-        layers = [encode_layer(self.pixels, tiles, merging) for merging in mergings]
+        rounded = 2.0 ** round(math.log2(price))
+        mergings = [min(rounded * share, _MOST_MERGING) for share in _MERGING]
+        layers = [self._layer(tiles.tobytes(), merging) for merging in mergings]
         inside = np.repeat(np.repeat(tiles, TILE, 0), TILE, 1)[: len(self.pixels)]
         inside = inside[:, : self.pixels.shape[1]]
         costs = [
@@ -147,7 +153,7 @@ class HybridEncoding(TransformEncoding):
         lost = tile_sums(_squares(drawn, self.pixels))
         chosen = cheaper_tiles(price, Costs(bits, lost), other) & tiles
         if chosen.any() and (chosen != tiles).any():
-            layer, drawn = encode_layer(self.pixels, chosen, merging)
+            layer, drawn = self._layer(chosen.tobytes(), merging)
             tried.append(self._tried(rate, chosen, layer, drawn, other))
         height, width = self.pixels.shape[:2]
         tried = [parts for parts in tried if is_justified(parts.layer, height, width)]
@@ -156,6 +162,11 @@ class HybridEncoding(TransformEncoding):
         best = min(tried, key=lambda parts: parts.cost)
         plainly = float(other.distortion.sum()) + price * 8 * len(plain)
         return best if best.cost < plainly else None
+
+    def _coded_layer(self, marks: bytes, merging: float) -> tuple[bytes, Pixels]:
+        """Code some tiles, bool [h, w] as bytes, with colours merged; see encode_layer()."""
+        tiles = np.frombuffer(marks, np.bool_).reshape(self._likely.shape)
+        return encode_layer(self.pixels, tiles, merging)
 
     def _tried(self, rate: int, tiles: Bits, layer: bytes, drawn: Pixels, other: Costs) -> _Parts:
         """Return the parts of a hybrid of some tiles.

@@ -8,10 +8,22 @@ rounded float: sums of products run in float64 where all of them stay below 2^53
 
 from __future__ import annotations
 
+from functools import lru_cache
+from types import ModuleType
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CERTAIN", "LARGEST", "Counters", "Mixer", "squash", "stretch"]
+__all__ = [
+    "CERTAIN",
+    "LARGEST",
+    "STRETCH",
+    "Counters",
+    "Mixer",
+    "compiled_loops",
+    "squash",
+    "stretch",
+]
 
 Ints = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.bool_]
@@ -43,9 +55,19 @@ def _squash_table() -> Ints:
 
 
 _SQUASH = _squash_table()
-_STRETCH = (
+STRETCH = (
     np.searchsorted(_SQUASH[1:], np.arange(_COUNTED) * 16 + 8, side="right") - LARGEST
 ).astype(np.int64)
+
+
+@lru_cache(maxsize=1)
+def compiled_loops() -> ModuleType | None:
+    """Return the module of compiled loops, or None where Numba is not installed."""
+    try:
+        from quantal.codecs.synthetic import loops as found
+    except ImportError:
+        return None
+    return found
 
 
 def squash(values: Ints) -> Ints:
@@ -55,7 +77,7 @@ def squash(values: Ints) -> Ints:
 
 def stretch(probabilities: Ints) -> Ints:
     """Map probabilities 0..4095 of 1/4096 to stretched values."""
-    return _STRETCH.take(probabilities)
+    return STRETCH.take(probabilities)
 
 
 class Counters:
@@ -64,29 +86,46 @@ class Counters:
     Args:
         contexts: how many.
         most: a context's counts are halved when there are more decisions than this.
+
+    Attributes:
+        counts: int32, of zeros and of ones in turn.
     """
 
     def __init__(self, contexts: int, most: int = 510) -> None:
         # Twice the decisions, and one before the first (Krichevsky and Trofimov 1981).
-        self._counts = np.ones(2 * contexts, np.int32)
+        self.counts = np.ones(2 * contexts, np.int32)
         self._most = 2 * most
 
     def probabilities(self, contexts: Ints) -> Ints:
         """Return those of a one, 0..4095, for contexts of any shape."""
-        ones = self._counts.take(2 * contexts + 1)
-        both = self._counts.take(2 * contexts) + ones
+        if fast := compiled_loops():
+            out = np.empty(contexts.shape, np.int64)
+            fast.probabilities(self.counts, contexts.ravel(), out.reshape(-1))
+            return out
+        ones = self.counts.take(2 * contexts + 1)
+        both = self.counts.take(2 * contexts) + ones
         found: Ints = (ones * _COUNTED // both).astype(np.int64)
         return found
 
+    def stretched(self, contexts: Ints, out: Ints) -> None:
+        """Write the stretched probabilities of a one to out, contiguous, of the same shape."""
+        if fast := compiled_loops():
+            fast.stretched(self.counts, contexts.ravel(), STRETCH, out.reshape(-1))
+        else:
+            out[...] = stretch(self.probabilities(contexts))
+
     def learn(self, contexts: Ints, bits: Bits) -> None:
         """Count decisions: contexts [..., n], bits [n] or of the same shape."""
-        np.add.at(self._counts, (2 * contexts + bits).reshape(-1), 2)
+        if fast := compiled_loops():
+            fast.count(self.counts, contexts.ravel(), bits.ravel(), self._most)
+            return
+        np.add.at(self.counts, (2 * contexts + bits).reshape(-1), 2)
         contexts = contexts.reshape(-1)
-        full = self._counts.take(2 * contexts) + self._counts.take(2 * contexts + 1) > self._most
+        full = self.counts.take(2 * contexts) + self.counts.take(2 * contexts + 1) > self._most
         if full.any():
             found = np.unique(contexts[full])
             for places in (2 * found, 2 * found + 1):
-                self._counts[places] = (self._counts[places] >> 1) | 1
+                self.counts[places] = (self.counts[places] >> 1) | 1
 
 
 class Mixer:
@@ -102,16 +141,25 @@ class Mixer:
     def __init__(self, sets: int, inputs: int, rate: int, together: int) -> None:
         self._weights = np.full((sets, inputs), _WEIGHT * 3 // 10, np.int64)
         self._rows = np.zeros(sets, np.int64)
+        self._steps, self._counts = np.zeros_like(self._weights), np.zeros(sets, np.int64)
         self._rate, self._together = rate, together
 
     def mix(self, chosen: Ints, inputs: Ints) -> Ints:
         """Return stretched probabilities [n] of inputs [I, n], by sets [n]."""
+        if fast := compiled_loops():
+            out = np.empty(len(chosen), np.int64)
+            fast.mix(self._weights, chosen, inputs, LARGEST, out)
+            return out
         weights = self._weights.take(chosen, axis=0)
         mixed = np.einsum("ni,in->n", weights, inputs) >> 16
         return np.minimum(np.maximum(mixed, -LARGEST), LARGEST)
 
     def learn(self, chosen: Ints, inputs: Ints, errors: Ints) -> None:
         """Move the weights: errors [n], by which probabilities fell short of the decisions."""
+        if fast := compiled_loops():
+            pace = (self._rate, self._together, _LARGEST_WEIGHT)
+            fast.teach(self._weights, self._steps, self._counts, chosen, inputs, errors, *pace)
+            return
         counts = np.bincount(chosen, minlength=len(self._weights))
         sets = np.flatnonzero(counts)
         self._rows[sets] = np.arange(len(sets))

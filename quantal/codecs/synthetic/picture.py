@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.codecs.synthetic.decisions import Decisions
-from quantal.codecs.synthetic.logistic import Bits, Counters, Ints, Mixer, squash, stretch
+from quantal.codecs.synthetic.logistic import (
+    Bits,
+    Counters,
+    Ints,
+    Mixer,
+    compiled_loops,
+    squash,
+    stretch,
+)
 from quantal.codecs.synthetic.newcomers import Newcomers
 from quantal.codecs.synthetic.places import (
     ABSENT,
@@ -44,6 +52,10 @@ _CANDIDATES = 6
 #: Questions: is it the best, is it any candidate, is it the first of them, is it a later one?
 _BEST, _ANY, _FIRST, _LATER, _QUESTIONS = 0, 1, 2, 3, 4
 _POWERS = (1 << np.arange(_NEAR))[:, None]
+#: Where the contexts of patterns, of shapes and of hashes begin, behind those of sources; the end.
+_STARTS = np.cumsum(
+    [_QUESTIONS * each for each in ((_COUNT + 1) * 4 * STATES, 4 << _NEAR, 4096, 1 << 14)]
+)[:, None]
 
 
 def slopes(around: Colours) -> Colours:
@@ -104,10 +116,7 @@ class _Questions:
     """Whether a colour is right: mixed from how right its sources were before."""
 
     def __init__(self) -> None:
-        self._sources = Counters(_QUESTIONS * (_COUNT + 1) * 4 * STATES)
-        self._patterns = Counters(_QUESTIONS * (4 << _NEAR))
-        self._shapes = Counters(_QUESTIONS * 4096)
-        self._hashes = Counters(_QUESTIONS << 14)
+        self._counters = Counters(int(_STARTS[-1, 0]))
         self._mixer = Mixer(_QUESTIONS * (_COUNT + 1) * 4, _COUNT + 5, 3, 16)
 
     def ask(
@@ -127,32 +136,39 @@ class _Questions:
             known: of the positions.
             bits: the answers [n]; a reader ignores them.
         """
-        relation = np.where(known.second == colours, 2, 3)
-        relation[known.first == colours] = 1
-        relation[known.first == NONE] = 0
-        sources = ((question * (_COUNT + 1) + _SOURCES) * 4 + relation) * STATES + known.states
-        pattern = ((known.around[:_NEAR] == colours) * _POWERS).sum(0)
-        repeat = relation[_COUNT]
-        patterns = (question * 256 + pattern) * 4 + (repeat == 1) + 2 * (repeat == 3)
-        shapes = question * 4096 + (pattern & 63) * 64 + known.shape
-        keys = hashed(known.keys[0] ^ (colours.astype(np.int64).view(_U) << _U(32)))
-        hashes = (question << 14) + (keys >> _U(50)).view(np.int64)
         inputs = np.empty((_COUNT + 5, len(colours)), np.int64)
-        inputs[: _COUNT + 1] = stretch(self._sources.probabilities(sources))
-        inputs[_COUNT + 1] = stretch(self._patterns.probabilities(patterns))
-        inputs[_COUNT + 2] = stretch(self._shapes.probabilities(shapes))
-        inputs[_COUNT + 3] = stretch(self._hashes.probabilities(hashes))
-        inputs[_COUNT + 4] = 256
-        agreeing = np.minimum((relation[:_COUNT] == 1).sum(0), 3)
-        chosen = (question * (_COUNT + 1) + known.depth) * 4 + agreeing
+        inputs[-1] = 256
+        contexts, chosen = self._contexts(question, colours, known)
+        self._counters.stretched(contexts, inputs[:-1])
         probabilities = squash(self._mixer.mix(chosen, inputs))
         bits = coding.decide(probabilities, bits)
         self._mixer.learn(chosen, inputs, bits * 65535 - probabilities)
-        self._sources.learn(sources, bits)
-        self._patterns.learn(patterns, bits)
-        self._shapes.learn(shapes, bits)
-        self._hashes.learn(hashes, bits)
+        self._counters.learn(contexts, bits)
         return bits
+
+    def _contexts(self, question: int, colours: Colours, known: Surroundings) -> tuple[Ints, Ints]:
+        """Return contexts of the counters [C + 4, n], and sets of the mixer [n]."""
+        keys = hashed(known.keys[0] ^ (colours.astype(np.int64).view(_U) << _U(32)))
+        contexts = np.empty((_COUNT + 4, len(colours)), np.int64)
+        contexts[-1] = (question << 14) + (keys >> _U(50)).view(np.int64)
+        if fast := compiled_loops():
+            agreeing = np.empty(len(colours), np.int64)
+            around = np.ascontiguousarray(known.around[:_NEAR])
+            own = (known.first, known.second, known.states, around, known.shape)
+            fast.relate(question, colours, *own, STATES, contexts, agreeing)
+        else:
+            relation = np.where(known.second == colours, 2, 3)
+            relation[known.first == colours] = 1
+            relation[known.first == NONE] = 0
+            sources = ((question * (_COUNT + 1) + _SOURCES) * 4 + relation) * STATES + known.states
+            pattern = ((known.around[:_NEAR] == colours) * _POWERS).sum(0)
+            repeat = relation[_COUNT]
+            contexts[:-3] = sources
+            contexts[-3] = (question * 256 + pattern) * 4 + (repeat == 1) + 2 * (repeat == 3)
+            contexts[-2] = question * 4096 + (pattern & 63) * 64 + known.shape
+            agreeing = np.minimum((relation[:_COUNT] == 1).sum(0), 3)
+        contexts[-3:] += _STARTS[:3]
+        return contexts, (question * (_COUNT + 1) + known.depth) * 4 + agreeing
 
 
 class Model:

@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.codecs.synthetic.decisions import Decisions
-from quantal.codecs.synthetic.logistic import Bits, Counters, Ints, Mixer, squash, stretch
+from quantal.codecs.synthetic.logistic import (
+    STRETCH,
+    Bits,
+    Counters,
+    Ints,
+    Mixer,
+    compiled_loops,
+    squash,
+    stretch,
+)
 
 __all__ = ["CLASSES", "Residuals"]
 
@@ -42,52 +51,79 @@ class Residuals:
         self,
         coding: Decisions,
         contexts: npt.NDArray[np.uint64],
+        at: Ints,
         nodes: Ints,
         kinds: Ints,
         classes: tuple[Ints, Ints],
         bits: Bits,
     ) -> Bits:
-        """Code one decision of each number.
+        """Code one decision of some numbers.
 
         Args:
             coding: what to do with it.
-            contexts: mixed keys [J, n].
+            contexts: mixed keys of all numbers [J, N].
+            at: which numbers [n].
             nodes: which decision it is [n].
             kinds: of decisions, below _KINDS [n].
-            classes: of numbers, below CLASSES, one for each mixer [n].
+            classes: of all numbers, below CLASSES, one for each mixer [N].
             bits: the decisions [n].
         """
-        keys = contexts + nodes.astype(_U) * _FIRST
+        inputs = np.empty((len(contexts) + 1, len(at)), np.int64)
+        inputs[-1] = 256
+        counters = self._expect(contexts, at, nodes, inputs)
+        sets = [kinds * CLASSES + part[at] for part in classes]
+        mixed = [m.mix(s, inputs) for m, s in zip(self._mixers, sets, strict=True)]
+        bits = coding.decide(squash((mixed[0] + mixed[1]) >> 1), bits)
+        target = bits * 65535
+        for mixer, chosen, found in zip(self._mixers, sets, mixed, strict=True):
+            mixer.learn(chosen, inputs, target - squash(found))
+        self._learn(*counters, bits)
+        return bits
+
+    def _expect(
+        self, contexts: npt.NDArray[np.uint64], at: Ints, nodes: Ints, inputs: Ints
+    ) -> tuple[Ints, Ints]:
+        """Write what counters expect of decisions to inputs, stretched.
+
+        Returns:
+            Where the counters are [J, n], and what those of few decisions are; else -1 [J, n].
+        """
+        if fast := compiled_loops():
+            zeros = np.empty((len(contexts), len(at)), np.int64)
+            states = np.empty_like(zeros)
+            tables = (self._counts, self._new.counts, STRETCH)
+            fast.expect(*tables, contexts, at, nodes, self._shift, _FEW, zeros, states, inputs)
+            return zeros, states
+        keys = contexts[:, at] + nodes.astype(_U) * _FIRST
         keys ^= keys >> _U(31)
         keys *= _SECOND
         zeros = ((keys >> self._shift) << _U(1)).view(np.int64)
         n0 = self._counts.take(zeros).astype(np.int64)
         n1 = self._counts.take(zeros + 1).astype(np.int64)
         few = (n0 < _FEW) & (n1 < _FEW)
-        states = (self._sources * _FEW + np.minimum(n0, _FEW - 1)) * _FEW
-        states += np.minimum(n1, _FEW - 1)
+        states = np.where(few, (self._sources * _FEW + n0) * _FEW + n1, -1)
         counted = (n1 * 8192 + 4096) // (2 * (n0 + n1) + 2)
-        inputs = np.empty((len(keys) + 1, len(nodes)), np.int64)
-        inputs[:-1] = stretch(np.where(few, self._new.probabilities(states), counted))
-        inputs[-1] = 256
-        sets = [kinds * CLASSES + part for part in classes]
-        mixed = [m.mix(s, inputs) for m, s in zip(self._mixers, sets, strict=True)]
-        bits = coding.decide(squash((mixed[0] + mixed[1]) >> 1), bits)
-        target = bits * 65535
-        for mixer, chosen, found in zip(self._mixers, sets, mixed, strict=True):
-            mixer.learn(chosen, inputs, target - squash(found))
+        known = self._new.probabilities(np.maximum(states, 0))
+        inputs[:-1] = stretch(np.where(few, known, counted))
+        return zeros, states
+
+    def _learn(self, zeros: Ints, states: Ints, bits: Bits) -> None:
+        """Count decisions [n] with the counters of _expect()."""
+        few = states >= 0
         self._new.learn(states[few], np.broadcast_to(bits, few.shape)[few])
+        if fast := compiled_loops():
+            fast.learn(self._counts, zeros, bits, _MOST)
+            return
+        full = self._counts.take(zeros) + self._counts.take(zeros + 1) >= _MOST
         # One more of what came; what did not come fades (Mahoney's nonstationary states).
         other = (zeros + ~bits).reshape(-1)
         np.add.at(self._counts, (zeros + bits).reshape(-1), np.uint16(1))
         faded = self._counts.take(other)
         self._counts[other] = np.where(faded > 4, (faded + np.uint16(4)) >> np.uint16(1), faded)
-        full = n0 + n1 >= _MOST
         if full.any():
             found = np.unique(zeros[full])
             for places in (found, found + 1):
                 self._counts[places] >>= np.uint16(1)
-        return bits
 
     def code(
         self,
@@ -109,8 +145,7 @@ class Residuals:
         """
 
         def decide(at: Ints, node: Ints, kind: Ints, bits: Bits) -> Bits:
-            own = (classes[0][at], classes[1][at])
-            return self._decide(coding, contexts[:, at], node, kind, own, bits)
+            return self._decide(coding, contexts, at, node, kind, classes, bits)
 
         count = len(values)
         everywhere, none = np.arange(count), np.zeros(count, np.int64)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from quantal.codecs.synthetic.logistic import Ints
+from quantal.codecs.synthetic.logistic import Ints, compiled_loops
 from quantal.codecs.synthetic.places import Colours, hashed
 
 __all__ = ["NONE", "STATES", "Found", "Slots", "keys_of"]
@@ -76,6 +76,10 @@ class Slots:
 
     def learn(self, found: Found, colours: Colours) -> None:
         """Store that colours [n] came; of equal contexts the last counts."""
+        if (fast := compiled_loops()) and found.first.ndim == 2:
+            own = (found.first, found.second, found.states, found.places, found.checks)
+            fast.renew(self._slots, *own, colours, _STEADY, _CALM)
+            return
         hit = found.first == colours
         run, missed = found.states >> 2, found.states & 3
         steady = run >= _STEADY
