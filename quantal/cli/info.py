@@ -107,23 +107,20 @@ def _synthetic_share(source: Source, info: Info | ClipInfo) -> float | None:
     """Return the share of synthetic tiles in a picture; None if none can be read."""
     if _is_clip(info):
         return None
-    header, (_, offset, size) = info.header, _parts(info)[0]
-    # A look at the first byte spares most files what takes long to import.
-    if source.bytes(offset + 1)[offset:] != b"\0":
-        return None
-    from quantal.codecs.contract import Mixed
+    from quantal.codecs.contract import Tiled
     from quantal.codecs.registry import codec_class
-    from quantal.codecs.synthetic.layer import read_tiles
-    from quantal.codecs.synthetic.parts import split
     from quantal.errors import QuantalError
 
+    header, (_, offset, size) = info.header, _parts(info)[0]
     try:
-        if not issubclass(codec_class(header.codec), Mixed):
+        codec = codec_class(header.codec)
+        if not issubclass(codec, Tiled):
             return None
         payload = source.bytes(offset + size)[offset:]
-        return float(read_tiles(split(payload)[0], header.width, header.height).mean())
+        tiles = codec.synthetic_tiles(payload, header.width, header.height)
     except QuantalError:
         return None
+    return None if tiles is None else float(tiles.mean())
 
 
 def _is_clip(info: Info | ClipInfo) -> TypeGuard[ClipInfo]:

@@ -44,6 +44,7 @@ __all__ = [
     "StackedLatents",
     "Stacking",
     "Synthetic",
+    "Tiled",
     "UnroundedPixels",
     "UserWeights",
     "no_progress",
@@ -502,6 +503,27 @@ class Mixed(Protocol):
             pixels: uint8 [H, W, 3].
             content: one of CONTENTS: "photo" codes all of it as encoding() does, "screen" looks
                 for such parts, and "auto" looks for them unless it plainly has none.
+        """
+        ...
+
+
+@runtime_checkable
+class Tiled(Protocol):
+    """A codec whose files may hold synthetic tiles, in exact colours."""
+
+    @staticmethod
+    def synthetic_tiles(payload: bytes, width: int, height: int) -> npt.NDArray[np.bool_] | None:
+        """Return which tiles are synthetic, bool [h, w]; None if the image part has no layer.
+
+        It takes no weights, and reads and checks nothing else.
+
+        Args:
+            payload: the image part.
+            width: picture width.
+            height: picture height.
+
+        Raises:
+            BitstreamError: If no encoder writes such tiles.
         """
         ...
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+
+import quantal as package
 
 
 def test_info_prints_the_contract_s_keys(quantal, qtl) -> None:
@@ -102,3 +105,19 @@ def test_verify_finds_a_cut_file_and_still_checks_the_rest(quantal, qtl, keep) -
 def test_json_is_the_only_thing_on_standard_output(quantal, qtl) -> None:
     for command in (["info", qtl], ["verify", "--checksums", qtl]):
         json.loads(quantal(*command, "--json").out)
+
+
+@pytest.mark.parametrize("codec", ["lossless", "context-s"])
+def test_info_shows_the_share_of_synthetic_tiles(quantal, tmp_path, codec) -> None:
+    drawn = np.full((64, 128, 3), 255, np.uint8)
+    drawn[8:56:8, 4:120:3] = 0
+    path = tmp_path / "drawn.qtl"
+    path.write_bytes(package.compress(drawn, codec))
+    assert quantal("info", path, "--json").document["synthetic_share"] == 1
+    assert "100% of the tiles" in quantal("info", path).out
+
+
+def test_info_of_a_photograph_shows_no_share(quantal, tmp_path, coded) -> None:
+    path = tmp_path / "photograph.qtl"
+    path.write_bytes(coded)
+    assert "synthetic_share" not in quantal("info", path, "--json").document

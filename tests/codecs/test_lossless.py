@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skimage import data
 
 import quantal
@@ -15,10 +17,11 @@ from quantal.codecs.lossless import levels, predictor, stored, stream
 from quantal.codecs.lossless import step as step_module
 from quantal.codecs.lossless import walk as walk_module
 from quantal.codecs.lossless.codec import Lossless
-from quantal.codecs.lossless.coding import put_length, take_length
-from quantal.codecs.lossless.layers import layered
+from quantal.codecs.lossless.layers import candidates
 from quantal.codecs.lossless.net import LosslessConfig, LosslessNet
 from quantal.codecs.lossless.predictor import Dense
+from quantal.codecs.synthetic import choose_tiles
+from quantal.entropy.lengths import put_length, take_length
 from quantal.errors import ArgumentError, BitstreamError, CorruptError, ModelError, TruncatedError
 from quantal.train import export
 
@@ -254,9 +257,32 @@ def test_screens_have_layers(
             decoded(codec, payload[:length], samples)
 
 
+@pytest.mark.parametrize("colours", [2, 16])
+def test_pictures_of_few_colours_take_fewer_bytes_than_png(codec: Lossless, colours: int) -> None:
+    # Dithered pixels are unlike their neighbours, but no photograph for networks.
+    palette = Image.fromarray(data.astronaut()[:128, 100:228]).quantize(colours)
+    file = io.BytesIO()
+    palette.save(file, "PNG", optimize=True)
+    payload = check(codec, np.asarray(palette.convert("RGB")))
+    assert payload[0] & 32
+    assert len(payload) < len(file.getvalue())
+    tiles = Lossless.synthetic_tiles(payload, 128, 128)
+    assert tiles is not None
+    assert tiles.all()
+
+
+def test_what_repeats_little_is_coded_as_costs_less(codec: Lossless) -> None:
+    drawn = np.full((256, 256, 3), 255, np.uint8)
+    drawn[192:, 192:] = np.indices((64, 64)).sum(0)[..., None] % 2 * 200  # one pixel wide
+    assert not choose_tiles(drawn)[12:, 12:].any()
+    tiles = Lossless.synthetic_tiles(check(codec, drawn), 256, 256)
+    assert tiles is not None
+    assert tiles[12:, 12:].all()
+
+
 def test_photographs_have_no_layer() -> None:
     for photograph in (data.astronaut(), data.chelsea(), data.coffee(), data.camera()[:, :, None]):
-        assert not layered(photograph).any
+        assert not any(each.any for each in candidates(photograph))
 
 
 def test_damage_never_gets_through(codec: Lossless) -> None:
@@ -309,10 +335,10 @@ def test_heads_of_no_file_are_refused(codec: Lossless) -> None:
     for head, message in heads.items():
         with pytest.raises(BitstreamError, match=message):
             codec.parse(head, 10, 10, RATE)
-    with pytest.raises(CorruptError, match="length of a section"):
-        take_length(b"\xff" * 9, 0, 0)
-    with pytest.raises(CorruptError, match="length of a section"):
-        take_length(b"\x80\x00", 0, 0)
+    with pytest.raises(CorruptError, match="length of a part"):
+        take_length(b"\xff" * 9, 0, "a part")
+    with pytest.raises(CorruptError, match="length of a part"):
+        take_length(b"\x80\x00", 0, "a part")
 
 
 def test_other_arrays_are_refused(codec: Lossless) -> None:

@@ -12,7 +12,7 @@ from quantal import container
 from quantal.codecs.contract import Codec, Latents, Pixels, Samples, Symbols, UnroundedPixels
 from quantal.codecs.lossless import LAYOUT
 from quantal.codecs.lossless.model import LosslessModel
-from quantal.codecs.lossless.stream import Picture, read_stream, write_stream
+from quantal.codecs.lossless.stream import Picture, colour_tiles, read_stream, write_stream
 from quantal.codecs.weights import read_weights, sound_weights
 from quantal.errors import ArgumentError
 
@@ -63,6 +63,11 @@ class Lossless(Codec):
         if (depth != 8) if bits == 8 else not 9 <= depth <= 16:
             raise ArgumentError(f"{samples.dtype} samples can't have {depth} bits")
         return LosslessEncoding(self._model, Picture(samples, depth))
+
+    @staticmethod
+    def synthetic_tiles(payload: bytes, width: int, height: int) -> npt.NDArray[np.bool_] | None:
+        """Return the tiles of the layer of colours; see contract.Tiled."""
+        return colour_tiles(payload, width, height)
 
     def parse(self, payload: bytes, width: int, height: int, rate: int) -> list[Symbols]:
         """Read all samples; see Codec.parse().

@@ -24,17 +24,16 @@ from quantal.codecs.lossless.residuals import (
 from quantal.codecs.lossless.step import Step
 from quantal.codecs.lossless.walk import Layout
 from quantal.entropy.coder import Decoder, Encoder
+from quantal.entropy.lengths import put_length, take_length
 from quantal.entropy.tables import TableSet
 from quantal.errors import CorruptError, TruncatedError
 
-__all__ = ["Reading", "Writing", "put_length", "take_length"]
+__all__ = ["Reading", "Writing"]
 
 #: Samples after which a section ends.
 _SECTION = 1 << 20
 #: Estimates give all symbols beyond this magnitude the same cost.
 _REACH = 600
-#: Bytes of a length at most.
-_LENGTH_BYTES = 6
 
 Integers = npt.NDArray[np.int32]
 
@@ -158,7 +157,7 @@ class Reading:
     def _stream(self) -> Decoder:
         """Return the decoder of the present section."""
         if self._decoder is None:
-            length, self._place = take_length(self._data, self._place, self._missing)
+            length, self._place = take_length(self._data, self._place, "a section")
             part = self._data[self._place : self._place + length]
             lacking = length - len(part)
             if lacking and not self._missing:
@@ -239,30 +238,3 @@ def _beyond(least: int, most: int) -> CorruptError:
         f"samples of {least}..{most} found, more than the picture's depth holds: the image part "
         "is damaged"
     )
-
-
-def put_length(value: int) -> bytes:
-    """Return a length: seven bits a byte, the lowest first, the highest bit if more follow."""
-    found = bytearray()
-    while value >= 0x80:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
-
-
-def take_length(data: bytes, place: int, missing: int) -> tuple[int, int]:
-    """Return a length, and the place behind it."""
-    value = 0
-    for number in range(_LENGTH_BYTES):
-        if place >= len(data):
-            what = "was cut" if missing else "is too short"
-            raise TruncatedError(f"the image part {what}: it ends before a section of it")
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << 7 * number
-        if byte < 0x80:
-            if not byte and number:
-                break
-            return value, place
-    raise CorruptError("the length of a section is written wrongly: the image part is damaged")

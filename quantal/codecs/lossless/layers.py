@@ -18,11 +18,12 @@ from quantal.codecs.synthetic import (
     choose_tiles,
     decode_layer,
     encode_layer,
+    has_palette,
     is_justified,
     looks_synthetic,
 )
 
-__all__ = ["Layers", "layered", "read_layers"]
+__all__ = ["Layers", "candidates", "read_layers"]
 
 Bits = npt.NDArray[np.bool_]
 
@@ -59,17 +60,32 @@ def _split(samples: Samples) -> tuple[Samples, Samples | None]:
     return np.ascontiguousarray(samples[:, :, :-1]), np.ascontiguousarray(samples[:, :, -1:])
 
 
-def layered(samples: Samples) -> Layers:
-    """Return the layers that a picture deserves; none for photographs and deep samples.
+def candidates(samples: Samples) -> list[Layers]:
+    """Return layers that a picture may have; none for photographs and deep samples.
+
+    What repeats little is a photograph for the networks, or a drawing that they code in many times
+    the bytes of the layer: only coding both shows which.
 
     Args:
         samples: uint8 or uint16 [H, W, C].
     """
-    count = samples.shape[2]
     if samples.dtype != np.uint8:
-        return Layers(None, None, [None] * count)
-    colours, alpha = _split(samples)
+        return [_none(samples)]
+    colours, _ = _split(samples)
     tiles = choose_tiles(colours)
+    every = np.ones_like(tiles)
+    maps = [tiles, every] if tiles.any() or has_palette(colours) else [tiles]
+    return [_layered(samples, own) for own in maps]
+
+
+def _none(samples: Samples) -> Layers:
+    return Layers(None, None, [None] * samples.shape[2])
+
+
+def _layered(samples: Samples, tiles: Bits) -> Layers:
+    """Return layers of samples uint8 [H, W, C]: these tiles of the colours, and all of alpha."""
+    count = samples.shape[2]
+    colours, alpha = _split(samples)
     colour = alpha_data = None
     known: list[Known] = [None] * count
     if tiles.any():
@@ -85,7 +101,7 @@ def layered(samples: Samples) -> Layers:
     found = Layers(colour, alpha_data, known)
     parts = [part for part in (colour, alpha_data) if part is not None]
     if not all(is_justified(part, height, width) for part in parts):
-        return Layers(None, None, [None] * count)
+        return _none(samples)
     return found
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from quantal.codecs.contract import Samples
-from quantal.codecs.lossless.coding import Reading, Writing, put_length, take_length
+from quantal.codecs.lossless.coding import Reading, Writing
 from quantal.codecs.lossless.colour import KINDS, planes_of, samples_of
-from quantal.codecs.lossless.layers import Layers, layered, read_layers
+from quantal.codecs.lossless.layers import Layers, candidates, read_layers
 from quantal.codecs.lossless.levels import (
     Levels,
     expanded,
@@ -24,10 +24,12 @@ from quantal.codecs.lossless.levels import (
 from quantal.codecs.lossless.model import LosslessModel
 from quantal.codecs.lossless.stored import read_stored, stored
 from quantal.codecs.lossless.walk import Known, Layout, walk
+from quantal.codecs.synthetic import read_tiles
+from quantal.entropy.lengths import put_length, take_length
 from quantal.entropy.walk import too_small
 from quantal.errors import CorruptError, TruncatedError
 
-__all__ = ["Picture", "read_stream", "write_stream"]
+__all__ = ["Picture", "colour_tiles", "read_stream", "write_stream"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -61,7 +63,7 @@ class Picture:
 def write_stream(model: LosslessModel, picture: Picture) -> bytes:
     """Return the image part of a picture."""
     samples = picture.samples
-    found = _modelled(model, picture, layered(samples))
+    found = min((_modelled(model, picture, each) for each in candidates(samples)), key=len)
     share = 8 * len(found) / (samples.size * 8 * samples.itemsize)
     if not _DRAWN < share < _NOISE or samples.size < _SMALL:
         flags = samples.shape[2] - 1 | (_DEEP if picture.deep else 0) | _STORED
@@ -103,6 +105,16 @@ def _modelled(model: LosslessModel, picture: Picture, layers: Layers) -> bytes:
 
 def _counted(data: bytes) -> bytes:
     return put_length(len(data)) + data
+
+
+def colour_tiles(payload: bytes, width: int, height: int) -> npt.NDArray[np.bool_] | None:
+    """Return which tiles the layer of colours has, bool [h, w]; None if there is no such layer.
+
+    Raises:
+        BitstreamError: If the head of the image part, or the map of tiles, is damaged.
+    """
+    layer = _Head.read(payload, 0).colour
+    return None if layer is None else read_tiles(layer, width, height)
 
 
 def read_stream(
@@ -215,7 +227,7 @@ class _Head:
             raise CorruptError("there is a layer of alpha, and no alpha: the image part is damaged")
         levels, deep = None, bool(flags & _DEEP)
         if flags & _LEVELS:
-            length, end = take_length(payload, end, missing)
+            length, end = take_length(payload, end, "the levels")
             levels = read_levels(payload[end : end + length], deep)
             end += length
         source, depth = 8, 8
@@ -230,7 +242,7 @@ class _Head:
         for flag in (_COLOUR_LAYER, _ALPHA_LAYER):
             parts.append(None)
             if flags & flag:
-                length, end = take_length(payload, end, missing)
+                length, end = take_length(payload, end, "a synthetic layer")
                 if end + length > len(payload):
                     raise TruncatedError("the image part ends inside a synthetic layer: it was cut")
                 parts[-1] = payload[end : end + length]

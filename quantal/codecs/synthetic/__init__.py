@@ -10,10 +10,17 @@ from quantal.codecs.synthetic.choice import (
     cheaper_tiles,
     choose_tiles,
     guess_costs,
+    has_palette,
     looks_synthetic,
 )
 from quantal.codecs.synthetic.holes import fill_holes
-from quantal.codecs.synthetic.layer import TILE, decode_layer, encode_layer, is_justified
+from quantal.codecs.synthetic.layer import (
+    TILE,
+    decode_layer,
+    encode_layer,
+    is_justified,
+    read_tiles,
+)
 
 __all__ = [
     "TILE",
@@ -24,6 +31,8 @@ __all__ = [
     "encode_layer",
     "fill_holes",
     "guess_costs",
+    "has_palette",
     "is_justified",
     "looks_synthetic",
+    "read_tiles",
 ]

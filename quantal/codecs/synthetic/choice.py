@@ -16,7 +16,15 @@ from quantal.codecs.synthetic.logistic import Bits
 from quantal.codecs.synthetic.loss import distance, guessed_bits, merged
 from quantal.planes import ceil_div
 
-__all__ = ["Costs", "cheaper_tiles", "choose_tiles", "guess_costs", "looks_synthetic", "tile_sums"]
+__all__ = [
+    "Costs",
+    "cheaper_tiles",
+    "choose_tiles",
+    "guess_costs",
+    "has_palette",
+    "looks_synthetic",
+    "tile_sums",
+]
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -26,6 +34,8 @@ _ALIKE = 0.3
 #: Without loss, squares of so many tiles a side are chosen; so many of a square's pixels have the
 #: colour to the left and above, and so many of a picture's squares are such, or none is chosen.
 _SQUARE, _REPEATING, _WORTHWHILE = 4, 0.6, 0.25
+#: Colours, or levels of grey, that a picture drawn with a palette has at most.
+_PALETTE, _GREYS = 256, 32
 #: Weights with which the tiles beside have a say, so that few tiles stand alone.
 _BESIDE = (0.25, 0.5, 0.25)
 
@@ -91,6 +101,18 @@ def choose_tiles(pixels: Bytes) -> Bits:
         chosen[:] = False
     tiles = np.repeat(np.repeat(chosen, _SQUARE, 0), _SQUARE, 1)
     return tiles[: ceil_div(height, TILE), : ceil_div(width, TILE)]
+
+
+def has_palette(pixels: Bytes) -> bool:
+    """Return whether a picture has few colours: a drawing, or one of 256 colours or less.
+
+    Args:
+        pixels: uint8 [H, W, 1 or 3].
+    """
+    most = _PALETTE if pixels.shape[2] == 3 else _GREYS
+    # Most pictures have too many in every sixteenth row.
+    few = (len(np.unique(to_colours(pixels[::step]))) <= most for step in (16, 1))
+    return all(few)
 
 
 def guess_costs(pixels: Bytes, tiles: Bits, price: float) -> Costs:

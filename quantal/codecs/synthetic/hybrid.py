@@ -40,6 +40,7 @@ from quantal.codecs.synthetic.layer import (
     decode_layer,
     encode_layer,
     is_justified,
+    read_tiles,
     to_colours,
 )
 from quantal.codecs.synthetic.logistic import Bits
@@ -241,6 +242,11 @@ class HybridCodec(TransformCodec):
         if content == "photo" or (content == "auto" and not choose_tiles(pixels).any()):
             return self.encoding(pixels)
         return HybridEncoding(self, pixels)
+
+    @staticmethod
+    def synthetic_tiles(payload: bytes, width: int, height: int) -> Bits | None:
+        """Return which tiles are synthetic; see contract.Tiled."""
+        return read_tiles(split(payload)[0], width, height) if holds_layer(payload) else None
 
     def searching(self, encoding: Encoding, effort: int, progress: Progress) -> Encoding:
         if isinstance(encoding, HybridEncoding):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from quantal.errors import CorruptError, TruncatedError
+from quantal.entropy.lengths import put_length, take_length
+from quantal.errors import TruncatedError
 
 __all__ = ["holds_layer", "join", "split"]
 
 #: The first byte of a hybrid's image part: no progressive stream begins with it.
 _MARK = b"\0"
-#: Bytes of a length, at most.
-_LONGEST = 5
 
 
 def holds_layer(payload: bytes) -> bool:
@@ -19,12 +18,7 @@ def holds_layer(payload: bytes) -> bool:
 
 def join(layer: bytes, stream: bytes) -> bytes:
     """Return the image part of a layer and of the stream of the transforms."""
-    length, left = bytearray(), len(layer)
-    while left > 127:
-        length.append(left & 127 | 128)
-        left >>= 7
-    length.append(left)
-    return _MARK + bytes(length) + layer + stream
+    return _MARK + put_length(len(layer)) + layer + stream
 
 
 def split(payload: bytes) -> tuple[bytes, bytes]:
@@ -33,18 +27,7 @@ def split(payload: bytes) -> tuple[bytes, bytes]:
     Raises:
         BitstreamError: If there is no whole layer.
     """
-    length = 0
-    for place in range(1, 1 + _LONGEST):
-        if place >= len(payload):
-            break
-        length |= (payload[place] & 127) << 7 * (place - 1)
-        if payload[place] < 128:
-            if payload[place] == 0 and place > 1:
-                raise CorruptError("the length of a synthetic layer is padded: it was altered")
-            start = place + 1
-            if start + length > len(payload):
-                break
-            return payload[start : start + length], payload[start + length :]
-    else:
-        raise CorruptError("a synthetic layer has no length: it was altered")
-    raise TruncatedError("a picture ends before its synthetic tiles do: it was cut")
+    length, start = take_length(payload, len(_MARK), "a synthetic layer")
+    if start + length > len(payload):
+        raise TruncatedError("a picture ends before its synthetic tiles do: it was cut")
+    return payload[start : start + length], payload[start + length :]
