@@ -8,7 +8,6 @@ its synthetic tiles filled from around them, or nothing if all tiles are synthet
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -44,7 +43,7 @@ from quantal.codecs.synthetic.layer import (
     to_colours,
 )
 from quantal.codecs.synthetic.logistic import Bits
-from quantal.codecs.synthetic.loss import guessed_bits
+from quantal.codecs.synthetic.loss import distance, guessed_bits, merged
 from quantal.codecs.synthetic.parts import holds_layer, join, split
 from quantal.codecs.transform import QUARTERS, TransformCodec, TransformEncoding
 from quantal.errors import BitstreamError, CorruptError
@@ -55,10 +54,8 @@ Found = TypeVar("Found")
 
 #: The worth of a bit at a rate, and the quarters of a position in which it doubles.
 _WORTH, _AT, _HALVED_IN = 1100.0, 80, 19.3
-#: Merging of colours loses two to four times more for a bit than its price says, and may break
-#: repeats: these shares of the price are tried. Prices are rounded to powers of two up to a largest
-#: one, so that neighbouring rates share layers.
-_MERGING, _MOST_MERGING = (1 / 2, 1 / 8), 2.0**12
+#: Prices for which merging of colours is tried, and the bits of a layer for each guessed one.
+_MERGINGS, _GUESSED = tuple(2.0**power for power in range(0, 14)), 0.5
 #: Layers that are kept for other rates.
 _KEPT = 4
 #: From this share on, all tiles are tried.
@@ -107,8 +104,7 @@ class HybridEncoding(TransformEncoding):
     """A picture being coded with synthetic tiles, where these cost less at a rate.
 
     Three ways are tried in full: no synthetic tiles; all tiles, or all that look synthetic, which
-    tells how far guessed costs are off, with colours merged more and less; and the tiles that cost
-    less by corrected guesses.
+    shows how far guessed costs are off; and the tiles that cost less by corrected guesses.
 
     Args:
         codec: the codec.
@@ -120,6 +116,7 @@ class HybridEncoding(TransformEncoding):
         self._likely = looks_synthetic(pixels)
         self.parts = lru_cache(maxsize=2)(self._parts)
         self._layer = lru_cache(maxsize=_KEPT)(self._coded_layer)
+        self._guesses = lru_cache(maxsize=_KEPT)(self._guessed)
 
     def at(self, rate: int) -> bytes:
         parts = self.parts(rate)
@@ -137,17 +134,8 @@ class HybridEncoding(TransformEncoding):
         tiles = self._likely.copy()
         if tiles.mean() > _MOSTLY:
             tiles[:] = True
-        rounded = 2.0 ** round(math.log2(price))
-        mergings = [min(rounded * share, _MOST_MERGING) for share in _MERGING]
-        layers = [self._layer(tiles.tobytes(), merging) for merging in mergings]
-        inside = np.repeat(np.repeat(tiles, TILE, 0), TILE, 1)[: len(self.pixels)]
-        inside = inside[:, : self.pixels.shape[1]]
-        costs = [
-            float(_squares(drawn, self.pixels)[inside].sum()) + price * 8 * len(layer)
-            for layer, drawn in layers
-        ]
-        place = costs.index(min(costs))
-        (layer, drawn), merging = layers[place], mergings[place]
+        merging = self._merging(tiles.tobytes(), price)
+        layer, drawn = self._layer(tiles.tobytes(), merging)
         tried = [self._tried(rate, tiles, layer, drawn, other)]
         bits = tile_sums(guessed_bits(to_colours(drawn)))
         bits *= 8 * len(layer) / max(float(bits[tiles].sum()), 1.0)
@@ -163,6 +151,26 @@ class HybridEncoding(TransformEncoding):
         best = min(tried, key=lambda parts: parts.cost)
         plainly = float(other.distortion.sum()) + price * 8 * len(plain)
         return best if best.cost < plainly else None
+
+    def _merging(self, marks: bytes, price: float) -> float:
+        """Return the price for which merging of colours costs least by a guess.
+
+        Bits don't always fall as it rises: where it draws a line through a smooth area, noise
+        crosses the line.
+        """
+        costs = [lost + price * bits for lost, bits in self._guesses(marks)]
+        return _MERGINGS[costs.index(min(costs))]
+
+    def _guessed(self, marks: bytes) -> list[tuple[float, float]]:
+        """Return what merging loses, and about how many bits are left, for each of _MERGINGS."""
+        colours = to_colours(self.pixels)
+        inside = _inside(np.frombuffer(marks, np.bool_).reshape(self._likely.shape), colours)
+        found = []
+        for merging in _MERGINGS:
+            drawn = merged(colours, inside, merging)
+            bits = _GUESSED * float(guessed_bits(drawn)[inside].sum())
+            found.append((float(distance(drawn, colours).sum()), bits))
+        return found
 
     def _coded_layer(self, marks: bytes, merging: float) -> tuple[bytes, Pixels]:
         """Code some tiles, bool [h, w] as bytes, with colours merged; see encode_layer()."""
@@ -181,9 +189,7 @@ class HybridEncoding(TransformEncoding):
         """
         encoding, stream = None, b""
         if not tiles.all():
-            height, width = self.pixels.shape[:2]
-            holes = np.repeat(np.repeat(tiles, TILE, 0), TILE, 1)[:height, :width]
-            filled = fill_holes(self.pixels, holes)
+            filled = fill_holes(self.pixels, _inside(tiles, self.pixels))
             encoding = TransformEncoding(self.codec, filled, self.codec.analyse(filled))
             stream = encoding.at(rate)
         lost = np.where(tiles, tile_sums(_squares(drawn, self.pixels)), other.distortion)
@@ -200,6 +206,12 @@ class HybridEncoding(TransformEncoding):
         bits = np.log2(steps).sum(0)
         wide = np.repeat(np.repeat(bits, 2, 0), 2, 1)[:rows, :columns]
         return Costs(wide * (8 * len(data) / max(float(wide.sum()), 1e-9)), lost)
+
+
+def _inside(tiles: Bits, picture: npt.NDArray[Any]) -> Bits:
+    """Return which pixels of a picture [H, W, ...] are in tiles, bool [H, W]."""
+    height, width = picture.shape[:2]
+    return np.repeat(np.repeat(tiles, TILE, 0), TILE, 1)[:height, :width]
 
 
 def _squares(drawn: Pixels, pixels: Pixels) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
