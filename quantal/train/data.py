@@ -143,11 +143,23 @@ class CropSampler:
         """Draw other crops from here on; a resumed run must not repeat its first ones."""
         self.generator = np.random.default_rng(seed)
 
-    def batch(self, count: int, size: int) -> Tensor:
-        """Return crops [count, 3, size, size], float32 in 0..1, channels last."""
+    def batch(self, count: int, size: int, rows: range | None = None) -> Tensor:
+        """Return random crops.
+
+        Args:
+            count: crops of a batch.
+            size: pixels along a side.
+            rows: those of the batch that are returned; all if None. The others are drawn too, so
+                that processes with rows of their own together have the batch of a single one.
+
+        Returns:
+            [rows, 3, size, size], float32 in 0..1, channels last.
+        """
         count, size = whole("count", count, 1), whole("size", size, 1)
+        rows = range(count) if rows is None else rows
         crops = []
-        for pick in self.generator.choice(len(self.pictures), count, p=self.chances):
+        picks = self.generator.choice(len(self.pictures), count, p=self.chances)
+        for row, pick in enumerate(picks):
             picture = self.pictures[pick]
             height, width = picture.shape[1:]
             if min(height, width) < size:
@@ -159,6 +171,8 @@ class CropSampler:
             left = int(self.generator.integers(width - size + 1))
             crop = picture[:, top : top + size, left : left + size]
             turns = int(self.generator.integers(self.turns))
+            if row not in rows:
+                continue
             if turns & 1:
                 crop = crop.flip(2)
             if turns & 2:

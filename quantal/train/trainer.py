@@ -62,7 +62,6 @@ class Trainer(ABC):
         crop_multiple: pixels that the sides of crops are multiples of; no crop is smaller.
         start_crop: pixels along a side of the crops that a network starts from, at most.
         start_pixels: pixels of all of these crops; they determine a KLT.
-        distributed: whether several processes can train it.
     """
 
     network: type[nn.Module]
@@ -71,7 +70,6 @@ class Trainer(ABC):
     crop_multiple: int = 64
     start_crop: int = 128
     start_pixels: int = 1 << 22
-    distributed: bool = False
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a recipe that can't be trained.

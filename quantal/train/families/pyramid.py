@@ -52,7 +52,6 @@ class PyramidTrainer(Trainer):
     settings = RateDistortionSettings
     crop_multiple = PyramidNet.stride
     start_crop = 128
-    distributed = True
 
     def __init__(self, network: type[PyramidNet]) -> None:
         self.network = network

@@ -38,7 +38,6 @@ class WaveletTrainer(Trainer):
     sizes = WaveletConfig
     settings = RateDistortionSettings
     crop_multiple = WaveletNet.stride
-    distributed = True
 
     def start_from(self, net: WaveletNet, path: Path, crops: Tensor) -> None:
         """Take all weights of a file of the same sizes."""

@@ -24,6 +24,7 @@ from quantal.entropy.curves import rate_lambda
 from quantal.entropy.models.predicted import Predicted
 from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES
 from quantal.errors import ArgumentError
+from quantal.team import team
 from quantal.train.objectives.base import Objective
 from quantal.train.recipe import Phase
 from quantal.train.sequences import SEARCH_RATES, Advance, Clip
@@ -251,8 +252,10 @@ class Prediction(Objective):
         if self.weights is None:
             self.weights = channel_weights(self.picture, frames, self.generator)
         with torch.autocast(frames.device.type, enabled=False):
-            rate = self._rates(len(pixels.begins)).to(frames.device)
-            above = torch.rand(len(rate), generator=self.generator).to(frames.device)
+            before, begin = team().place(len(pixels.begins))
+            own = slice(before, before + len(pixels.begins))
+            rate = self._rates(begin)[own].to(frames.device)
+            above = torch.rand(begin, generator=self.generator)[own].to(frames.device)
             intra = (rate + _INTRA_ABOVE * above).clamp_max(RATE_INDICES - 1)
             self.chains.begin(pixels.begins, pixels.first, rate, intra, count)
             fields = nearest(pixels.fields, self.chains.rate)
@@ -378,9 +381,10 @@ def channel_weights(picture: PyramidNet, frames: Tensor, generator: torch.Genera
         drawn = picture.synthesis(y_hat)
         squares = torch.zeros(coded.shape[1], device=device)
         for _ in range(_NOISES):
-            noise = torch.randn(drawn.shape, generator=generator).to(device)
+            shape = team().size * len(drawn), *drawn.shape[1:]
+            noise = team().own(torch.randn(shape, generator=generator)).to(device)
             (passed,) = torch.autograd.grad(drawn, y_hat, noise, retain_graph=True)
             squares += passed.square().mean((0, 2, 3)) / _NOISES
-        weights = squares[:, None, None]
-        really = (drawn.detach() - frames).square().sum()
-        return weights * (really / (wrong.square() * weights).sum())
+        weights = team().mean(squares)[:, None, None]
+        really = team().mean((drawn.detach() - frames).square().sum())
+        return weights * (really / team().mean((wrong.square() * weights).sum()))

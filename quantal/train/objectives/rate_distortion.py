@@ -22,6 +22,7 @@ from quantal.entropy.models import EntropyModel
 from quantal.entropy.models.base import pad_to
 from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES
 from quantal.errors import ArgumentError
+from quantal.team import team
 from quantal.train.classifiers import FeatureDistance, classifier
 from quantal.train.objectives.base import Objective
 from quantal.train.objectives.losses import distortion
@@ -110,8 +111,9 @@ class RateDistortion(Objective):
 
     def losses(self, net: Any, pixels: Tensor) -> dict[str, Tensor]:
         """Return the loss and its parts, means over the batch."""
-        drawn = rate_positions(len(pixels), self.settings.middle_rates, self.generator)
-        rate = drawn.to(pixels.device)
+        count = len(pixels) * team().size
+        drawn = rate_positions(count, self.settings.middle_rates, self.generator)
+        rate = team().own(drawn).to(pixels.device)
         regions = _regions(self.net, pixels)
         found: TrainingOutput = net(pixels, rate, *([] if regions is None else [regions]))
         area = pixels.shape[-1] * pixels.shape[-2]
