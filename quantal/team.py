@@ -208,10 +208,11 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        why = str(error).splitlines()[0].partition(". This is typically")[0]
         raise QuantalError(
-            f"another process of this training run has stopped or does not answer ({error}); its "
-            "message is above. If it has none, it was killed, most likely because memory ran out: "
-            "use fewer processes or a smaller `batch`. Go on from the last checkpoint with --resume"
+            f"another process of this training run has stopped or does not answer ({why}). If it "
+            "left no message, it was killed, most likely because memory ran out: use fewer "
+            "processes or a smaller `batch`. Go on from the last checkpoint with --resume"
         ) from error
 
 

@@ -10,7 +10,7 @@ import typer
 
 from quantal.cli._options import Plugin
 from quantal.cli._streams import say
-from quantal.errors import ArgumentError
+from quantal.errors import ArgumentError, QuantalError
 
 __all__ = ["train"]
 
@@ -35,13 +35,30 @@ def train(
         raise ArgumentError(f"there is no recipe {recipe}")
 
     try:
-        from quantal.train import run
+        from quantal.train import read_recipe, run
     except ModuleNotFoundError as error:
         if error.name != "yaml":
             raise
         raise ArgumentError("training needs PyYAML: pip install 'quantal[train]'") from error
-    path = run(recipe, changes, resume, log=_Printer())
-    say(f"weights: {path}")
+    from quantal.train.joining import launched, place
+    from quantal.train.launching import launch
+
+    processes = read_recipe(recipe, changes).processes
+    if processes > 1 and not launched():
+        plugins = [f"--plugin={each}" for each in plugin or ()]
+        return launch(
+            processes,
+            ["train", *plugins, *(["--resume"] if resume else []), "--", str(recipe), *changes],
+        )
+    rank, size = place()
+    try:
+        path = run(recipe, changes, resume, log=_Printer())
+    except QuantalError as error:
+        if size > 1:
+            error.args = (f"process {rank + 1} of {size}: {error}",)
+        raise
+    if rank == 0:
+        say(f"weights: {path}")
     return 0
 
 
@@ -74,7 +91,8 @@ def _print(entry: Mapping[str, Any]) -> None:
         points = "  ".join(map(_point, entry["points"]))
         say(f"evaluation at step {entry['step']}: {points}")
     elif entry.get("event") == "start":
-        say(f"{entry['pictures']} pictures, {entry['device']}, from step {entry['step']}")
+        several = f" in {entry['processes']} processes" if entry["processes"] > 1 else ""
+        say(f"{entry['pictures']} pictures, {entry['device']}{several}, from step {entry['step']}")
 
 
 def _point(point: Mapping[str, Any]) -> str:

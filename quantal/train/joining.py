@@ -6,12 +6,16 @@ Slurm and Ray Train set the same ones. A process without them trains alone.
 from __future__ import annotations
 
 import os
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from quantal.codecs.registry import device_name
 from quantal.errors import ArgumentError, QuantalError
@@ -21,6 +25,8 @@ __all__ = ["joined", "launched", "own_device", "own_threads", "place", "restarte
 
 #: How long a process waits for another that is late or gone without a word.
 _PATIENCE = timedelta(minutes=30)
+#: Seconds between two looks at who is there.
+_POLL = 0.05
 
 
 def launched() -> bool:
@@ -100,7 +106,11 @@ def joined(device: torch.device) -> Iterator[Team]:
             "unset RANK and WORLD_SIZE to train in one process"
         )
     try:
-        dist.init_process_group(backend, timeout=_PATIENCE)
+        found, _, _ = next(rendezvous("env://", timeout=_PATIENCE))
+        store = _unused(found, rank, size)
+        dist.init_process_group(
+            backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE
+        )
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise QuantalError(
@@ -111,6 +121,30 @@ def joined(device: torch.device) -> Iterator[Team]:
         yield Team(rank, size)
     finally:
         dist.destroy_process_group()
+
+
+def _unused(store: Any, rank: int, size: int) -> Any:
+    """Return the part of a store that belongs to this start of the processes alone.
+
+    torchrun may keep one store through all restarts, in which the addresses of processes stay that
+    are gone; and it counts restarts on each machine by itself. So processes call out names that
+    nobody had before, and the first one decides who is there.
+    """
+    own = uuid.uuid4().hex[:12]
+    until = time.monotonic() + _PATIENCE.total_seconds()
+    store.set(f"name {rank}", own)
+    while time.monotonic() < until:
+        if rank == 0:
+            store.set("round", " ".join(store.get(f"name {k}").decode() for k in range(size)))
+        names = store.get("round").decode()
+        if own in names:
+            store.set(f"{names} {rank}", "here")
+        if rank == 0 and store.check([f"{names} {k}" for k in range(size)]):
+            store.set(f"{names} begins", "now")
+        if own in names and store.check([f"{names} begins"]):
+            return dist.PrefixStore(names.partition(" ")[0], store)
+        time.sleep(_POLL)
+    raise RuntimeError(f"not all of them answered within {_PATIENCE}")
 
 
 def _number(name: str, default: int) -> int:

@@ -64,6 +64,8 @@ def train(recipe: Recipe, resume: bool = False, log: Log | None = None) -> Path:
         QuantalError: If another process of the run has stopped.
     """
     path = Path(recipe.out) / "checkpoint.pt"
+    if path.exists() and not (resume or restarted()):
+        raise ArgumentError(f"{path} exists; go on with --resume, or choose another `out`")
     with restored():
         device = own_device(recipe.device)
         with joined(device) as team:
@@ -72,8 +74,6 @@ def train(recipe: Recipe, resume: bool = False, log: Log | None = None) -> Path:
                 _Run(recipe, path, lambda _: None, team, device).go()
                 return path
             create_folder(path.parent)
-            if path.exists() and not (resume or restarted()):
-                raise ArgumentError(f"{path} exists; go on with --resume, or choose another `out`")
             with _journal(path.with_name("log.jsonl"), log) as write:
                 _Run(recipe, path, write, team, device).go()
     return path
