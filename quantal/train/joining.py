@@ -108,9 +108,7 @@ def joined(device: torch.device) -> Iterator[Team]:
     try:
         found, _, _ = next(rendezvous("env://", timeout=_PATIENCE))
         store = _unused(found, rank, size)
-        dist.init_process_group(
-            backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE
-        )
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise QuantalError(

@@ -29,6 +29,7 @@ from quantal.train.objectives.base import Objective
 from quantal.train.optimisers import make_optimisers
 from quantal.train.recipe import Recipe
 from quantal.train.state import State
+from quantal.train.streaming import StreamSampler
 from quantal.train.surroundings import restored
 from quantal.train.trainer import trainer_of
 
@@ -135,14 +136,14 @@ class _Run:
         self.objective = trainer.objective(net, ema, recipe, self.device)
         if recipe.start_from is not None and not self.resumed:
             find_weights(recipe.start_from)
-        pictures = trainer.read_data(recipe.data, max(recipe.crops))
+        pictures = [] if recipe.stream else trainer.read_data(recipe.data, max(recipe.crops))
         measured = recipe.evaluation if team.leads else ()
         self.held_out = trainer.read_data(measured) if measured else []
         trainer.check_data(net, pictures, self.held_out)
         _check_equal(len(pictures), team)
         what = f"the start with {len(pictures)} pictures on {self.device}"
         with _memory_of_a_run(what, "train on fewer pictures, or a smaller `model`"):
-            self.sampler = trainer.sampler(pictures, self.device, recipe)
+            self.sampler = self._sampler(pictures)
             self.state = self._start(net, ema, self.objective)
         self.net: Any = torch.compile(self.state.net) if recipe.compile else self.state.net
         self.held: tuple[str, ...] = ()
@@ -160,18 +161,29 @@ class _Run:
         found = [tensor for net in state for tensor in net.state_dict().values()]
         self.team.agree([*found, *_tensors(self.objective.state())])
 
+    def _sampler(self, pictures: list[Any]) -> Any:
+        """Return what cuts crops: of pictures in memory, or of a stream of them."""
+        recipe, trainer = self.recipe, self.trainer
+        if not recipe.stream:
+            return trainer.sampler(pictures, self.device, recipe)
+        if not trainer.streams:
+            raise ArgumentError(
+                f"{recipe.codec!r} is not trained on a stream of pictures; set `stream: false`"
+            )
+        own = trainer.turns(recipe), self.team, recipe.buffer, recipe.workers
+        return StreamSampler(recipe.data, self.device, recipe.seed, *own)
+
     def _start(self, net: nn.Module, ema: nn.Module, objective: Objective) -> State:
         """Return a fresh state of an untrained network, or that of the checkpoint."""
         recipe, trainer = self.recipe, self.trainer
-        size = min(trainer.start_crop, max(recipe.crops))
-        crops = self.sampler.batch(max(trainer.start_pixels // size**2, 1), size).cpu()
-        if self.resumed:
-            pass  # everything is in the checkpoint
-        elif recipe.start_from is not None:
-            trainer.start_from(net, Path(recipe.start_from), crops)
-        else:
-            trainer.start(net, crops)
-            objective.start(crops)
+        if not self.resumed:  # else everything is in the checkpoint
+            size = min(trainer.start_crop, max(recipe.crops))
+            crops = self.sampler.batch(max(trainer.start_pixels // size**2, 1), size).cpu()
+            if recipe.start_from is not None:
+                trainer.start_from(net, Path(recipe.start_from), crops)
+            else:
+                trainer.start(net, crops)
+                objective.start(crops)
         ema.load_state_dict(net.state_dict())
         for each in (net, ema):
             each.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

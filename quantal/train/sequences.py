@@ -21,6 +21,7 @@ from quantal.arguments import whole
 from quantal.errors import ArgumentError, MediaError
 from quantal.fields import BLOCK
 from quantal.motion import Search, crf_of
+from quantal.train.data import turned
 from quantal.train.files import pictures_under
 
 __all__ = ["SEARCH_RATES", "Advance", "Clip", "SequenceSampler", "as_clips", "read_sequences"]
@@ -239,13 +240,7 @@ class SequenceSampler:
     def _pixels(self, chain: _Chain, size: int) -> Tensor:
         rows, columns = (slice(start, start + size) for start in (chain.top, chain.left))
         crop = chain.clip.frames[chain.place, :, rows, columns]
-        if chain.turns & 1:
-            crop = crop.flip(2)
-        if chain.turns & 2:
-            crop = crop.flip(1)
-        if chain.turns & 4:
-            crop = crop.transpose(1, 2)
-        return crop.float().mul(1 / 255)
+        return turned(crop, chain.turns).float().mul(1 / 255)
 
     def _field(self, chain: _Chain, size: int, forward: bool) -> npt.NDArray[np.int16]:
         vectors = chain.clip.forward if forward else chain.clip.backward
