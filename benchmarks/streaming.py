@@ -15,6 +15,8 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +51,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pack(options.data, Path(folder), options.shards)
         for workers in WORKERS:
-            stream = dict(buffer=options.buffer, workers=workers)
-            row = measured(lambda: StreamSampler([folder], CPU, 1, **stream), options)  # noqa: B023
+            make = partial(StreamSampler, buffer=options.buffer, workers=workers)
+            row = measured(partial(make, [folder], CPU, 1), options)
             table.add_row(f"of {options.shards} tar shards", str(workers), *row)
     Console().print(table)
 
@@ -70,13 +72,13 @@ def measured(make: Callable[[], Any], options: argparse.Namespace) -> tuple[str,
 
 def pack(data: str, folder: Path, shards: int) -> None:
     """Write the pictures of training data into tar shards."""
-    tars = [tarfile.open(folder / f"{number:04}.tar", "w") for number in range(shards)]
-    for number, (name, content) in enumerate(pictures_under(data)):
-        about = tarfile.TarInfo(f"{number:06}{Path(name).suffix}")
-        about.size = len(content)
-        tars[number % shards].addfile(about, io.BytesIO(content))
-    for tar in tars:
-        tar.close()
+    with ExitStack() as opened:
+        paths = [folder / f"{number:04}.tar" for number in range(shards)]
+        tars = [opened.enter_context(tarfile.open(path, "w")) for path in paths]
+        for number, (name, content) in enumerate(pictures_under(data)):
+            about = tarfile.TarInfo(f"{number:06}{Path(name).suffix}")
+            about.size = len(content)
+            tars[number % shards].addfile(about, io.BytesIO(content))
 
 
 if __name__ == "__main__":

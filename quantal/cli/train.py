@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,13 @@ from quantal.errors import ArgumentError, QuantalError
 __all__ = ["train"]
 
 
+class Dashboard(str, Enum):
+    """Programs that show runs."""
+
+    tensorboard = "tensorboard"
+    wandb = "wandb"
+
+
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="What to train, and how.")],
     overrides: Annotated[
@@ -24,6 +32,10 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")
     ] = False,
+    dashboard: Annotated[
+        Dashboard | None,
+        typer.Option("--log", help="Show the run in TensorBoard or Weights & Biases too."),
+    ] = None,
     plugin: Plugin = None,
 ) -> int:
     """Train a codec by a recipe, a YAML file; dotted keys reach into its sections."""
@@ -31,6 +43,8 @@ def train(
     for change in changes:
         if "=" not in change.lstrip("="):
             raise ArgumentError(f"{change!r} is no key=value")
+    if dashboard is not None:
+        changes.append(f"dashboard={dashboard.value}")
     if not recipe.is_file():
         raise ArgumentError(f"there is no recipe {recipe}")
 

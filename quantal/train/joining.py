@@ -90,7 +90,7 @@ def joined(device: torch.device) -> Iterator[Team]:
     # gloo serves what stays on CPUs, such as clocks.
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     if dist.is_available() and dist.is_initialized():  # as in Ray Train
-        group = dist.new_group(backend=backend, timeout=_PATIENCE)
+        group: Any = dist.new_group(backend=backend, timeout=_PATIENCE)
         yield Team(dist.get_rank(), dist.get_world_size(), group)
         return
     if size == 1:
@@ -140,7 +140,7 @@ def _unused(store: Any, rank: int, size: int) -> Any:
         if rank == 0 and store.check([f"{names} {k}" for k in range(size)]):
             store.set(f"{names} begins", "now")
         if own in names and store.check([f"{names} begins"]):
-            return dist.PrefixStore(names.partition(" ")[0], store)
+            return dist.PrefixStore(names.partition(" ")[0], store)  # type: ignore[attr-defined]
         time.sleep(_POLL)
     raise RuntimeError(f"not all of them answered within {_PATIENCE}")
 

@@ -6,10 +6,9 @@ What a family of codecs needs is its Trainer's business, what is minimised its O
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -22,9 +21,10 @@ from quantal.codecs.weights import find_weights
 from quantal.errors import ArgumentError, OutOfMemoryError
 from quantal.layers import half_pays
 from quantal.memory import memory_errors
-from quantal.outputs import create_folder, output_errors
+from quantal.outputs import create_folder
 from quantal.team import Team, at_work
 from quantal.train.joining import joined, own_device, own_threads, restarted
+from quantal.train.journal import Log, Silence, journal
 from quantal.train.objectives.base import Objective
 from quantal.train.optimisers import make_optimisers
 from quantal.train.recipe import Recipe
@@ -35,10 +35,9 @@ from quantal.train.trainer import trainer_of
 
 __all__ = ["Log", "train"]
 
-#: Called with each entry of a run's log.
-Log = Callable[[Mapping[str, Any]], None]
-
 _LOG_EVERY = 50
+#: Pictures whose reconstructions are shown.
+_SHOWN = 4
 
 
 def train(recipe: Recipe, resume: bool = False, log: Log | None = None) -> Path:
@@ -72,28 +71,12 @@ def train(recipe: Recipe, resume: bool = False, log: Log | None = None) -> Path:
         with joined(device) as team:
             _check_team(recipe, team)
             if not team.leads:
-                _Run(recipe, path, lambda _: None, team, device).go()
+                _Run(recipe, path, Silence(), team, device).go()
                 return path
             create_folder(path.parent)
-            with _journal(path.with_name("log.jsonl"), log) as write:
-                _Run(recipe, path, write, team, device).go()
+            with journal(recipe, log) as opened:
+                _Run(recipe, path, opened, team, device).go()
     return path
-
-
-@contextmanager
-def _journal(path: Path, log: Log | None) -> Iterator[Log]:
-    """Yield what adds an entry to a file of JSON lines and hands it on."""
-    with output_errors(path):
-        file = path.open("ab", buffering=0)
-    with file:
-
-        def write(entry: Mapping[str, Any]) -> None:
-            with output_errors(path):
-                file.write((json.dumps(entry) + "\n").encode())
-            if log is not None:
-                log(entry)
-
-        yield write
 
 
 @contextmanager
@@ -113,13 +96,13 @@ class _Run:
     Args:
         recipe: what to train, and how.
         path: path to the checkpoint.
-        log: called with each entry of the log.
+        log: what the run tells of itself.
         team: the processes of the run.
         device: of this process.
     """
 
     def __init__(
-        self, recipe: Recipe, path: Path, log: Log, team: Team, device: torch.device
+        self, recipe: Recipe, path: Path, log: Silence, team: Team, device: torch.device
     ) -> None:
         self.recipe, self.path, self.log, self.team = recipe, path, log, team
         self.device = device
@@ -283,6 +266,9 @@ class _Run:
             minutes = round(self.state.seconds / 60, 4)
             entry = {"event": "evaluation", "step": self.state.step, "minutes": minutes}
             self.log({**entry, "points": points})
+            with torch.no_grad(), _memory_of_a_run("drawing samples", "name smaller pictures"):
+                rows = [self.objective.samples(each) for each in self.held_out[:_SHOWN]]
+            self.log.show(self.state.step, [row for row in rows if row])
 
 
 def _check_team(recipe: Recipe, team: Team) -> None:

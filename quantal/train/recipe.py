@@ -68,6 +68,7 @@ class Recipe:
     evaluation: tuple[str, ...] = ()
     evaluate_minutes: float = 20.0
     checkpoint_minutes: float = 5.0
+    dashboard: Literal["tensorboard", "wandb"] | None = None
     device: str = "auto"
     threads: int = 0
     processes: int = 1

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from quantal.train.team import Team
 from torch import nn
 
 from quantal.errors import ArgumentError
 from quantal.train import read_recipe
 from quantal.train.muon import Muon, is_matrix
-from quantal.train.team import Team
 
 
 def test_matrices_are_what_mixes_channels_alone():

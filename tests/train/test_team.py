@@ -10,11 +10,11 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from quantal.train.team import Team, team_of
 from skimage import data
 
 from quantal.errors import ArgumentError, QuantalError
 from quantal.train import read_recipe, run
-from quantal.train.team import Team, team_of
 
 
 def average(team: Team, folder: Path) -> None:

@@ -18,7 +18,7 @@ from quantal.codecs.output import TrainingOutput
 from quantal.entropy.models.base import pad_to
 from quantal.entropy.quantisers import Use
 from quantal.team import team
-from quantal.train.objectives.base import Objective
+from quantal.train.objectives.base import Objective, middle
 from quantal.train.objectives.discriminator import Discriminator, hinge_loss
 from quantal.train.objectives.perceptual import Lpips
 from quantal.train.recipe import Phase
@@ -199,6 +199,17 @@ class Generative(Objective):
             means = {k: v / len(pictures) for k, v in totals.items()}
             points.append({"rate": name, "bpp": bits / area, **means})
         return points
+
+    def samples(self, picture: Tensor) -> list[Tensor]:
+        net: Any = self.ema.eval()
+        part = middle(picture)
+        device = next(net.parameters()).device
+        pixels = pad_to(part[None].to(device).float() / 255, self.average.stride)
+        found = [part.cpu()]
+        for request in self.average.probes().values():
+            drawn = net(pixels, request.to(device)).pixels[0, :, : part.shape[1], : part.shape[2]]
+            found.append(drawn.float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu())
+        return found
 
     def state(self) -> dict[str, Any]:
         return {
