@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from quantal.train.team import Team
 from torch import nn
 
 from quantal.errors import ArgumentError
+from quantal.team import Team
 from quantal.train import read_recipe
 from quantal.train.muon import Muon, is_matrix
 
