@@ -93,10 +93,11 @@ def perceptual(tmp_path: Path) -> dict[str, object]:
     return {**files, "adversarial_from": 0.3, "shrink_at": 0.2}
 
 
-def test_two_processes_agree_and_train_as_one(write, perceptual, tmp_path):
+def test_two_processes_agree_and_train_as_one(write, perceptual, sizes, tmp_path):
     """20 steps in float32 give the parameters of one process; also codebooks, which are sums."""
     vq = {"codec": "vq", "model": VQ, "objective": perceptual, "phases": SMALL}
-    runs = {"context": {"optimiser": "muon"}, "codebooks": vq}
+    wide = {**sizes, "channels": [8, 12, 32]}  # wide enough for Muon
+    runs = {"context": {"optimiser": "muon", "model": wide}, "codebooks": vq}
     recipes = [write(f"{name}-2", **changes) for name, changes in runs.items()]
     done = in_two("exchange", tmp_path, *recipes)
     assert done.returncode == 0, done.stderr
@@ -135,7 +136,7 @@ def test_a_run_whose_process_died_goes_on_from_its_checkpoint(write, tmp_path):
     starts = [e["step"] for e in map(json.loads, entries) if e.get("event") == "start"]
     assert starts == [0, 4]
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 8
-    with pytest.raises(ModelError, match="its `model.z_channels` is 8, here it is 16"):
+    with pytest.raises(ModelError, match=r"its `model\.z_channels` is 8, here it is 16"):
         run(recipe, ["model.z_channels=16", "steps=9"], resume=True)
     with pytest.raises(ModelError, match="another recipe: its `codec` is 'context-m'"):
         run(recipe, ["codec=hyperprior", "steps=9"], resume=True)
