@@ -5,7 +5,6 @@ What a family of codecs needs is its Trainer's business, what is minimised its O
 
 from __future__ import annotations
 
-import difflib
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from quantal.layers import half_pays
 from quantal.memory import memory_errors
 from quantal.outputs import create_folder
 from quantal.team import Team, at_work
+from quantal.train.checks import check_equal, check_parts, check_team
 from quantal.train.joining import joined, own_device, own_threads, restarted
 from quantal.train.journal import Log, Silence, journal
 from quantal.train.objectives.base import Objective
@@ -69,7 +69,7 @@ def train(recipe: Recipe, resume: bool = False, log: Log | None = None) -> Path:
     with restored():
         device = own_device(recipe.device)
         with joined(device) as team:
-            _check_team(recipe, team)
+            check_team(recipe, team)
             if not team.leads:
                 _Run(recipe, path, Silence(), team, device).go()
                 return path
@@ -114,7 +114,7 @@ class _Run:
         # Errors of a recipe come before pictures are read, which takes long.
         torch.manual_seed(recipe.seed)
         net = trainer.build(recipe.model)
-        _check_parts(recipe, trainer.parts(net))
+        check_parts(recipe, trainer.parts(net))
         ema = deepcopy(net)
         self.objective = trainer.objective(net, ema, recipe, self.device)
         if recipe.start_from is not None and not self.resumed:
@@ -123,7 +123,7 @@ class _Run:
         measured = recipe.evaluation if team.leads else ()
         self.held_out = trainer.read_data(measured) if measured else []
         trainer.check_data(net, pictures, self.held_out)
-        _check_equal(len(pictures), team)
+        check_equal(len(pictures), team)
         what = f"the start with {len(pictures)} pictures on {self.device}"
         with _memory_of_a_run(what, "train on fewer pictures, or a smaller `model`"):
             self.sampler = self._sampler(pictures)
@@ -271,30 +271,6 @@ class _Run:
             self.log.show(self.state.step, [row for row in rows if row])
 
 
-def _check_team(recipe: Recipe, team: Team) -> None:
-    """Raise ArgumentError unless so many processes can run this recipe."""
-    wanted = recipe.processes
-    if wanted not in (1, team.size):
-        remedy = f"`torchrun --nproc-per-node {wanted} -m quantal train RECIPE` starts {wanted}"
-        if team.size > 1:
-            remedy = "leave `processes` out"
-        raise ArgumentError(
-            f"the recipe says `processes: {wanted}`, and this run has {team.size}; {remedy}"
-        )
-    for phase in recipe.phases:
-        team.rows(phase.batch)
-
-
-def _check_equal(pictures: int, team: Team) -> None:
-    """Raise ArgumentError unless the first process has as many pictures."""
-    first = int(team.agreed(pictures))
-    if pictures != first:
-        raise ArgumentError(
-            f"process {team.rank + 1} has {pictures} training pictures, the first one {first}; "
-            "give all machines the same `data`, or set `stream: true`"
-        )
-
-
 def _tensors(state: Any) -> Iterator[Tensor]:
     """Yield all tensors in a state of mappings and lists, in order."""
     if isinstance(state, Tensor):
@@ -305,20 +281,6 @@ def _tensors(state: Any) -> Iterator[Tensor]:
     elif isinstance(state, list | tuple):
         for value in state:
             yield from _tensors(value)
-
-
-def _check_parts(recipe: Recipe, parts: tuple[str, ...]) -> None:
-    """Raise ArgumentError unless every part that a phase holds is one of the network's."""
-    for name in (name for phase in recipe.phases for name in phase.hold):
-        if name not in parts:
-            raise ArgumentError(
-                f"a phase holds {name!r}, which is none of {', '.join(parts)}{_near(name, parts)}"
-            )
-
-
-def _near(name: str, parts: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, parts, 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _learning_rate(recipe: Recipe, step: int, done: float) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import torch
 
+import quantal.team
 from quantal.errors import QuantalError
 from quantal.team import Team
 from quantal.train import read_recipe, train
@@ -33,8 +35,9 @@ def exchange(folder: Path) -> None:
             "mean_of": team.mean_of(torch.arange(1.0 + 2 * team.rank)),
             "noise": uniform(team),
         }
-        led: list[int] = []
-        team.lead(lambda: led.append(1))
+        led: list[float] = []
+        quantal.team._BEAT = 0.01
+        team.lead(lambda: led.append(time.sleep(0.2) or 1))  # meanwhile it shows signs of life
         found["led"] = len(led)
         try:
             team.lead(fail)

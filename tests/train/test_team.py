@@ -18,6 +18,7 @@ from skimage import data
 from quantal.errors import ArgumentError, ModelError, QuantalError
 from quantal.team import Team
 from quantal.train import read_recipe, run, train
+from quantal.train.checks import check_equal, check_team
 from quantal.train.joining import joined
 
 IN_TWO = Path(__file__).with_name("in_two.py")
@@ -176,12 +177,18 @@ def test_wrong_teams_are_refused():
         Team(0, 2).rows(3)
 
 
-def test_processes_beside_those_of_torchrun_are_refused(write, monkeypatch):
-    from quantal.train import loop
+def test_machines_with_other_data_are_refused(monkeypatch):
+    monkeypatch.setattr(Team, "agreed", lambda self, value: 100.0)
+    with pytest.raises(
+        ArgumentError, match="process 2 has 99 training pictures, the first one 100"
+    ):
+        check_equal(99, Team(1, 2))
 
+
+def test_processes_beside_those_of_torchrun_are_refused(write, monkeypatch):
     recipe = read_recipe(write("run", processes=2))
     with pytest.raises(ArgumentError, match="leave `processes` out"):
-        loop._check_team(recipe, Team(0, 4))
+        check_team(recipe, Team(0, 4))
     with pytest.raises(ArgumentError, match="at least one process"):
         read_recipe(write("run", processes=0))
 
