@@ -21,7 +21,7 @@ from quantal.codecs.registry import device_name
 from quantal.errors import ArgumentError, QuantalError
 from quantal.team import Team
 
-__all__ = ["joined", "launched", "own_device", "own_threads", "place", "restarted"]
+__all__ = ["joined", "launch_name", "launched", "own_device", "own_threads", "place", "restarted"]
 
 #: How long a process waits for another that is late or gone without a word.
 _PATIENCE = timedelta(minutes=30)
@@ -41,9 +41,19 @@ def place() -> tuple[int, int]:
     return _number("RANK", 0), _number("WORLD_SIZE", 1)
 
 
-def restarted() -> bool:
-    """Return whether torchrun has started this run again, after a process had stopped."""
-    return _number("TORCHELASTIC_RESTART_COUNT", 0) > 0
+def launch_name() -> str:
+    """Return the name of torchrun's call, the same for all restarts; empty if it has none."""
+    name = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    return "" if name == "none" else name
+
+
+def restarted(team: Team) -> bool:
+    """Return whether torchrun has started a process again, after one had stopped.
+
+    It counts restarts on each machine by itself, and not all: see launch_name().
+    """
+    _, again = team.place(int(_number("TORCHELASTIC_RESTART_COUNT", 0) > 0))
+    return again > 0
 
 
 def own_threads() -> int:

@@ -23,12 +23,12 @@ from quantal.memory import memory_errors
 from quantal.outputs import create_folder
 from quantal.team import Team, at_work
 from quantal.train.checks import check_equal, check_parts, check_team
-from quantal.train.joining import joined, own_device, own_threads, restarted
+from quantal.train.joining import joined, launch_name, own_device, own_threads, restarted
 from quantal.train.journal import Log, Silence, journal
 from quantal.train.objectives.base import Objective
 from quantal.train.optimisers import make_optimisers
 from quantal.train.recipe import Recipe
-from quantal.train.state import State
+from quantal.train.state import State, saved_in
 from quantal.train.streaming import StreamSampler
 from quantal.train.surroundings import restored
 from quantal.train.trainer import trainer_of
@@ -64,12 +64,13 @@ def train(recipe: Recipe, resume: bool = False, log: Log | None = None) -> Path:
         QuantalError: If another process of the run has stopped.
     """
     path = Path(recipe.out) / "checkpoint.pt"
-    if path.exists() and not (resume or restarted()):
-        raise ArgumentError(f"{path} exists; go on with --resume, or choose another `out`")
     with restored():
         device = own_device(recipe.device)
         with joined(device) as team:
             check_team(recipe, team)
+            resume = resume or restarted(team)
+            if team.agreed(path.exists() and not (resume or saved_in(path, launch_name()))):
+                raise ArgumentError(f"{path} exists; go on with --resume, or choose another `out`")
             if not team.leads:
                 _Run(recipe, path, Silence(), team, device).go()
                 return path

@@ -19,13 +19,16 @@ from torch import Tensor, nn
 from quantal.errors import ModelError, OutputError
 from quantal.names import shown
 from quantal.team import Team
+from quantal.train.joining import launch_name
 from quantal.train.objectives.base import Objective
 from quantal.train.recipe import Recipe
 
-__all__ = ["State"]
+__all__ = ["State", "saved_in"]
 
 #: A gradient so many times larger than the running mean of its norm is not followed.
 _SPIKE = 8.0
+#: What reading a checkpoint may raise.
+_UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, EOFError, UnpicklingError)
 #: What the running mean starts from: more than it will be.
 _FIRST_NORM = 10.0
 
@@ -112,6 +115,7 @@ class State:
             "norm": self.norm,
             "objective": self.objective.state(),
             "recipe": json.dumps(recipe.to_dict()),
+            "launch": launch_name(),
         }
         try:
             torch.save(content, partial)
@@ -141,11 +145,20 @@ class State:
             self.step, self.seconds = saved["step"], saved["seconds"]
             self.skipped, self.norm = saved["skipped"], saved["norm"]
             self.objective.restore(saved["objective"])
-        except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
+        except _UNREADABLE as error:
             raise ModelError(
                 f"checkpoint {shown(path)} does not fit this recipe: {error}; go on with the "
                 "recipe that it was made with, or choose another `out`"
             ) from error
+
+
+def saved_in(path: Path, launch: str) -> bool:
+    """Return whether a checkpoint was written in the same call of torchrun, before a restart."""
+    if not launch:
+        return False
+    with suppress(*_UNREADABLE):
+        return bool(torch.load(path, map_location="cpu", weights_only=True).get("launch") == launch)
+    return False
 
 
 def _check_recipe(path: Path, saved: Mapping[str, Any], recipe: Recipe) -> None:
