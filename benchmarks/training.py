@@ -11,6 +11,7 @@ products, forward and backward, counted by torch.
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 from collections import Counter
@@ -20,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from quantal.train import Phase, Recipe, read_recipe, train
+from quantal.train.launching import launch
 
 #: Threads, processes, crops a step and their side: the layouts that are compared.
 LAYOUTS = (
@@ -99,14 +102,18 @@ def _train(recipe: Recipe, log: Any = None) -> None:
 
 def _seconds_a_step(recipe: Recipe) -> float:
     """Of the steps after the warm-up; the log has an entry every 50."""
-    minutes: dict[int, float] = {}
-
-    def log(entry: Mapping[str, Any]) -> None:
-        if "minutes" in entry:
-            minutes[entry["step"]] = time.monotonic()
-
-    _train(recipe, log)
-    return (minutes[recipe.steps] - minutes[WARM_UP]) / (recipe.steps - WARM_UP)
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = replace(recipe, out=folder, export_batches=1)
+        if recipe.processes == 1:
+            train(recipe)
+        else:
+            path = Path(folder) / "recipe.yaml"
+            path.write_text(yaml.safe_dump(json.loads(json.dumps(recipe.to_dict()))))
+            if status := launch(recipe.processes, ["train", str(path)]):
+                raise SystemExit(status)
+        entries = map(json.loads, (Path(folder) / "log.jsonl").read_text().splitlines())
+        minutes = {entry["step"]: entry["minutes"] for entry in entries if "minutes" in entry}
+    return 60 * (minutes[recipe.steps] - minutes[WARM_UP]) / (recipe.steps - WARM_UP)
 
 
 def _peak(threads: int) -> float:

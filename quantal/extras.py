@@ -11,12 +11,15 @@ __all__ = ["advice", "imported", "install_error"]
 
 _EXTRAS = {
     "av": "video",
+    "datasets": "stream",
     "onnx": "onnx",
     "onnxruntime": "",
     "onnxscript": "onnx",
     "openvino": "openvino",
+    "tensorboard": "tensorboard",
     "torch": "torch",
     "torchvision": "torch",
+    "wandb": "wandb",
     "xarray": "xarray",
     "yaml": "train",
 }

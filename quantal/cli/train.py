@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,16 @@ import typer
 
 from quantal.cli._options import Plugin
 from quantal.cli._streams import say
-from quantal.errors import ArgumentError
+from quantal.errors import ArgumentError, QuantalError
 
 __all__ = ["train"]
+
+
+class Dashboard(str, Enum):
+    """Programs that show runs."""
+
+    tensorboard = "tensorboard"
+    wandb = "wandb"
 
 
 def train(
@@ -24,6 +32,10 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")
     ] = False,
+    dashboard: Annotated[
+        Dashboard | None,
+        typer.Option("--log", help="Show the run in TensorBoard or Weights & Biases too."),
+    ] = None,
     plugin: Plugin = None,
 ) -> int:
     """Train a codec by a recipe, a YAML file; dotted keys reach into its sections."""
@@ -31,17 +43,36 @@ def train(
     for change in changes:
         if "=" not in change.lstrip("="):
             raise ArgumentError(f"{change!r} is no key=value")
+    if dashboard is not None:
+        changes.append(f"dashboard={dashboard.value}")
     if not recipe.is_file():
         raise ArgumentError(f"there is no recipe {recipe}")
 
     try:
-        from quantal.train import run
+        from quantal.train import read_recipe, run
     except ModuleNotFoundError as error:
         if error.name != "yaml":
             raise
         raise ArgumentError("training needs PyYAML: pip install 'quantal[train]'") from error
-    path = run(recipe, changes, resume, log=_Printer())
-    say(f"weights: {path}")
+    from quantal.train.joining import launched, place
+    from quantal.train.launching import launch
+
+    processes = read_recipe(recipe, changes).processes
+    if processes > 1 and not launched():
+        plugins = [f"--plugin={each}" for each in plugin or ()]
+        return launch(
+            processes,
+            ["train", *plugins, *(["--resume"] if resume else []), "--", str(recipe), *changes],
+        )
+    rank, size = place()
+    try:
+        path = run(recipe, changes, resume, log=_Printer())
+    except QuantalError as error:
+        if size > 1:
+            error.args = (f"process {rank + 1} of {size}: {error}",)
+        raise
+    if rank == 0:
+        say(f"weights: {path}")
     return 0
 
 
@@ -74,7 +105,8 @@ def _print(entry: Mapping[str, Any]) -> None:
         points = "  ".join(map(_point, entry["points"]))
         say(f"evaluation at step {entry['step']}: {points}")
     elif entry.get("event") == "start":
-        say(f"{entry['pictures']} pictures, {entry['device']}, from step {entry['step']}")
+        several = f" in {entry['processes']} processes" if entry["processes"] > 1 else ""
+        say(f"{entry['pictures']} pictures, {entry['device']}{several}, from step {entry['step']}")
 
 
 def _point(point: Mapping[str, Any]) -> str:

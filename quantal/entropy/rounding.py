@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from quantal.team import team
+
 __all__ = ["add_noise", "clamp_through", "round_through"]
 
 
@@ -15,7 +17,7 @@ def round_through(x: Tensor) -> Tensor:
 
 def add_noise(x: Tensor) -> Tensor:
     """Add uniform noise in -0.5..0.5, a smooth approximation of rounding (Balle et al. 2017)."""
-    return x + torch.rand_like(x) - 0.5
+    return x + team().uniform_like(x) - 0.5
 
 
 class _Clamp(torch.autograd.Function):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,15 @@ from quantal.memory import memory_errors
 from quantal.names import shown
 from quantal.train.files import pictures_under
 
-__all__ = ["CropSampler", "Picture", "UprightSampler", "as_pictures", "read_pictures"]
+__all__ = [
+    "CropSampler",
+    "Picture",
+    "as_input",
+    "as_pictures",
+    "decoded",
+    "read_pictures",
+    "turned",
+]
 
 #: uint8 [3, H, W], uint8 [H, W, 3] or [H, W], a picture of Pillow, or a path as read_pictures()
 #: takes it.
@@ -50,16 +57,21 @@ def read_pictures(paths: Sequence[str | Path], smallest: int = 1) -> list[Tensor
     for path in paths:
         for name, data in pictures_under(path):
             with memory_errors(f"holding {len(pictures) + 1} training pictures, the last {name},"):
-                try:
-                    picture = _planes(media.read(data).pixels)
-                except MediaError as error:
-                    raise MediaError(f"training picture {name}: {error}") from error
+                picture = decoded(name, data)
             if min(picture.shape[1:]) >= smallest:
                 pictures.append(picture)
     if not pictures:
         where = ", ".join(map(shown, paths))
         raise ArgumentError(f"no picture of {smallest} pixels or more under {where}")
     return pictures
+
+
+def decoded(name: str, data: bytes) -> Tensor:
+    """Return a picture uint8 [3, H, W]; MediaError, which names it, if it can't be read."""
+    try:
+        return _planes(media.read(data).pixels)
+    except MediaError as error:
+        raise MediaError(f"training picture {name}: {error}") from error
 
 
 def as_pictures(pictures: Iterable[Picture], smallest: int = 1) -> list[Tensor]:
@@ -124,15 +136,13 @@ class CropSampler:
         pictures: uint8 [3, H, W].
         device: where they are kept, and where crops are.
         seed: of the crops.
-
-    Attributes:
-        turns: of the eight ways to turn and mirror a crop, how many are drawn from: mirrored left
-            to right, then top to bottom, then turned.
+        turns: of the eight ways to turn and mirror a crop, how many are drawn from; see turned().
     """
 
-    turns: ClassVar[int] = 8
-
-    def __init__(self, pictures: Sequence[Tensor], device: torch.device, seed: int) -> None:
+    def __init__(
+        self, pictures: Sequence[Tensor], device: torch.device, seed: int, turns: int = 8
+    ) -> None:
+        self.turns = turns
         self.pictures = [p.to(device) for p in pictures]
         self.device = device
         self.reseed(seed)
@@ -143,11 +153,23 @@ class CropSampler:
         """Draw other crops from here on; a resumed run must not repeat its first ones."""
         self.generator = np.random.default_rng(seed)
 
-    def batch(self, count: int, size: int) -> Tensor:
-        """Return crops [count, 3, size, size], float32 in 0..1, channels last."""
+    def batch(self, count: int, size: int, rows: range | None = None) -> Tensor:
+        """Return random crops.
+
+        Args:
+            count: crops of a batch.
+            size: pixels along a side.
+            rows: those of the batch that are returned; all if None. The others are drawn too, so
+                that processes with rows of their own together have the batch of a single one.
+
+        Returns:
+            [rows, 3, size, size], float32 in 0..1, channels last.
+        """
         count, size = whole("count", count, 1), whole("size", size, 1)
+        rows = range(count) if rows is None else rows
         crops = []
-        for pick in self.generator.choice(len(self.pictures), count, p=self.chances):
+        picks = self.generator.choice(len(self.pictures), count, p=self.chances)
+        for row, pick in enumerate(picks):
             picture = self.pictures[pick]
             height, width = picture.shape[1:]
             if min(height, width) < size:
@@ -159,18 +181,27 @@ class CropSampler:
             left = int(self.generator.integers(width - size + 1))
             crop = picture[:, top : top + size, left : left + size]
             turns = int(self.generator.integers(self.turns))
-            if turns & 1:
-                crop = crop.flip(2)
-            if turns & 2:
-                crop = crop.flip(1)
-            if turns & 4:
-                crop = crop.transpose(1, 2)
-            crops.append(crop)
-        pixels = torch.stack(crops).to(torch.float32).mul_(1 / 255)
-        return pixels.contiguous(memory_format=torch.channels_last)
+            if row in rows:
+                crops.append(turned(crop, turns))
+        return as_input(torch.stack(crops))
 
 
-class UprightSampler(CropSampler):
-    """Random crops as people see them: mirrored at most."""
+def turned(crop: Tensor, turns: int) -> Tensor:
+    """Return a crop [..., H, W], turned and mirrored in one of eight ways.
 
-    turns = 2
+    Args:
+        crop: pixels.
+        turns: 0..7: 1 mirrors left to right, 2 top to bottom, 4 swaps the axes; crops stay upright
+            below 2.
+    """
+    if turns & 1:
+        crop = crop.flip(-1)
+    if turns & 2:
+        crop = crop.flip(-2)
+    return crop.transpose(-2, -1) if turns & 4 else crop
+
+
+def as_input(crops: Tensor) -> Tensor:
+    """Return crops uint8 [B, 3, H, W] as networks take them: float32 in 0..1, channels last."""
+    pixels = crops.to(torch.float32).mul_(1 / 255)
+    return pixels.contiguous(memory_format=torch.channels_last)

@@ -165,18 +165,27 @@ class ExampleSampler:
         """Draw other crops from here on; a resumed run must not repeat its first ones."""
         self._generator = np.random.default_rng(seed)
 
-    def batch(self, count: int, size: int) -> Examples:
-        """Return `count` examples of size x size pixels, or what that is in latents."""
+    def batch(self, count: int, size: int, rows: range | None = None) -> Examples:
+        """Return `count` examples of size x size pixels, or what that is in latents.
+
+        Args:
+            count: examples of a batch.
+            size: pixels along a side.
+            rows: those of the batch that are returned; see CropSampler.
+        """
         count, size = whole("count", count, 1), whole("size", size, 1)
         while len(self._order) < count:
             self._order += self._generator.permutation(len(self.pictures)).tolist()
         chosen = [self.pictures[number] for number in self._order[:count]]
         del self._order[:count]
-        values = torch.stack([self._crop(example, size) for example in chosen])
-        labels = tuple(example.label for example in chosen)
+        drawn = [(example, *self._place(example, size)) for example in chosen]
+        own = drawn if rows is None else drawn[rows.start : rows.stop]
+        values = torch.stack([self._crop(*each, size) for each in own])
+        labels = tuple(example.label for example, *_ in own)
         return Examples(chosen[0].source, labels, as_input(values).to(self.device))
 
-    def _crop(self, example: Example, size: int) -> Tensor:
+    def _place(self, example: Example, size: int) -> tuple[int, int, bool]:
+        """Return where a random crop begins, and whether it is mirrored."""
         wanted = size // example.stride
         height, width = example.values.shape[1:]
         if min(height, width) < wanted:
@@ -185,8 +194,12 @@ class ExampleSampler:
                 f"smaller than crops of {size}; set a smaller `crop`, or leave it out"
             )
         top, left = (int(self._generator.integers(side - wanted + 1)) for side in (height, width))
+        return top, left, bool(self._generator.integers(2))
+
+    def _crop(self, example: Example, top: int, left: int, mirrored: bool, size: int) -> Tensor:
+        wanted = size // example.stride
         crop = example.values[:, top : top + wanted, left : left + wanted]
-        return self._mirrored(crop) if self._generator.integers(2) else crop
+        return self._mirrored(crop) if mirrored else crop
 
 
 def _mirror(source: str) -> Callable[[Tensor], Tensor]:

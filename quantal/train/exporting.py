@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from pickle import UnpicklingError
@@ -18,13 +18,16 @@ from quantal.memory import memory_errors
 from quantal.train.data import Picture, as_pictures
 from quantal.train.reader import make_recipe
 from quantal.train.recipe import Recipe
+from quantal.train.streaming import some_pictures
 from quantal.train.surroundings import restored
-from quantal.train.trainer import Export, trainer_for, trainer_of
+from quantal.train.trainer import Export, Trainer, trainer_for, trainer_of
 
 __all__ = ["export", "export_checkpoint"]
 
 #: Symbols are counted on crops of this size, or of the largest that was trained on if less.
 _CROP = 256
+#: Pictures of a stream that symbols are counted on.
+_SOME = 400
 _WORK = "the export, which counts symbols on pictures,"
 
 
@@ -107,7 +110,7 @@ def export_checkpoint(
             _ready(net),
             Export(
                 Path(out),
-                lambda: given or trainer.read_data(recipe.data, crop),
+                lambda: given or _data(trainer, recipe, crop),
                 crop,
                 recipe.export_batches,
                 steps,
@@ -123,6 +126,13 @@ def _none_given() -> list[Tensor]:
         "an export counts symbols on pictures, and none were given; pass `pictures=[...]`, such as "
         "some of those that the network was trained on"
     )
+
+
+def _data(trainer: Trainer, recipe: Recipe, crop: int) -> Sequence[Any]:
+    """Return the data of a recipe: all of it, or some pictures of what is read as a stream."""
+    if recipe.stream:
+        return some_pictures(recipe.data, _SOME, crop)
+    return trainer.read_data(recipe.data, crop)
 
 
 def _load(checkpoint: Path) -> tuple[nn.Module, Recipe, int]:

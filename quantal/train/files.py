@@ -14,7 +14,7 @@ from quantal import media
 from quantal.errors import ArgumentError, MediaError
 from quantal.names import shown
 
-__all__ = ["pictures_under"]
+__all__ = ["files_under", "pictures_in", "pictures_under"]
 
 _SHARD = ".tar"
 _BLOCK = 512  # bytes; a tar file consists of such
@@ -31,6 +31,24 @@ def pictures_under(place: str | Path) -> Iterator[tuple[str, bytes]]:
         ArgumentError: If the place does not exist.
         MediaError: If a folder, a shard or a file can't be read.
     """
+    for file in files_under(place):
+        yield from pictures_in(file)
+
+
+def pictures_in(file: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the name, for messages, and the bytes of every picture of a tar shard or a picture.
+
+    Raises:
+        MediaError: If it can't be read.
+    """
+    if file.suffix.lower() == _SHARD:
+        yield from _members(file)
+    else:
+        yield shown(file), _bytes_of(file)
+
+
+def files_under(place: str | Path) -> list[Path]:
+    """Return the tar shards and pictures of a place, as pictures_under() takes it."""
     path = Path(place)
     if not os.fspath(place):
         raise ArgumentError("training data has an empty path; name a folder, shard or picture")
@@ -42,11 +60,11 @@ def pictures_under(place: str | Path) -> Iterator[tuple[str, bytes]]:
         ) from error
     except OSError as error:
         raise _unreadable(path, error) from error
-    for file in _files_below(path) if stat.S_ISDIR(mode) else [path]:
-        if file.suffix.lower() == _SHARD:
-            yield from _members(file)
-        elif file == path or _is_picture(file):
-            yield shown(file), _bytes_of(file)
+    if not stat.S_ISDIR(mode):
+        return [path]
+    return [
+        file for file in _files_below(path) if file.suffix.lower() == _SHARD or _is_picture(file)
+    ]
 
 
 def _is_picture(path: Path) -> bool:

@@ -5,48 +5,47 @@ What a family of codecs needs is its Trainer's business, what is minimised its O
 
 from __future__ import annotations
 
-import difflib
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from quantal.codecs.registry import device_name
 from quantal.codecs.weights import find_weights
 from quantal.errors import ArgumentError, OutOfMemoryError
 from quantal.layers import half_pays
 from quantal.memory import memory_errors
-from quantal.outputs import create_folder, output_errors
+from quantal.outputs import create_folder
+from quantal.team import Team, at_work
+from quantal.train.checks import check_equal, check_parts, check_team
+from quantal.train.joining import joined, launch_name, own_device, own_threads, restarted
+from quantal.train.journal import Log, Silence, journal
 from quantal.train.objectives.base import Objective
 from quantal.train.optimisers import make_optimisers
 from quantal.train.recipe import Recipe
-from quantal.train.state import State
+from quantal.train.state import State, saved_in
+from quantal.train.streaming import StreamSampler
 from quantal.train.surroundings import restored
-from quantal.train.team import Team, team_of
-from quantal.train.trainer import Trainer, trainer_of
+from quantal.train.trainer import trainer_of
 
 __all__ = ["Log", "train"]
 
-#: Called with each entry of a run's log.
-Log = Callable[[Mapping[str, Any]], None]
-
 _LOG_EVERY = 50
-#: Between the seeds of two processes: more than a run has steps.
-_SEEDS_APART = 1 << 32
+#: Pictures whose reconstructions are shown.
+_SHOWN = 4
 
 
 def train(recipe: Recipe, resume: bool = False, log: Log | None = None) -> Path:
     """Train as a recipe says.
 
-    torch's number of threads and its random state are the same afterwards as before.
+    Processes that torchrun has started train together; the first of them logs, evaluates and saves.
+    A run that torchrun starts again goes on from its checkpoint. torch's number of threads and its
+    random state are the same afterwards as before.
 
     Args:
         recipe: what to train, and how.
@@ -62,31 +61,23 @@ def train(recipe: Recipe, resume: bool = False, log: Log | None = None) -> Path:
         ModelError: If weights or a checkpoint don't fit.
         OutOfMemoryError: If a step needs more memory than there is.
         OutputError: If the log or a checkpoint can't be written; the last checkpoint stays.
+        QuantalError: If another process of the run has stopped.
     """
-    out = Path(recipe.out)
-    create_folder(out)
-    path = out / "checkpoint.pt"
-    if path.exists() and not resume:
-        raise ArgumentError(f"{path} exists; go on with --resume, or choose another `out`")
-    with (
-        restored(),
-        _opened(out / "log.jsonl") as file,
-        team_of(recipe.processes, _help, recipe, path) as team,
-    ):
-
-        def write(entry: Mapping[str, Any]) -> None:
-            with output_errors(file.name):
-                file.write((json.dumps(entry) + "\n").encode())
-            if log is not None:
-                log(entry)
-
-        _Run(recipe, path, write, team).go()
+    path = Path(recipe.out) / "checkpoint.pt"
+    with restored():
+        device = own_device(recipe.device)
+        with joined(device) as team:
+            check_team(recipe, team)
+            resume = resume or restarted(team)
+            if team.agreed(path.exists() and not (resume or saved_in(path, launch_name()))):
+                raise ArgumentError(f"{path} exists; go on with --resume, or choose another `out`")
+            if not team.leads:
+                _Run(recipe, path, Silence(), team, device).go()
+                return path
+            create_folder(path.parent)
+            with journal(recipe, log) as opened:
+                _Run(recipe, path, opened, team, device).go()
     return path
-
-
-def _opened(path: Path) -> FileIO:
-    with output_errors(path):
-        return path.open("ab", buffering=0)
 
 
 @contextmanager
@@ -100,73 +91,90 @@ def _memory_of_a_run(what: str, remedy: str) -> Iterator[None]:
         raise OutOfMemoryError(f"{said}; {remedy}, and go on from the last checkpoint") from error
 
 
-def _help(team: Team, recipe: Recipe, path: Path) -> None:
-    """Do the work of every process but the first."""
-    _Run(recipe, path, lambda _: None, team).go()
-
-
 class _Run:
     """One run: the recipe, its pictures, and the state that changes.
 
     Args:
         recipe: what to train, and how.
         path: path to the checkpoint.
-        log: called with each entry of the log.
+        log: what the run tells of itself.
         team: the processes of the run.
+        device: of this process.
     """
 
-    def __init__(self, recipe: Recipe, path: Path, log: Log, team: Team) -> None:
+    def __init__(
+        self, recipe: Recipe, path: Path, log: Silence, team: Team, device: torch.device
+    ) -> None:
         self.recipe, self.path, self.log, self.team = recipe, path, log, team
-        if threads := recipe.threads or (team.size > 1 and team.threads):
+        self.device = device
+        if threads := recipe.threads or (team.size > 1 and own_threads()):
             torch.set_num_threads(threads)
-        self.device = torch.device(device_name(recipe.device))
         trainer = self.trainer = trainer_of(recipe.codec)
-        _check_team(recipe, trainer, team, self.device)
+        self.resumed = bool(team.agreed(path.exists()))
         self.half = half_pays(self.device) if recipe.bfloat16 is None else recipe.bfloat16
         # Errors of a recipe come before pictures are read, which takes long.
         torch.manual_seed(recipe.seed)
         net = trainer.build(recipe.model)
-        _check_parts(recipe, trainer.parts(net))
+        check_parts(recipe, trainer.parts(net))
         ema = deepcopy(net)
         self.objective = trainer.objective(net, ema, recipe, self.device)
-        if recipe.start_from is not None and not path.exists():
+        if recipe.start_from is not None and not self.resumed:
             find_weights(recipe.start_from)
-        pictures = trainer.read_data(recipe.data, max(recipe.crops))
-        self.held_out = trainer.read_data(recipe.evaluation) if recipe.evaluation else []
+        pictures = [] if recipe.stream else trainer.read_data(recipe.data, max(recipe.crops))
+        measured = recipe.evaluation if team.leads else ()
+        self.held_out = trainer.read_data(measured) if measured else []
         trainer.check_data(net, pictures, self.held_out)
+        check_equal(len(pictures), team)
         what = f"the start with {len(pictures)} pictures on {self.device}"
         with _memory_of_a_run(what, "train on fewer pictures, or a smaller `model`"):
-            self.sampler = trainer.sampler(pictures, self.device, recipe)
+            self.sampler = self._sampler(pictures)
             self.state = self._start(net, ema, self.objective)
         self.net: Any = torch.compile(self.state.net) if recipe.compile else self.state.net
         self.held: tuple[str, ...] = ()
         self.moving_since = 0
-        team.agree([*self.state.net.state_dict().values(), *ema.state_dict().values()])
-        # A resumed run must not see its first crops and rates again, nor a process another's.
-        own = recipe.seed + self.state.step + team.rank * _SEEDS_APART
-        self.sampler.reseed(own)
-        self.objective.reseed(own)
-        torch.manual_seed(own)
+        self._agree()
+        # A resumed run must not see its first crops and rates again.
+        seed = recipe.seed + self.state.step
+        self.sampler.reseed(seed)
+        self.objective.reseed(seed)
+        torch.manual_seed(seed)
+
+    def _agree(self) -> None:
+        """Give all processes the state of the first: processors differ in the last bits."""
+        state = self.state.net, self.state.ema
+        found = [tensor for net in state for tensor in net.state_dict().values()]
+        self.team.agree([*found, *_tensors(self.objective.state())])
+
+    def _sampler(self, pictures: list[Any]) -> Any:
+        """Return what cuts crops: of pictures in memory, or of a stream of them."""
+        recipe, trainer = self.recipe, self.trainer
+        if not recipe.stream:
+            return trainer.sampler(pictures, self.device, recipe)
+        if not trainer.streams:
+            raise ArgumentError(
+                f"{recipe.codec!r} is not trained on a stream of pictures; set `stream: false`"
+            )
+        own = trainer.turns(recipe), self.team, recipe.buffer, recipe.workers
+        return StreamSampler(recipe.data, self.device, recipe.seed, *own)
 
     def _start(self, net: nn.Module, ema: nn.Module, objective: Objective) -> State:
         """Return a fresh state of an untrained network, or that of the checkpoint."""
         recipe, trainer = self.recipe, self.trainer
-        size = min(trainer.start_crop, max(recipe.crops))
-        crops = self.sampler.batch(max(trainer.start_pixels // size**2, 1), size).cpu()
-        if self.path.exists():
-            pass  # everything is in the checkpoint
-        elif recipe.start_from is not None:
-            trainer.start_from(net, Path(recipe.start_from), crops)
-        else:
-            trainer.start(net, crops)
-            objective.start(crops)
+        if not self.resumed:  # else everything is in the checkpoint
+            size = min(trainer.start_crop, max(recipe.crops))
+            crops = self.sampler.batch(max(trainer.start_pixels // size**2, 1), size).cpu()
+            if recipe.start_from is not None:
+                trainer.start_from(net, Path(recipe.start_from), crops)
+            else:
+                trainer.start(net, crops)
+                objective.start(crops)
         ema.load_state_dict(net.state_dict())
         for each in (net, ema):
             each.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimisers = make_optimisers(net, recipe, self.team, self.half)
         state = State(net, ema, optimisers, objective)
-        if self.path.exists():
-            state.load(self.path)
+        if self.resumed:
+            state.load(self.path, recipe, self.team)
         return state
 
     def go(self) -> None:
@@ -180,10 +188,12 @@ class _Run:
                 "step": state.step,
                 "pictures": len(self.sampler.pictures),
                 "device": str(self.device),
+                "processes": self.team.size,
             }
         )
         while (done := self._done()) < 1:
-            self._step(done)
+            with at_work(self.team):
+                self._step(done)
             state.seconds = self.team.agreed(time.monotonic() - began)
             if state.seconds - saved > recipe.checkpoint_minutes * 60:
                 saved = state.seconds
@@ -218,19 +228,24 @@ class _Run:
                 group["lr"] = rate * group["pace"]
         what = f"a step on {phase.batch} crops of {phase.crop}x{phase.crop} pixels"
         with _memory_of_a_run(what, "set a smaller `batch` or `crop`, or a smaller `model`"):
-            pixels = self.sampler.batch(self.team.share(phase.batch), phase.crop)
+            rows = self.team.rows(phase.batch)
+            pixels = self.sampler.batch(phase.batch, phase.crop, rows)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
                 losses = self.objective.losses(self.net, pixels)
             norm = state.follow(losses["loss"], recipe, self.team)
             self.objective.learn()
         if state.step % _LOG_EVERY == 0:
+            means = self.team.mean(torch.stack([value.detach() for value in losses.values()]))
             left = state.seconds / done * (1 - done) / 60 if done else 0.0
             self.log(
                 {
                     "step": state.step,
                     "minutes": round(state.seconds / 60, 4),
                     "minutes_left": round(left, 1),
-                    **{name: round(value.item(), 5) for name, value in losses.items()},
+                    **{
+                        name: round(value, 5)
+                        for name, value in zip(losses, means.tolist(), strict=True)
+                    },
                     "norm": round(norm, 3),
                     "lr": round(rate, 7),
                     "skipped": state.skipped,
@@ -238,42 +253,35 @@ class _Run:
             )
 
     def _save(self) -> None:
-        if self.team.leads:
-            self.state.save(self.path, self.recipe)
+        self._agree()
+        self.team.lead(lambda: self.state.save(self.path, self.recipe))
 
     def _evaluate(self) -> None:
-        if self.held_out and self.team.leads:
+        self.team.lead(self._measure)
+
+    def _measure(self) -> None:
+        if self.held_out:
             what = f"evaluating {len(self.held_out)} pictures"
             with _memory_of_a_run(what, "name smaller pictures as `evaluation`"):
                 points = self.objective.evaluate(self.held_out)
             minutes = round(self.state.seconds / 60, 4)
             entry = {"event": "evaluation", "step": self.state.step, "minutes": minutes}
             self.log({**entry, "points": points})
+            with torch.no_grad(), _memory_of_a_run("drawing samples", "name smaller pictures"):
+                rows = [self.objective.samples(each) for each in self.held_out[:_SHOWN]]
+            self.log.show(self.state.step, [row for row in rows if row])
 
 
-def _check_team(recipe: Recipe, trainer: Trainer, team: Team, device: torch.device) -> None:
-    """Raise ArgumentError unless so many processes can run this recipe."""
-    if team.size > 1 and (device.type != "cpu" or not trainer.distributed):
-        raise ArgumentError(
-            f"{team.size} processes can train only a codec that estimates its own bits, and only "
-            f"on a CPU, not {recipe.codec!r} on {device}; set `processes: 1`"
-        )
-    for phase in recipe.phases:
-        team.share(phase.batch)
-
-
-def _check_parts(recipe: Recipe, parts: tuple[str, ...]) -> None:
-    """Raise ArgumentError unless every part that a phase holds is one of the network's."""
-    for name in (name for phase in recipe.phases for name in phase.hold):
-        if name not in parts:
-            raise ArgumentError(
-                f"a phase holds {name!r}, which is none of {', '.join(parts)}{_near(name, parts)}"
-            )
-
-
-def _near(name: str, parts: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, parts, 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def _tensors(state: Any) -> Iterator[Tensor]:
+    """Yield all tensors in a state of mappings and lists, in order."""
+    if isinstance(state, Tensor):
+        yield state
+    elif isinstance(state, Mapping):
+        for value in state.values():
+            yield from _tensors(value)
+    elif isinstance(state, list | tuple):
+        for value in state:
+            yield from _tensors(value)
 
 
 def _learning_rate(recipe: Recipe, step: int, done: float) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantal.train.team import Team
+from quantal.team import Team
 
 __all__ = ["Muon", "is_matrix"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from quantal.team import Team
 from quantal.train.muon import Muon, is_matrix
 from quantal.train.recipe import Recipe
-from quantal.train.team import Team
 
 __all__ = ["make_optimisers"]
 

@@ -68,9 +68,13 @@ class Recipe:
     evaluation: tuple[str, ...] = ()
     evaluate_minutes: float = 20.0
     checkpoint_minutes: float = 5.0
+    dashboard: Literal["tensorboard", "wandb"] | None = None
     device: str = "auto"
     threads: int = 0
     processes: int = 1
+    stream: bool = False
+    buffer: int = 2048
+    workers: int = 1
     compile: bool = False
     bfloat16: bool | None = None
     seed: int = 1
@@ -87,6 +91,8 @@ class Recipe:
             raise ArgumentError("a recipe needs steps >= 1 and phases whose last is `until: 1.0`")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ArgumentError(f"betas are at least 0 and below 1, not {[*self.betas]}")
+        object.__setattr__(self, "buffer", whole("buffer", self.buffer, 1))
+        object.__setattr__(self, "workers", whole("workers", self.workers, 0))
         if self.processes < 1:
             raise ArgumentError(f"a run needs at least one process, not {self.processes}")
         for phase in self.phases:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quantal.train.exporting import export_checkpoint
+from quantal.train.joining import place
 from quantal.train.loop import Log, train
 from quantal.train.reader import read_recipe
 
@@ -27,7 +28,8 @@ def run(
         log: called with each entry of the log.
 
     Returns:
-        The path of the weights file, CODEC.safetensors in `out`.
+        The path of the weights file, CODEC.safetensors in `out`. Of several processes the first
+        writes it.
 
     Raises:
         ArgumentError: If the recipe or its data are wrong.
@@ -36,5 +38,6 @@ def run(
     plan = read_recipe(recipe, overrides)
     checkpoint = train(plan, resume, log)
     weights = checkpoint.with_name(f"{plan.codec}.safetensors")
-    export_checkpoint(checkpoint, weights)
+    if place()[0] == 0:
+        export_checkpoint(checkpoint, weights)
     return weights

@@ -21,6 +21,7 @@ from quantal.arguments import whole
 from quantal.errors import ArgumentError, MediaError
 from quantal.fields import BLOCK
 from quantal.motion import Search, crf_of
+from quantal.train.data import turned
 from quantal.train.files import pictures_under
 
 __all__ = ["SEARCH_RATES", "Advance", "Clip", "SequenceSampler", "as_clips", "read_sequences"]
@@ -144,14 +145,12 @@ class _Chain:
     turns: int
     place: int
     step: int
-    left_over: int
 
     def advance(self) -> bool:
         """Move to the next frame; frames go to and fro. Returns whether time runs forward."""
         if not 0 <= self.place + self.step < len(self.clip.frames):
             self.step = -self.step
         self.place += self.step
-        self.left_over -= 1
         return self.step > 0
 
 
@@ -168,30 +167,48 @@ class SequenceSampler:
         self.pictures, self.device = list(clips), device
         self._stills = [clip for clip in clips if len(clip.frames) == 1]
         self._sequences = [clip for clip in clips if len(clip.frames) > 1]
-        self._chains: list[_Chain] = []
+        self._chains: dict[int, _Chain] = {}
+        #: Frames that each chain of a batch still has.
+        self._left: list[int] = []
+        self._size = 0
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
         """Begin other chains from here on; a resumed run must not repeat its first ones."""
         self.generator = np.random.default_rng(seed)
-        self._chains = []
+        self._left = []
 
-    def batch(self, count: int, size: int) -> Advance:
-        """Return the next frames of `count` chains of crops of `size` pixels a side."""
+    def batch(self, count: int, size: int, rows: range | None = None) -> Advance:
+        """Return the next frames of `count` chains of crops of `size` pixels a side.
+
+        Args:
+            count: chains of a batch.
+            size: pixels along a side.
+            rows: those of the batch that are returned, the same as in the last call; see
+                CropSampler.
+        """
         count, size = whole("count", count, 1), whole("size", size, 64)
-        if len(self._chains) != count:
-            self._chains = [self._begun(size) for _ in range(count)]
-            begins = list(range(count))
-        else:
-            begins = [k for k, chain in enumerate(self._chains) if chain.left_over <= 0]
-            for k in begins:
-                self._chains[k] = self._begun(size)
-        first = [self._pixels(self._chains[k], size) for k in begins]
+        rows = range(count) if rows is None else rows
+        if (len(self._left), self._size) != (count, size):
+            self._left, self._size = [0] * count, size
+        begins = []
+        for chain in range(count):
+            if not self._left[chain]:
+                # All processes know how long a chain is; what is in it, its own one alone.
+                length = 1 + int(self.generator.geometric(1 / _MEAN_LENGTH))
+                self._left[chain] = min(length, _MOST)
+                seed = int(self.generator.integers(1 << 63))
+                if chain in rows:
+                    self._chains[chain] = self._begun(size, np.random.default_rng(seed))
+                    begins.append(chain - rows.start)
+            self._left[chain] -= 1
+        own = [self._chains[chain] for chain in rows]
+        first = [self._pixels(own[k], size) for k in begins]
         frames, fields = [], []
-        for chain in self._chains:
-            forward = chain.advance()
-            frames.append(self._pixels(chain, size))
-            fields.append(self._field(chain, size, forward))
+        for each in own:
+            forward = each.advance()
+            frames.append(self._pixels(each, size))
+            fields.append(self._field(each, size, forward))
         blank = torch.zeros(0, 3, size, size)
         return Advance(
             torch.stack(frames),
@@ -200,9 +217,8 @@ class SequenceSampler:
             torch.tensor(begins, dtype=torch.int64),
         ).to(self.device)
 
-    def _begun(self, size: int) -> _Chain:
+    def _begun(self, size: int, draw: np.random.Generator) -> _Chain:
         """Return a new chain, at its first frame."""
-        draw = self.generator
         still = self._stills and (not self._sequences or draw.random() < _STILL_SHARE)
         kind = self._stills if still else self._sequences
         clip = kind[int(draw.integers(len(kind)))]
@@ -213,25 +229,18 @@ class SequenceSampler:
                 "it out"
             )
         if still:
-            clip = self._moving(clip.frames[0], size)
+            clip = _moving(clip.frames[0], size, draw)
             height, width = clip.frames.shape[2:]
         top = int(draw.integers((height - size) // BLOCK + 1)) * BLOCK
         left = int(draw.integers((width - size) // BLOCK + 1)) * BLOCK
-        length = min(1 + int(draw.geometric(1 / _MEAN_LENGTH)), _MOST)
         step = 1 if draw.random() < 0.5 else -1
         place = int(draw.integers(len(clip.frames)))
-        return _Chain(clip, top, left, int(draw.integers(8)), place, step, length)
+        return _Chain(clip, top, left, int(draw.integers(8)), place, step)
 
     def _pixels(self, chain: _Chain, size: int) -> Tensor:
         rows, columns = (slice(start, start + size) for start in (chain.top, chain.left))
         crop = chain.clip.frames[chain.place, :, rows, columns]
-        if chain.turns & 1:
-            crop = crop.flip(2)
-        if chain.turns & 2:
-            crop = crop.flip(1)
-        if chain.turns & 4:
-            crop = crop.transpose(1, 2)
-        return crop.float().mul(1 / 255)
+        return turned(crop, chain.turns).float().mul(1 / 255)
 
     def _field(self, chain: _Chain, size: int, forward: bool) -> npt.NDArray[np.int16]:
         vectors = chain.clip.forward if forward else chain.clip.backward
@@ -247,40 +256,38 @@ class SequenceSampler:
             field = field[:, ::-1].swapaxes(2, 3)
         return field
 
-    def _moving(self, still: Tensor, size: int) -> Clip:
-        """Return frames made of a still: it is panned, zoomed, turned, faded, and noise is added.
 
-        The motion between two frames is the same throughout.
-        """
-        draw = self.generator
-        side = size + 64
-        height, width = still.shape[1:]
-        if min(height, width) < side:
-            side = min(height, width) // BLOCK * BLOCK
-        top = int(draw.integers(height - side + 1))
-        left = int(draw.integers(width - side + 1))
-        source = still[None, :, top : top + side, left : left + side].float()
-        pace = float(draw.choice((0.0, 0.2, 1.0)))
-        shift = pace * draw.normal(0, 4.0, 2) / (side / 2)
-        angle, zoom = pace * draw.normal(0, 0.02, 2)
-        gain = draw.normal(0, 0.03) if draw.random() < 0.2 else 0.0
-        noise = abs(draw.normal(0, 3.0)) if draw.random() < 0.3 else 0.0
-        frames = []
-        for number in range(_STILL_FRAMES):
-            t = number - _STILL_FRAMES // 2
-            turn, scale = angle * t, float(np.exp(zoom * t))
-            c, s = scale * np.cos(turn), scale * np.sin(turn)
-            theta = torch.tensor(
-                [[[c, -s, shift[0] * t], [s, c, shift[1] * t]]], dtype=torch.float32
-            )
-            grid = F.affine_grid(theta, [1, 3, side, side], align_corners=False)
-            moved = F.grid_sample(
-                source, grid, mode="bicubic", padding_mode="reflection", align_corners=False
-            )
-            moved = moved * (1 + gain * t)
-            if noise:
-                grain = draw.standard_normal((3, side, side), dtype=np.float32)
-                moved = moved + noise * torch.from_numpy(grain)
-            frames.append(moved[0].round().clamp(0, 255).to(torch.uint8))
-        stacked = torch.stack(frames)
-        return Clip(stacked, _vectors(stacked), _vectors(stacked.flip(0))[:, ::-1])
+def _moving(still: Tensor, size: int, draw: np.random.Generator) -> Clip:
+    """Return frames made of a still: it is panned, zoomed, turned, faded, and noise is added.
+
+    The motion between two frames is the same throughout.
+    """
+    side = size + 64
+    height, width = still.shape[1:]
+    if min(height, width) < side:
+        side = min(height, width) // BLOCK * BLOCK
+    top = int(draw.integers(height - side + 1))
+    left = int(draw.integers(width - side + 1))
+    source = still[None, :, top : top + side, left : left + side].float()
+    pace = float(draw.choice((0.0, 0.2, 1.0)))
+    shift = pace * draw.normal(0, 4.0, 2) / (side / 2)
+    angle, zoom = pace * draw.normal(0, 0.02, 2)
+    gain = draw.normal(0, 0.03) if draw.random() < 0.2 else 0.0
+    noise = abs(draw.normal(0, 3.0)) if draw.random() < 0.3 else 0.0
+    frames = []
+    for number in range(_STILL_FRAMES):
+        t = number - _STILL_FRAMES // 2
+        turn, scale = angle * t, float(np.exp(zoom * t))
+        c, s = scale * np.cos(turn), scale * np.sin(turn)
+        theta = torch.tensor([[[c, -s, shift[0] * t], [s, c, shift[1] * t]]], dtype=torch.float32)
+        grid = F.affine_grid(theta, [1, 3, side, side], align_corners=False)
+        moved = F.grid_sample(
+            source, grid, mode="bicubic", padding_mode="reflection", align_corners=False
+        )
+        moved = moved * (1 + gain * t)
+        if noise:
+            grain = draw.standard_normal((3, side, side), dtype=np.float32)
+            moved = moved + noise * torch.from_numpy(grain)
+        frames.append(moved[0].round().clamp(0, 255).to(torch.uint8))
+    stacked = torch.stack(frames)
+    return Clip(stacked, _vectors(stacked), _vectors(stacked.flip(0))[:, ::-1])

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from quantal.errors import ModelError, OutputError
 from quantal.names import shown
+from quantal.team import Team
+from quantal.train.joining import launch_name
 from quantal.train.objectives.base import Objective
 from quantal.train.recipe import Recipe
-from quantal.train.team import Team
 
-__all__ = ["State"]
+__all__ = ["State", "saved_in"]
 
 #: A gradient so many times larger than the running mean of its norm is not followed.
 _SPIKE = 8.0
+#: What reading a checkpoint may raise.
+_UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, EOFError, UnpicklingError)
 #: What the running mean starts from: more than it will be.
 _FIRST_NORM = 10.0
 
@@ -71,7 +77,7 @@ class State:
         """
         self.net.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        team.average(parameter.grad for parameter in self.net.parameters())
+        team.average(self.net.parameters())
         norm = float(nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip))
         warming = self.step < recipe.warmup_steps
         if math.isfinite(norm) and (warming or norm < _SPIKE * self.norm):
@@ -109,6 +115,7 @@ class State:
             "norm": self.norm,
             "objective": self.objective.state(),
             "recipe": json.dumps(recipe.to_dict()),
+            "launch": launch_name(),
         }
         try:
             torch.save(content, partial)
@@ -121,10 +128,16 @@ class State:
                 "`out`. An earlier checkpoint is as it was"
             ) from error
 
-    def load(self, path: Path) -> None:
-        """Continue from a checkpoint; raises ModelError if it is of another network."""
+    def load(self, path: Path, recipe: Recipe, team: Team) -> None:
+        """Continue from a checkpoint, which the first process reads and sends to the others.
+
+        Raises:
+            ModelError: If it can't be read, or is of another codec or network.
+        """
         try:
-            saved = torch.load(path, map_location="cpu", weights_only=True)
+            content = team.sent(path.read_bytes() if team.leads else b"")
+            saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            _check_recipe(path, json.loads(saved["recipe"]), recipe)
             self.net.load_state_dict(saved["net"])
             self.ema.load_state_dict(saved["ema"])
             for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
@@ -132,5 +145,38 @@ class State:
             self.step, self.seconds = saved["step"], saved["seconds"]
             self.skipped, self.norm = saved["skipped"], saved["norm"]
             self.objective.restore(saved["objective"])
-        except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
-            raise ModelError(f"checkpoint {path} does not fit this recipe: {error}") from error
+        except _UNREADABLE as error:
+            raise ModelError(
+                f"checkpoint {shown(path)} does not fit this recipe: {error}; go on with the "
+                "recipe that it was made with, or choose another `out`"
+            ) from error
+
+
+def saved_in(path: Path, launch: str) -> bool:
+    """Return whether a checkpoint was written in the same call of torchrun, before a restart."""
+    if not launch:
+        return False
+    with suppress(*_UNREADABLE):
+        return bool(torch.load(path, map_location="cpu", weights_only=True).get("launch") == launch)
+    return False
+
+
+def _check_recipe(path: Path, saved: Mapping[str, Any], recipe: Recipe) -> None:
+    """Raise ModelError unless a checkpoint's recipe has the same codec, sizes and optimiser."""
+    # As JSON has it: lists, not tuples.
+    present = json.loads(json.dumps(recipe.to_dict()))
+    for key in ("codec", "model", "optimiser"):
+        own, wanted = saved.get(key), present[key]
+        if own == wanted:
+            continue
+        name, pairs = f"`{key}`", [(own, wanted)]
+        if isinstance(own, dict) and isinstance(wanted, dict):
+            names = [each for each in {**own, **wanted} if own.get(each) != wanted.get(each)]
+            name = f"`{key}.{names[0]}`"
+            pairs = [(own.get(names[0]), wanted.get(names[0]))]
+        ((own, wanted),) = pairs
+        raise ModelError(
+            f"checkpoint {shown(path)} is of another recipe: its {name} is {own!r}, here it is "
+            f"{wanted!r}; it does not fit. Go on with the recipe that it was made with, or choose "
+            "another `out`"
+        )

@@ -62,7 +62,7 @@ class Trainer(ABC):
         crop_multiple: pixels that the sides of crops are multiples of; no crop is smaller.
         start_crop: pixels along a side of the crops that a network starts from, at most.
         start_pixels: pixels of all of these crops; they determine a KLT.
-        distributed: whether several processes can train it.
+        streams: whether it can train on pictures that are read as they are needed.
     """
 
     network: type[nn.Module]
@@ -71,7 +71,7 @@ class Trainer(ABC):
     crop_multiple: int = 64
     start_crop: int = 128
     start_pixels: int = 1 << 22
-    distributed: bool = False
+    streams: bool = True
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a recipe that can't be trained.
@@ -126,7 +126,11 @@ class Trainer(ABC):
 
     def sampler(self, data: Sequence[Any], device: torch.device, recipe: Recipe) -> Any:
         """Return what cuts crops of the results of read_data(); see CropSampler."""
-        return CropSampler(data, device, recipe.seed)
+        return CropSampler(data, device, recipe.seed, self.turns(recipe))
+
+    def turns(self, recipe: Recipe) -> int:
+        """Return how many of the eight ways to turn and mirror a crop are drawn from."""
+        return 8
 
     def start(self, net: Any, crops: Any) -> None:
         """Prepare an untrained network for its first step.

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from quantal.errors import ArgumentError
+from quantal.team import Team
 from quantal.train import read_recipe
 from quantal.train.muon import Muon, is_matrix
-from quantal.train.team import Team
 
 
 def test_matrices_are_what_mixes_channels_alone():

@@ -91,6 +91,10 @@ class Keep:
     def to(self, device: torch.device) -> Keep:
         return Keep(self.tokens.to(device))
 
+    def rows(self, rows: range) -> Keep:
+        """Return the part for some of the samples."""
+        return Keep(self.tokens[rows.start : rows.stop])
+
 
 def _dct(side: int) -> Tensor:
     """Return the two-dimensional DCT-II of side x side positions [side^2, side^2], orthonormal."""

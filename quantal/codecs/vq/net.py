@@ -126,6 +126,11 @@ class Request:
     def to(self, device: torch.device) -> Request:
         return Request(self.books.to(device), self.shares.to(device))
 
+    def rows(self, rows: range) -> Request:
+        """Return the part for some of the samples."""
+        part = slice(rows.start, rows.stop)
+        return Request(self.books[part], self.shares[part])
+
 
 class Rung(nn.Module):
     """One rung: codes the difference of features [B, C, h, w] and a prediction of them."""
@@ -514,10 +519,10 @@ class VqNet(nn.Module):
     def _learn(
         self, rung: Rung, codes: Tensor, indices: Tensor, books: Tensor, where: Tensor | None
     ) -> None:
-        for place in torch.unique(books).tolist():
+        for place, book in enumerate(rung.books):  # processes that share a batch need all of them
             rows = books == place
             part = None if where is None else where[rows]
-            rung.books[place].learn(codes[rows], indices[rows][:, None], part)  # type: ignore[operator]
+            book.learn(codes[rows], indices[rows][:, None], part)  # type: ignore[operator]
 
 
 def _most(energy: Tensor, share: Tensor, among: Tensor | None) -> Tensor:

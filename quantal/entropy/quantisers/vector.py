@@ -12,6 +12,7 @@ from quantal.arguments import whole
 from quantal.entropy.quantisers.base import Quantised, Quantiser
 from quantal.entropy.quantisers.clustering import kmeans, nearest, shrink
 from quantal.errors import ArgumentError
+from quantal.team import team
 
 __all__ = ["CascadeQuantiser", "VectorQuantiser"]
 
@@ -25,7 +26,8 @@ class VectorQuantiser(Quantiser):
     """The nearest entry of a learned codebook (van den Oord et al. 2017).
 
     In training mode the codebook follows its vectors by moving averages, and entries that fell out
-    of use restart at vectors of the batch (Zeghidour et al. 2021, "SoundStream").
+    of use restart at vectors of the batch (Zeghidour et al. 2021, "SoundStream"). Where processes
+    share a batch, both follow the whole of it.
 
     Args:
         channels: C.
@@ -93,7 +95,8 @@ class VectorQuantiser(Quantiser):
     def learn(self, features: Tensor, indices: Tensor, where: Tensor | None = None) -> None:
         """Move entries towards the features that chose them.
 
-        Vectors that are not finite are ignored.
+        Vectors that are not finite are ignored. Where processes share a batch, all of them call
+        this for a codebook, also with B = 0.
 
         Args:
             features: [B, C, H, W].
@@ -106,11 +109,12 @@ class VectorQuantiser(Quantiser):
         if where is not None:
             kept &= where.flatten()
         vectors, chosen = vectors[kept], chosen[kept]
-        if not len(vectors):
-            return
         entries = self.sizes[0]
         counts = torch.bincount(chosen, minlength=entries).to(self.counts)
         sums = torch.zeros_like(self.sums).index_add_(0, chosen, vectors)
+        team().add([counts, sums])
+        if not counts.any():
+            return
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
         used = self.counts[:, None]
@@ -120,12 +124,17 @@ class VectorQuantiser(Quantiser):
         if len(dead):
             # Each at a vector of its own, for only one of two that are alike is ever the nearest;
             # where vectors are too few, the others wait for the next batch.
-            pick = torch.randperm(len(vectors), device=vectors.device)[: len(dead)]
+            before, total = team().place(len(vectors))
+            pick = torch.randperm(total, device=vectors.device)[: len(dead)] - before
             dead = dead[: len(pick)]
-            self.codebook[dead] = vectors[pick]
+            own = (pick >= 0) & (pick < len(vectors))
+            found = torch.zeros_like(self.codebook[dead])
+            found[own] = vectors[pick[own]]
+            team().add([found])
+            self.codebook[dead] = found
             # As if it had been used evenly so far, so that it has time to settle.
             self.counts[dead] = even
-            self.sums[dead] = vectors[pick] * even
+            self.sums[dead] = found * even
 
 
 class CascadeQuantiser(Quantiser):

@@ -26,6 +26,7 @@ class ClassifierTrainer(Trainer):
 
     network = Classifier
     sizes = ClassifierConfig
+    streams = False
     settings = RecognitionSettings
     crop_multiple = 32
     start_pixels = 1 << 22

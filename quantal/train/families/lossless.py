@@ -70,7 +70,6 @@ class LosslessTrainer(Trainer):
     sizes = LosslessConfig
     settings = LosslessSettings
     crop_multiple = LosslessNet.stride
-    distributed = True
 
     def start_from(self, net: LosslessNet, path: Path, crops: Tensor) -> None:
         """Take the networks of a file of the same sizes; laws of residuals start anew."""

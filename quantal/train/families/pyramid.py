@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from quantal.entropy.rates import RATE_INDICES
 from quantal.errors import ModelError
 from quantal.layers import GatedBlock
 from quantal.train.card import card, kmac
-from quantal.train.data import CropSampler, UprightSampler
+from quantal.train.data import CropSampler
 from quantal.train.objectives.base import Objective
 from quantal.train.objectives.rate_distortion import (
     RateDistortion,
@@ -29,7 +29,7 @@ from quantal.train.recipe import Recipe
 from quantal.train.trainer import Export, Trainer
 from quantal.transforms.attention import WindowAttentionBlock
 
-__all__ = ["PyramidTrainer", "sampler_of", "samples"]
+__all__ = ["PyramidTrainer", "samples"]
 
 #: Networks whose weights can serve as a start.
 _KINDS: tuple[type[PyramidNet], ...] = (HyperpriorNet, ContextNet)
@@ -52,7 +52,6 @@ class PyramidTrainer(Trainer):
     settings = RateDistortionSettings
     crop_multiple = PyramidNet.stride
     start_crop = 128
-    distributed = True
 
     def __init__(self, network: type[PyramidNet]) -> None:
         self.network = network
@@ -94,8 +93,8 @@ class PyramidTrainer(Trainer):
             with torch.no_grad():
                 net.calibrate(net.analysis(crops).square().mean((0, 2, 3)).sqrt())
 
-    def sampler(self, data: Sequence[Any], device: torch.device, recipe: Recipe) -> CropSampler:
-        return sampler_of(data, device, recipe)
+    def turns(self, recipe: Recipe) -> int:
+        return 2 if recipe.objective.recogniser else super().turns(recipe)
 
     def objective(
         self, net: PyramidNet, ema: PyramidNet, recipe: Recipe, device: torch.device
@@ -109,12 +108,6 @@ class PyramidTrainer(Trainer):
         frozen = net.entropy.freeze(samples(net, sampler, export.crop, export.batches))
         about = _card(net, export.steps, export.training_data)
         return write_entropy_net_weights(export.out, net, frozen, about)
-
-
-def sampler_of(data: Sequence[Tensor], device: torch.device, recipe: Recipe) -> CropSampler:
-    """Return what cuts crops: upright ones for a recogniser, which knows no others."""
-    kind = UprightSampler if recipe.objective.recogniser else CropSampler
-    return kind(data, device, recipe.seed)
 
 
 def samples(

@@ -15,7 +15,7 @@ from quantal.errors import ArgumentError
 from quantal.latents.recognisers import StemConfig, StemNet, write_recogniser
 from quantal.train.card import card, kmac
 from quantal.train.classifiers import classifier, normalisation
-from quantal.train.data import UprightSampler, read_pictures
+from quantal.train.data import read_pictures
 from quantal.train.objectives.distillation import (
     Distillation,
     DistillationSettings,
@@ -43,8 +43,8 @@ class StemTrainer(Trainer):
     def read_data(self, paths: Sequence[str], smallest: int = 1) -> list[Tensor]:
         return read_pictures(paths, max(smallest, self.crop_multiple))
 
-    def sampler(self, data: Sequence[Any], device: torch.device, recipe: Recipe) -> UprightSampler:
-        return UprightSampler(data, device, recipe.seed)
+    def turns(self, recipe: Recipe) -> int:
+        return 2  # a classifier knows upright pictures alone
 
     def start(self, net: StemNet, crops: Tensor) -> None:
         """Do nothing: a stem starts from its teacher, see Distillation.start()."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from quantal.codecs.sizes import Sizes
 from quantal.codecs.student.net import StudentConfig, StudentNet
 from quantal.latents.recognisers import StemConfig, StemNet, write_recogniser
 from quantal.train.card import card, kmac
-from quantal.train.data import UprightSampler, read_pictures
+from quantal.train.data import CropSampler, read_pictures
 from quantal.train.families.pyramid import samples
 from quantal.train.families.stem import teacher_of
 from quantal.train.objectives.supervision import (
@@ -87,8 +86,8 @@ class StudentTrainer(Trainer):
     def read_data(self, paths: Sequence[str], smallest: int = 1) -> list[Tensor]:
         return read_pictures(paths, max(smallest, self.crop_multiple))
 
-    def sampler(self, data: Sequence[Any], device: torch.device, recipe: Recipe) -> UprightSampler:
-        return UprightSampler(data, device, recipe.seed)
+    def turns(self, recipe: Recipe) -> int:
+        return 2  # a classifier knows upright pictures alone
 
     def objective(
         self, net: SupervisedNet, ema: SupervisedNet, recipe: Recipe, device: torch.device
@@ -98,7 +97,7 @@ class StudentTrainer(Trainer):
 
     def export(self, net: SupervisedNet, export: Export) -> bytes:
         """Write the codec to `out`, and the stem beside it, with "-stem" behind its name."""
-        sampler = UprightSampler(export.pictures(), torch.device("cpu"), seed=0)
+        sampler = CropSampler(export.pictures(), torch.device("cpu"), seed=0, turns=2)
         frozen = net.codec.entropy.freeze(samples(net.codec, sampler, export.crop, export.batches))
         pixels = torch.zeros(1, 3, _SIDE, _SIDE)
         latents = net.codec.analysis(pixels)

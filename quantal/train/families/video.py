@@ -57,6 +57,7 @@ class VideoTrainer(Trainer):
 
     network = VideoNet
     sizes = VideoConfig
+    streams = False
     settings = PredictionSettings
     start_pixels = 0
 

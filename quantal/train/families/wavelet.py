@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +13,7 @@ from quantal.codecs.wavelet.net import WaveletConfig, WaveletNet
 from quantal.errors import ModelError
 from quantal.train.card import card, kmac
 from quantal.train.data import CropSampler
-from quantal.train.families.pyramid import sampler_of, samples
+from quantal.train.families.pyramid import samples
 from quantal.train.objectives.base import Objective
 from quantal.train.objectives.rate_distortion import (
     RateDistortion,
@@ -38,7 +36,6 @@ class WaveletTrainer(Trainer):
     sizes = WaveletConfig
     settings = RateDistortionSettings
     crop_multiple = WaveletNet.stride
-    distributed = True
 
     def start_from(self, net: WaveletNet, path: Path, crops: Tensor) -> None:
         """Take all weights of a file of the same sizes."""
@@ -50,8 +47,8 @@ class WaveletTrainer(Trainer):
             )
         net.load_state_dict(found.state_dict())
 
-    def sampler(self, data: Sequence[Any], device: torch.device, recipe: Recipe) -> CropSampler:
-        return sampler_of(data, device, recipe)
+    def turns(self, recipe: Recipe) -> int:
+        return 2 if recipe.objective.recogniser else super().turns(recipe)
 
     def objective(
         self, net: WaveletNet, ema: WaveletNet, recipe: Recipe, device: torch.device

@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 from quantal.train.recipe import Phase
 
-__all__ = ["Objective"]
+__all__ = ["Objective", "middle"]
+
+#: Pixels along a side of samples, at most.
+_SHOWN = 256
 
 
 class Objective(ABC):
@@ -72,9 +75,28 @@ class Objective(ABC):
             For each rate a point, such as {"rate": 31, "bpp": 0.5, "psnr": 33.1}.
         """
 
+    def samples(self, picture: Any) -> list[Tensor]:
+        """Return a picture and what the average network makes of it, for people to look at.
+
+        Args:
+            picture: one of those that evaluate() takes.
+
+        Returns:
+            The middle of it and of its reconstructions, from the coarsest on, uint8 [3, H, W];
+            empty if nothing is drawn.
+        """
+        return []
+
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint has to hold of this objective."""
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:  # noqa: B027
         """Continue from what state() returned."""
+
+
+def middle(picture: Tensor) -> Tensor:
+    """Return the middle of a picture [3, H, W], 256 pixels a side at most."""
+    height, width = picture.shape[1:]
+    top, left = max(height - _SHOWN, 0) // 2, max(width - _SHOWN, 0) // 2
+    return picture[:, top : top + _SHOWN, left : left + _SHOWN]

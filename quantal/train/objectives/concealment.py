@@ -23,6 +23,7 @@ from quantal.codecs.vq.net import spread
 from quantal.codecs.vq.weights import read_vq_weights
 from quantal.entropy.quantisers import nearest
 from quantal.errors import ArgumentError
+from quantal.team import team
 from quantal.train.objectives.base import Objective
 from quantal.train.objectives.perceptual import Lpips
 
@@ -93,17 +94,19 @@ class Concealment(Objective):
 
     def _masked(self, states: Tensor) -> Tensor:
         """Return masks of windows, bool [B, 64]: one to three rows are lost."""
-        count = len(states)
+        count = len(states) * team().size
         lost = torch.zeros(count, SIDE, SIDE, dtype=torch.bool)
         for likely in (1.0, 0.5, 0.25):
             hit = torch.randint(SIDE, (count,), generator=self.generator)
             some = torch.rand(count, generator=self.generator) < likely
             lost[torch.arange(count)[some], hit[some]] = True
-        return lost.flatten(1).to(states.device)
+        return team().own(lost).flatten(1).to(states.device)
 
     def losses(self, net: Any, pixels: Tensor) -> dict[str, Tensor]:
         settings = self.settings
-        request = self.vq.draw_request(len(pixels), True, self.generator).to(pixels.device)
+        count = len(pixels) * team().size
+        request = self.vq.draw_request(count, True, self.generator)
+        request = request.rows(team().rows(count)).to(pixels.device)
         with torch.no_grad():
             indices = self.vq.describe(pixels, request)
             books = [
@@ -130,9 +133,11 @@ class Concealment(Objective):
             known = self.lpips.features(pixels)
         lpips = self.lpips.distance(self.lpips.features(found), known).mean()
         unit = net.unit.view(PLACES, 1)
-        off = ((expected - true) / unit).square().mean(3)[asked].mean()
-        between = ((expected - chosen) / unit).square().mean(3)[asked].mean()
-        depth = F.cross_entropy(deep[lost], (states - COARSE)[lost])
+        # Of cells that are lost, processes have different numbers.
+        off = team().mean_of(((expected - true) / unit).square().mean(3)[asked])
+        between = team().mean_of(((expected - chosen) / unit).square().mean(3)[asked])
+        wrong = F.cross_entropy(deep[lost], (states - COARSE)[lost], reduction="none")
+        depth = team().mean_of(wrong)
         picture = settings.pixel * mse + settings.perceptual * lpips
         loss = picture / _PART_LOST + settings.commitment * (off + between) + depth
         parts = {"mse": mse, "lpips": lpips, "off": off, "between": between, "depth": depth}

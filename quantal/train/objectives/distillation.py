@@ -23,6 +23,7 @@ from quantal.codecs.wavelet.net import WaveletNet
 from quantal.errors import ArgumentError
 from quantal.latents.adapters import replace_stem
 from quantal.latents.recognisers import StemConfig, StemNet, fingerprint
+from quantal.team import team
 from quantal.train.objectives.base import Objective
 from quantal.transforms.classifier import folded
 
@@ -209,7 +210,7 @@ class Teacher:
         found = self._middle(found)
         wrong = (found - features).float().square().mean((0, 2, 3))
         # Channels count alike, however large they are.
-        spread = features.float().square().mean((0, 2, 3)).clamp_min(1e-4)
+        spread = team().mean(features.float().square().mean((0, 2, 3))).clamp_min(1e-4)
         apart = F.kl_div(
             self._late(found).float().log_softmax(1),
             answers.float().log_softmax(1),
@@ -299,7 +300,8 @@ class Distillation(Objective):
     def losses(self, net: Any, pixels: Tensor) -> dict[str, Tensor]:
         """Return the loss and its parts for crops [B, 3, H, W] in 0..1, and remembered ones."""
         low, high = self.settings.rates
-        rate = low + (high - low) * torch.rand(len(pixels), generator=self.generator)
+        drawn = torch.rand(len(pixels) * team().size, generator=self.generator)
+        rate = low + (high - low) * team().own(drawn)
         with torch.autocast(pixels.device.type, enabled=False):
             latents = coded_latents(self.codec, pixels, rate.to(pixels.device))
         lesson = self.teacher(pixels)

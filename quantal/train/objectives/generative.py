@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from quantal.codecs.output import TrainingOutput
 from quantal.entropy.models.base import pad_to
 from quantal.entropy.quantisers import Use
-from quantal.train.objectives.base import Objective
+from quantal.team import team
+from quantal.train.objectives.base import Objective, middle
 from quantal.train.objectives.discriminator import Discriminator, hinge_loss
 from quantal.train.objectives.perceptual import Lpips
 from quantal.train.recipe import Phase
@@ -58,7 +59,8 @@ class GenerativeNet(Protocol):
     """A network that draws pixels as a request says, for example with so many tokens.
 
     Called with (pixels, request), it returns a TrainingOutput with the loss `commitment`, [B], and
-    indices. A request has a method to(device).
+    indices. A request has the methods to(device) and rows(range), which returns the part for some
+    samples.
     """
 
     #: Pixels that the sides of pictures are multiples of.
@@ -118,11 +120,15 @@ class Generative(Objective):
         if done >= settings.shrink_at and not self.shrunk:
             self.shrunk = True
             self.codec.shrink()
+            # k-means decides by the last bits, which differ between processors.
+            team().agree(self.net.buffers())
         self.judging = done >= settings.adversarial_from and settings.adversarial > 0
 
     def losses(self, net: Any, pixels: Tensor) -> dict[str, Tensor]:
         settings = self.settings
-        request = self.codec.draw_request(len(pixels), self.shrunk, self.generator)
+        count = len(pixels) * team().size
+        request = self.codec.draw_request(count, self.shrunk, self.generator)
+        request = request.rows(team().rows(count))
         drawn: TrainingOutput = net(pixels, request.to(pixels.device))
         commitment = drawn.losses["commitment"]
         error = (drawn.pixels.float() - pixels).square().flatten(1).mean(1)
@@ -161,8 +167,9 @@ class Generative(Objective):
         loss = hinge_loss(fakes, reals)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        if bool(torch.isfinite(loss)):
-            nn.utils.clip_grad_norm_(self.discriminator.parameters(), 1.0)
+        team().average(self.discriminator.parameters())
+        norm = nn.utils.clip_grad_norm_(self.discriminator.parameters(), 1.0)
+        if bool(torch.isfinite(norm)):
             self.optimiser.step()
 
     @torch.no_grad()
@@ -192,6 +199,17 @@ class Generative(Objective):
             means = {k: v / len(pictures) for k, v in totals.items()}
             points.append({"rate": name, "bpp": bits / area, **means})
         return points
+
+    def samples(self, picture: Tensor) -> list[Tensor]:
+        net: Any = self.ema.eval()
+        part = middle(picture)
+        device = next(net.parameters()).device
+        pixels = pad_to(part[None].to(device).float() / 255, self.average.stride)
+        found = [part.cpu()]
+        for request in self.average.probes().values():
+            drawn = net(pixels, request.to(device)).pixels[0, :, : part.shape[1], : part.shape[2]]
+            found.append(drawn.float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu())
+        return found
 
     def state(self) -> dict[str, Any]:
         return {

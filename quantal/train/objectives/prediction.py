@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,8 @@ from quantal.entropy.curves import rate_lambda
 from quantal.entropy.models.predicted import Predicted
 from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES
 from quantal.errors import ArgumentError
-from quantal.train.objectives.base import Objective
+from quantal.team import team
+from quantal.train.objectives.base import Objective, middle
 from quantal.train.recipe import Phase
 from quantal.train.sequences import SEARCH_RATES, Advance, Clip
 from quantal.transforms.warp import warp
@@ -251,8 +252,10 @@ class Prediction(Objective):
         if self.weights is None:
             self.weights = channel_weights(self.picture, frames, self.generator)
         with torch.autocast(frames.device.type, enabled=False):
-            rate = self._rates(len(pixels.begins)).to(frames.device)
-            above = torch.rand(len(rate), generator=self.generator).to(frames.device)
+            before, begin = team().place(len(pixels.begins))
+            rows = slice(before, before + len(pixels.begins))
+            rate = self._rates(begin)[rows].to(frames.device)
+            above = torch.rand(begin, generator=self.generator)[rows].to(frames.device)
             intra = (rate + _INTRA_ABOVE * above).clamp_max(RATE_INDICES - 1)
             self.chains.begin(pixels.begins, pixels.first, rate, intra, count)
             fields = nearest(pixels.fields, self.chains.rate)
@@ -298,34 +301,45 @@ class Prediction(Objective):
     @torch.no_grad()
     def evaluate(self, pictures: Sequence[Clip]) -> list[dict[str, Any]]:  # type: ignore[override]
         """Return bits per pixel (estimated, without vectors) and mean PSNR of predicted frames."""
-        net = _network(self.ema).eval()
         points = []
         for position in self.settings.evaluation_rates:
             bpp = psnr = 0.0
             count = 0
             for clip in pictures:
-                if len(clip.frames) < 2:
-                    continue
-                chains = Chains(self.picture, net.config.motion)
-                frames = clip.frames.float() / 255
-                rate = torch.tensor([float(position)])
-                intra = (rate + self.settings.intra_above).clamp_max(RATE_INDICES - 1)
-                chains.begin(torch.zeros(1, dtype=torch.int64), frames[:1], rate, intra, 1)
-                for number in range(1, len(frames)):
-                    field = torch.from_numpy(clip.forward[:, number].copy())[:, None]
-                    y = chains.analyse(frames[number : number + 1])
-                    condition = chains.condition(nearest(field, rate))
-                    found = net.entropy.predict(y, rate, *condition)
-                    chains.advance(found)
-                    drawn = self.picture.synthesis(found.y_hat)[0]
-                    wrong = drawn.clamp(0, 1).mul(255).round() - clip.frames[number].float()
+                for number, (drawn, bits) in enumerate(self._predicted(clip, position), 1):
+                    wrong = drawn - clip.frames[number].float()
                     psnr += float(10 * torch.log10(255**2 / wrong.square().mean()))
-                    area = frames.shape[-1] * frames.shape[-2]
-                    bpp += sum(float(bits) for bits in found.bits.values()) / area
+                    bpp += bits / clip.frames[0, 0].numel()
                     count += 1
             count = max(count, 1)
             points.append({"rate": position, "bpp": bpp / count, "psnr": psnr / count})
         return points
+
+    def samples(self, picture: Clip) -> list[Tensor]:
+        """Return the middle of the last frame, and of what is predicted of it."""
+        found = []
+        for position in sorted(self.settings.evaluation_rates):
+            found += [drawn for drawn, _ in self._predicted(picture, position)][-1:]
+        frames = [picture.frames[-1], *(each.to(torch.uint8) for each in found)] if found else []
+        return [middle(each) for each in frames]
+
+    def _predicted(self, clip: Clip, position: float) -> Iterator[tuple[Tensor, float]]:
+        """Yield every frame but the first [3, H, W], in whole levels, and its bits."""
+        net = _network(self.ema).eval()
+        chains = Chains(self.picture, net.config.motion)
+        frames = clip.frames.float() / 255
+        rate = torch.tensor([float(position)])
+        intra = (rate + self.settings.intra_above).clamp_max(RATE_INDICES - 1)
+        if len(frames) > 1:
+            chains.begin(torch.zeros(1, dtype=torch.int64), frames[:1], rate, intra, 1)
+        for number in range(1, len(frames)):
+            field = torch.from_numpy(clip.forward[:, number].copy())[:, None]
+            y = chains.analyse(frames[number : number + 1])
+            condition = chains.condition(nearest(field, rate))
+            found = net.entropy.predict(y, rate, *condition)
+            chains.advance(found)
+            drawn = self.picture.synthesis(found.y_hat)[0].clamp(0, 1).mul(255).round()
+            yield drawn, sum(float(bits) for bits in found.bits.values())
 
 
 def _network(net: nn.Module) -> VideoNet:
@@ -378,9 +392,10 @@ def channel_weights(picture: PyramidNet, frames: Tensor, generator: torch.Genera
         drawn = picture.synthesis(y_hat)
         squares = torch.zeros(coded.shape[1], device=device)
         for _ in range(_NOISES):
-            noise = torch.randn(drawn.shape, generator=generator).to(device)
+            shape = team().size * len(drawn), *drawn.shape[1:]
+            noise = team().own(torch.randn(shape, generator=generator)).to(device)
             (passed,) = torch.autograd.grad(drawn, y_hat, noise, retain_graph=True)
             squares += passed.square().mean((0, 2, 3)) / _NOISES
-        weights = squares[:, None, None]
-        really = (drawn.detach() - frames).square().sum()
-        return weights * (really / (wrong.square() * weights).sum())
+        weights = team().mean(squares)[:, None, None]
+        really = team().mean((drawn.detach() - frames).square().sum())
+        return weights * (really / team().mean((wrong.square() * weights).sum()))

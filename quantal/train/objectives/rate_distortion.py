@@ -22,8 +22,9 @@ from quantal.entropy.models import EntropyModel
 from quantal.entropy.models.base import pad_to
 from quantal.entropy.rates import LAMBDA_RANGE, RATE_INDICES
 from quantal.errors import ArgumentError
+from quantal.team import team
 from quantal.train.classifiers import FeatureDistance, classifier
-from quantal.train.objectives.base import Objective
+from quantal.train.objectives.base import Objective, middle
 from quantal.train.objectives.losses import distortion
 from quantal.train.recipe import Phase
 from quantal.transforms import region_labels
@@ -110,8 +111,9 @@ class RateDistortion(Objective):
 
     def losses(self, net: Any, pixels: Tensor) -> dict[str, Tensor]:
         """Return the loss and its parts, means over the batch."""
-        drawn = rate_positions(len(pixels), self.settings.middle_rates, self.generator)
-        rate = drawn.to(pixels.device)
+        count = len(pixels) * team().size
+        drawn = rate_positions(count, self.settings.middle_rates, self.generator)
+        rate = team().own(drawn).to(pixels.device)
         regions = _regions(self.net, pixels)
         found: TrainingOutput = net(pixels, rate, *([] if regions is None else [regions]))
         area = pixels.shape[-1] * pixels.shape[-2]
@@ -136,26 +138,36 @@ class RateDistortion(Objective):
 
         With a recogniser also the mean error of its features.
         """
-        net = self.ema.eval()
-        device = next(net.parameters()).device
         points = []
         for rate in self.settings.evaluation_rates:
             bpp = psnr = seen = 0.0
             for picture in pictures:
-                pixels = picture[None].to(device).float() / 255
-                height, width = pixels.shape[-2:]
-                position = torch.tensor([float(rate)], device=device)
-                found: TrainingOutput = net(pad_to(pixels, self.multiple), position)
-                drawn = found.pixels[..., :height, :width].clamp(0, 1).mul(255).round()
-                error = (drawn - picture.to(device)).square().mean()
-                bpp += sum(float(bits) for bits in found.bits.values()) / (height * width)
-                psnr += float(10 * torch.log10(255**2 / error))
+                drawn, bits = self._drawn(picture, rate)
+                true = picture[None].to(drawn.device)
+                bpp += bits / picture[0].numel()
+                psnr += float(10 * torch.log10(255**2 / (drawn - true).square().mean()))
                 if self.features is not None:
-                    seen += float(self.features(drawn / 255, pixels))
+                    seen += float(self.features(drawn / 255, true.float() / 255))
             count = len(pictures)
             point = {"rate": rate, "bpp": bpp / count, "psnr": psnr / count}
             points.append(point | ({"features": seen / count} if self.features else {}))
         return points
+
+    def samples(self, picture: Tensor) -> list[Tensor]:
+        part = middle(picture)
+        drawn = [self._drawn(part, rate)[0] for rate in sorted(self.settings.evaluation_rates)]
+        return [part.cpu(), *(each[0].to(torch.uint8).cpu() for each in drawn)]
+
+    def _drawn(self, picture: Tensor, rate: float) -> tuple[Tensor, float]:
+        """Return the reconstruction [1, 3, H, W] of uint8 [3, H, W], in whole levels; its bits."""
+        net = self.ema.eval()
+        device = next(net.parameters()).device
+        pixels = picture[None].to(device).float() / 255
+        height, width = pixels.shape[-2:]
+        position = torch.tensor([float(rate)], device=device)
+        found: TrainingOutput = net(pad_to(pixels, self.multiple), position)
+        drawn = found.pixels[..., :height, :width].clamp(0, 1).mul(255).round()
+        return drawn, sum(float(bits) for bits in found.bits.values())
 
 
 def rate_positions(count: int, middle: float, generator: torch.Generator) -> Tensor:

@@ -20,6 +20,7 @@ from quantal.codecs.student.net import StudentNet
 from quantal.entropy.rates import RATE_INDICES
 from quantal.errors import ArgumentError
 from quantal.latents.recognisers import StemNet
+from quantal.team import team
 from quantal.train.objectives.base import Objective
 from quantal.train.objectives.distillation import CHECKED, Memory, Teacher, whole_positions
 from quantal.train.objectives.rate_distortion import rate_positions
@@ -155,10 +156,10 @@ class Supervision(Objective):
         shown, features, answers = self.memory.extended(
             (lesson.entry, lesson.features, lesson.answers), count, self.generator
         )
-        drawn = rate_positions(len(shown), 0.0, self.generator)
+        drawn = rate_positions(len(shown) * team().size, 0.0, self.generator)
         # Crops that are new are not always those of low rates.
-        order = torch.randperm(len(shown), generator=self.generator)
-        rate = drawn[order].to(shown.device)
+        order = torch.randperm(len(drawn), generator=self.generator)
+        rate = team().own(drawn[order]).to(shown.device)
         found, bits = net(shown, rate)
         distance, apart = self.teacher.compare(found, features, answers)
         cost = (self._weight(rate) * bits).mean()
