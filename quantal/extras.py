@@ -11,10 +11,14 @@ __all__ = ["advice", "imported", "install_error"]
 
 _EXTRAS = {
     "av": "video",
+    "fsspec": "engine",
     "onnx": "onnx",
     "onnxruntime": "",
     "onnxscript": "onnx",
     "openvino": "openvino",
+    "polars": "engine",
+    "pyarrow": "ray",
+    "ray": "ray",
     "torch": "torch",
     "torchvision": "torch",
     "xarray": "xarray",

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantal.cli._batch import share_cores, threads_each
 from quantal.cli._guard import describe
 from quantal.cli._options import Force, Jobs, JsonFlag, Plugin, SkipExisting, Weights
 from quantal.cli._report import Bar, print_json
 from quantal.cli._sources import Failure
 from quantal.cli._streams import say
-from quantal.cli._workers import Death, spread
+from quantal.engine.pool import Death
+from quantal.engine.processes import Processes
 from quantal.errors import ArgumentError, ModelError, QuantalError
 from quantal.names import printable, shown
-from quantal.threads import blas_threads
 
 if TYPE_CHECKING:
     from quantal.codecs import Codec
@@ -128,13 +127,9 @@ def _parsed(
         return
     from quantal.latents import Failed
 
-    jobs = min(jobs, len(files))
     early: dict[int, Found | Failed] = {}
     due = 0
-    with (
-        blas_threads(threads_each(jobs)),
-        closing(spread(work, files, jobs, partial(share_cores, jobs))) as results,
-    ):
+    with closing(Processes(jobs).spread(work, files, describe)) as results:
         for place, result in results:
             if isinstance(result, Death):
                 result = Failed(files[place][0], QuantalError(result.reason))
