@@ -17,7 +17,6 @@ _EXTRAS = {
     "onnxscript": "onnx",
     "openvino": "openvino",
     "polars": "engine",
-    "pyarrow": "ray",
     "ray": "ray",
     "torch": "torch",
     "torchvision": "torch",

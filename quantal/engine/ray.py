@@ -1,7 +1,7 @@
-"""The engine of many machines: Ray Data, with a pool of actors on a cluster that is there already.
+"""The engine of many machines: actors on a cluster of Ray that is there already.
 
-Its rows are tasks as bytes, which name files; what actors are made with is small and plain, so that
-nothing large stays in the object store.
+Tasks name files and results are rows, so that nothing large goes through the object store. Plain
+actors are enough, and say over which task one died: Ray Data is made for rows that travel.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import logging
 import os
 import pickle
 import socket
-from collections.abc import Callable, Generator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import quantal
@@ -26,7 +28,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _OLDEST = (2, 40)
-_RETRIES = 2  # of a task whose worker died
+_TRIES = 3  # of a task over which actors die, and of actors that don't start
 _DIED = (
     "the worker process or its machine died, also when it was tried again; if memory ran out, "
     "fewer --jobs help"
@@ -37,10 +39,10 @@ class Ray:
     """A cluster of Ray: RAY_ADDRESS, one that runs on this machine, or a new one on it alone.
 
     Args:
-        workers: How many actors; default: for each machine as many as it has CPUs, less one.
+        workers: How many actors; default: for each node as many as it has CPUs, less one.
 
     Raises:
-        InstallError: Ray is missing, too old, or without its part for data.
+        InstallError: Ray is missing or too old.
         ArgumentError: The cluster has no CPUs, or fewer than workers.
         QuantalError: It does not answer.
     """
@@ -53,10 +55,11 @@ class Ray:
         if self._own:
             self._connect()
         try:
-            self.workers = self._workers(workers)
+            self._nodes = self._places(workers)
         except BaseException:
             self.close()
             raise
+        self.workers = len(self._nodes)
 
     def _connect(self) -> None:
         address = os.environ.get("RAY_ADDRESS")
@@ -73,89 +76,145 @@ class Ray:
                 f"the Ray cluster {where}does not answer: {text}; see `ray status`"
             ) from error
 
-    def _workers(self, asked: int | None) -> int:
-        nodes = [node for node in self._ray.nodes() if node["Alive"]]
-        cpus = [int(node["Resources"].get("CPU", 0)) for node in nodes]
-        if not sum(cpus):
+    def _places(self, asked: int | None) -> list[str]:
+        """Return a node for each actor; a node keeps a CPU for itself where it has several."""
+        nodes = {
+            node["NodeID"]: int(node["Resources"].get("CPU", 0))
+            for node in self._ray.nodes()
+            if node["Alive"]
+        }
+        total = sum(nodes.values())
+        if not total:
             raise ArgumentError(
-                f"the Ray cluster has {len(nodes)} nodes and no CPUs, expected at least one; start "
+                f"the Ray cluster has no CPUs on {len(nodes)} nodes, expected at least one; start "
                 "a node with `ray start --num-cpus N`"
             )
-        if asked is not None and asked > sum(cpus):
+        if asked is not None and asked > total:
             raise ArgumentError(
-                f"{asked} workers need as many CPUs, and the Ray cluster has {sum(cpus)}; ask for "
+                f"{asked} workers need as many CPUs, and the Ray cluster has {total}; ask for "
                 "fewer, or start more nodes"
             )
-        return asked or sum(max(count - 1, 1) for count in cpus if count)
+        kept = [node for node, cpus in nodes.items() if cpus > 1]
+        used = [node for node, cpus in nodes.items() for _ in range(cpus - (node in kept))]
+        return used if asked is None else [*used, *kept][:asked]
 
     def spread(
         self, function: Callable[[T], R], tasks: Sequence[T], describe: Describe
     ) -> Generator[tuple[int, R | Death], None, None]:
         """Apply a function to every task, and yield numbers of tasks with results, in any order.
 
-        A worker or a machine that dies costs the tasks that it had in hand, which others do again;
-        a task over which workers die time and again is a Death.
+        An actor that dies, alone or with its machine, costs the task that it had in hand, which
+        another does again. A task over which actors die time and again is a Death.
 
         Args:
             function: Raises nothing; it and its results are picklable.
             tasks: Picklable too.
-            describe: Not used, since actors pass errors on by themselves.
-        """
-        left = set(range(len(tasks)))
-        context = self._ray.data.DataContext.get_current()
-        quiet = {
-            "enable_progress_bars": False,
-            "print_on_execution_start": False,
-            "max_errored_blocks": -1,  # they are named in the end, with the others done
-        }
-        before = {name: getattr(context, name) for name in quiet}
-        _hush()
-        try:
-            for name, value in quiet.items():
-                setattr(context, name, value)
-            for number, result in self._results(function, tasks):
-                if number in left:  # a lost result may come twice
-                    left.discard(number)
-                    yield number, result
-        finally:
-            for name, value in before.items():
-                setattr(context, name, value)
-        for number in sorted(left):
-            yield number, Death(_DIED)
+            describe: Not used: what actors can't say themselves is Ray's own text.
 
-    def _results(
-        self, function: Callable[[T], R], tasks: Sequence[T]
-    ) -> Generator[tuple[int, R], None, None]:
-        data = self._ray.data
-        items = [{"number": n, "task": pickle.dumps(task)} for n, task in enumerate(tasks)]
-        results = data.from_items(items, override_num_blocks=len(items)).map_batches(
-            _Actor,
-            fn_constructor_args=(pickle.dumps(function), _environment(), quantal.__version__),
-            batch_size=1,
-            batch_format="pyarrow",
-            compute=data.ActorPoolStrategy(size=min(self.workers, len(items))),
-            num_cpus=1,
-            max_restarts=-1,
-            max_task_retries=_RETRIES,
-        )
+        Raises:
+            QuantalError: No actor starts, or a node lacks what the work needs.
+        """
+        crew = _Crew(self._ray, self._nodes[: len(tasks)], function)
+        left = deque(range(len(tasks)))
+        deaths: Counter[int] = Counter()
         try:
-            for table in results.iter_batches(
-                batch_size=None, batch_format="pyarrow", prefetch_batches=0
-            ):
-                for row in table.to_pylist():
-                    if row["refused"]:
-                        raise QuantalError(row["refused"])
-                    yield row["number"], pickle.loads(row["result"])
-        except QuantalError:
-            raise
-        except self._ray.exceptions.RayError as error:
-            cause = " ".join(str(error).split())[-300:]
-            raise QuantalError(f"the Ray cluster gave up: {cause}; see `ray status`") from error
+            while left or crew.busy:
+                crew.employ(left, tasks)
+                for number, result in crew.wait():
+                    if not isinstance(result, Death):
+                        yield number, result
+                        continue
+                    deaths[number] += 1
+                    if deaths[number] < _TRIES:
+                        left.appendleft(number)
+                    else:
+                        yield number, result
+        finally:
+            crew.end()
 
     def close(self) -> None:
         """Leave the cluster, and end it if it was started here."""
         if self._own:
             self._ray.shutdown()
+
+
+class _Crew:
+    """The actors of one call, those that are starting, and the task that each has in hand.
+
+    Ray would start dead actors anew by itself, but with their tasks in hand: where no CPU is left
+    for one, its task would wait for ever.
+
+    Args:
+        ray: The package.
+        nodes: Identifiers of nodes, one for each actor.
+        function: What they do.
+    """
+
+    def __init__(self, ray: Any, nodes: Sequence[str], function: Callable[[Any], object]) -> None:
+        self._ray = ray
+        self._actor = ray.remote(_Actor)
+        self._arguments = (pickle.dumps(function), _environment(), quantal.__version__)
+        self._idle: list[Any] = []
+        #: By what is waited for: an actor, and the number of its task; None while it starts.
+        self._waiting: dict[Any, tuple[Any, int | None]] = {}
+        self._failed = 0
+        for node in nodes:
+            self._hire(node)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an actor has a task in hand."""
+        return any(number is not None for _, number in self._waiting.values())
+
+    def employ(self, left: deque[int], tasks: Sequence[object]) -> None:
+        """Give tasks to actors that have none."""
+        while left and self._idle:
+            actor, number = self._idle.pop(), left.popleft()
+            self._waiting[actor.work.remote(tasks[number])] = (actor, number)
+
+    def wait(self) -> Iterator[tuple[int, Any]]:
+        """Wait until something ends, and yield numbers of tasks with results, or Deaths."""
+        for reference in self._ray.wait(list(self._waiting), num_returns=1)[0]:
+            actor, number = self._waiting.pop(reference)
+            try:
+                answer = self._ray.get(reference)
+            except self._ray.exceptions.RayError as error:
+                self._replace(actor, number, error)
+                if number is not None:
+                    yield number, Death(_DIED)
+                continue
+            self._failed = 0
+            self._idle.append(actor)
+            if number is not None:
+                yield number, answer
+            elif answer:
+                raise QuantalError(answer)
+
+    def end(self) -> None:
+        """End all actors."""
+        for actor in [*self._idle, *(actor for actor, _ in self._waiting.values())]:
+            with suppress(Exception):  # of a cluster that is gone
+                self._ray.kill(actor)
+
+    def _hire(self, node: str | None) -> None:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        strategy = "DEFAULT" if node is None else NodeAffinitySchedulingStrategy(node, soft=True)
+        actor = self._actor.options(
+            num_cpus=1, max_restarts=0, max_task_retries=0, scheduling_strategy=strategy
+        ).remote(*self._arguments)
+        self._waiting[actor.refused.remote()] = (actor, None)
+
+    def _replace(self, actor: Any, number: int | None, error: Exception) -> None:
+        """Put another in the place of a dead actor, wherever there is room."""
+        with suppress(Exception):  # it may only be out of reach
+            self._ray.kill(actor)
+        if number is None:
+            self._failed += 1
+            if self._failed >= _TRIES:
+                cause = " ".join(str(error).split())[-400:]
+                raise QuantalError(f"no actor of Ray starts: {cause}") from error
+        self._hire(None)
 
 
 class _Actor:
@@ -172,7 +231,7 @@ class _Actor:
         share_cores(os.cpu_count() or 1)
         from threadpoolctl import threadpool_limits
 
-        threadpool_limits(1, user_api="blas")  # numpy is loaded already
+        threadpool_limits(1, user_api="blas")  # numpy may be loaded already
         self._refused = ""
         here = socket.gethostname()
         if quantal.__version__ != version:
@@ -186,18 +245,13 @@ class _Actor:
         except Exception as error:
             self._refused = f"{here} can't load the work: {type(error).__name__}: {error}"
 
-    def __call__(self, table: Any) -> Any:
-        import pyarrow
+    def refused(self) -> str:
+        """Return why it can't work; empty if it can."""
+        return self._refused
 
-        number, task = (table.column(name)[0].as_py() for name in ("number", "task"))
-        result = b"" if self._refused else pickle.dumps(self._function(pickle.loads(task)))
-        return pyarrow.table(
-            {
-                "number": [number],
-                "result": pyarrow.array([result], pyarrow.binary()),
-                "refused": [self._refused],
-            }
-        )
+    def work(self, task: Any) -> Any:
+        """Do a task."""
+        return self._function(task)
 
 
 def _environment() -> dict[str, str]:
@@ -205,7 +259,7 @@ def _environment() -> dict[str, str]:
 
 
 def _ray() -> Any:
-    """Return the package with its part for data.
+    """Return the package.
 
     Raises:
         InstallError: It is missing or too old.
@@ -221,11 +275,4 @@ def _ray() -> Any:
         raise InstallError(
             f"Ray {version} is too old, expected {wanted} or later: pip install -U 'quantal[ray]'"
         )
-    extras.imported("pyarrow", "engines of many machines")
-    extras.imported("ray.data", "engines of many machines")
     return ray
-
-
-def _hush() -> None:
-    """Leave the terminal to us: Ray Data reports each run there."""
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
