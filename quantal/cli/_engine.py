@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from quantal.engine.rows import Order, Product, Result
     from quantal.engine.run import Engine, Summary
 
-__all__ = ["EngineName", "EngineOption", "Tar", "check_tar", "engine_of", "run_engine"]
+__all__ = ["EngineName", "EngineOption", "Nodes", "Tar", "check_tar", "engine_of", "run_engine"]
 
 _PAUSE = 10.0  # seconds between two lines of progress where there is no terminal
 
@@ -45,6 +45,14 @@ EngineOption = Annotated[
         help="For very many files: IN and OUT are folders or URLs such as s3://bucket/photos, a "
         "second call does no finished work, and --jobs is one for each core by default. processes: "
         "of this machine; ray: actors of a cluster of Ray.",
+    ),
+]
+Nodes = Annotated[
+    EngineName,
+    typer.Option(
+        "--engine",
+        help="Who works: processes of this machine, or ray: actors of a cluster whose nodes see "
+        "the same folders.",
     ),
 ]
 Tar = Annotated[

@@ -11,6 +11,7 @@ import logging
 import os
 import pickle
 import socket
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
@@ -29,6 +30,7 @@ R = TypeVar("R")
 
 _OLDEST = (2, 40)
 _TRIES = 3  # of a task over which actors die, and of actors that don't start
+_LOOK = 1.0  # seconds after which tasks that take too long are looked for
 _DIED = (
     "the worker process or its machine died, also when it was tried again; if memory ran out, "
     "fewer --jobs help"
@@ -99,7 +101,11 @@ class Ray:
         return used if asked is None else [*used, *kept][:asked]
 
     def spread(
-        self, function: Callable[[T], R], tasks: Sequence[T], describe: Describe
+        self,
+        function: Callable[[T], R],
+        tasks: Sequence[T],
+        describe: Describe,
+        timeout: float | None = None,
     ) -> Generator[tuple[int, R | Death], None, None]:
         """Apply a function to every task, and yield numbers of tasks with results, in any order.
 
@@ -110,6 +116,7 @@ class Ray:
             function: Raises nothing; it and its results are picklable.
             tasks: Picklable too.
             describe: Not used: what actors can't say themselves is Ray's own text.
+            timeout: Seconds that a task may take; None for no limit.
 
         Raises:
             QuantalError: No actor starts, or a node lacks what the work needs.
@@ -129,6 +136,9 @@ class Ray:
                         left.appendleft(number)
                     else:
                         yield number, result
+                if timeout is not None:
+                    for number in crew.stop_late(timeout):
+                        yield number, Death(f"gave no answer within {timeout:g} s and was stopped")
         finally:
             crew.end()
 
@@ -157,6 +167,7 @@ class _Crew:
         self._idle: list[Any] = []
         #: By what is waited for: an actor, and the number of its task; None while it starts.
         self._waiting: dict[Any, tuple[Any, int | None]] = {}
+        self._since: dict[int, float] = {}  # when tasks were given, in seconds
         self._failed = 0
         for node in nodes:
             self._hire(node)
@@ -171,10 +182,12 @@ class _Crew:
         while left and self._idle:
             actor, number = self._idle.pop(), left.popleft()
             self._waiting[actor.work.remote(tasks[number])] = (actor, number)
+            self._since[number] = time.monotonic()
 
     def wait(self) -> Iterator[tuple[int, Any]]:
-        """Wait until something ends, and yield numbers of tasks with results, or Deaths."""
-        for reference in self._ray.wait(list(self._waiting), num_returns=1)[0]:
+        """Wait a little for something to end; yield numbers of tasks with results, or Deaths."""
+        ready, _ = self._ray.wait(list(self._waiting), num_returns=1, timeout=_LOOK)
+        for reference in ready:
             actor, number = self._waiting.pop(reference)
             try:
                 answer = self._ray.get(reference)
@@ -189,6 +202,15 @@ class _Crew:
                 yield number, answer
             elif answer:
                 raise QuantalError(answer)
+
+    def stop_late(self, timeout: float) -> Iterator[int]:
+        """Stop actors that have had a task for longer, and yield its number."""
+        now = time.monotonic()
+        for reference, (actor, number) in list(self._waiting.items()):
+            if number is not None and now - self._since[number] > timeout:
+                del self._waiting[reference]
+                self._replace(actor, number, None)
+                yield number
 
     def end(self) -> None:
         """End all actors."""
@@ -205,7 +227,7 @@ class _Crew:
         ).remote(*self._arguments)
         self._waiting[actor.refused.remote()] = (actor, None)
 
-    def _replace(self, actor: Any, number: int | None, error: Exception) -> None:
+    def _replace(self, actor: Any, number: int | None, error: Exception | None) -> None:
         """Put another in the place of a dead actor, wherever there is room."""
         with suppress(Exception):  # it may only be out of reach
             self._ray.kill(actor)
