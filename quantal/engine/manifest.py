@@ -21,14 +21,14 @@ from quantal.errors import ArgumentError, MediaError, OutputError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["FOLDER", "KEY", "Manifest", "part_of", "read_part", "write_part"]
+__all__ = ["KEY", "PARTS", "Manifest", "part_of", "read_part", "write_part"]
 
 FOLDER = ".quantal"
 #: What makes a file the same as one that is finished.
 KEY = ["path", "member", "size", "mtime"]
 
 _OPTIONS = f"{FOLDER}/options.json"
-_PARTS = f"{FOLDER}/parts"
+PARTS = f"{FOLDER}/parts"
 _PLANNED = f"{FOLDER}/planned"
 _MERGED_FROM = 256  # parts, each of which is opened when a call goes on
 _READERS = 16  # threads, for stores that take long to answer
@@ -42,7 +42,7 @@ def polars() -> Any:
 
 def part_of(job: Job, batch: Batch) -> str:
     """Return the path of what a finished batch leaves."""
-    return f"{_PARTS}/{job.run}-{batch.number:06}.parquet"
+    return f"{PARTS}/{job.run}-{batch.number:06}.parquet"
 
 
 def write_part(target: Place, path: str, results: Iterable[Result]) -> None:
@@ -77,7 +77,7 @@ class Manifest:
             ArgumentError: An earlier call had others; the message says which.
         """
         if force:
-            for path in (_OPTIONS, _PARTS, _PLANNED):
+            for path in (_OPTIONS, PARTS, _PLANNED):
                 self._target.remove(path)
         if self._target.exists(_OPTIONS):
             try:
@@ -99,10 +99,10 @@ class Manifest:
     def finished(self) -> pl.DataFrame:
         """Return the newest result of each file, in the columns of Result."""
         pl = polars()
-        paths = self._paths(_PARTS)
+        paths = self._paths(PARTS)
         found = self._read(paths, _frame([]))
         if len(paths) >= _MERGED_FROM:
-            self._target.write(f"{_PARTS}/{paths[-1].rpartition('/')[2]}", _encoded(found))
+            self._target.write(f"{PARTS}/{paths[-1].rpartition('/')[2]}", _encoded(found))
             for path in paths[:-1]:
                 self._target.remove(path)
         newest = found.unique(KEY, keep="last", maintain_order=True)

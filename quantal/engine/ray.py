@@ -66,6 +66,7 @@ class Ray:
     def _connect(self) -> None:
         address = os.environ.get("RAY_ADDRESS")
         try:
+            _reach(address or "")
             self._ray.init(
                 log_to_driver=False,
                 logging_level=logging.ERROR,
@@ -73,7 +74,7 @@ class Ray:
             )
         except Exception as error:
             where = f"at {address} " if address else ""
-            text = " ".join(str(error).split())[:300]
+            text = getattr(error, "strerror", None) or " ".join(str(error).split())[:300]
             raise QuantalError(
                 f"the Ray cluster {where}does not answer: {text}; see `ray status`"
             ) from error
@@ -274,6 +275,13 @@ class _Actor:
     def work(self, task: Any) -> Any:
         """Do a task."""
         return self._function(task)
+
+
+def _reach(address: str) -> None:
+    """Raise an OSError at once if HOST:PORT does not answer; Ray tries it for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _environment() -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from quantal.engine.batches import batched, measured
 from quantal.engine.lock import locked
-from quantal.engine.manifest import KEY, Manifest, part_of, polars, write_part
+from quantal.engine.manifest import KEY, PARTS, Manifest, part_of, polars, write_part
 from quantal.engine.places import Place
 from quantal.engine.pool import Death, Describe
 from quantal.engine.rows import Batch, Job, Order, Result, Row, Status
@@ -110,6 +110,8 @@ def run(job: Job, order: Order, engine: Engine, watch: Watch) -> Summary:
         watch.begin(len(todo) + len(failed) + len(unlisted))
         for name, reason in unlisted:
             failed.append(Result(name, "", 0, "", "", status=Status.failed, error=reason))
+        if failed:
+            write_part(target, f"{PARTS}/{job.run}-plan.parquet", failed)
         for result in failed:
             _count(result, summary, watch)
         if todo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 from PIL import Image
 
 from quantal.engine.ray import Ray
-from quantal.errors import ArgumentError
+from quantal.errors import ArgumentError, QuantalError
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 
@@ -62,11 +63,28 @@ try:
             app(prog_name="quantal")
         except SystemExit as end:
             seen[call] = end.code
-        print("----")
+        print("----", flush=True)
+    sys.argv = ["quantal", "pack", str(out), "-o", str(out.parent / "shards"), "--engine", "ray"]
+    try:
+        app(prog_name="quantal")
+    except SystemExit as end:
+        seen["pack"] = end.code
+    import math, time
+    from quantal.eval import work
+    numbers = work.spread(math.sqrt, [4, -1, 9], jobs=0, engine="ray")
+    seen["roots"] = {task: getattr(found, "reason", found) for task, found in numbers}
+    slow = work.spread(time.sleep, [60], jobs=1, engine="ray", timeout=1)
+    seen["slow"] = [found.reason for _, found in slow]
 finally:
     cluster.shutdown()
     print(json.dumps(seen))
 """
+
+
+try:
+    math.sqrt(-1)
+except ValueError as error:  # whose words depend on Python's version
+    REASON = str(error)
 
 
 @pytest.fixture
@@ -109,7 +127,7 @@ def test_a_node_that_is_killed_costs_a_batch(photograph, tmp_path, session_folde
     )
     assert done.returncode == 0, done.stderr.decode()
     texts = done.stdout.decode().split("----\n")
-    first, second, seen = json.loads(texts[0]), json.loads(texts[1]), json.loads(texts[2])
+    first, second, seen = *map(json.loads, texts[:2]), json.loads(texts[2].splitlines()[-1])
     assert seen["actors"] == 1 and 2 < seen["parts"] < 43
     assert (seen["first"], seen["second"]) == (1, 1)
     assert (first["workers"], first["done"], first["failed"]) == (2, 41, 2)
@@ -118,7 +136,18 @@ def test_a_node_that_is_killed_costs_a_batch(photograph, tmp_path, session_folde
     assert len(list(out.glob("*.qtl"))) == 41
     rows = pl.read_parquet(out / ".quantal/parts/*.parquet").filter(pl.col("status") == "done")
     assert rows["path"].n_unique() == rows.height == 41
+    assert seen["pack"] == 0 and len(list(tmp_path.glob("shards/*.qshard"))) == 1
+    assert seen["roots"] == {"4": 2.0, "-1": "ValueError: " + REASON, "9": 3.0}
+    assert seen["slow"] == ["gave no answer within 1 s and was stopped"]
     assert not outlived(session_folder)
+
+
+def test_a_cluster_that_does_not_answer_is_named(monkeypatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(
+        QuantalError, match="Ray cluster at 127.0.0.1:1 does not answer: Connection"
+    ):
+        Ray()
 
 
 def places(asked: int | None, *cpus: int) -> list[str]:

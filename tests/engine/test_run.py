@@ -135,6 +135,7 @@ def test_files_of_others_are_left(call: Calls, source, tmp_path) -> None:
     (target / "0/2.out").write_text("mine")
     summary = call(source, target)
     assert [name for name, reason in summary.failures if "exists already" in reason] == ["0/2.txt"]
+    assert "exists already" in str(manifest(target).filter(pl.col("path") == "0/2.txt")["error"][0])
     assert call(source, target, order=replace(ORDER, skip_existing=True)).existing == 1
     assert (target / "0/2.out").read_text() == "mine"
     call(source, target, order=replace(ORDER, force=True))
