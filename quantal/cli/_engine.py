@@ -24,7 +24,7 @@ from quantal.names import printable, shown
 
 if TYPE_CHECKING:
     from quantal.engine.rows import Order, Product, Result
-    from quantal.engine.run import Engine, Summary
+    from quantal.engine.running import Engine, Summary
 
 __all__ = ["EngineName", "EngineOption", "Nodes", "Tar", "check_tar", "engine_of", "run_engine"]
 
@@ -126,7 +126,7 @@ def run_engine(
         The exit status.
     """
     from quantal.engine.rows import Job
-    from quantal.engine.run import run
+    from quantal.engine.running import run
 
     if len(inputs) != 1 or inputs[0] == "-":
         raise ArgumentError("--engine takes one folder or URL as IN; name the one that holds them")

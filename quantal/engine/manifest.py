@@ -21,13 +21,13 @@ from quantal.errors import ArgumentError, MediaError, OutputError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["KEY", "PARTS", "Manifest", "part_of", "read_part", "write_part"]
+__all__ = ["KEY", "OPTIONS", "PARTS", "Manifest", "part_of", "read_part", "write_part"]
 
 FOLDER = ".quantal"
 #: What makes a file the same as one that is finished.
 KEY = ["path", "member", "size", "mtime"]
 
-_OPTIONS = f"{FOLDER}/options.json"
+OPTIONS = f"{FOLDER}/options.json"
 PARTS = f"{FOLDER}/parts"
 _PLANNED = f"{FOLDER}/planned"
 _MERGED_FROM = 256  # parts, each of which is opened when a call goes on
@@ -77,11 +77,11 @@ class Manifest:
             ArgumentError: An earlier call had others; the message says which.
         """
         if force:
-            for path in (_OPTIONS, PARTS, _PLANNED):
+            for path in (OPTIONS, PARTS, _PLANNED):
                 self._target.remove(path)
-        if self._target.exists(_OPTIONS):
+        if self._target.exists(OPTIONS):
             try:
-                earlier = json.loads(self._target.read(_OPTIONS))
+                earlier = json.loads(self._target.read(OPTIONS))
                 options = dict(earlier["options"])
             except (ValueError, KeyError, TypeError) as error:
                 raise MediaError(f"{self.name} is damaged: {error}", code="force") from error
@@ -94,7 +94,7 @@ class Manifest:
                 )
             return
         text = json.dumps({"hash": job.digest, "options": dict(job.options)}, indent=2)
-        self._target.write(_OPTIONS, text.encode())
+        self._target.write(OPTIONS, text.encode())
 
     def finished(self) -> pl.DataFrame:
         """Return the newest result of each file, in the columns of Result."""

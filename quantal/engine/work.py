@@ -6,13 +6,15 @@ import functools
 import hashlib
 import platform
 import posixpath
+import socket
 import time
 from dataclasses import replace
 
-from quantal.engine.manifest import part_of, read_part, write_part
+from quantal.engine.manifest import OPTIONS, part_of, read_part, write_part
 from quantal.engine.places import FullError, Place
 from quantal.engine.rows import Batch, Job, Product, Result, Row, Status
 from quantal.engine.shards import bundle, key_of
+from quantal.errors import ModelError, OutputError
 
 __all__ = ["do"]
 
@@ -26,6 +28,11 @@ def do(batch: Batch, job: Job) -> list[Result]:
     try:
         source, target = Place(job.source), Place(job.target)
         part = part_of(job, batch)
+        if not target.exists(OPTIONS):  # which the caller has written
+            raise OutputError(
+                f"{socket.gethostname()} does not see {target.name}; name a folder that all nodes "
+                "share, or a store"
+            )
         if target.exists(part):
             return read_part(target, part)
         results = (
@@ -87,6 +94,12 @@ def _made(row: Row, job: Job, source: Place) -> tuple[Result, Product | None]:
         else:
             content = source.read(row.path)
         product = job.function(source.url(row.name), content)
+        expected = job.options.get("model_hash", product.model_hash)
+        if product.model_hash != expected:
+            raise ModelError(
+                f"the model of {socket.gethostname()} has hash {product.model_hash}, expected "
+                f"{expected}; install the same weights on all nodes"
+            )
     except Exception as error:
         seconds = time.perf_counter() - start
         return (

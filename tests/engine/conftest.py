@@ -10,7 +10,7 @@ import pytest
 
 from quantal.engine.pool import Death, plainly
 from quantal.engine.rows import Job, Order, Product, Result
-from quantal.engine.run import Summary, run
+from quantal.engine.running import Summary, run
 from quantal.errors import MediaError
 
 

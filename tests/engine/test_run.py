@@ -129,6 +129,24 @@ def test_other_options_are_refused_with_what_differs(call: Calls, source, tmp_pa
     assert summary.done == 9
 
 
+def test_a_worker_with_another_model_is_named(call: Calls, source, tmp_path) -> None:
+    summary = call(source, tmp_path / "out", model_hash="beef")
+    assert not summary.done
+    assert "has hash c0de, expected beef" in dict(summary.failures)["0/2.txt"]
+
+
+def test_a_worker_that_does_not_see_the_target_ends_the_call(call: Calls, source, tmp_path) -> None:
+    class Elsewhere(Inline):
+        def spread(self, function, tasks, describe):
+            (tmp_path / "out/.quantal/options.json").unlink()
+            yield from super().spread(function, tasks, describe)
+
+    with pytest.raises(
+        OutputError, match=r"does not see .*out; name a folder that all nodes share"
+    ):
+        call(source, tmp_path / "out", engine=Elsewhere())
+
+
 def test_files_of_others_are_left(call: Calls, source, tmp_path) -> None:
     target = tmp_path / "out"
     (target / "0").mkdir(parents=True)

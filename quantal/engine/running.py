@@ -94,8 +94,9 @@ def run(job: Job, order: Order, engine: Engine, watch: Watch) -> Summary:
         OutputError: Another call works in the target, or it is full.
     """
     source, target = Place(job.source), Place(job.target)
-    job = replace(
-        job, run=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+    began = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    job = replace(  # with whole paths: workers elsewhere begin in other folders
+        job, source=source.name, target=target.name, run=f"{began}-{secrets.token_hex(3)}"
     )
     rows, unlisted = _listed(source, order)
     if not rows and not unlisted:
