@@ -13,6 +13,7 @@ __all__ = [
     "STOPS",
     "end_with_parent",
     "ignore_signals",
+    "kept_signals",
     "leave_signals_to_parent",
     "signals_held",
 ]
@@ -53,6 +54,21 @@ def signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def kept_signals() -> Iterator[None]:
+    """Give signals their handlers back at the end: Ray installs some that abort the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # of another language, which can't be set from here
+                signal.signal(number, handler)
 
 
 def leave_signals_to_parent() -> None:

@@ -22,6 +22,7 @@ from quantal import extras
 from quantal.engine.pool import Death, Describe
 from quantal.engine.processes import share_cores
 from quantal.errors import ArgumentError, InstallError, QuantalError
+from quantal.processes import kept_signals
 
 __all__ = ["Ray"]
 
@@ -67,11 +68,12 @@ class Ray:
         address = os.environ.get("RAY_ADDRESS")
         try:
             _reach(address or "")
-            self._ray.init(
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **({} if address else {"include_dashboard": False}),
-            )
+            with kept_signals():
+                self._ray.init(
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    **({} if address else {"include_dashboard": False}),
+                )
         except Exception as error:
             where = f"at {address} " if address else ""
             text = getattr(error, "strerror", None) or " ".join(str(error).split())[:300]

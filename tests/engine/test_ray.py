@@ -22,6 +22,7 @@ from PIL import Image
 
 from quantal.engine.ray import Ray
 from quantal.errors import ArgumentError, QuantalError
+from quantal.processes import kept_signals
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 
@@ -186,3 +187,10 @@ def test_a_cluster_without_cpus_is_refused() -> None:
         places(None, 0, 0)
     with pytest.raises(ArgumentError, match="7 workers need as many CPUs, and the Ray cluster has"):
         places(7, 4, 2)
+
+
+def test_signals_keep_what_handles_them() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with kept_signals():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGTERM) is before
