@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -147,7 +147,8 @@ def run_engine(
     watch = _Watch(VERBS[command], quiet=as_json)
     chosen = engine_of(engine, jobs)
     try:
-        with watch:
+        # Ray reports nodes that die on standard output, where JSON goes.
+        with redirect_stdout(sys.stderr), watch:
             summary = run(job, order, chosen, watch)
     finally:
         chosen.close()
