@@ -11,7 +11,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from quantal.cli._signals import end_children, ignore_signals, raise_on_signals, status_of
+from quantal.cli._signals import end_children, raise_on_signals, status_of
+from quantal.processes import ignore_signals
 
 if TYPE_CHECKING:
     from quantal.cli._app import app

@@ -5,8 +5,6 @@ Workers only compute; this process writes. A worker that is stopped leaves nothi
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,12 +18,12 @@ from quantal.cli._report import Report
 from quantal.cli._sources import Failure, Source
 from quantal.cli._streams import say
 from quantal.cli._targets import STDOUT, Step, plan, write_file, write_stdout
-from quantal.cli._workers import Death, spread
+from quantal.engine.pool import Death
+from quantal.engine.processes import Processes
 from quantal.errors import ArgumentError, QuantalError, QuantalWarning
 from quantal.names import shown
-from quantal.threads import blas_threads
 
-__all__ = ["Outcome", "Request", "Work", "convert", "share_cores", "threads_each"]
+__all__ = ["Outcome", "Request", "Work", "attempt", "convert"]
 
 
 @dataclass(frozen=True)
@@ -214,7 +212,7 @@ def _write_all(
 
 def _convert_clip(step: Step, work: ClipWork, place: int, report: Report, force: bool) -> None:
     """Do the step of a clip, and report what came of it."""
-    result = _attempt(lambda _: work(step, force, report.partly), step.source)
+    result = attempt(lambda _: work(step, force, report.partly), step.source)
     if isinstance(result, Failure):
         report.failed(result)
         return
@@ -244,7 +242,7 @@ def _entry(step: Step, outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _attempt(work: Work, source: Source) -> Outcome | Failure:
+def attempt(work: Work, source: Source) -> Outcome | Failure:
     """Do the work; errors become text here, so that nothing unpicklable crosses processes."""
     start = time.perf_counter()
     try:
@@ -260,35 +258,17 @@ def _attempt(work: Work, source: Source) -> Outcome | Failure:
 
 def _here(steps: Sequence[Step], work: Work) -> Iterator[tuple[Step, Outcome | Failure]]:
     for step in steps:
-        yield step, _attempt(work, step.source)
+        yield step, attempt(work, step.source)
 
 
 def _in_workers(
     steps: Sequence[Step], work: Work, jobs: int
 ) -> Iterator[tuple[Step, Outcome | Failure]]:
-    jobs = min(jobs, len(steps))
     sources = [step.source for step in steps]
-    with (
-        blas_threads(threads_each(jobs)),
-        closing(spread(partial(_attempt, work), sources, jobs, partial(share_cores, jobs))) as all,
-    ):
-        for place, result in all:
+    with closing(Processes(jobs).spread(partial(attempt, work), sources, describe)) as results:
+        for place, result in results:
             step = steps[place]
             if isinstance(result, Death):
                 yield step, Failure(step.source.name, result.reason)
             else:
                 yield step, result
-
-
-def threads_each(jobs: int) -> int:
-    """Threads of each of so many workers."""
-    return max(1, (os.cpu_count() or 1) // jobs)
-
-
-def share_cores(jobs: int) -> None:
-    """Let networks of this process take its share of the cores, as one of so many."""
-    threads = threads_each(jobs)
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # for ONNX Runtime, whose sessions are yet to come
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(threads)

@@ -15,6 +15,7 @@ __all__ = [
     "Device",
     "DeviceOption",
     "End",
+    "EngineJobs",
     "Force",
     "Inputs",
     "Jobs",
@@ -91,6 +92,16 @@ Inputs = Annotated[
     typer.Argument(metavar="IN...", help="Files, folders, or - for standard input."),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to work with.")]
+EngineJobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="Processes to work with; default 1, with --engine one for each core, or for each but "
+        "one of every node.",
+        show_default=False,
+    ),
+]
 KeepTime = Annotated[
     bool,
     typer.Option("--keep-time", help="Outputs get the times of change and access of their inputs."),

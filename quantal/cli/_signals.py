@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from types import FrameType
+
+from quantal.processes import STOPS, signals_held
 
 __all__ = [
     "Stopped",
     "end_children",
-    "ignore_signals",
-    "leave_signals_to_parent",
     "raise_on_signals",
     "shield_tracker",
-    "signals_held",
     "status_of",
 ]
-
-#: Signals that may reach a whole group of processes.
-_STOPS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
-
 
 #: Seconds after a signal in which further ones are ignored, which would disturb the clearing away.
 _PAUSE = 5.0
@@ -74,15 +65,9 @@ def raise_on_signals() -> None:
             show_dropped(what)
 
     sys.unraisablehook = dropped
-    for number in _STOPS:
+    for number in STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets
             signal.signal(number, stop)
-
-
-def ignore_signals() -> None:
-    """Ignore signals from now on."""
-    for number in _STOPS:
-        signal.signal(number, signal.SIG_IGN)
 
 
 def status_of(interrupt: KeyboardInterrupt) -> int:
@@ -94,26 +79,6 @@ def end_children() -> None:
     """End processes that this one has started and that an interrupted work has left."""
     for child in multiprocessing.active_children():
         child.kill()
-
-
-@contextlib.contextmanager
-def signals_held() -> Iterator[None]:
-    """Keep signals waiting here, and in a process that starts inside until it takes them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def leave_signals_to_parent() -> None:
-    """Ignore in this process, which the parent ends, what it was started with held signals for."""
-    ignore_signals()
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 def shield_tracker() -> None:

@@ -20,15 +20,16 @@ from quantal.cli._clips import (
     parse_time,
 )
 from quantal.cli._cubes import CUBE_CODECS, CUBE_SUFFIXES, CubeCompression, is_cube, parse_bounds
+from quantal.cli._engine import EngineOption, Tar, check_tar, run_engine
 from quantal.cli._eval_options import split
 from quantal.cli._options import (
     Begin,
     Device,
     DeviceOption,
     End,
+    EngineJobs,
     Force,
     Inputs,
-    Jobs,
     JsonFlag,
     KeepTime,
     Out,
@@ -42,7 +43,7 @@ from quantal.cli._sources import Source
 from quantal.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from quantal.codecs.contract import Progress
+    from quantal.codecs.contract import Codec, Progress
     from quantal.files import Target
 
 __all__ = ["compress"]
@@ -179,7 +180,9 @@ def compress(
     ] = None,
     weights: Weights = None,
     plugin: Plugin = None,
-    jobs: Jobs = 1,
+    jobs: EngineJobs = None,
+    engine: EngineOption = None,
+    tar: Tar = False,
     device: DeviceOption = Device.auto,
     precision: PrecisionOption = None,
     recursive: Recursive = False,
@@ -288,14 +291,18 @@ def compress(
         check_options(of_numbered, not all(numbered), "anything but numbered pictures")
         if any(films):
             clip_work.prepare()
-        if all(films):
-            return
+        if not all(films):
+            prepare_pictures()
+
+    def prepare_pictures() -> Codec:
         loaded = named_codec(codec or codecs.DEFAULT_CODEC, device.value, weights)
         check_target(target, loaded)
         check_effort(effort, loaded)
         check_resilient(resilient, effort, loaded)
         check_content(content.value, loaded)
+        return loaded
 
+    from quantal.engine.rows import Order
     from quantal.files.matching import named_codec
 
     clip_work = ClipCompression(
@@ -329,6 +336,37 @@ def compress(
         device=device.value,
         weights=weights,
     )
+    check_tar(tar, engine)
+    if engine is not None:
+        if kind not in ("picture", "picture or clip or cube"):
+            raise ArgumentError(f"--engine takes pictures, and codec {codec} takes none")
+        check_options({**of_clips, **of_cubes, **of_numbered}, True, "a picture")
+        loaded = prepare_pictures()
+        return run_engine(
+            "compress",
+            inputs,
+            out,
+            work,
+            Order(media.PICTURE_SUFFIXES, ".qtl", recursive, force, skip_existing),
+            {
+                "codec": loaded.name,
+                "model_hash": loaded.model_hash.hex(),
+                "quality": quality,
+                "bpp": bpp,
+                "psnr": psnr,
+                "max_bytes": max_bytes,
+                "effort": effort,
+                "resilient": resilient,
+                "strip": sorted(stripped),
+                "content": content.value,
+                "precision": None if precision is None else precision.value,
+            },
+            engine=engine,
+            jobs=jobs,
+            as_json=as_json,
+            tar=tar,
+            keep_time=keep_time,
+        )
     return convert(
         "compressing",
         Request(
@@ -349,7 +387,7 @@ def compress(
         )(step, force, report),
         is_clip=lambda source: is_data_cube(source) or is_clip(source),
         prepare=prepare,
-        jobs=jobs,
+        jobs=jobs or 1,
         as_json=as_json,
         progresses=True,
     )

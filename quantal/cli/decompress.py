@@ -19,14 +19,15 @@ from quantal.cli._clips import (
     parse_time,
 )
 from quantal.cli._cubes import CubeDecompression, holds_cube
+from quantal.cli._engine import EngineOption, Tar, check_tar, run_engine
 from quantal.cli._options import (
     Begin,
     Device,
     DeviceOption,
     End,
+    EngineJobs,
     Force,
     Inputs,
-    Jobs,
     JsonFlag,
     KeepTime,
     Out,
@@ -97,7 +98,9 @@ def decompress(
     ] = False,
     weights: Weights = None,
     plugin: Plugin = None,
-    jobs: Jobs = 1,
+    jobs: EngineJobs = None,
+    engine: EngineOption = None,
+    tar: Tar = False,
     device: DeviceOption = Device.auto,
     precision: PrecisionOption = None,
     recursive: Recursive = False,
@@ -149,6 +152,38 @@ def decompress(
         weights,
     )
     cube_work = CubeDecompression(cube_format.value, device.value, weights)
+    work = partial(
+        decompress_one,
+        format=(kind or Format.png).value,
+        device=device.value,
+        weights=weights,
+        max_parts=max_parts,
+        conceal=conceal,
+    )
+    check_tar(tar, engine)
+    if engine is not None:
+        from quantal.engine.rows import Order
+
+        check_options(of_clips, True, "a picture")
+        _check(device.value, weights)
+        return run_engine(
+            "decompress",
+            inputs,
+            out,
+            work,
+            Order({".qtl"}, f".{(kind or Format.png).value}", recursive, force, skip_existing),
+            {
+                "format": (kind or Format.png).value,
+                "max_parts": max_parts,
+                "conceal": conceal,
+                "precision": None if precision is None else precision.value,
+            },
+            engine=engine,
+            jobs=jobs,
+            as_json=as_json,
+            tar=tar,
+            keep_time=keep_time,
+        )
     return convert(
         "decompressing",
         Request(
@@ -162,20 +197,13 @@ def decompress(
             skip_existing,
             keep_time,
         ),
-        partial(
-            decompress_one,
-            format=(kind or Format.png).value,
-            device=device.value,
-            weights=weights,
-            max_parts=max_parts,
-            conceal=conceal,
-        ),
+        work,
         clip_work=lambda step, force, report: (cube_work if holds_cube(step.source) else clip_work)(
             step, force, report
         ),
         is_clip=lambda source: holds_cube(source) or holds_clip(source),
         prepare=prepare,
-        jobs=jobs,
+        jobs=jobs or 1,
         as_json=as_json,
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quantal.cli._engine import EngineName, Nodes
 from quantal.cli._eval_options import (
     Codecs,
     Data,
@@ -73,6 +74,7 @@ def rd(
         float, typer.Option(min=1, help="Seconds a codec may take for one picture.")
     ] = 600,
     frames: Annotated[int, typer.Option(min=1, help="Of each clip, for codecs of video.")] = 32,
+    engine: Nodes = EngineName.processes,
     report: Annotated[
         bool, typer.Option(help="Write report.html, report.md, rd.svg and rd.png.")
     ] = True,
@@ -106,6 +108,7 @@ def rd(
         threads=threads,
         timeout=timeout,
         frames=frames,
+        engine=engine.value,
     )
     if report:
         from quantal.eval.report import ready

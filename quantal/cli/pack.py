@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantal.cli._batch import share_cores, threads_each
+from quantal.cli._engine import EngineName, Nodes, engine_of
 from quantal.cli._guard import describe
-from quantal.cli._options import Force, Jobs, JsonFlag, Plugin, SkipExisting, Weights
+from quantal.cli._options import EngineJobs, Force, JsonFlag, Plugin, SkipExisting, Weights
 from quantal.cli._report import Bar, print_json
 from quantal.cli._sources import Failure
 from quantal.cli._streams import say
-from quantal.cli._workers import Death, spread
+from quantal.engine.pool import Death
 from quantal.errors import ArgumentError, ModelError, QuantalError
 from quantal.names import printable, shown
-from quantal.threads import blas_threads
 
 if TYPE_CHECKING:
     from quantal.codecs import Codec
@@ -43,7 +42,8 @@ def pack(
     ] = False,
     weights: Weights = None,
     plugin: Plugin = None,
-    jobs: Jobs = 1,
+    jobs: EngineJobs = None,
+    engine: Nodes = EngineName.processes,
     force: Force = False,
     as_json: JsonFlag = False,
 ) -> int:
@@ -62,7 +62,7 @@ def pack(
     began = time.perf_counter()
     files = latents.find_files(Path(folder))
     with Bar("packing", len(files), shown=not as_json and sys.stderr.isatty()) as bar:
-        results = _parsed(files, weights, jobs, bar)
+        results = _parsed(files, weights, engine, jobs, bar)
         with closing(results):
             packed = latents.write_shards(
                 results,
@@ -117,24 +117,27 @@ def _report(bar: Bar, folder: str, failed: Failed) -> None:
 
 
 def _parsed(
-    files: list[tuple[str, Path]], weights: str | None, jobs: int, bar: Bar
+    files: list[tuple[str, Path]],
+    weights: str | None,
+    engine: EngineName,
+    jobs: int | None,
+    bar: Bar,
 ) -> Generator[Found | Failed, None, None]:
     """Yield parsed files in their order, whatever the number of processes."""
     work = partial(parse_one, weights=weights)
-    if jobs == 1 or len(files) < 2:
+    here = engine is EngineName.processes and (jobs or 1) == 1
+    if here or len(files) < 2:
         for item in files:
             yield work(item)
             bar.advance()
         return
     from quantal.latents import Failed
 
-    jobs = min(jobs, len(files))
     early: dict[int, Found | Failed] = {}
     due = 0
-    with (
-        blas_threads(threads_each(jobs)),
-        closing(spread(work, files, jobs, partial(share_cores, jobs))) as results,
-    ):
+    files = [(name, path.absolute()) for name, path in files]  # nodes begin in other folders
+    crew = engine_of(engine, jobs or 1 if engine is EngineName.processes else jobs)
+    with closing(crew), closing(crew.spread(work, files, describe)) as results:
         for place, result in results:
             if isinstance(result, Death):
                 result = Failed(files[place][0], QuantalError(result.reason))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from quantal.cli._batch import Outcome
 from quantal.cli._cubes import holds_cube
+from quantal.cli._engine import EngineOption, run_engine
 from quantal.cli._features import holds_features, verify_features
 from quantal.cli._inputs import expand
 from quantal.cli._options import Inputs, JsonFlag, Plugin, Recursive, Weights
 from quantal.cli._report import Bar, print_json
 from quantal.cli._sources import Failure, Source
 from quantal.cli._streams import lost_output, say
+from quantal.errors import ArgumentError
 from quantal.names import printable
 
 __all__ = ["verify"]
@@ -28,6 +32,20 @@ def verify(
     weights: Weights = None,
     plugin: Plugin = None,
     recursive: Recursive = False,
+    engine: EngineOption = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="With --engine: a folder or a URL for the manifest of what was found.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", min=1, help="With --engine: how many processes or actors."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> int:
     """Check checksums and parse every symbol of .qtl and .qcube files; exit 1 if one is bad.
@@ -36,6 +54,22 @@ def verify(
     without, structure and checksums are checked. With --json: a list of {"file", "ok", "error",
     "note"}.
     """
+    if engine is not None:
+        from quantal.engine.rows import Order
+
+        return run_engine(
+            "verify",
+            inputs,
+            out,
+            partial(verify_one, deep=not checksums, weights=weights),
+            Order({".qtl", ".qcube"}, "", recursive),
+            {"checksums": checksums},
+            engine=engine,
+            jobs=jobs,
+            as_json=as_json,
+        )
+    if out is not None or jobs is not None:
+        raise ArgumentError("-o and --jobs of verify need --engine; leave them out, or name one")
     found = expand(inputs, {".qtl", ".qcube"}, recursive)
     notes: dict[str, str | None] = {}
     reasons: dict[str, str | None] = {failure.name: failure.reason for failure in found.failures}
@@ -66,6 +100,13 @@ def verify(
 
 def _verdict(note: str | None) -> str:
     return "ok" if note is None else f"checksums ok, symbols not parsed: {note}"
+
+
+def verify_one(source: Source, deep: bool, weights: str | None) -> Outcome:
+    """Verify one file; at module level, so that worker processes can import it."""
+    note = _verify(source, deep, weights)
+    lines = () if note is None else (_verdict(note),)
+    return Outcome(b"", "", 0, 0, source.size(), 0.0, None, lines=lines)
 
 
 def _verify(source: Source, deep: bool, weights: str | None) -> str | None:

@@ -63,6 +63,7 @@ class Plan:
         threads: Number of threads of torch in each process.
         timeout: Seconds that a codec may take for a picture at all qualities; None for no limit.
         frames: Frames of each clip that are measured at most, where codecs are of video.
+        engine: "processes" of this machine, or "ray": a cluster whose nodes see `data`.
     """
 
     codecs: tuple[str, ...]
@@ -81,9 +82,14 @@ class Plan:
     threads: int = 1
     timeout: float | None = 600.0
     frames: int = 32
+    engine: str = "processes"
 
     def __post_init__(self) -> None:
         jobs, threads = plans.processes(self.jobs, self.threads)
+        if self.engine not in ("processes", "ray"):
+            raise ArgumentError(f"there is no engine {self.engine!r}, expected processes or ray")
+        if self.engine == "ray" and threads != 1:
+            raise ArgumentError(f"actors of Ray have a thread each, and {threads} were asked for")
         plans.replaced(
             self,
             codecs=plans.texts("codecs", self.codecs),
@@ -337,13 +343,25 @@ def _complete(row: Row | None, metrics: Iterable[str]) -> bool:
 
 def _work(plan: Plan, tasks: Sequence[Task], versions: Mapping[str, str]) -> Iterator[Row]:
     """Yield the rows of tasks; a task whose process died is tried again quality by quality."""
-    jobs = cores() if plan.jobs is None else plan.jobs
-    options = {"jobs": jobs, "threads": plan.threads, "timeout": plan.timeout}
+    everywhere = 0 if plan.engine == "ray" else cores()
+    jobs = everywhere if plan.jobs is None else plan.jobs
+    options = {
+        "jobs": jobs,
+        "threads": plan.threads,
+        "timeout": plan.timeout,
+        "engine": plan.engine,
+    }
+    if plan.engine == "ray":  # whose nodes begin in other folders
+        weights = None if plan.weights is None else plan.weights.absolute()
+        tasks = [
+            dataclasses.replace(task, picture=task.picture.absolute(), weights=weights)
+            for task in tasks
+        ]
     again: list[Task] = []
     for task, result in spread(measure.run, tasks, **options):  # type: ignore[arg-type]
         if not isinstance(result, Failure):
             yield from result
-        elif len(task.qualities) > 1 and jobs:
+        elif len(task.qualities) > 1 and (jobs or plan.engine == "ray"):
             again += [dataclasses.replace(task, qualities=(q,)) for q in task.qualities]
         else:
             yield from _fallen(task, result, versions)

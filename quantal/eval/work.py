@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from quantal.errors import EvaluationError, QuantalError
@@ -86,6 +87,7 @@ def spread(
     jobs: int,
     threads: int = 1,
     timeout: float | None = None,
+    engine: str = "processes",
 ) -> Iterator[tuple[T, R | Failure]]:
     """Apply a function to every task and yield each task with its result, in any order.
 
@@ -95,11 +97,16 @@ def spread(
         jobs: Number of worker processes; 0 runs all tasks in the calling process, without timeout.
         threads: Number of threads of torch in each worker.
         timeout: Seconds that a task may take; None for no limit.
+        engine: "processes" of this machine, or "ray": actors of a cluster, `jobs` of them or, with
+            0, one for each CPU but one of every node, with a thread each.
 
     Raises:
         EvaluationError: No worker process starts.
     """
     if not tasks:
+        return
+    if engine == "ray":
+        yield from _on_cluster(function, tasks, jobs, timeout)
         return
     if jobs == 0:
         for task in tasks:
@@ -110,6 +117,29 @@ def spread(
         return
     with blas_threads(threads):
         yield from _in_processes(function, tasks, jobs, threads, timeout)
+
+
+def _on_cluster(
+    function: Callable[[T], R], tasks: Sequence[T], jobs: int, timeout: float | None
+) -> Iterator[tuple[T, R | Failure]]:
+    from quantal.engine.pool import Death, plainly
+    from quantal.engine.ray import Ray
+
+    engine = Ray(jobs or None)
+    try:
+        results = engine.spread(partial(_caught, function), tasks, plainly, timeout)
+        for number, result in results:
+            yield tasks[number], Failure(result.reason) if isinstance(result, Death) else result
+    finally:
+        engine.close()
+
+
+def _caught(function: Callable[[T], R], task: T) -> R | Failure:
+    """Apply a function; an error becomes text where it happens, since not all can travel."""
+    try:
+        return function(task)
+    except Exception as error:
+        return Failure(explain(error))
 
 
 def _in_processes(

@@ -55,7 +55,7 @@ Found = TypeVar("Found")
 #: The worth of a bit at a rate, and the quarters of a position in which it doubles.
 _WORTH, _AT, _HALVED_IN = 1100.0, 80, 19.3
 #: Prices for which merging of colours is tried, and the bits of a layer for each guessed one.
-_MERGINGS, _GUESSED = tuple(2.0**power for power in range(0, 14)), 0.5
+_MERGINGS, _GUESSED = tuple(2.0**power for power in range(14)), 0.5
 #: Layers that are kept for other rates.
 _KEPT = 4
 #: From this share on, all tiles are tried.

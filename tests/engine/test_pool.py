@@ -11,7 +11,7 @@ import pytest
 
 SCRIPT = """
 import ctypes, functools, os, signal, sys, time
-from quantal.cli._workers import Death, spread
+from quantal.engine.pool import Death, spread
 
 def work(task):
     if task == "killed":

@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
-from quantal.cli._guard import describe
-from quantal.cli._signals import leave_signals_to_parent, signals_held
-from quantal.processes import end_with_parent
+from quantal.errors import QuantalError
+from quantal.processes import end_with_parent, leave_signals_to_parent, signals_held
 
-__all__ = ["Death", "spread"]
+__all__ = ["Death", "Describe", "plainly", "spread"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+#: Returns an error in one line.
+Describe = Callable[[Exception], str]
 
 #: Starts for each worker that may fail in succession before no more are tried.
 _TRIES = 3
@@ -54,11 +56,14 @@ class _Started:
 class _Worker:
     """A process, this end of its pipe, and the number of the task that it has in hand."""
 
-    def __init__(self, function: Callable[[Any], object], prepare: Callable[[], None]) -> None:
+    def __init__(
+        self, function: Callable[[Any], object], prepare: Callable[[], None], describe: Describe
+    ) -> None:
+        self._describe = describe
         context = multiprocessing.get_context("spawn")  # a fork of a process with threads hangs
         self.pipe, other_end = context.Pipe()
         self.process = context.Process(
-            target=_serve, args=(other_end, function, prepare), daemon=True
+            target=_serve, args=(other_end, function, prepare, describe), daemon=True
         )
         self.task: int | None = None
         try:
@@ -81,7 +86,7 @@ class _Worker:
         except (EOFError, OSError):
             pass
         except Exception as error:  # a result that this process has no memory for
-            return Death(describe(error))
+            return Death(self._describe(error))
         self.process.join(_SECONDS_TO_END)
         return Death(_cause(self.process.exitcode))
 
@@ -96,8 +101,18 @@ class _Worker:
         self.pipe.close()
 
 
+def plainly(error: Exception) -> str:
+    """Return an error in one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, QuantalError) else f"{type(error).__name__}: {text}"
+
+
 def spread(
-    function: Callable[[T], R], tasks: Sequence[T], jobs: int, prepare: Callable[[], None]
+    function: Callable[[T], R],
+    tasks: Sequence[T],
+    jobs: int,
+    prepare: Callable[[], None],
+    describe: Describe = plainly,
 ) -> Generator[tuple[int, R | Death], None, None]:
     """Apply a function to every task, and yield the numbers of tasks with results, in any order.
 
@@ -108,6 +123,7 @@ def spread(
         tasks: Picklable too.
         jobs: Number of workers.
         prepare: Called once in every worker before its first task.
+        describe: Returns an error of a worker in one line.
     """
     left = deque(range(len(tasks)))
     crew: list[_Worker] = []
@@ -118,7 +134,7 @@ def spread(
             if failed_starts < _TRIES * jobs and len(crew) < jobs and idle < len(left):
                 try:
                     with signals_held():
-                        crew.append(_Worker(function, prepare))
+                        crew.append(_Worker(function, prepare, describe))
                 except OSError as error:
                     failed_starts, refusal = failed_starts + 1, describe(error)
                 continue
@@ -164,7 +180,10 @@ def _cause(status: int | None) -> str:
 
 
 def _serve(
-    pipe: Connection, function: Callable[[Any], object], prepare: Callable[[], None]
+    pipe: Connection,
+    function: Callable[[Any], object],
+    prepare: Callable[[], None],
+    describe: Describe,
 ) -> None:
     """Work until the parent closes the pipe or ends."""
     leave_signals_to_parent()
