@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,13 @@ from tests.engine.conftest import Calls
 PICTURES = Order({".png"}, ".qtl")
 
 #: pyarrow asks for numpy 2, so this is tried where that is installed.
-needs_datasets = pytest.mark.skipif(
-    importlib.util.find_spec("datasets") is None or importlib.util.find_spec("pyarrow") is None,
-    reason="needs the package datasets",
-)
+try:
+    import datasets as _datasets  # noqa: F401
+except ImportError:
+    _missing = True
+else:
+    _missing = False
+needs_datasets = pytest.mark.skipif(_missing, reason="needs the package datasets, and numpy 2")
 
 
 @pytest.fixture
@@ -120,7 +123,7 @@ def test_names_are_those_of_training() -> None:
 
 
 def test_without_the_package_the_extra_is_named(call: Calls, monkeypatch, tmp_path) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(InstallError, match=r"quantal\[stream\]"):
         call("hf:somewhere", tmp_path / "out", order=PICTURES)
 
