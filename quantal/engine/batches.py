@@ -62,6 +62,8 @@ def measured(source: Place, rows: Sequence[Row], headers: int = _HEADERS) -> lis
 
     def look(place: int) -> int | None:
         row = rows[place]
+        if row.column:  # whole groups of rows would be read
+            return None
         end = row.offset + min(row.size, _BEGINNING)
         try:
             return pixels_of(source.read(row.path, row.offset, end))

@@ -21,9 +21,16 @@ __all__ = ["Entry", "FullError", "Place", "is_remote"]
 #: Stores that show an object only once it is complete: a second name would be a copy of it.
 _WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "oss", "memory"})
 #: What brings the file system of a protocol, where fsspec's own message does not say it.
-_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs"}
-#: Where file systems put the time of the last change.
-_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+_PACKAGES = {
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "abfs": "adlfs",
+    "hf": "huggingface_hub",
+}
+#: Where file systems put the time of the last change, or what else tells of one.
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created", "blob_id")
 
 
 class FullError(OutputError):

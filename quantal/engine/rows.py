@@ -28,9 +28,10 @@ class Row:
         mtime: The time of its last change as text.
         output: Of its result, below the target; empty if nothing is written.
         pixels: As its header says, or an estimate.
-        member: Its name inside `path`, if that is a tar.
-        offset: Where it begins in `path`, in bytes.
+        member: Its name inside `path`, if that is a tar; its number, if that is a table.
+        offset: Where it begins in `path`, in bytes; its number, if that is a table.
         beside: Names, offsets and sizes of what belongs to it in the same tar.
+        column: Where it is in `path`, if that is a table.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Row:
     member: str = ""
     offset: int = 0
     beside: tuple[tuple[str, int, int], ...] = ()
+    column: str = ""
 
     @property
     def name(self) -> str:
@@ -147,6 +149,7 @@ class Job:
         options: What decides the results, in plain values, by the names that people know.
         run: Name of this call, which no other has.
         tar: Whether a batch becomes one tar instead of files.
+        split: Of the data set whose shard a batch becomes; empty for files or tars.
     """
 
     source: str
@@ -156,6 +159,7 @@ class Job:
     options: Mapping[str, object] = field(default_factory=dict)
     run: str = ""
     tar: bool = False
+    split: str = ""
 
     @property
     def digest(self) -> str:

@@ -18,8 +18,9 @@ from quantal.engine.places import Place
 from quantal.engine.pool import Death, Describe
 from quantal.engine.rows import Batch, Job, Order, Result, Row, Status
 from quantal.engine.shards import members
+from quantal.engine.tables import folder_of, is_dataset, opened
 from quantal.engine.work import do
-from quantal.errors import MediaError, OutputError, QuantalError
+from quantal.errors import ArgumentError, MediaError, OutputError, QuantalError
 
 __all__ = ["Engine", "Summary", "Watch", "run"]
 
@@ -93,12 +94,26 @@ def run(job: Job, order: Order, engine: Engine, watch: Watch) -> Summary:
         ArgumentError: The target was begun with other options.
         OutputError: Another call works in the target, or it is full.
     """
-    source, target = Place(job.source), Place(job.target)
+    shards = opened(job.source) if is_dataset(job.source) else None
+    if is_dataset(job.target):
+        if shards is None or order.output != ".qtl":
+            raise ArgumentError(
+                f"{job.target} as a target is for compressing a data set; name a folder or a URL"
+            )
+        options = {**job.options, "shards": "parquet"}
+        target_name = folder_of(job.target)
+        job = replace(job, target=target_name, split=shards.split, options=options)
+    source, target = Place(shards.place if shards else job.source), Place(job.target)
     began = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     job = replace(  # with whole paths: workers elsewhere begin in other folders
         job, source=source.name, target=target.name, run=f"{began}-{secrets.token_hex(3)}"
     )
-    rows, unlisted = _listed(source, order)
+    if shards:
+        rows, unlisted = shards.rows(
+            ".qtl file" if ".qtl" in order.suffixes else "picture", order.output
+        )
+    else:
+        rows, unlisted = _listed(source, order)
     if not rows and not unlisted:
         kinds = ", ".join(sorted(order.suffixes))
         hint = "" if order.recursive else "; -r looks into its folders too"
@@ -178,7 +193,7 @@ def _todo(
     failed: list[Result] = []
     for row in rows:
         before = known.get((row.path, row.member, row.size, row.mtime))
-        if before is not None and _stands(*before, there, job.tar):
+        if before is not None and _stands(*before, there, job.tar or bool(job.split)):
             summary.finished += 1
             taken[row.output] = row.name
             continue
@@ -202,11 +217,11 @@ def _todo(
     return todo, failed
 
 
-def _stands(output: str, size: int, there: dict[str, int], tar: bool) -> bool:
+def _stands(output: str, size: int, there: dict[str, int], gathered: bool) -> bool:
     """Whether a result is still where it was written."""
     if not output:
         return True
-    if tar:
+    if gathered:
         return output.partition("/")[0] in there
     return there.get(output) == size
 

@@ -14,6 +14,7 @@ from quantal.engine.manifest import OPTIONS, part_of, read_part, write_part
 from quantal.engine.places import FullError, Place
 from quantal.engine.rows import Batch, Job, Product, Result, Row, Status
 from quantal.engine.shards import bundle, key_of
+from quantal.engine.tables import cell, table
 from quantal.errors import ModelError, OutputError
 
 __all__ = ["do"]
@@ -35,11 +36,12 @@ def do(batch: Batch, job: Job) -> list[Result]:
             )
         if target.exists(part):
             return read_part(target, part)
-        results = (
-            _in_tar(batch, job, source, target)
-            if job.tar
-            else _in_files(batch, job, source, target)
-        )
+        if job.split:
+            results = _in_table(batch, job, source, target)
+        elif job.tar:
+            results = _in_tar(batch, job, source, target)
+        else:
+            results = _in_files(batch, job, source, target)
         if all(result.status != Status.halted for result in results):
             write_part(target, part, results)
         return results
@@ -77,11 +79,34 @@ def _in_tar(batch: Batch, job: Job, source: Place, target: Place) -> list[Result
             result = replace(result, output=posixpath.join(tar, row.output))
         results.append(result)
     if files:
-        try:
-            target.write(tar, bundle(files))
-        except FullError as error:
-            halted = Result.of(batch.rows[0], status=Status.halted, error=job.describe(error))
-            return [halted]
+        return _gathered(target, tar, bundle(files), results, batch, job)
+    return results
+
+
+def _in_table(batch: Batch, job: Job, source: Place, target: Place) -> list[Result]:
+    """Write all results of a batch as one shard, with the other columns of their rows."""
+    shard = f"{job.split}-{job.run}-{batch.number:06}.parquet"
+    results: list[Result] = []
+    made: list[tuple[Row, bytes]] = []
+    for row in batch.rows:
+        result, product = _made(row, job, source)
+        if product is not None and product.data is not None:
+            made.append((row, product.data))
+            result = replace(result, output=posixpath.join(shard, row.output))
+        results.append(result)
+    if made:
+        return _gathered(target, shard, table(source, made), results, batch, job)
+    return results
+
+
+def _gathered(
+    target: Place, path: str, data: bytes, results: list[Result], batch: Batch, job: Job
+) -> list[Result]:
+    """Write what holds all results of a batch."""
+    try:
+        target.write(path, data)
+    except FullError as error:
+        return [Result.of(batch.rows[0], status=Status.halted, error=job.describe(error))]
     return results
 
 
@@ -89,7 +114,9 @@ def _made(row: Row, job: Job, source: Place) -> tuple[Result, Product | None]:
     """Read a file and compute its result."""
     start = time.perf_counter()
     try:
-        if row.member:
+        if row.column:
+            content = cell(source, row)
+        elif row.member:
             content = source.read(row.path, row.offset, row.offset + row.size)
         else:
             content = source.read(row.path)

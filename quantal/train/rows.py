@@ -11,19 +11,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from quantal.engine.tables import is_dataset, parts_of
 from quantal.errors import ArgumentError, MediaError
 from quantal.extras import imported
 
 __all__ = ["check_dataset", "is_dataset", "rows_of"]
 
-_PREFIX = "hf:"
 #: Rows that are read together.
 _TOGETHER = 8
-
-
-def is_dataset(place: str) -> bool:
-    """Return whether a place of training data names a data set of Hugging Face."""
-    return str(place).startswith(_PREFIX)
 
 
 def rows_of(place: str, number: int, parts: int) -> Iterator[tuple[str, bytes]]:
@@ -69,8 +64,7 @@ def check_dataset(place: str) -> None:
 def _opened(place: str) -> tuple[Any, str]:
     """Return a data set that is read as a stream, with undecoded pictures, and their column."""
     datasets: Any = imported("datasets", "data sets of Hugging Face")
-    name, _, split = place.removeprefix(_PREFIX).partition(":")
-    split = split or "train"
+    name, split = parts_of(place)
     try:
         if (Path(name) / "state.json").is_file():
             rows = datasets.load_from_disk(name).to_iterable_dataset()
