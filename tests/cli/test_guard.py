@@ -72,7 +72,7 @@ def test_every_command_names_a_shortage_of_memory(
     made = tmp_path / "made.qtl"
     made.write_bytes(coded)
     recipe = tmp_path / "recipe.yaml"
-    recipe.touch()
+    recipe.write_text("codec: hyperprior\ndata: [photos]\nout: run\n")
     for name in (
         "files.encode.encode_picture",
         "files.decode.decode_picture",
