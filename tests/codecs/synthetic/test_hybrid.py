@@ -176,7 +176,7 @@ def test_parts_are_split_as_they_were_joined(length: int) -> None:
 
 
 def test_a_length_that_is_padded_is_refused() -> None:
-    with pytest.raises(CorruptError, match="padded"):
+    with pytest.raises(CorruptError, match="length of a synthetic layer"):
         split(b"\0\x81\0abc")
 
 
