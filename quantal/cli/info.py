@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["info"]
 
+#: Of the first byte of the image part of `lossless`: there is a layer of exact colours.
+_HAS_LAYER = 32
+
 
 def info(inputs: Inputs, recursive: Recursive = False, as_json: JsonFlag = False) -> int:
     """Show header, sizes of every part and bits per pixel of .qtl and .qcube files.
@@ -107,11 +110,16 @@ def _synthetic_share(source: Source, info: Info | ClipInfo) -> float | None:
     """Return the share of synthetic tiles in a picture; None if none can be read."""
     if _is_clip(info):
         return None
+    header, (_, offset, size) = info.header, _parts(info)[0]
+    # A look at the first byte spares most files what takes long to import: hybrids begin with a
+    # zero, and pictures without loss say in a bit that they have a layer.
+    first = source.bytes(offset + 1)[offset:]
+    if not first or (first[0] and not first[0] & _HAS_LAYER):
+        return None
     from quantal.codecs.contract import Tiled
     from quantal.codecs.registry import codec_class
     from quantal.errors import QuantalError
 
-    header, (_, offset, size) = info.header, _parts(info)[0]
     try:
         codec = codec_class(header.codec)
         if not issubclass(codec, Tiled):
