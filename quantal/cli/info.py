@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["info"]
 
-#: Of the first byte of the image part of `lossless`: there is a layer of exact colours.
+#: A bit of the first byte of a `lossless` image part: set if there is a layer of exact colours.
 _HAS_LAYER = 32
 
 

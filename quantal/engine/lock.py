@@ -27,8 +27,8 @@ _NAME = re.compile(r"^(\d+)\.json$")
 def locked(target: Place) -> Iterator[None]:
     """Keep others out of a target; a lock whose process is dead is taken over.
 
-    Locks have numbers: who takes one over creates the next, which only one can. Whoever finds
-    another that is alive afterwards gives way.
+    Locks are numbered: a process that takes one over creates the next, which only one can. Whoever
+    finds another that is alive afterwards gives way.
 
     Raises:
         OutputError: Another call works in this target.
@@ -109,7 +109,7 @@ def _living(target: Place, token: str) -> str | None:
 
 
 def _began(pid: int) -> str | None:
-    """Return when a process of this machine began, which tells it from later ones; None if dead."""
+    """Return when a process of this machine began, or None if it is dead: numbers are reused."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()

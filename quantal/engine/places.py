@@ -29,7 +29,7 @@ _PACKAGES = {
     "abfs": "adlfs",
     "hf": "huggingface_hub",
 }
-#: Where file systems put the time of the last change, or what else tells of one.
+#: Keys under which file systems give the time of the last change, or a mark that changes with it.
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created", "blob_id")
 
 
