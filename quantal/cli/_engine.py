@@ -42,9 +42,9 @@ EngineOption = Annotated[
     EngineName | None,
     typer.Option(
         "--engine",
-        help="For very many files: IN and OUT are folders or URLs such as s3://bucket/photos, a "
-        "second call does no finished work, and --jobs is one for each core by default. processes: "
-        "of this machine; ray: actors of a cluster of Ray.",
+        help="For very many files: IN and OUT are folders, URLs such as s3://bucket/photos or data "
+        "sets of Hugging Face (hf:NAME), a second call does no finished work, and --jobs is one "
+        "for each core by default. processes: of this machine; ray: actors of a cluster of Ray.",
     ),
 ]
 Nodes = Annotated[

@@ -91,9 +91,14 @@ def run(job: Job, order: Order, engine: Engine, watch: Watch) -> Summary:
 
     Raises:
         MediaError: The source can't be listed, or holds nothing to take.
-        ArgumentError: The target was begun with other options.
+        ArgumentError: The target was begun with other options, or can't hold what is asked for.
         OutputError: Another call works in the target, or it is full.
     """
+    if job.tar and is_dataset(job.target):
+        raise ArgumentError(
+            f"{job.target} gets shards of Parquet, and --tar asks for tars; leave --tar out, or "
+            "name a folder or a URL"
+        )
     shards = opened(job.source) if is_dataset(job.source) else None
     if is_dataset(job.target):
         if shards is None or order.output != ".qtl":

@@ -24,6 +24,7 @@ from quantal.codecs.weights import read_weights, sound_weights, write_weights
 from quantal.errors import ArgumentError
 from quantal.latents.adapters import Normaliser, Stem
 from quantal.layers import GatedBlock, Unfilled
+from quantal.transforms.wavelet import WaveletSynthesis
 
 __all__ = [
     "PIXELS",
@@ -148,7 +149,10 @@ class StemConfig(Sizes):
         width: channels inside the stem.
         blocks: gated blocks of the stem.
         out_channels: channels that layer `first` takes.
-        scale: positions that layer `first` takes for one of the latents, along each axis.
+        scale: positions that layer `first` takes for one that the stem reads, along each axis.
+        synthesis_width: channels of the synthesis that comes first, at the latents' stride.
+        synthesis_blocks: its gated blocks, as those of `wavelet`; the stem then reads the packets
+            of wavelets that it gives. None, and the stem reads latents.
     """
 
     source: str = "wavelet"
@@ -159,16 +163,25 @@ class StemConfig(Sizes):
     blocks: int = 4
     out_channels: int = 64
     scale: int = 1
+    synthesis_width: int = 256
+    synthesis_blocks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        widths = (self.channels, self.width, self.out_channels, self.scale)
-        _check_sizes(widths, (self.blocks,), self)
+        widths = (self.channels, self.width, self.out_channels, self.scale, self.synthesis_width)
+        _check_sizes(widths, (self.blocks, *self.synthesis_blocks), self)
+
+    def synthesis(self) -> WaveletSynthesis | None:
+        """Return the untrained synthesis that comes first, if any."""
+        if not self.synthesis_blocks:
+            return None
+        return WaveletSynthesis(self.channels, self.synthesis_width, self.synthesis_blocks)
 
 
 class StemNet(Stem):
     """A Stem with its sizes, as weights files hold it.
 
     Attributes:
+        synthesis: what latents go through first, if anything; the stem reads its packets.
         teacher: fingerprint() of the classifier that it was trained for, uint8 [4].
     """
 
@@ -178,11 +191,24 @@ class StemNet(Stem):
     config_type = StemConfig
 
     def __init__(self, config: StemConfig) -> None:
-        super().__init__(
-            config.channels, config.width, config.blocks, config.out_channels, config.scale
-        )
+        synthesis = config.synthesis()
+        channels = config.channels if synthesis is None else 3 * 4**synthesis.depth
+        super().__init__(channels, config.width, config.blocks, config.out_channels, config.scale)
+        self.synthesis = synthesis
         self.config = config
         self.register_buffer("teacher", torch.zeros(4, dtype=torch.uint8))
+
+    def inputs(self, latents: Tensor) -> Tensor:
+        """Return what the stem itself reads of latents [B, C, h, w]: them, or their packets."""
+        return latents if self.synthesis is None else self.synthesis.packets(latents)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Map [B, C, h, w] to what layer `first` takes."""
+        return super().forward(self.inputs(latents))
+
+    @torch.no_grad()
+    def start_from(self, latents: Tensor, features: Tensor) -> None:
+        super().start_from(self.inputs(latents), features)
 
 
 def fingerprint(network: nn.Module) -> Tensor:

@@ -305,8 +305,13 @@ class WaveletSynthesis(nn.Module):
         own = sum(count * (self.stride >> level) for level, count in enumerate(blocks))
         self.reach = len(_STEPS) * (self.stride - 1) + own
 
-    def forward(self, latents: Tensor) -> Tensor:
-        """Map latents [B, M, H/s, W/s] to pixels [B, 3, H, W]."""
+    @property
+    def depth(self) -> int:
+        """Levels of the packets that stay when bands have been joined and refined."""
+        return self.levels - len(self.refines)
+
+    def packets(self, latents: Tensor) -> Tensor:
+        """Map latents [B, M, H/s, W/s] to packets [B, 3 * 4^depth, H/2^depth, W/2^depth]."""
         with torch.autocast(latents.device.type, enabled=False):
             latents = latents.float()
             x = self.klt(latents)
@@ -314,7 +319,11 @@ class WaveletSynthesis(nn.Module):
         x = x + self.narrow(self.network(wide)).float()
         for refine in self.refines:
             x = refine(_joined(x)).float()
-        return unpacked(x, self.levels - len(self.refines)) + CENTRE
+        return x
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Map latents [B, M, H/s, W/s] to pixels [B, 3, H, W]."""
+        return unpacked(self.packets(latents), self.depth) + CENTRE
 
 
 @torch.no_grad()

@@ -116,6 +116,11 @@ def test_what_a_data_set_lacks_is_named(call: Calls, source, tmp_path) -> None:
         call(f"hf:{source}", f"hf:{tmp_path / 'out'}", order=Order({".qtl"}, ".png"))
 
 
+def test_a_data_set_gets_no_tars(call: Calls, tmp_path) -> None:
+    with pytest.raises(ArgumentError, match="shards of Parquet, and --tar asks for tars"):
+        call(f"hf:{tmp_path}", f"hf:{tmp_path / 'out'}", order=PICTURES, tar=True)
+
+
 def test_names_are_those_of_training() -> None:
     assert is_dataset("hf:owner/name") and not is_dataset("photos")
     assert parts_of("hf:owner/name") == ("owner/name", "train")

@@ -161,6 +161,29 @@ def test_a_stem_learns_what_the_first_layers_give(data, weights, tmp_path, monke
         run(recipe(tmp_path, text.replace("/run", "/other")))
 
 
+def test_a_stem_may_begin_with_the_synthesis_of_its_codec(
+    data, weights, tmp_path, monkeypatch
+) -> None:
+    models = pytest.importorskip("torchvision.models")
+    monkeypatch.setenv("QUANTAL_WEIGHTS", str(weights))
+    torch.manual_seed(0)
+    torch.save(models.mobilenet_v2().state_dict(), tmp_path / "mobilenet.pth")
+    given = {"data": data / "pictures", "out": tmp_path / "run"}
+    joint = "width: 32, first: 3, out_channels: 24, scale: 4, synthesis_width: 8"
+    text = STEM.format(**given, weights=tmp_path / "mobilenet.pth", steps=2)
+    text = text.replace("width: 8", f"{joint}, synthesis_blocks: [0]")
+    text = text.replace("until: 1.0", "until: 1.0, hold: [synthesis]")
+    stem = read_recogniser(run(recipe(tmp_path, text)))
+    codec = quantal.load("wavelet", "cpu", weights=weights / "wavelet.safetensors").networks()
+    latents = torch.randn(1, CHANNELS, 4, 6)
+    torch.testing.assert_close(stem.inputs(latents), codec.synthesis.packets(latents))
+    assert stem.inputs(latents).shape == (1, 768, 4, 6)
+    assert stem(latents).shape == (1, 24, 16, 24)
+    wrong = text.replace("blocks: [0]", "blocks: [1]").replace("/run", "/wrong")
+    with pytest.raises(ArgumentError, match=r"`model.synthesis_blocks: \[1\]`"):
+        run(recipe(tmp_path, wrong))
+
+
 STUDENT = """
 codec: student
 data: [{data}]

@@ -26,6 +26,7 @@ from quantal.latents.recognisers import StemConfig, StemNet, fingerprint
 from quantal.team import team
 from quantal.train.objectives.base import Objective
 from quantal.transforms.classifier import folded
+from quantal.transforms.wavelet import WaveletSynthesis
 
 __all__ = [
     "CHECKED",
@@ -282,11 +283,27 @@ class Distillation(Objective):
                 f"latents of {net.config.source!r} have {latents.shape[1]} channels; set "
                 f"`model.channels` to that, not {net.config.channels}"
             )
+        given = _synthesis(self.codec)
+        if net.synthesis is not None and (
+            given is None or _shapes(given) != _shapes(net.synthesis)
+        ):
+            raise ArgumentError(
+                f"{net.config.source!r} has no synthesis of packets with "
+                f"`model.synthesis_blocks: {[*net.config.synthesis_blocks]}` and "
+                f"`model.synthesis_width: {net.config.synthesis_width}`; take the sizes of the "
+                "codec's own, or no blocks"
+            )
         self.teacher.check(net(latents), pixels, net.config)
 
     @torch.no_grad()
     def start(self, crops: Tensor) -> None:
-        """Start as the linear map from latents to features with the least squared error."""
+        """Start as the linear map from latents to features with the least squared error.
+
+        Where a synthesis comes first, it is the codec's own, and the map is from its packets.
+        """
+        given = _synthesis(self.codec)
+        if self.net.synthesis is not None and given is not None:
+            self.net.synthesis.load_state_dict(given.state_dict())
         device = self.teacher.mean.device
         low, high = self.settings.rates
         rate = torch.linspace(low, high, len(crops), device=device)
@@ -326,6 +343,15 @@ class Distillation(Objective):
             found = self.teacher.answers(net(latents))
             equal += int(found.argmax(1) == self.teacher(pixels).answers.argmax(1))
         return [{"accuracy": 100 * equal / len(pictures), "pictures": len(pictures)}]
+
+
+def _synthesis(codec: nn.Module) -> WaveletSynthesis | None:
+    """Return a codec's synthesis, if it is one of packets."""
+    return codec.synthesis if isinstance(codec, WaveletNet) else None
+
+
+def _shapes(network: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in network.state_dict().items()}
 
 
 def whole_positions(picture: Tensor, stride: int, device: torch.device) -> Tensor:
