@@ -1,10 +1,12 @@
 """Engines beside the pool of --jobs: seconds of the same pictures, and of each further picture.
 
-    python benchmarks/engine.py [--pictures 240] [--side 256] [--workers 2] [--rounds 3]
+    python benchmarks/engine.py [--few 200] [--pictures 800] [--side 256] [--workers 2] [--rounds 3]
 
 Each way compresses a few pictures and many, in turns, as a command of its own. What starting costs
-is in both, so that their difference is what a picture costs; medians of all rounds. Ray starts a
-cluster on this machine for each command, with workers of the priority that the others have.
+is in both, so that their difference is what a picture costs; medians of all rounds. The few have to
+take longer than a cluster starts: its own processes are busy for seconds after the first picture.
+Ray starts a cluster on this machine for each command, with workers of the priority that the others
+have.
 """
 
 from __future__ import annotations
@@ -53,8 +55,8 @@ def seconds(source: Path, target: Path, codec: str, words: list[str]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=240)
-    parser.add_argument("--few", type=int, default=8)
+    parser.add_argument("--pictures", type=int, default=800)
+    parser.add_argument("--few", type=int, default=200)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--codec", default="hyperprior")
     parser.add_argument("--workers", type=int, default=os.cpu_count())

@@ -344,28 +344,36 @@ class Stem(nn.Module):
     def start_from(self, latents: Tensor, features: Tensor) -> None:
         """Start as the linear map from latents to features with the least squared error.
 
+        Where the stem is narrower than both, it is that of the directions that vary most
+        (reduced-rank regression).
+
         Args:
             latents: of pictures [B, C, h, w].
             features: what the backbone gives for the same pictures [B, C', h * scale, w * scale].
         """
         self.normaliser.fit([latents])
-        direct = min(self.enter.in_channels, self.enter.out_channels)
-        self.enter.weight[:direct, :, 0, 0].copy_(torch.eye(direct, self.enter.in_channels))
+        wanted = F.pixel_unshuffle(features.double(), self.scatter.upscale_factor)
+        given = self.normaliser(latents).double()
+        rows, targets = (x.permute(0, 2, 3, 1).flatten(0, 2) for x in (given, wanted))
+        rows = F.pad(rows, (0, 1), value=1.0)
+        moments = rows.T @ rows / len(rows)
+        moments.diagonal().add_(_RIDGE)
+        found = torch.linalg.solve(moments, rows.T @ targets / len(rows))
+        gains, shifts = found[:-1], found[-1]
+        # The directions of the result that vary most, each with variance 1 between both layers.
+        variances, directions = torch.linalg.eigh(gains.T @ moments[:-1, :-1] @ gains)
+        kept = min(self.enter.out_channels, gains.shape[0], gains.shape[1])
+        directions = directions[:, -kept:]
+        spreads = variances[-kept:].clamp_min(1e-12).sqrt()
         for layer in (self.enter, self.leave):
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-        wanted = F.pixel_unshuffle(features.double(), self.scatter.upscale_factor)
-        given = self.normaliser(latents)[:, :direct].double()
-        rows, targets = (x.permute(0, 2, 3, 1).flatten(0, 2) for x in (given, wanted))
-        rows = F.pad(rows, (0, 1), value=1.0)
-        moments = rows.T @ rows
-        moments.diagonal().add_(_RIDGE * len(rows))
-        found = torch.linalg.solve(moments, rows.T @ targets).T.float()
+        self.enter.weight[:kept, :, 0, 0].copy_((gains @ directions / spreads).T)
         # Nothing is made of the other channels at the start.
         nn.init.zeros_(self.leave.weight)
-        self.leave.weight[:, :direct, 0, 0].copy_(found[:, :-1])
+        self.leave.weight[:, :kept, 0, 0].copy_(directions * spreads)
         if self.leave.bias is not None:
-            self.leave.bias.copy_(found[:, -1])
+            self.leave.bias.copy_(shifts)
 
 
 def replace_stem(network: Network, stem: nn.Module, first: int) -> Network:

@@ -151,8 +151,8 @@ class StemConfig(Sizes):
         out_channels: channels that layer `first` takes.
         scale: positions that layer `first` takes for one that the stem reads, along each axis.
         synthesis_width: channels of the synthesis that comes first, at the latents' stride.
-        synthesis_blocks: its gated blocks, as those of `wavelet`; the stem then reads the packets
-            of wavelets that it gives. None, and the stem reads latents.
+        synthesis_blocks: its gated blocks, the first of those that `wavelet` has; the stem then
+            reads the packets of wavelets that it gives. None, and the stem reads latents.
     """
 
     source: str = "wavelet"

@@ -26,7 +26,6 @@ from quantal.latents.recognisers import StemConfig, StemNet, fingerprint
 from quantal.team import team
 from quantal.train.objectives.base import Objective
 from quantal.transforms.classifier import folded
-from quantal.transforms.wavelet import WaveletSynthesis
 
 __all__ = [
     "CHECKED",
@@ -283,12 +282,9 @@ class Distillation(Objective):
                 f"latents of {net.config.source!r} have {latents.shape[1]} channels; set "
                 f"`model.channels` to that, not {net.config.channels}"
             )
-        given = _synthesis(self.codec)
-        if net.synthesis is not None and (
-            given is None or _shapes(given) != _shapes(net.synthesis)
-        ):
+        if net.synthesis is not None and _beginning(net.synthesis, self.codec) is None:
             raise ArgumentError(
-                f"{net.config.source!r} has no synthesis of packets with "
+                f"{net.config.source!r} has no synthesis of packets that begins with "
                 f"`model.synthesis_blocks: {[*net.config.synthesis_blocks]}` and "
                 f"`model.synthesis_width: {net.config.synthesis_width}`; take the sizes of the "
                 "codec's own, or no blocks"
@@ -301,9 +297,9 @@ class Distillation(Objective):
 
         Where a synthesis comes first, it is the codec's own, and the map is from its packets.
         """
-        given = _synthesis(self.codec)
-        if self.net.synthesis is not None and given is not None:
-            self.net.synthesis.load_state_dict(given.state_dict())
+        if self.net.synthesis is not None:
+            given = _beginning(self.net.synthesis, self.codec)
+            self.net.synthesis.load_state_dict(given or {})
         device = self.teacher.mean.device
         low, high = self.settings.rates
         rate = torch.linspace(low, high, len(crops), device=device)
@@ -345,13 +341,12 @@ class Distillation(Objective):
         return [{"accuracy": 100 * equal / len(pictures), "pictures": len(pictures)}]
 
 
-def _synthesis(codec: nn.Module) -> WaveletSynthesis | None:
-    """Return a codec's synthesis, if it is one of packets."""
-    return codec.synthesis if isinstance(codec, WaveletNet) else None
-
-
-def _shapes(network: nn.Module) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in network.state_dict().items()}
+def _beginning(synthesis: nn.Module, codec: PyramidNet | WaveletNet) -> dict[str, Tensor] | None:
+    """Return the values of a synthesis in its codec's own, or None if that begins otherwise."""
+    wanted, given = (each.state_dict() for each in (synthesis, codec.synthesis))
+    if any(name not in given or given[name].shape != wanted[name].shape for name in wanted):
+        return None
+    return {name: given[name] for name in wanted}
 
 
 def whole_positions(picture: Tensor, stride: int, device: torch.device) -> Tensor:
