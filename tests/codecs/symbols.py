@@ -1,4 +1,4 @@
-"""Print a hash of every symbol in each .qtl file; run by test_exactness*.py under many conditions.
+"""Print a hash of every symbol in each .qtl file; run by test_exactness.py under many conditions.
 
 python symbols.py FILE... [--threads N] [--no-onednn] [--channels-last] [--by-torch] [--by-numpy]
                        [--autocast] [--lower-precision] [--many]

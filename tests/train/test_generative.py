@@ -57,7 +57,7 @@ def recipe(tmp_path: Path, perceptual: dict[str, str]) -> Callable[..., Path]:
         values = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
         values |= {"data": [str(data)], "out": str(tmp_path / name), "steps": 6, "minutes": None}
         values["objective"] = {**values.get("objective", {}), **perceptual}
-        values |= {"bfloat16": False, "threads": 1, "start_from": None}
+        values |= {"bfloat16": False, "threads": 1, "start_from": None, "export_batches": 2}
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(values | changes))
         return path

@@ -35,6 +35,7 @@ def recipe(tmp_path: Path) -> Path:
         "steps": 120,
         "warmup_steps": 5,
         "phases": [{"until": 1.0, "crop": 48, "batch": 4, "rounded": True}],
+        "export_batches": 4,
         "device": "cpu",
         "threads": 1,
     }

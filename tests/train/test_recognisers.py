@@ -71,6 +71,7 @@ phases: [{{until: 1.0, crop: 64, batch: 8}}]
 learning_rate: 0.01
 warmup_steps: 2
 ema: 0.5
+export_batches: 2
 device: cpu
 bfloat16: false
 """
@@ -124,6 +125,7 @@ phases: [{{until: 1.0, crop: 64, batch: 4}}]
 learning_rate: 0.01
 warmup_steps: 2
 ema: 0.5
+export_batches: 2
 device: cpu
 bfloat16: false
 """
@@ -196,6 +198,7 @@ phases: [{{until: 0.8, crop: 64, batch: 4}}, {{until: 1.0, crop: 64, batch: 4, r
 learning_rate: 0.01
 warmup_steps: 2
 ema: 0.5
+export_batches: 2
 device: cpu
 bfloat16: false
 """

@@ -261,7 +261,7 @@ def test_what_cannot_be_written_is_named(recipe, tmp_path, monkeypatch):
 
 def test_a_closed_output_does_not_stop_a_run(recipe, tmp_path):
 
-    command = [sys.executable, "-m", "quantal", "train", str(recipe), "steps=120"]
+    command = [sys.executable, "-m", "quantal", "train", str(recipe), "steps=60"]
     root = Path(__file__).parents[2]
     with subprocess.Popen(
         command,
@@ -273,4 +273,4 @@ def test_a_closed_output_does_not_stop_a_run(recipe, tmp_path):
         process.stdout.close()  # as `| head -1` does
         process.wait(300)
     assert (tmp_path / "run" / "hyperprior.safetensors").is_file()
-    assert log(tmp_path / "run")[-1]["step"] == 120
+    assert log(tmp_path / "run")[-1]["step"] == 60
