@@ -31,6 +31,9 @@ NETS = {
         ClassifierConfig("pixels", 3, ("a", "b"), (8, 8), (1, 1), (4, 4), (1, 1))
     ),
     "stem": lambda: StemNet(StemConfig(channels=8, width=8, blocks=1)),
+    "stem of packets": lambda: StemNet(
+        StemConfig(channels=8, width=8, blocks=1, synthesis_width=8, synthesis_blocks=(1,))
+    ),
 }
 
 
@@ -76,7 +79,11 @@ def test_what_is_read_is_what_was_written(net, path) -> None:
 
 def test_wrong_sizes_take_no_memory(net, path) -> None:
     huge = 50000
-    wide = {"widths": [huge, huge]} if isinstance(net, Classifier) else {"width": huge}
+    wide = (
+        {"widths": [huge, huge]}
+        if isinstance(net, Classifier)
+        else {"width": huge, "synthesis_width": huge}
+    )
     allocated: list[int] = []
 
     class Watch(torch.overrides.TorchFunctionMode):
@@ -92,7 +99,14 @@ def test_wrong_sizes_take_no_memory(net, path) -> None:
 
 
 @pytest.mark.parametrize(
-    "sizes", [{"channels": 7}, {"channels": 0}, {"channels": "8"}, {"unheard_of": 1}]
+    "sizes",
+    [
+        {"channels": 7},
+        {"channels": 0},
+        {"channels": "8"},
+        {"unheard_of": 1},
+        {"synthesis_blocks": [0, 0, 0, 0, 0], "widths": []},
+    ],
 )
 def test_wrong_sizes_are_refused(net, path, sizes) -> None:
     with pytest.raises(ModelError):

@@ -282,14 +282,25 @@ class Distillation(Objective):
                 f"latents of {net.config.source!r} have {latents.shape[1]} channels; set "
                 f"`model.channels` to that, not {net.config.channels}"
             )
-        if net.synthesis is not None and _beginning(net.synthesis, self.codec) is None:
+        self._beginning(net)
+        self.teacher.check(net(latents), pixels, net.config)
+
+    def _beginning(self, net: StemNet) -> dict[str, Tensor]:
+        """Return the values of a stem's synthesis in that of its codec.
+
+        Raises:
+            ArgumentError: If the codec's begins otherwise.
+        """
+        wanted = net.synthesis.state_dict() if net.synthesis is not None else {}
+        given = self.codec.synthesis.state_dict()
+        if any(name not in given or given[name].shape != wanted[name].shape for name in wanted):
             raise ArgumentError(
                 f"{net.config.source!r} has no synthesis of packets that begins with "
                 f"`model.synthesis_blocks: {[*net.config.synthesis_blocks]}` and "
                 f"`model.synthesis_width: {net.config.synthesis_width}`; take the sizes of the "
                 "codec's own, or no blocks"
             )
-        self.teacher.check(net(latents), pixels, net.config)
+        return {name: given[name] for name in wanted}
 
     @torch.no_grad()
     def start(self, crops: Tensor) -> None:
@@ -298,8 +309,7 @@ class Distillation(Objective):
         Where a synthesis comes first, it is the codec's own, and the map is from its packets.
         """
         if self.net.synthesis is not None:
-            given = _beginning(self.net.synthesis, self.codec)
-            self.net.synthesis.load_state_dict(given or {})
+            self.net.synthesis.load_state_dict(self._beginning(self.net))
         device = self.teacher.mean.device
         low, high = self.settings.rates
         rate = torch.linspace(low, high, len(crops), device=device)
@@ -339,14 +349,6 @@ class Distillation(Objective):
             found = self.teacher.answers(net(latents))
             equal += int(found.argmax(1) == self.teacher(pixels).answers.argmax(1))
         return [{"accuracy": 100 * equal / len(pictures), "pictures": len(pictures)}]
-
-
-def _beginning(synthesis: nn.Module, codec: PyramidNet | WaveletNet) -> dict[str, Tensor] | None:
-    """Return the values of a synthesis in its codec's own, or None if that begins otherwise."""
-    wanted, given = (each.state_dict() for each in (synthesis, codec.synthesis))
-    if any(name not in given or given[name].shape != wanted[name].shape for name in wanted):
-        return None
-    return {name: given[name] for name in wanted}
 
 
 def whole_positions(picture: Tensor, stride: int, device: torch.device) -> Tensor:
