@@ -50,7 +50,7 @@ def recipe(tmp_path: Path, perceptual: dict[str, str]) -> Callable[..., Path]:
     """A recipe of ours, from a KLT and cut down to seconds."""
     data = tmp_path / "data"
     data.mkdir()
-    for number, picture in enumerate(pictures(4, 300)):
+    for number, picture in enumerate(pictures(2, 272)):
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(data / f"{number}.png")
 
     def write(name: str, **changes: object) -> Path:
