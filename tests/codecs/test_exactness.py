@@ -65,7 +65,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 #: Frames of one group: those of `video-s` are a chain, in which any error would grow.
-CHAIN, SHORT_CHAIN = 32, 8
+CHAIN, SHORT_CHAIN = 48, 12
 
 
 @pytest.fixture(scope="module")
