@@ -23,26 +23,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "codecs"))
 from small_vq import pictures, scene
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-_ALEX = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
-
-
-@pytest.fixture(scope="module")
-def perceptual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Random weights of AlexNet's shapes, and heads for them."""
-    folder = tmp_path_factory.mktemp("perceptual")
-    torch.manual_seed(0)
-    state = {}
-    for number, (out, inside, side) in _ALEX.items():
-        fan = inside * side * side
-        state[f"features.{number}.weight"] = torch.randn(out, inside, side, side) / fan**0.5
-        state[f"features.{number}.bias"] = torch.zeros(out)
-    torch.save(state, folder / "alexnet.pth")
-    heads = {
-        f"lin{place}.model.1.weight": torch.rand(1, out, 1, 1) / out
-        for place, (out, _, _) in enumerate(_ALEX.values())
-    }
-    torch.save(heads, folder / "heads.pth")
-    return {"backbone": str(folder / "alexnet.pth"), "heads": str(folder / "heads.pth")}
 
 
 @pytest.fixture

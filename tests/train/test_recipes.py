@@ -15,6 +15,7 @@ from quantal.codecs import Family
 from quantal.codecs.context.net import ContextConfig
 from quantal.errors import ArgumentError, ModelError
 from quantal.train import Phase, Recipe, build, make_recipe, read_recipe
+from quantal.train.objectives.losses import DistortionSettings
 from quantal.train.objectives.rate_distortion import RateDistortionSettings
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -24,10 +25,10 @@ HEADS = {"heads": "heads.pth"}
 
 def test_sections_have_the_types_of_the_family():
     recipe = make_recipe(
-        {**PLAIN, "model": {"channels": [8, 12, 16]}, "objective": {"distortion": "ycbcr"}}
+        {**PLAIN, "model": {"channels": [8, 12, 16]}, "objective": {"distortion": {"ycbcr": 1}}}
     )
     assert recipe.model == ContextConfig(channels=(8, 12, 16))
-    assert recipe.objective == RateDistortionSettings(distortion="ycbcr")
+    assert recipe.objective == RateDistortionSettings(DistortionSettings(ycbcr=1.0))
     assert recipe.data == ("pictures",)
     assert make_recipe(recipe.to_dict()) == recipe
 

@@ -184,8 +184,10 @@ def test_missing_pictures_are_named(recipe, data, message):
         ("steps.most=3", "not a section"),
         ("steps=[", "not YAML"),
         ("objective.middle_rates=1", "at least 0 and below 1, not 1"),
-        ("objective.distortion=lpips", "no distortion 'lpips'; there are: rgb, ycbcr, ms-ssim"),
-        ("objective.distortion=ms-ssim", "crops of 176 pixels a side or more, not 64"),
+        ("objective.distortion=rgb", "distortion` is 'rgb', expected a mapping"),
+        ("objective.distortion={mse: 1}", "unknown key 'objective.distortion.mse'"),
+        ("objective.distortion={lpips: 1}", "LPIPS needs weights"),
+        ("objective.distortion={ms_ssim: 1}", "crops of 176 pixels a side or more, not 64"),
     ],
 )
 def test_wrong_recipes_are_named_before_any_picture_is_read(recipe, override, message):

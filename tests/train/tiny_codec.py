@@ -70,7 +70,8 @@ class TinyTrainer(Trainer):
     def objective(
         self, net: TinyNet, ema: TinyNet, recipe: Recipe, device: torch.device
     ) -> Objective:
-        return RateDistortion(net, ema, recipe.objective, min(recipe.crops), self.crop_multiple)
+        smallest = min(recipe.crops)
+        return RateDistortion(net, ema, recipe.objective, smallest, device, self.crop_multiple)
 
     def export(self, net: TinyNet, export: Export) -> bytes:
         floats = {NET + name: value.half().numpy() for name, value in net.state_dict().items()}

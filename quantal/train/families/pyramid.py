@@ -101,7 +101,8 @@ class PyramidTrainer(Trainer):
     ) -> Objective:
         settings = recipe.objective
         features = recogniser_of(settings, device)
-        return RateDistortion(net, ema, settings, min(recipe.crops), net.stride, features)
+        smallest = min(recipe.crops)
+        return RateDistortion(net, ema, settings, smallest, device, net.stride, features)
 
     def export(self, net: PyramidNet, export: Export) -> bytes:
         sampler = CropSampler(export.pictures(), torch.device("cpu"), seed=0)

@@ -55,7 +55,8 @@ class WaveletTrainer(Trainer):
     ) -> Objective:
         settings = recipe.objective
         features = recogniser_of(settings, device)
-        return RateDistortion(net, ema, settings, min(recipe.crops), net.stride, features)
+        smallest = min(recipe.crops)
+        return RateDistortion(net, ema, settings, smallest, device, net.stride, features)
 
     def export(self, net: WaveletNet, export: Export) -> bytes:
         sampler = CropSampler(export.pictures(), torch.device("cpu"), seed=0)

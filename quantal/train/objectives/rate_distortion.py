@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from quantal.errors import ArgumentError
 from quantal.team import team
 from quantal.train.classifiers import FeatureDistance, classifier
 from quantal.train.objectives.base import Objective, middle
-from quantal.train.objectives.losses import distortion
+from quantal.train.objectives.losses import Distortion, DistortionSettings
 from quantal.train.recipe import Phase
 from quantal.transforms import region_labels
 
@@ -42,7 +42,7 @@ class RateDistortionSettings:
     """The `objective` section of a recipe.
 
     Attributes:
-        distortion: "rgb", "ycbcr" or "ms-ssim".
+        distortion: how much each kind of distortion weighs.
         middle_rates: how much more often rates in the middle of the range are drawn, 0 to below 1.
         quantise_from: the fraction of the run from which scale networks are rounded.
         evaluation_rates: positions on the rate axis, 0..63, at which evaluations measure.
@@ -52,7 +52,7 @@ class RateDistortionSettings:
         recognition: what an error of all features weighs: as a squared error of samples in 0..1.
     """
 
-    distortion: str = "rgb"
+    distortion: DistortionSettings = field(default_factory=lambda: DistortionSettings(rgb=1.0))
     middle_rates: float = 0.0
     quantise_from: float = 0.7
     evaluation_rates: tuple[int, ...] = (0, 16, 32, 48, 63)
@@ -80,6 +80,7 @@ class RateDistortion(Objective):
         ema: its average.
         settings: of the objective.
         smallest_crop: pixels along a side of the smallest crop.
+        device: where the networks will be.
         multiple: pixels that the sides of what the network takes are multiples of.
         features: how far pictures are apart for the recogniser of the settings; None without one.
     """
@@ -90,14 +91,15 @@ class RateDistortion(Objective):
         ema: nn.Module,
         settings: RateDistortionSettings,
         smallest_crop: int,
+        device: torch.device,
         multiple: int = 64,
         features: FeatureDistance | None = None,
     ) -> None:
         super().__init__(net, ema)
         self.features = features
         self.settings, self.multiple = settings, multiple
-        self.distortion = distortion(settings.distortion, smallest_crop)
         self.generator = torch.Generator()
+        self.distortion = Distortion(settings.distortion, smallest_crop, device, self.generator)
 
     def reseed(self, seed: int) -> None:
         self.generator.manual_seed(seed)
@@ -118,8 +120,11 @@ class RateDistortion(Objective):
         found: TrainingOutput = net(pixels, rate, *([] if regions is None else [regions]))
         area = pixels.shape[-1] * pixels.shape[-2]
         with torch.autocast(pixels.device.type, enabled=False):
-            error = self.distortion(found.pixels.float(), pixels)
+            errors = self.distortion(found.pixels.float(), pixels)
+        error = torch.stack([*errors.values()]).sum(0)
         parts = {"distortion": error.mean()}
+        if len(errors) > 1:
+            parts |= {name: part.mean() for name, part in errors.items()}
         if self.features is not None:
             seen = self.features(found.pixels, pixels)
             parts["features"] = seen.mean()
