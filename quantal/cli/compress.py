@@ -60,6 +60,13 @@ class Content(str, Enum):
     screen = "screen"
 
 
+class Tune(str, Enum):
+    """What a codec's weights were trained for."""
+
+    psnr = "psnr"
+    eyes = "eyes"
+
+
 class Mode(str, Enum):
     """How frames of a clip are predicted."""
 
@@ -121,6 +128,13 @@ def compress(
             help="A somewhat larger file that can be concealed where it is damaged (codec vq).",
         ),
     ] = False,
+    tune: Annotated[
+        Tune | None,
+        typer.Option(
+            help="What the codec's weights were trained for: psnr, least squared error (the "
+            "default), or eyes, what people see: smaller files that look as good (context-m)."
+        ),
+    ] = None,
     content: Annotated[
         Content,
         typer.Option(
@@ -225,10 +239,15 @@ def compress(
                 f"--lossless is codec {LOSSLESS}, and --codec says {codec!r}; leave one out"
             )
         codec = LOSSLESS
+    if tune is not None and weights is not None:
+        raise ArgumentError("--tune and --weights both choose weights; give one of them")
     known = {info.name: info.media for info in codecs.available()}
     if codec is not None and codec not in (*known, *codecs.names(), *CUBE_CODECS):
         every = ", ".join((*codecs.names(), *CUBE_CODECS))
         raise ArgumentError(f"there is no codec {codec!r}; there are: {every}")
+    picture_codec = codec or codecs.DEFAULT_CODEC
+    if tune is not None:
+        picture_codec = codecs.tuned(picture_codec, tune.value)
     codes_clips = codec is not None and known.get(codec.partition("@")[0]) == "video"
     if codec is None:
         kind = "picture or clip or cube"
@@ -251,6 +270,7 @@ def compress(
         "--resilient": resilient,
         "--strip": strip is not None,
         "--content": content is not Content.auto,
+        "--tune": tune is not None,
     }
     of_clips = {
         "--kbps": kbps is not None,
@@ -295,7 +315,7 @@ def compress(
             prepare_pictures()
 
     def prepare_pictures() -> Codec:
-        loaded = named_codec(codec or codecs.DEFAULT_CODEC, device.value, weights)
+        loaded = named_codec(picture_codec, device.value, weights)
         check_target(target, loaded)
         check_effort(effort, loaded)
         check_resilient(resilient, effort, loaded)
@@ -327,7 +347,7 @@ def compress(
     )
     work = partial(
         compress_one,
-        codec=codec or codecs.DEFAULT_CODEC,
+        codec=picture_codec,
         target=target,
         effort=effort,
         resilient=resilient,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from quantal.codecs.family import CodecEntry, Family
 from quantal.codecs.info import Card, CodecInfo
-from quantal.codecs.registry import DEFAULT_CODEC, available, load, names, register
+from quantal.codecs.registry import DEFAULT_CODEC, available, load, names, register, tuned
 
 if TYPE_CHECKING:
     from quantal.codecs.contract import (
@@ -47,6 +47,7 @@ __all__ = [
     "load",
     "names",
     "register",
+    "tuned",
 ]
 
 _HOMES = {

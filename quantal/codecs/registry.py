@@ -11,7 +11,7 @@ import hashlib
 import os
 import sys
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,11 @@ from quantal.arguments import choice
 from quantal.codecs.backends import BACKENDS, PRECISIONS, backend_of, chosen, need, precision_of
 from quantal.codecs.backends.graphs import has_graphs
 from quantal.codecs.catalogue import PLUGINS_VARIABLE, Catalogue
+from quantal.codecs.editions import TUNES, editions, weights_path
 from quantal.codecs.family import SHIPPED, CodecEntry, Family, resolve
 from quantal.codecs.info import Card, CodecInfo
 from quantal.codecs.loaded import LoadedCodecs
 from quantal.codecs.weights import WeightsFile, find_weights, read_header, read_weights
-from quantal.codecs.weights_packages import find_installed
 from quantal.errors import ArgumentError, ModelError
 from quantal.sources import Source, read_source
 
@@ -47,14 +47,15 @@ __all__ = [
     "names",
     "networks_of",
     "register",
+    "tuned",
     "weights_files",
 ]
 
 DEFAULT_CODEC = "context-m"
 VIDEO_CODECS = ("video-m", "video-s", "video-s-still")
 """Codecs of video in the order in which one is taken by default."""
-#: Names a folder of weights that is searched first, such as those of one's own training.
-_FOLDER_VARIABLE = "QUANTAL_WEIGHTS"
+#: The tune of weights without another.
+_PLAIN_TUNE = "psnr"
 #: Codecs that are kept loaded.
 _KEPT = 16
 
@@ -115,46 +116,6 @@ def family_of(name: str) -> Family:
 # -- codecs and their weights --------------------------------------------------------------------
 
 
-def _own_folder() -> Path | None:
-    """Return the folder of weights that the user named, if any."""
-    folder = os.environ.get(_FOLDER_VARIABLE)
-    if folder and not Path(folder).is_dir():
-        raise ModelError(
-            f"{_FOLDER_VARIABLE} says {folder!r}, which is no folder; name or unset it"
-        )
-    return Path(folder) if folder else None
-
-
-def _weights(entry: CodecEntry) -> Path | None:
-    """Return the path of a codec's weights: in the user's folder, else where they ship."""
-    if entry.weights is None:
-        return None
-    folder = _own_folder()
-    own = folder / entry.weights.name if folder else entry.weights
-    for path in (own, entry.weights):
-        if path.is_file():
-            return path
-    return find_installed(entry.weights.name) or entry.weights
-
-
-def _versions(entry: CodecEntry) -> dict[str, CodecEntry]:
-    """Return superseded weights of a codec by name: `NAME@1` for NAME@1.safetensors, if there."""
-    if entry.weights is None:
-        return {}
-    files = {
-        file.stem: file
-        for folder in (_own_folder(), entry.weights.parent)
-        if folder is not None
-        for file in folder.glob(f"{entry.weights.stem}@*{entry.weights.suffix}")
-        if file.stem.rpartition("@")[2].isdecimal()  # not NAME@1-conceal, which lies beside it
-    }
-    about = f"`{entry.name}` with earlier weights, which files made with them need."
-    return {
-        name: replace(entry, name=name, description=about, weights=file)
-        for name, file in sorted(files.items())
-    }
-
-
 def _find(name: str) -> tuple[CodecEntry, Family]:
     """Return the entry and the family of a name that `load` takes."""
     entries = _CATALOGUE.entries()
@@ -163,9 +124,9 @@ def _find(name: str) -> tuple[CodecEntry, Family]:
     base, at, _ = name.partition("@")
     if at and base in entries:
         entry, family = entries[base]
-        versions = _versions(entry)
-        if name in versions:
-            return versions[name], family
+        others = editions(entry)
+        if name in others:
+            return others[name], family
     for family in _CATALOGUE.families().values():
         if name in family.aliases:
             return entries[family.aliases[name]]
@@ -175,9 +136,31 @@ def _find(name: str) -> tuple[CodecEntry, Family]:
 def names() -> tuple[str, ...]:
     """Return all names that `load` takes."""
     entries = _CATALOGUE.entries()
-    versions = [name for entry, _ in entries.values() for name in _versions(entry)]
+    others = [name for entry, _ in entries.values() for name in editions(entry)]
     aliases = [name for family in _CATALOGUE.families().values() for name in family.aliases]
-    return (*entries, *versions, *aliases)
+    return (*entries, *others, *aliases)
+
+
+def tuned(name: str, tune: str) -> str:
+    """Return the name that `load` takes for a tune of a codec.
+
+    Args:
+        name: of the codec.
+        tune: "psnr", which every codec's own weights are, or one of TUNES.
+
+    Raises:
+        ArgumentError: If the codec has no such tune.
+    """
+    tune = choice("tune", tune, (_PLAIN_TUNE, *TUNES))
+    if tune == _PLAIN_TUNE:
+        return name
+    found = f"{name}@{tune}"
+    if found not in names():
+        here = [other.partition("@")[0] for other in names() if other.endswith(f"@{tune}")]
+        raise ArgumentError(
+            f"codec {name!r} has no tune {tune!r}; those that have one: {', '.join(here) or 'none'}"
+        )
+    return found
 
 
 def available() -> tuple[CodecInfo, ...]:
@@ -187,8 +170,8 @@ def available() -> tuple[CodecInfo, ...]:
         here = entry.name in _CATALOGUE.instances
         if entry.weights is None and not here:
             continue
-        for each in (entry, *_versions(entry).values()):
-            path = _weights(each)
+        for each in (entry, *editions(entry).values()):
+            path = weights_path(each)
             card = None if path is None else Card.of(read_header(path))
             infos.append(
                 CodecInfo(
@@ -216,7 +199,7 @@ def weights_files(media: str) -> dict[str, list[Path]]:
     for entry, _ in _CATALOGUE.entries().values():
         if entry.media != media:
             continue
-        paths = [_weights(each) for each in (entry, *reversed(_versions(entry).values()))]
+        paths = [weights_path(each) for each in (entry, *reversed(editions(entry).values()))]
         here = [path for path in paths if path is not None and path.is_file()]
         if here:
             found[entry.name] = here
@@ -341,7 +324,7 @@ def load(
     if weights is not None:
         path = find_weights(weights)
     else:
-        found = _weights(entry)
+        found = weights_path(entry)
         if found is None or not found.is_file():
             raise _lack(entry, found)
         path = found
@@ -374,7 +357,7 @@ def networks_of(
         path = find_weights(weights)
     else:
         entry = next((e for e in family.codecs if e.name == name), None)
-        found = SHIPPED / f"{name}.safetensors" if entry is None else _weights(entry)
+        found = SHIPPED / f"{name}.safetensors" if entry is None else weights_path(entry)
         if found is None or not found.is_file():
             raise _lack(entry or CodecEntry(name, "", found), found)
         path = found
@@ -464,8 +447,8 @@ def load_version(name: str, model_hash: bytes, device: str) -> Codec:
     if name in _CATALOGUE.instances:
         return _CATALOGUE.instances[name]
     entry, _ = _find(name)
-    for each in (entry, *reversed(_versions(entry).values())):
-        path = _weights(each)
+    for each in (entry, *reversed(editions(entry).values())):
+        path = weights_path(each)
         if path is None or not path.is_file():
             continue
         if _stored_hash(path, path.stat().st_mtime_ns) == model_hash.hex():

@@ -25,8 +25,10 @@ from quantal.codecs import (
     available,
     catalogue,
     registry,
+    tuned,
     weights_packages,
 )
+from quantal.codecs.editions import weights_path
 from quantal.codecs.family import SHIPPED
 from quantal.container import quality_to_rate, read
 from quantal.entropy import FactorizedModel
@@ -77,13 +79,13 @@ def test_weights_are_looked_for_where_the_environment_says(
 ) -> None:
     entry = CodecEntry("hyperprior", "", SHIPPED / "hyperprior.safetensors")
     monkeypatch.setenv("QUANTAL_WEIGHTS", str(tmp_path))
-    assert registry._weights(entry) == entry.weights
+    assert weights_path(entry) == entry.weights
     own = tmp_path / "hyperprior.safetensors"
     own.write_bytes(b"")
-    assert registry._weights(entry) == own
+    assert weights_path(entry) == own
     monkeypatch.setenv("QUANTAL_WEIGHTS", str(tmp_path / "absent"))
     with pytest.raises(ModelError, match="QUANTAL_WEIGHTS"):
-        registry._weights(entry)
+        weights_path(entry)
 
 
 @pytest.fixture
@@ -130,6 +132,29 @@ def test_opening_a_file_of_earlier_weights_builds_one_network(
     monkeypatch.setattr(registry, "_build", lambda *args: built.append(args[0]) or build(*args))
     quantal.decompress(coded)
     assert built == ["context-s@1"]
+
+
+def test_a_tune_is_other_weights_of_the_same_codec(
+    two_versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (two_versions / "context-s@1.safetensors").rename(two_versions / "context-s@eyes.safetensors")
+    (two_versions / "context-s@nose.safetensors").write_bytes(b"")  # no tune that there is
+    assert [n for n in registry.names() if n.startswith("context-s@")] == ["context-s@eyes"]
+    assert tuned("context-s", "eyes") == "context-s@eyes"
+    assert tuned("context-s", "psnr") == "context-s"
+    coded = quantal.compress(data.astronaut()[:70, :90], codec="context-s@eyes")
+    assert read(coded).header.codec == "context-s"
+    assert read(coded).header.model_hash != quantal.load("context-s").model_hash
+    assert quantal.decompress(coded).size == (90, 70)
+    about = {info.name: info.description for info in available()}
+    assert "MS-SSIM" in about["context-s@eyes"]
+
+
+def test_a_tune_that_is_not_there_is_named(two_versions: Path) -> None:
+    with pytest.raises(ArgumentError, match="codec 'hyperprior' has no tune 'eyes'"):
+        tuned("hyperprior", "eyes")
+    with pytest.raises(ArgumentError, match="psnr, eyes, not 'ears'"):
+        tuned("context-s", "ears")
 
 
 # -- loading -----------------------------------------------------------------------------------
@@ -291,7 +316,7 @@ def test_weights_of_another_package_are_found(
     monkeypatch.syspath_prepend(tmp_path)
     weights_packages._folders.cache_clear()
     assert quantal.load("vq", "cpu").name == "vq"
-    assert registry._weights(lacking) == package / "vq.safetensors"
+    assert weights_path(lacking) == package / "vq.safetensors"
     weights_packages._folders.cache_clear()
 
 
