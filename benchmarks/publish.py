@@ -1,4 +1,4 @@
-"""Make docs/benchmarks anew, and the tables that README, codec pages and model cards quote of it.
+"""Make docs/results anew, and the tables that README, codec pages and model cards quote of it.
 
 Rate-distortion on two sets of pictures, with curves and costs.
 
@@ -34,7 +34,7 @@ from quantal.eval.rows import Row
 from quantal.eval.summary import comparisons, document
 from quantal.markdown import table
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+DOCS = Path(__file__).parents[1] / "docs" / "results"
 LOSSLESS = ("png", "webp-lossless", "jxl-lossless")
 CODECS = (
     "context-m",
@@ -153,8 +153,8 @@ def _page(name: str, title: str, result: RDResult, costs: RDResult | None) -> st
         f"{made.quantal}, commit {made.commit}, {made.date}; {made.machine}; {made.system}. Made "
         f"by `make benchmark`; every mean and interval is in [{name}.json]({name}.json), every "
         f"measurement in [{name}.jsonl.gz]({name}.jsonl.gz). What "
-        "counts as bytes and how a mean is taken: [Measuring codecs](../evaluation.md); the "
-        "metrics: [Metrics](../metrics.md).",
+        "counts as bytes and how a mean is taken: [Measuring codecs](../how-to/evaluation.md); the "
+        "metrics: [Metrics](../reference/metrics.md).",
         f"![Curves of all codecs]({name}.svg)",
         "## BD-rate",
         "Rate needed more than the anchor at equal quality, negative is better; in brackets the "

@@ -1,4 +1,4 @@
-"""Make docs/benchmarks/video.md anew, with its curves and measurements.
+"""Make docs/results/video.md anew, with its curves and measurements.
 
     python benchmarks/publish_video.py --clips DIR [--work runs/benchmark/video] [--jobs N]
                                        [--codecs A,B,...] [--frames 32]
@@ -36,7 +36,7 @@ from quantal.eval.rows import Row
 from quantal.eval.summary import comparisons, document
 from quantal.markdown import table
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+DOCS = Path(__file__).parents[1] / "docs" / "results"
 ANCHORS = ("x265", "x264")
 CLASSICAL = (
     *ANCHORS,
@@ -156,7 +156,7 @@ def _page(result: RDResult, made: Provenance) -> str:
         f"{made.system}. Made by `benchmarks/publish_video.py`; every mean is in "
         "[video.json](video.json), every measurement, frame by frame, in "
         "[video.jsonl.gz](video.jsonl.gz). What counts as bits and how a value is taken: "
-        "[Measuring codecs](../evaluation.md#clips).",
+        "[Measuring codecs](../how-to/evaluation.md#clips).",
         "![Curves of all codecs](video.svg)",
         "One intra frame per clip for all codecs but those with `intra=1`. " + _delay(result),
         *(part for anchor in anchors for part in _against(result, anchor)),

@@ -1,4 +1,4 @@
-"""Hybrid pictures beside AVIF on screenshots, picture by picture: docs/benchmarks/screens.md.
+"""Hybrid pictures beside AVIF on screenshots, picture by picture: docs/results/screens.md.
 
     python benchmarks/screens.py FOLDER [--codec context-m] [--jobs N] [--work FOLDER]
 
@@ -27,7 +27,7 @@ from quantal.eval.rd import JOURNAL, Plan, measure_rd
 from quantal.eval.rows import Row
 from quantal.markdown import table
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+DOCS = Path(__file__).parents[1] / "docs" / "results"
 AVIF = ("avif:speed=4", "avif:speed=4,subsampling=4:4:4")
 QUALITIES = (1.0, 16.0, 28.0, 38.0, 48.0)
 OF_AVIF = (6.0, 14.0, 24.0, 36.0, 48.0, 60.0, 72.0, 82.0, 90.0)
