@@ -155,8 +155,8 @@ def _page(result: RDResult, made: Provenance) -> str:
         f"Quantal {made.quantal}, commit {made.commit}, {made.date}; {made.machine}; "
         f"{made.system}. Made by `benchmarks/publish_video.py`; every mean is in "
         "[video.json](video.json), every measurement, frame by frame, in "
-        "[video.jsonl.gz](video.jsonl.gz). What counts as bits and how a value is taken: "
-        "[Measuring codecs](../how-to/evaluation.md#clips).",
+        "[video.jsonl.gz](video.jsonl.gz). [Measuring codecs](../how-to/evaluation.md#clips) "
+        "defines bits and means.",
         "![Curves of all codecs](video.svg)",
         "One intra frame per clip for all codecs but those with `intra=1`. " + _delay(result),
         *(part for anchor in anchors for part in _against(result, anchor)),
@@ -188,8 +188,8 @@ def _delay(result: RDResult) -> str:
     if not any("random-access" in name for name in result.sheets):
         return "All have low delay."
     return (
-        "The first table has low delay but for the rows named `random-access`, whose frames wait "
-        "for later ones: compare those with each other."
+        "The first table has low delay except for the rows named `random-access`, whose frames "
+        "wait for later ones: compare those with each other."
     )
 
 

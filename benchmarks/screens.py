@@ -159,10 +159,10 @@ def main() -> None:
         f"[{given.name}.jsonl.gz]({given.name}.jsonl.gz). AVIF is Pillow's at speed 4, with "
         "chroma of half or of full size, whichever is smaller at a quality. Whole files, decoded "
         "again; PSNR-RGB.",
-        "The bytes compare what it takes to reach a quality, averaged in the logarithm over 30 to "
-        "45 dB: where the lowest quality of a codec shows more than is asked for, that file "
-        "counts. BD-rate proper is of the range that both curves have, and has none where one is "
-        "without loss throughout. Negative is better.",
+        "The column of bytes compares the bytes for equal quality, averaged in the logarithm over "
+        "30 to 45 dB: if the lowest quality of a codec exceeds the target, that file counts. "
+        "BD-rate covers the range of both curves, and is missing where one codec is lossless at "
+        "every quality. Negative is better.",
         table(head, rows),
         "## Measurements",
         table(("picture", "quality", "bytes", "PSNR-RGB, dB", "encode / decode, s"), curves),
