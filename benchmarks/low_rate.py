@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from _tables import joined
 from rich.console import Console
 
 from quantal.eval.curves import Sheet
@@ -216,7 +217,7 @@ def _page(result: RDResult, metrics: Sequence[str], name: str, made: str) -> str
         parts += [f"## {TITLES[metric]}", table(("codec", *(f"{r:g} bpp" for r in RATES)), rows)]
     for own in (o for o in OURS if o in families):
         parts += _gains(families, metrics, own, classical, pictures)
-    return "\n\n".join(parts) + "\n"
+    return joined(parts)
 
 
 def _gains(

@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from _quotes import quote
-from _tables import delta, rate_at
+from _tables import delta, joined, rate_at
 from rich.console import Console
 
 from quantal.eval.bdrate import BD
@@ -185,7 +185,7 @@ def _page(name: str, title: str, result: RDResult, costs: RDResult | None) -> st
         head = ("codec", "picture", "quality", "reason")
         rows = [(r.codec, r.picture, f"{r.quality:g}", str(r.error)) for r in result.failures]
         parts += ["## Failures", table(head, rows, numbers=False)]
-    return "\n\n".join(parts) + "\n"
+    return joined(parts)
 
 
 def _bd_table(result: RDResult, anchor: str) -> str:

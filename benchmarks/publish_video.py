@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
-from _tables import delta
+from _tables import delta, joined
 from rich.console import Console
 
 from quantal.codecs import available
@@ -181,7 +181,7 @@ def _page(result: RDResult, made: Provenance) -> str:
         head = ("codec", "clip", "quality", "reason")
         rows = [(r.codec, r.picture, f"{r.quality:g}", str(r.error)) for r in result.failures]
         parts += ["## Failures", table(head, rows, numbers=False)]
-    return "\n\n".join(parts) + "\n"
+    return joined(parts)
 
 
 def _delay(result: RDResult) -> str:

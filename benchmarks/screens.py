@@ -14,10 +14,10 @@ import gzip
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import fill
 
 import numpy as np
 import numpy.typing as npt
+from _tables import joined
 from scipy.interpolate import PchipInterpolator
 
 from quantal.errors import EvaluationError
@@ -167,9 +167,7 @@ def main() -> None:
         "## Measurements",
         table(("picture", "quality", "bytes", "PSNR-RGB, dB", "encode / decode, s"), curves),
     ]
-    # Tables stay as they are.
-    parts = [p if p.startswith(("|", "#")) else fill(p, 120, break_on_hyphens=False) for p in parts]
-    page = "\n\n".join(parts) + "\n"
+    page = joined(parts)
     (DOCS / f"{given.name}.md").write_text(page, encoding="utf-8")
     print(table(head, rows))
 

@@ -143,3 +143,19 @@ def test_every_page_is_in_the_navigation() -> None:
     named = set(re.findall(r"^ +- .+: (\S+\.md)$", navigation, re.M))
     docs = ROOT / "docs"
     assert named == {str(page.relative_to(docs).as_posix()) for page in docs.rglob("*.md")}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name not in ("CHANGELOG.md", "cli-options.md")],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_lines_have_at_most_100_columns(page: Path) -> None:
+    """Lines of prose: tables, pictures, blocks of code and single words may be wider."""
+    for line in text_of(page).splitlines():
+        if not line.startswith(("|", "![")) and " " in line.strip("-* "):
+            assert len(line) <= 100, f"{page.name}: {line}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
