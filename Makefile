@@ -17,7 +17,7 @@ help:
 	@echo "make demo    compress a photograph and show the figures beside JPEG and WebP"
 	@echo "make test    lint, then run every test"
 	@echo "make fuzz    damage files for a minute, or for SECONDS=600"
-	@echo "make benchmark KODAK=DIR   measure docs/benchmarks anew (benchmarks/publish.py)"
+	@echo "make benchmark KODAK=DIR   measure docs/results anew (benchmarks/publish.py)"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make web     build the page of quantal view, and a folder for web hosts (needs Node 20)"
 	@echo "make docs    build the documentation into site/"

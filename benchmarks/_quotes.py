@@ -1,4 +1,4 @@
-"""Tables of figures in README, docs/codecs and the model cards.
+"""Tables of figures in README, docs/reference/codecs and the model cards.
 
 A page has marks, with the kind of table, the set of pictures and the codecs; tables are written
 between them:
@@ -22,7 +22,7 @@ from quantal.eval.rd import RDResult
 from quantal.markdown import table
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/codecs/*.md", "quantal/weights/*.md")
+PAGES = ("README.md", "docs/reference/codecs/*.md", "quantal/weights/*.md")
 MARKS = re.compile(
     r"(<!-- figures: (?P<kind>\w+) (?P<set>\w+) (?P<codecs>\S+) -->\n).*?(<!-- end of figures -->)",
     re.DOTALL,

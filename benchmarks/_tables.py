@@ -1,6 +1,9 @@
-"""Formats BD-rates and rates for the tables of benchmark pages."""
+"""Formats BD-rates, rates and paragraphs for benchmark pages."""
 
 from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -25,3 +28,14 @@ def rate_at(curve: Curve, decibels: float) -> str:
     if not psnr[0] <= decibels <= psnr[-1] or (np.diff(psnr) <= 0).any():
         return ""
     return f"{np.exp(PchipInterpolator(psnr, log_rate)(decibels)):.3f}"
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Join the parts of a page; paragraphs get lines of at most 100 columns."""
+    return "\n\n".join(map(_filled, parts)) + "\n"
+
+
+def _filled(part: str) -> str:
+    if "\n" in part or part.startswith(("#", "|", "!", "`")):
+        return part
+    return textwrap.fill(part, 100, break_long_words=False, break_on_hyphens=False)

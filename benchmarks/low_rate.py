@@ -3,11 +3,12 @@
     python benchmarks/low_rate.py DATA --perceptual DIR [--name kodak] [--grid large]
                                 [--metrics psnr,lpips] [--only 'CODEC;...']
 
-DATA: a folder of lossless pictures. DIR: weights of LPIPS' AlexNet and of DISTS (docs/metrics.md).
+DATA: a folder of lossless pictures. DIR: weights of LPIPS' AlexNet and of DISTS, see
+docs/reference/metrics.md.
 Classical codecs may also code the picture at 1/2 and 1/4 of its size and scale it up, which is how
 they reach such rates. Every picture is compared at its own bytes: where a codec has no file so
 small at any size, its smallest is taken, although it costs more. Measurements stay in --work and
-packed beside docs/benchmarks/low-rate-NAME.md, which is rewritten.
+packed beside docs/results/low-rate-NAME.md, which is rewritten.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from _tables import joined
 from rich.console import Console
 
 from quantal.eval.curves import Sheet
@@ -28,7 +30,7 @@ from quantal.eval.rd import JOURNAL, Plan, RDResult, measure_rd
 from quantal.eval.rows import Row
 from quantal.markdown import table
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+DOCS = Path(__file__).parents[1] / "docs" / "results"
 OURS = ("vq", "tokens")
 METRICS = ("psnr", "lpips", "dists")
 TITLES = {"psnr": "PSNR-RGB, dB", "lpips": "LPIPS", "dists": "DISTS"}
@@ -215,7 +217,7 @@ def _page(result: RDResult, metrics: Sequence[str], name: str, made: str) -> str
         parts += [f"## {TITLES[metric]}", table(("codec", *(f"{r:g} bpp" for r in RATES)), rows)]
     for own in (o for o in OURS if o in families):
         parts += _gains(families, metrics, own, classical, pictures)
-    return "\n\n".join(parts) + "\n"
+    return joined(parts)
 
 
 def _gains(

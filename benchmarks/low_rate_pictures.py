@@ -2,9 +2,10 @@
 
     python benchmarks/low_rate_pictures.py --perceptual DIR [--bpp 0.03] [--out docs/images]
 
-The photographs are those of skimage.data. DIR: weights of LPIPS' AlexNet (docs/metrics.md). Each
-classical codec may code the photograph at full, 1/2 or 1/4 size; of the files that are as large as
-ours or just larger the one with the lowest LPIPS is shown. Without such a file the smallest is.
+The photographs are those of skimage.data. DIR: weights of LPIPS' AlexNet
+(docs/reference/metrics.md). Each classical codec may code the photograph at full, 1/2 or 1/4 size;
+of the files that are as large as ours or just larger the one with the lowest LPIPS is shown.
+Without such a file the smallest is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measure docs/benchmarks/perception.md anew.
+"""Measure docs/results/perception.md anew.
 
 Four tasks, six data sets, the same four codecs; and one of the sets once more at rates below 0.1
 bits per pixel, with the codecs that reach them.
@@ -27,7 +27,7 @@ from quantal.eval.perception.tables import Table, tables
 from quantal.markdown import table
 
 ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs" / "benchmarks"
+DOCS = ROOT / "docs" / "results"
 SETTINGS = ROOT / "examples" / "perception"
 CODECS = ("hyperprior", "jpeg", "webp", "avif:speed=6")
 QUALITIES = {

@@ -1,4 +1,4 @@
-"""Make docs/benchmarks anew, and the tables that README, codec pages and model cards quote of it.
+"""Make docs/results anew, and the tables that README, codec pages and model cards quote of it.
 
 Rate-distortion on two sets of pictures, with curves and costs.
 
@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from _quotes import quote
-from _tables import delta, rate_at
+from _tables import delta, joined, rate_at
 from rich.console import Console
 
 from quantal.eval.bdrate import BD
@@ -34,7 +34,7 @@ from quantal.eval.rows import Row
 from quantal.eval.summary import comparisons, document
 from quantal.markdown import table
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+DOCS = Path(__file__).parents[1] / "docs" / "results"
 LOSSLESS = ("png", "webp-lossless", "jxl-lossless")
 CODECS = (
     "context-m",
@@ -152,17 +152,17 @@ def _page(name: str, title: str, result: RDResult, costs: RDResult | None) -> st
         f"{len(result.pictures)} pictures, {sum(megapixels.values()):.1f} megapixels; Quantal "
         f"{made.quantal}, commit {made.commit}, {made.date}; {made.machine}; {made.system}. Made "
         f"by `make benchmark`; every mean and interval is in [{name}.json]({name}.json), every "
-        f"measurement in [{name}.jsonl.gz]({name}.jsonl.gz). What "
-        "counts as bytes and how a mean is taken: [Measuring codecs](../evaluation.md); the "
-        "metrics: [Metrics](../metrics.md).",
+        f"measurement in [{name}.jsonl.gz]({name}.jsonl.gz). "
+        "[Measuring codecs](../how-to/evaluation.md) defines bytes and means, "
+        "[Metrics](../reference/metrics.md) the metrics.",
         f"![Curves of all codecs]({name}.svg)",
         "## BD-rate",
-        "Rate needed more than the anchor at equal quality, negative is better; in brackets the "
-        "95 % interval over pictures. Points that cost more and show less than another of the same "
-        "codec are left out.",
+        "Additional rate compared with the anchor at equal quality, negative is better; in "
+        "brackets the 95 % interval over pictures. Points with more rate and less quality than "
+        "another of the same codec are left out.",
         *(_bd_table(result, anchor) for anchor in ANCHORS if anchor in result.curves),
         "## Bits per pixel at equal PSNR-RGB",
-        "Read off each curve (pchip in log rate); empty where it doesn't reach.",
+        "Interpolated on each curve (pchip in log rate); empty outside its range.",
         _bpp_table(result),
         "## Lossless",
         table(
@@ -175,8 +175,7 @@ def _page(name: str, title: str, result: RDResult, costs: RDResult | None) -> st
             "## Cost",
             f"One process, one thread, {len(costs.pictures)} pictures of 768x512, means over "
             "every third quality; the encoders of `heic` and `av1` start threads of their own. "
-            "Memory: the most that a call took beyond what the process held, loaded weights not "
-            "included.",
+            "Memory is the peak of a call above the memory of the process, without loaded weights.",
             _cost_table(costs),
         ]
     versions = [(sheet.codec, sheet.version) for sheet in result.sheets.values()]
@@ -186,7 +185,7 @@ def _page(name: str, title: str, result: RDResult, costs: RDResult | None) -> st
         head = ("codec", "picture", "quality", "reason")
         rows = [(r.codec, r.picture, f"{r.quality:g}", str(r.error)) for r in result.failures]
         parts += ["## Failures", table(head, rows, numbers=False)]
-    return "\n\n".join(parts) + "\n"
+    return joined(parts)
 
 
 def _bd_table(result: RDResult, anchor: str) -> str:

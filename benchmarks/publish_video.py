@@ -1,4 +1,4 @@
-"""Make docs/benchmarks/video.md anew, with its curves and measurements.
+"""Make docs/results/video.md anew, with its curves and measurements.
 
     python benchmarks/publish_video.py --clips DIR [--work runs/benchmark/video] [--jobs N]
                                        [--codecs A,B,...] [--frames 32]
@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
-from _tables import delta
+from _tables import delta, joined
 from rich.console import Console
 
 from quantal.codecs import available
@@ -36,7 +36,7 @@ from quantal.eval.rows import Row
 from quantal.eval.summary import comparisons, document
 from quantal.markdown import table
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+DOCS = Path(__file__).parents[1] / "docs" / "results"
 ANCHORS = ("x265", "x264")
 CLASSICAL = (
     *ANCHORS,
@@ -155,8 +155,8 @@ def _page(result: RDResult, made: Provenance) -> str:
         f"Quantal {made.quantal}, commit {made.commit}, {made.date}; {made.machine}; "
         f"{made.system}. Made by `benchmarks/publish_video.py`; every mean is in "
         "[video.json](video.json), every measurement, frame by frame, in "
-        "[video.jsonl.gz](video.jsonl.gz). What counts as bits and how a value is taken: "
-        "[Measuring codecs](../evaluation.md#clips).",
+        "[video.jsonl.gz](video.jsonl.gz). [Measuring codecs](../how-to/evaluation.md#clips) "
+        "defines bits and means.",
         "![Curves of all codecs](video.svg)",
         "One intra frame per clip for all codecs but those with `intra=1`. " + _delay(result),
         *(part for anchor in anchors for part in _against(result, anchor)),
@@ -181,15 +181,15 @@ def _page(result: RDResult, made: Provenance) -> str:
         head = ("codec", "clip", "quality", "reason")
         rows = [(r.codec, r.picture, f"{r.quality:g}", str(r.error)) for r in result.failures]
         parts += ["## Failures", table(head, rows, numbers=False)]
-    return "\n\n".join(parts) + "\n"
+    return joined(parts)
 
 
 def _delay(result: RDResult) -> str:
     if not any("random-access" in name for name in result.sheets):
         return "All have low delay."
     return (
-        "The first table has low delay but for the rows named `random-access`, whose frames wait "
-        "for later ones: compare those with each other."
+        "The first table has low delay except for the rows named `random-access`, whose frames "
+        "wait for later ones: compare those with each other."
     )
 
 

@@ -1,4 +1,4 @@
-"""Hybrid pictures beside AVIF on screenshots, picture by picture: docs/benchmarks/screens.md.
+"""Hybrid pictures beside AVIF on screenshots, picture by picture: docs/results/screens.md.
 
     python benchmarks/screens.py FOLDER [--codec context-m] [--jobs N] [--work FOLDER]
 
@@ -14,10 +14,10 @@ import gzip
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import fill
 
 import numpy as np
 import numpy.typing as npt
+from _tables import joined
 from scipy.interpolate import PchipInterpolator
 
 from quantal.errors import EvaluationError
@@ -27,7 +27,7 @@ from quantal.eval.rd import JOURNAL, Plan, measure_rd
 from quantal.eval.rows import Row
 from quantal.markdown import table
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+DOCS = Path(__file__).parents[1] / "docs" / "results"
 AVIF = ("avif:speed=4", "avif:speed=4,subsampling=4:4:4")
 QUALITIES = (1.0, 16.0, 28.0, 38.0, 48.0)
 OF_AVIF = (6.0, 14.0, 24.0, 36.0, 48.0, 60.0, 72.0, 82.0, 90.0)
@@ -159,17 +159,15 @@ def main() -> None:
         f"[{given.name}.jsonl.gz]({given.name}.jsonl.gz). AVIF is Pillow's at speed 4, with "
         "chroma of half or of full size, whichever is smaller at a quality. Whole files, decoded "
         "again; PSNR-RGB.",
-        "The bytes compare what it takes to reach a quality, averaged in the logarithm over 30 to "
-        "45 dB: where the lowest quality of a codec shows more than is asked for, that file "
-        "counts. BD-rate proper is of the range that both curves have, and has none where one is "
-        "without loss throughout. Negative is better.",
+        "The column of bytes compares the bytes for equal quality, averaged in the logarithm over "
+        "30 to 45 dB: if the lowest quality of a codec exceeds the target, that file counts. "
+        "BD-rate covers the range of both curves, and is missing where one codec is lossless at "
+        "every quality. Negative is better.",
         table(head, rows),
         "## Measurements",
         table(("picture", "quality", "bytes", "PSNR-RGB, dB", "encode / decode, s"), curves),
     ]
-    # Tables stay as they are.
-    parts = [p if p.startswith(("|", "#")) else fill(p, 120, break_on_hyphens=False) for p in parts]
-    page = "\n\n".join(parts) + "\n"
+    page = joined(parts)
     (DOCS / f"{given.name}.md").write_text(page, encoding="utf-8")
     print(table(head, rows))
 

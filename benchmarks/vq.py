@@ -6,7 +6,7 @@
     python benchmarks/vq.py refinement DATA    features refined or not, by LPIPS
 
 DATA: a folder of lossless pictures. --weights FILE: other weights of `vq`; --perceptual DIR: LPIPS'
-AlexNet (docs/metrics.md); --pictures N: the first N alone.
+AlexNet (docs/reference/metrics.md); --pictures N: the first N alone.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python examples/own_codec.py [SECONDS [FILE.qtl]]
 
-docs/build_your_own.md explains every step.
+docs/tutorials/own-codec.md explains every step.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Every example of the documentation runs: python blocks of its pages, doctests of public modules.
+"""Every example of the documentation runs, every link leads somewhere, every module has a page.
 
-Blocks of a page share a namespace and run in order, in a folder that holds photo.png and clip.mp4.
+Examples are the python blocks of pages and the doctests of modules. Blocks of a page share a
+namespace and run in order, in a folder that holds photo.png and clip.mp4.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from tests.moving import write_clip
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+IMPORT = re.compile(r"^(?:from (quantal[\w.]*) import|import (quantal[\w.]*))", re.M)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -62,9 +65,97 @@ def test_the_examples_of_a_module_run(name: str) -> None:
     assert doctest.testmod(module).failed == 0
 
 
+def text_of(page: Path) -> str:
+    """The text of a page without its code blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings, as links write them."""
+    headings = re.findall(r"^#{1,6} (.+)$", text_of(page), re.M)
+    plain = (re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings)
+    return {re.sub(r"[-\s]+", "-", heading) for heading in plain}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", text):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", text_of(page)):
         if not re.match(r"[a-z]+:", target):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+            found = page.parent / target if target else page
+            assert found.exists(), f"{page.name} links to {target}"
+            if anchor and found.suffix == ".md":
+                assert anchor in anchors(found.resolve()), f"{page.name}: {target}#{anchor}"
+
+
+# -- the Python API ----------------------------------------------------------------------------
+
+API = ROOT / "docs" / "reference" / "api"
+#: Modules that serve others of Quantal and no program outside, and the commands.
+INNER = {
+    f"quantal.{name}"
+    for name in (
+        "arguments",
+        "cli",
+        "extras",
+        "fields",
+        "layers",
+        "limits",
+        "markdown",
+        "memory",
+        "names",
+        "outputs",
+        "planes",
+        "processes",
+        "sources",
+        "team",
+        "threads",
+    )
+}
+
+
+def described() -> set[str]:
+    """The modules that pages of the Python API describe."""
+    pages = (page.read_text(encoding="utf-8") for page in API.glob("*.md"))
+    return {name for text in pages for name in re.findall(r"^::: (\S+)$", text, re.M)}
+
+
+def test_every_public_module_has_a_page() -> None:
+    found = {module.name for module in pkgutil.iter_modules(quantal.__path__, "quantal.")}
+    public = {name for name in found if not name.startswith("quantal._")} - INNER
+    assert public | {"quantal"} <= described()
+
+
+def test_examples_import_described_modules_alone() -> None:
+    code = "\n".join(block for page in PAGES for _, block in blocks(page))
+    imported = {first or second for first, second in IMPORT.findall(code)}
+    assert imported and imported <= described()
+
+
+def test_described_names_exist() -> None:
+    assert {page.stem for page in API.glob("*.md")} == described()
+    for name in described():
+        assert importlib.import_module(name).__doc__
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    named = set(re.findall(r"^ +- .+: (\S+\.md)$", navigation, re.M))
+    docs = ROOT / "docs"
+    assert named == {str(page.relative_to(docs).as_posix()) for page in docs.rglob("*.md")}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name not in ("CHANGELOG.md", "cli-options.md")],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_lines_have_at_most_100_columns(page: Path) -> None:
+    """Lines of prose: tables, pictures, blocks of code and single words may be wider."""
+    for line in text_of(page).splitlines():
+        if not line.startswith(("|", "![")) and " " in line.strip("-* "):
+            assert len(line) <= 100, f"{page.name}: {line}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150

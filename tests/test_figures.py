@@ -1,4 +1,4 @@
-"""Quoted figures are those that docs/benchmarks measured, with the weights that ship.
+"""Quoted figures are those that docs/results measured, with the weights that ship.
 
 `make benchmark` writes both; benchmarks/_quotes.py describes the marks on pages. Here every quoted
 table is made again from the stored measurements. Bootstrap intervals are computed for all
@@ -32,7 +32,7 @@ import _quotes  # noqa: E402
 
 sys.path.pop(0)
 
-BENCHMARKS = ROOT / "docs" / "benchmarks"
+BENCHMARKS = ROOT / "docs" / "results"
 SETS = ("kodak", "cid22")
 MARKED = re.compile(r"<!-- figures: (\w+) (\w+) (\S+) -->\n(.*?)<!-- end of figures -->", re.DOTALL)
 PAGES = sorted(page for pattern in _quotes.PAGES for page in ROOT.glob(pattern))

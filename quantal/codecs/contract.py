@@ -2,7 +2,7 @@
 
 A codec handles neither files, metadata nor rate targets (quantal.files does), nor training
 (quantal.train). What only some codecs can do is a protocol each: Searching, Exact, Progressive,
-Recoding, Resilient, Concealing, UserWeights. docs/build_your_own.md shows how to add a codec.
+Recoding, Resilient, Concealing, UserWeights. docs/tutorials/own-codec.md shows how to add a codec.
 """
 
 from __future__ import annotations

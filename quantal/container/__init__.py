@@ -1,5 +1,6 @@
-"""The .qtl file format: fields, parts, chunks, checksums and limits; docs/format.md specifies it.
+"""The .qtl file format: fields, parts, chunks, checksums and limits.
 
+The specification is docs/reference/format.md.
 Only the standard library is needed, so that files can be inspected and checked without models. The
 content of the image part and of frames is defined by quantal.codecs.
 """

@@ -1,6 +1,6 @@
 """The fields of the header and of the chunks of a clip.
 
-Writer, reader, `describe` and the tables of docs/format.md are derived from these.
+Writer, reader, `describe` and the tables of docs/reference/format.md are derived from these.
 """
 
 from __future__ import annotations

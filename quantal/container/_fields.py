@@ -1,6 +1,6 @@
 """The fields of the header of a .qtl file.
 
-Writer, reader, `describe` and the tables of docs/format.md are derived from `FIELDS` and
+Writer, reader, `describe` and the tables of docs/reference/format.md are derived from `FIELDS` and
 `PART_KINDS`. The header of a clip begins with the same fields; see `_clip_fields`.
 """
 

@@ -1,6 +1,6 @@
-"""The tables of docs/format.md, generated from the fields of headers and chunks.
+"""The tables of docs/reference/format.md, generated from the fields of headers and chunks.
 
-    python -m quantal.container.spec docs/format.md
+    python -m quantal.container.spec docs/reference/format.md
 
 updates the tables between two marks in that file; a test checks that they are up to date.
 """

@@ -2,7 +2,7 @@
 
 Needs the extra `xarray`; `probe` and `verify` of files without learned codecs do without it and
 without torch. After "Video compression for spatiotemporal Earth system data", Pellicer-Valero et
-al., 2025. docs/cubes.md specifies the files.
+al., 2025. docs/how-to/cubes.md specifies the files.
 """
 
 from __future__ import annotations

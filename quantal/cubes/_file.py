@@ -1,6 +1,7 @@
-"""The layout of .qcube files: magic, version, header, sections, checksums; docs/cubes.md has it.
+"""The layout of .qcube files: magic, version, header, sections, checksums.
 
-What the header says is in `_header`. Only the standard library is needed.
+The specification is in docs/how-to/cubes.md. What the header says is in `_header`. Only the
+standard library is needed.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ __all__ = ["FeatureCodec"]
 
 
 class FeatureCodec(ImageCodec):
-    """Complete .qtl files of features (docs/features.md); its quality is bits per value.
+    """Complete .qtl files of features (docs/how-to/features.md); its quality is bits per value.
 
     Options:
         model: The classifier of torchvision, `NAME` or `NAME:WEIGHTS`.

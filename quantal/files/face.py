@@ -65,7 +65,7 @@ def compress(
         bpp: bits per pixel to aim at, without metadata.
         psnr: PSNR over RGB to aim at, in dB.
         max_bytes: size that is never exceeded.
-        effort: 0..3, how hard to search for symbols that code better; see docs/search.md.
+        effort: 0..3, how hard to search for symbols that code better; see docs/how-to/effort.md.
         resilient: whether to write a somewhat larger file whose damage can be concealed (codec
             `vq`).
         strip: metadata to leave out: "exif", "xmp", "icc", several of them, or "all".

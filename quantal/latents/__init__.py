@@ -1,6 +1,6 @@
-"""Latents of many pictures: reading, shards, data sets and augmentation; docs/latents.md shows it.
+"""Latents of many pictures: reading, shards, data sets and augmentation.
 
-Importing this package loads no torch; its functions do.
+The guide is docs/how-to/latents.md. Importing this package loads no torch; its functions do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The layout of a shard: its head, index and entries, and what is believed of them.
 
-docs/shards.md specifies it. Nothing of an index is used before its checksum and all its bounds have
-been checked.
+docs/how-to/shards.md specifies it. Nothing of an index is used before its checksum and all its
+bounds have been checked.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ def pack(
         folder: folder of the files, whose whole tree is taken; names that start with a dot are
             left.
         out: folder of the shards, which is made if it is missing.
-        compact: whether shards shall be small, else quick to read; see docs/shards.md.
+        compact: whether shards shall be small, else quick to read; see docs/how-to/shards.md.
         on_error: "raise" the first error, which names its file, or "skip" the file.
         force: whether to replace shards that are there.
         shard_bytes: size from which on the next shard is begun.

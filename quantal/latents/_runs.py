@@ -1,8 +1,9 @@
-"""Symbols as runs: how a shard keeps arrays that are mostly zero. docs/shards.md specifies it.
+"""Symbols as runs: how a shard keeps arrays that are mostly zero.
 
-An entry is a byte. Its lower two bits are a symbol: 1, -1, or one of a list of others; its upper
-six count the zeros before it. If the lower bits are 0, there are zeros alone, 64 times as many. No
-step depends on the entry before it: whole batches are decoded by a few operations of numpy.
+The specification is in docs/how-to/shards.md. An entry is a byte. Its lower two bits are a symbol:
+1, -1, or one of a list of others; its upper six count the zeros before it. If the lower bits are 0,
+there are zeros alone, 64 times as many. No step depends on the entry before it: whole batches are
+decoded by a few operations of numpy.
 """
 
 from __future__ import annotations

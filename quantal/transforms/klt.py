@@ -1,7 +1,7 @@
 """The Karhunen-Loeve transform of data: the best linear start for a learned transform.
 
 A network that begins as an orthonormal block transform codes well after minutes; from a random
-start the same network needs hours to get there (docs/training.md has the figures).
+start the same network needs hours to get there (docs/results/training-diary.md has the figures).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""A decoder written from docs/codecs/context.md alone, in plain Python, reads what we write.
+"""A decoder written from docs/reference/codecs/context.md alone reads what we write.
 
-Of the coder it takes what tests/entropy/test_specification.py wrote from docs/codecs/hyperprior.md;
+It is plain Python. The coder is that of tests/entropy/test_specification.py, which was written from
+docs/reference/codecs/hyperprior.md;
 networks are numpy's integers.
 """
 

@@ -1,6 +1,7 @@
-"""Decoders written from docs/codecs/vq.md and tokens.md alone, in plain Python, read our files.
+"""Decoders written from docs/reference/codecs/vq.md and tokens.md alone read our files.
 
-Of the coder they take what tests/entropy/test_specification.py wrote from hyperprior.md.
+They are plain Python. Of the coder they take what tests/entropy/test_specification.py wrote from
+hyperprior.md.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def test_cells_of_detail_get_more_indices_than_flat_ones(codec) -> None:
 
 
 def test_it_looks_nearer_than_avif_scaled_down_would(codec) -> None:
-    """A coarse guard against broken weights; the figures are in docs/benchmarks."""
+    """A coarse guard against broken weights; the figures are in docs/results."""
     pixels = data.astronaut()
     coded = codec.compress(pixels, bpp=0.05)
     drawn = np.asarray(codec.decompress(coded)).astype(float)

@@ -57,7 +57,7 @@ def codec(weights: Path) -> Codec:
 
 
 def parse(payload: bytes, path: Path, width: int, height: int, rate: int) -> list[np.ndarray]:
-    """ "The image part" of docs/codecs/wavelet.md, paragraph after paragraph."""
+    """ "The image part" of docs/reference/codecs/wavelet.md, paragraph after paragraph."""
     with safe_open(path, framework="np") as file:
         tensors = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
 

@@ -13,7 +13,7 @@ import pytest
 from quantal import container
 from quantal.container import _file, _rate, spec
 
-FORMAT = Path(__file__).parents[2] / "docs" / "format.md"
+FORMAT = Path(__file__).parents[2] / "docs" / "reference" / "format.md"
 
 
 def test_everything_exported_is_there() -> None:

@@ -1,6 +1,7 @@
-"""A decoder written from docs/codecs/hyperprior.md alone, in plain Python, reads what we write.
+"""A decoder written from docs/reference/codecs/hyperprior.md alone reads what we write.
 
-It shares no line with quantal.entropy.coder, so that the page and the coder hold each other.
+It is plain Python and shares no line with quantal.entropy.coder, so that the page and the coder
+hold each other.
 """
 
 from __future__ import annotations

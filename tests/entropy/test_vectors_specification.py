@@ -1,6 +1,7 @@
-"""A decoder written from docs/codecs/video.md alone, in plain Python, reads the vectors we write.
+"""A decoder written from docs/reference/codecs/video.md alone reads the vectors we write.
 
-Of the coder it takes what test_specification.py wrote from docs/codecs/hyperprior.md.
+It is plain Python. Of the coder it takes what test_specification.py wrote from
+docs/reference/codecs/hyperprior.md.
 """
 
 from __future__ import annotations

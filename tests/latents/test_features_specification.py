@@ -1,4 +1,4 @@
-"""docs/features.md and docs/format.md are enough to read features: a reader from them alone."""
+"""A reader written from docs/how-to/features.md and docs/reference/format.md alone."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def tables(signs: int) -> list[Table]:
 
 
 class Stream:
-    """The stack of docs/codecs/hyperprior.md, symbol by symbol."""
+    """The stack of docs/reference/codecs/hyperprior.md, symbol by symbol."""
 
     def __init__(self, data: bytes) -> None:
         data += b"\0" * (-len(data) % 4)
@@ -99,7 +99,7 @@ class Stream:
 
 
 class Header:
-    """docs/format.md."""
+    """docs/reference/format.md."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 5

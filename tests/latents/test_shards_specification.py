@@ -1,4 +1,4 @@
-"""docs/shards.md is enough to read a shard: a reader written from it alone, symbol by symbol."""
+"""A reader of shards written from docs/how-to/shards.md alone, symbol by symbol."""
 
 from __future__ import annotations
 

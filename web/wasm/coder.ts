@@ -1,5 +1,5 @@
 // The arithmetic decoder: an asymmetric numeral system with a state of 64 bits, words of 32 bits
-// and probabilities of 24 bits. docs/codecs/hyperprior.md specifies it.
+// and probabilities of 24 bits. docs/reference/codecs/hyperprior.md specifies it.
 //
 // A decoder is 16 bytes of memory: its state (u64), the address of its words (u32), and how many
 // of them are left (u32). Words are taken from the end.

@@ -1,4 +1,5 @@
-// Adaptive tables of codebook indices, from counts of 64 bits. docs/codecs/vq.md specifies them.
+// Adaptive tables of codebook indices, from counts of 64 bits.
+// docs/reference/codecs/vq.md specifies them.
 
 const TOTAL: u64 = 1 << 24;
 const MOST: u64 = 1 << 38;

@@ -1,4 +1,4 @@
-// Integer layers: convolution, shift, clamp. docs/codecs/hyperprior.md specifies them.
+// Integer layers: convolution, shift, clamp. docs/reference/codecs/hyperprior.md specifies them.
 //
 // Planes are i32 [positions, channels]: the channels of a position lie together. "Narrow" layers
 // need every sum to fit 32 bits, which the caller has proven; "wide" ones compute in 64 bits.

@@ -2,7 +2,7 @@
 
 Importing this package loads neither torch nor CompressAI. `weights` reads weights files, `tables`
 converts their tables, `prior` and `sequential` are the walks, `codec` is the Codec.
-docs/codecs/compressai.md specifies the image part.
+docs/reference/codecs/compressai.md specifies the image part.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Codec `lossless`: every sample is kept; docs/codecs/lossless.md specifies the image part."""
+"""Codec `lossless`: every sample is kept. docs/reference/codecs/lossless.md has the stream."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The stream of codec `tokens`: the first token of every tile, then the second, and so on.
 
-It is progressive: any prefix of a file is a coarser picture. docs/codecs/tokens.md specifies it.
+It is progressive: any prefix of a file is a coarser picture. The specification is
+docs/reference/codecs/tokens.md.
 """
 
 from __future__ import annotations

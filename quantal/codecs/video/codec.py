@@ -1,7 +1,7 @@
 """Codecs `video-*`: frames as latents of a picture codec, coded given the frame before.
 
 Every frame goes through the same transforms, and all redundancy between frames is removed by the
-entropy model. docs/codecs/video.md specifies the payloads.
+entropy model. docs/reference/codecs/video.md specifies the payloads.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["Reconstruction", "Symbols", "Video"]
 
 #: How much an error of prediction counts beside one of the result when vectors are chosen: what is
-#: coded corrects a part of it. Measured: docs/codecs/video.md.
+#: coded corrects a part of it. Measured: docs/reference/codecs/video.md.
 _WORTH = 0.7
 
 

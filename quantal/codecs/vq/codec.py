@@ -1,8 +1,8 @@
 """Codec `vq`: indices of codebooks instead of rounded latents, for 0.01 to 0.1 bits per pixel.
 
 A file says for every cell of 32x32 pixels how finely it is described, and by which entries of which
-codebooks; the synthesis draws the texture that such entries had in training. docs/codecs/vq.md
-specifies the stream.
+codebooks; the synthesis draws the texture that such entries had in training. The stream is
+specified in docs/reference/codecs/vq.md.
 """
 
 from __future__ import annotations

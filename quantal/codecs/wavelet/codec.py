@@ -1,6 +1,6 @@
 """Codec `wavelet`: a nearly linear analysis, classes instead of networks to read, a deep synthesis.
 
-docs/codecs/wavelet.md specifies the image part.
+docs/reference/codecs/wavelet.md specifies the image part.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A position has one of a few classes; the scale of a latent is stored for its class, its channel and
 the rate. So nothing but lookups happens between two calls of the coder: all classes, then all
 latents. Of channels that change slowly, differences between neighbours are coded.
-docs/codecs/wavelet.md specifies the stream.
+docs/reference/codecs/wavelet.md specifies the stream.
 """
 
 from __future__ import annotations

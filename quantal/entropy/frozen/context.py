@@ -2,7 +2,7 @@
 
 The stream is one stack of symbols: all of z, then y step by step over the whole plane, each step
 band by band of rows. It is progressive: a prefix of the bytes is a coarser picture.
-docs/codecs/context.md specifies it.
+docs/reference/codecs/context.md specifies it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The frozen hyperprior: z gives the scale of every latent exactly, and its mean approximately.
 
 The stream is one stack of symbols: all of z, then y band by band of rows, so that memory stays
-bounded for planes of any size. docs/codecs/hyperprior.md specifies it.
+bounded for planes of any size. docs/reference/codecs/hyperprior.md specifies it.
 """
 
 from __future__ import annotations

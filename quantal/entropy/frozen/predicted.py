@@ -2,7 +2,7 @@
 
 The bits are read with z, the symbols so far and the symbols of the frame before: integers alone.
 The prediction itself, in floating point, enters means only, and is not computed before the last bit
-has been read. docs/codecs/video.md specifies the stream.
+has been read. docs/reference/codecs/video.md specifies the stream.
 """
 
 from __future__ import annotations

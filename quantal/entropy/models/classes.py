@@ -33,7 +33,7 @@ __all__ = ["ClassModel"]
 #: Scales of the first and the last class beside those of all latents, at the start.
 _SPREAD = (0.03, 3.0)
 #: Least probability of a table's escape: no picture of classes alone is nearly free, so a byte
-#: can't claim any number of pixels (docs/format.md).
+#: can't claim any number of pixels (docs/reference/format.md).
 _ESCAPE = 2.0**-7
 #: Differences are coded of channels whose differences have less than this part of their energy.
 _SLOW = 0.5

@@ -29,7 +29,7 @@ SURE = 4
 #: A table spans this many standard deviations; symbols beyond it are escaped.
 _SPAN = 8.0
 #: Least probability of a side symbol's escape: it bounds the pixels that a byte can claim
-#: (docs/format.md).
+#: (docs/reference/format.md).
 _SIDE_ESCAPE = 2.0**-11
 
 

@@ -5,8 +5,8 @@
     mean("psnr", values)                # over pictures
     scale_for_bd("ms-ssim", values)     # the scale for BD-rate
 
-`about(name)` gives title, unit and direction without loading networks. docs/metrics.md has the
-definitions and the implementations that the values were checked against.
+`about(name)` gives title, unit and direction without loading networks. The definitions
+and the implementations that the values were checked against are in docs/reference/metrics.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """SSIMULACRA 2.1, after Jon Sneyers' implementation in libjxl (April 2023).
 
-The package ssimulacra2 differs from libjxl at borders and for small pictures; docs/metrics.md
-compares them. Colour planes are processed one at a time to limit memory.
+The package ssimulacra2 differs from libjxl at borders and for small pictures;
+docs/reference/metrics.md compares them. Colour planes are processed one at a time to limit memory.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Preprocessing of model files, described by a JSON or YAML file.
 
 The file states input size, fitting, channels, scaling, layout and the kind of output (outputs.py).
-docs/perception.md describes every key.
+docs/how-to/perception.md describes every key.
 """
 
 from __future__ import annotations

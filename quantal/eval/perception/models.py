@@ -56,7 +56,7 @@ def _from_file(recipe: Recipe) -> Model:
     if recipe.preprocess is None:
         raise ArgumentError(
             f"{path.name} needs a file that says how pictures become its input: "
-            "--preprocess FILE.json (docs/perception.md describes it)"
+            "--preprocess FILE.json (docs/how-to/perception.md describes it)"
         )
     how = read_preprocess(recipe.preprocess)
     if how.output != _OUTPUTS[recipe.task]:

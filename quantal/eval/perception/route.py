@@ -1,8 +1,8 @@
 """The routes "from latents" and "from features": what a model is shown is not drawn.
 
 A codec with the option `latents=STEM.safetensors` shows the model its latents: the stem stands for
-the model's first layers (docs/learning.md). Codec `features` codes what the first layers make of a
-picture (docs/features.md).
+the model's first layers (docs/tutorials/learning.md). Codec `features` codes the
+output of the first layers (docs/how-to/features.md).
 """
 
 from __future__ import annotations

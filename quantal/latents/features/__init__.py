@@ -1,7 +1,7 @@
 """Features as a medium: tensors that a network computed ↔ .qtl files, with a bound kept.
 
 After "Feature coding for machines with large models" (FCM-LM): statistics of channels, a transform
-across channels, quantisation, and the exact coder. docs/features.md specifies the files.
+across channels, quantisation, and the exact coder. docs/how-to/features.md specifies the files.
 """
 
 from __future__ import annotations

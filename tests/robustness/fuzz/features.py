@@ -19,7 +19,7 @@ from .mutations import GENERAL, Random
 
 __all__ = ["cases", "outcome", "sample_features"]
 
-#: Channels of the samples, and values that a byte can claim (docs/features.md).
+#: Channels of the samples, and values that a byte can claim (docs/how-to/features.md).
 _CHANNELS, _CLAIM = 12, 713
 
 

@@ -1,4 +1,4 @@
-/** A .qtl file of a clip: header, chunks and groups; docs/format.md specifies them. */
+/** A .qtl file of a clip: header, chunks and groups; docs/reference/format.md specifies them. */
 
 import { BitstreamError, CorruptError, TruncatedError, UnsupportedVersionError } from "../errors.js";
 import { crc32 } from "./crc.js";

@@ -1,4 +1,4 @@
-/** The header of a .qtl file; docs/format.md specifies it. */
+/** The header of a .qtl file; docs/reference/format.md specifies it. */
 
 import { CorruptError, TruncatedError, UnsupportedVersionError } from "../errors.js";
 import type { Cursor } from "./cursor.js";

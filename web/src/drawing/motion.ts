@@ -1,4 +1,7 @@
-/** Motion compensation: a frame moved by a field of vectors; docs/codecs/video.md specifies it. */
+/**
+ * Motion compensation: a frame moved by a field of vectors;
+ * docs/reference/codecs/video.md specifies it.
+ */
 
 import { BLOCK, type Field } from "../models/vectors.js";
 import { emptyPlane, type FloatPlane } from "../networks/plane.js";

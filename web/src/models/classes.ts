@@ -1,4 +1,7 @@
-/** The model of classes: every position says its tables. docs/codecs/wavelet.md specifies it. */
+/**
+ * The model of classes: every position says its tables.
+ * docs/reference/codecs/wavelet.md specifies it.
+ */
 
 import { RATE_INDICES } from "../core/exact.js";
 import { Kernel } from "../core/kernel.js";

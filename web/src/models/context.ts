@@ -1,6 +1,6 @@
 /**
  * The context model: the tables of a step of y follow from z and from the steps before it.
- * docs/codecs/context.md specifies it.
+ * docs/reference/codecs/context.md specifies it.
  */
 
 import { CELL, PLACES } from "../core/cells.js";

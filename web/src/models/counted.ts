@@ -1,4 +1,7 @@
-/** Tables that follow the symbols that are read with them; docs/codecs/vq.md specifies them. */
+/**
+ * Tables that follow the symbols that are read with them;
+ * docs/reference/codecs/vq.md specifies them.
+ */
 
 import type { Kernel } from "../core/kernel.js";
 import type { TableSet, Tables } from "../core/tables.js";

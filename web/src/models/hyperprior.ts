@@ -1,4 +1,7 @@
-/** The hyperprior: z gives the table of every latent. docs/codecs/hyperprior.md specifies it. */
+/**
+ * The hyperprior: z gives the table of every latent.
+ * docs/reference/codecs/hyperprior.md specifies it.
+ */
 
 import { ExactNet } from "../core/exact.js";
 import { Kernel } from "../core/kernel.js";

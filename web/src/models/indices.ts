@@ -1,6 +1,6 @@
 /**
  * Maps of codebook indices: the indices around a position choose its table, and tables are updated
- * while a map is read. docs/codecs/vq.md specifies both.
+ * while a map is read. docs/reference/codecs/vq.md specifies both.
  */
 
 import type { Kernel } from "../core/kernel.js";

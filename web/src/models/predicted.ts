@@ -1,6 +1,6 @@
 /**
  * The model of predicted frames: a context model that also sees the frame before.
- * docs/codecs/video.md specifies it.
+ * docs/reference/codecs/video.md specifies it.
  */
 
 import { CELL, gather, PLACES, scatter } from "../core/cells.js";

@@ -1,6 +1,6 @@
 /**
  * What the tables of motion vectors start from: shares of a thousand, counted on training clips.
- * docs/codecs/video.md says how tables are made of them.
+ * docs/reference/codecs/video.md says how tables are made of them.
  */
 
 import type { Kernel } from "../core/kernel.js";

@@ -1,4 +1,4 @@
-/** Fields of motion vectors; docs/codecs/video.md specifies how they are coded. */
+/** Fields of motion vectors; docs/reference/codecs/video.md specifies how they are coded. */
 
 import type { Kernel } from "../core/kernel.js";
 import type { Reading } from "../core/reading.js";
