@@ -11,11 +11,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # What needs Node is left out where there is no Node from 20 on.
 NODE := $(shell node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo 20)
 
-.PHONY: demo test fuzz benchmark lint web docs docs-serve clean help
+.PHONY: demo test wheel-test fuzz benchmark lint web docs docs-serve clean help
 
 help:
 	@echo "make demo    compress a photograph and show the figures beside JPEG and WebP"
 	@echo "make test    lint, then run every test"
+	@echo "make wheel-test   build the wheels and try them in an empty environment, without torch"
 	@echo "make fuzz    damage files for a minute, or for SECONDS=600"
 	@echo "make benchmark KODAK=DIR   measure docs/results anew (benchmarks/publish.py)"
 	@echo "make lint    ruff, mypy, import-linter"
@@ -29,6 +30,24 @@ demo: $(LIGHT)/.stamp
 test: lint $(LIGHT)/.stamp $(if $(NODE),web/node_modules/.package-lock.json)
 	QUANTAL_LIGHT_PYTHON=$(CURDIR)/$(LIGHT)/bin/python \
 	  $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+# Sdist, wheel and packages of weights, built and tried from scratch in $(WHEEL). Tests run in a
+# copy of the folder alone, so that nothing of the checkout is imported; tests/wheel.txt lists them.
+WHEEL := .wheel-test
+
+wheel-test:
+	rm -rf $(WHEEL)
+	$(PYTHON) -m venv $(WHEEL)/build
+	$(PYTHON) -m venv $(WHEEL)/installed
+	$(WHEEL)/build/bin/python -m pip --disable-pip-version-check install --quiet build
+	$(WHEEL)/build/bin/python -m build --outdir $(WHEEL)/dist .
+	for each in packages/*/; do \
+	  $(WHEEL)/build/bin/python -m build --wheel --outdir $(WHEEL)/dist $$each || exit 1; done
+	$(WHEEL)/installed/bin/python -m pip --disable-pip-version-check install --quiet \
+	  $(WHEEL)/dist/*.whl "pytest>=8.2" pytest-timeout hypothesis scikit-image
+	mkdir $(WHEEL)/copy && cp -r tests pyproject.toml $(WHEEL)/copy
+	cd $(WHEEL)/copy && QUANTAL_LIGHT_PYTHON=$(CURDIR)/$(WHEEL)/installed/bin/python \
+	  ../installed/bin/python -m pytest @tests/wheel.txt
 
 fuzz: $(VENV)/.stamp-dev
 	$(BIN)/python -m tests.robustness.fuzz --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
@@ -91,4 +110,4 @@ $(VENV)/bin/python:
 
 clean:
 	rm -rf web/node_modules web/dist quantal/page
-	rm -rf $(VENV) $(LIGHT) site build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(LIGHT) $(WHEEL) site build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

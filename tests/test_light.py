@@ -162,7 +162,7 @@ def test_damage_is_concealed(
         (("compress", "a.png", "--device", "cuda"), "device 'cuda' needs torch"),
         (("compress", "a.png", "--codec", "compressai/mbt2018"), ""),
         (("decompress", "a.qtl", "--device", "cuda"), "device 'cuda' needs torch"),
-        (("train", "recipes/context-s.yaml"), ""),
+        (("train", "a.yaml"), ""),
         (("onnx", "context-s"), ""),
     ],
 )
@@ -175,7 +175,8 @@ def test_what_needs_torch_says_so(
 ) -> None:
     small_photograph.save(tmp_path / "a.png")
     (tmp_path / "a.qtl").write_bytes((GOLDEN / "context-s" / "alpha.qtl").read_bytes())
-    given = [tmp_path / each if each in ("a.png", "a.qtl") else each for each in arguments]
+    (tmp_path / "a.yaml").write_text("codec: context-s\n", encoding="utf-8")
+    given = [tmp_path / each if each.startswith("a.") else each for each in arguments]
     if arguments[2:3] == ("--codec",):
         weights = tmp_path / "mbt2018-3.pth.tar"
         weights.write_bytes(b"weights")

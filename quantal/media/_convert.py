@@ -172,7 +172,9 @@ def _arrays(
     rows = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        strip = image.crop((0, top, width, bottom))
+        # Pillow before 13 checks its global limit of pixels in a crop of all, too.
+        whole = bottom - top == height
+        strip = image.copy() if whole else image.crop((0, top, width, bottom))
         # Pillow can't convert these modes in one step.
         strip = strip.convert("LA") if strip.mode == "La" else strip
         strip = strip.convert("RGBA") if strip.mode in ("RGBa", "PA") else strip
