@@ -11,11 +11,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # What needs Node is left out where there is no Node from 20 on.
 NODE := $(shell node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && echo 20)
 
-.PHONY: demo test wheel-test fuzz benchmark lint web docs docs-serve clean help
+.PHONY: demo test test-all wheel-test fuzz benchmark lint web docs docs-serve clean help
 
 help:
 	@echo "make demo    compress a photograph and show the figures beside JPEG and WebP"
-	@echo "make test    lint, then run every test"
+	@echo "make test    lint, then run the tests; make test-all also runs the thorough ones"
 	@echo "make wheel-test   build the wheels and try them in an empty environment, without torch"
 	@echo "make fuzz    damage files for a minute, or for SECONDS=600"
 	@echo "make benchmark KODAK=DIR   measure docs/results anew (benchmarks/publish.py)"
@@ -27,9 +27,10 @@ help:
 demo: $(LIGHT)/.stamp
 	$(LIGHT)/bin/python examples/demo.py
 
-test: lint $(LIGHT)/.stamp $(if $(NODE),web/node_modules/.package-lock.json)
+# `test` leaves out tests that are marked as thorough, `test-all` none.
+test test-all: lint $(LIGHT)/.stamp $(if $(NODE),web/node_modules/.package-lock.json)
 	QUANTAL_LIGHT_PYTHON=$(CURDIR)/$(LIGHT)/bin/python \
-	  $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	  $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(if $(filter test-all,$@),-m "")
 
 # Sdist, wheel and packages of weights, built and tried from scratch in $(WHEEL). Tests run in a
 # copy of the folder alone, so that nothing of the checkout is imported; tests/wheel.txt lists them.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from skimage import data
 
 import quantal
@@ -105,6 +107,21 @@ def found_under(condition: str, files: dict[str, Path], *more: str) -> dict[str,
     return dict(zip(files, result.stdout.split(), strict=True))
 
 
+#: The conditions of every run; `make test-all` tries the others as well.
+USUAL = (
+    "by numpy",
+    "without oneDNN",
+    "by torch, channels last, two threads",
+    "plain instructions",
+)
+
+
+def as_marked(conditions: Iterable[str]) -> list[ParameterSet]:
+    """Return conditions as parameters; those that aren't usual are marked as thorough."""
+    thorough = pytest.mark.thorough
+    return [pytest.param(c, marks=() if c in USUAL else thorough) for c in conditions]
+
+
 #: Of pictures that are read together with others; integer networks then run on all at once.
 AMONG_OTHERS = (
     "plain instructions",
@@ -116,12 +133,12 @@ AMONG_OTHERS = (
 )
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("condition", as_marked(CONDITIONS))
 def test_symbols_are_the_same(condition, pictures, of_pictures, clips, of_clips) -> None:
     assert found_under(condition, pictures | clips) == of_pictures | of_clips
 
 
-@pytest.mark.parametrize("condition", AMONG_OTHERS)
+@pytest.mark.parametrize("condition", as_marked(AMONG_OTHERS))
 def test_symbols_are_the_same_among_others(condition, pictures, of_pictures) -> None:
     files = {name: pictures[name] for name in ("hyperprior", "context-s")}
     expected = {name: of_pictures[name] for name in files}
