@@ -1,6 +1,7 @@
 """Make a codec's golden files anew: coded pictures or a clip, and the hashes of their symbols.
 
     python tests/golden/make.py CODEC
+    python tests/golden/make.py formats      # a data cube, features, and a shard of `context-s`
 
 Only when its weights or the format change on purpose: the point of golden files is that what was
 written once decodes to the same symbols ever after, on every machine.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,19 +87,48 @@ def coded_clips(codec: VideoCodec) -> Iterator[tuple[str, bytes, dict[str, Any]]
     yield "clip", coded, {"symbols": clip_digest(coded), "size": [width, height], "frames": 10}
 
 
+def waves() -> np.ndarray:
+    """Return a field that moves: float32 [6, 20, 30], without any function of the platform's."""
+    time, y, x = np.meshgrid(np.arange(6), np.arange(20), np.arange(30), indexing="ij")
+    return ((x * x + 3 * x * y + 7 * time * y) % 251 / 16).astype(np.float32)
+
+
+def write_formats(folder: Path) -> None:
+    """Write files of the formats that are no pictures or clips."""
+    import torch
+    import xarray
+
+    from quantal import cubes
+    from quantal.latents import features
+
+    folder.mkdir(exist_ok=True)
+    field = waves()
+    cube = xarray.Dataset({"height": (("time", "y", "x"), field, {"units": "m"})})
+    cubes.compress(cube, folder / "cube.qcube", max_error=0.01)
+    tensor = torch.from_numpy(field)
+    (folder / "features.qtl").write_bytes(features.encode(tensor, max_error=0.05))
+    with tempfile.TemporaryDirectory() as out:
+        packed = quantal.latents.pack(HERE / "context-s", out)
+        (folder / "context-s.qshard").write_bytes(packed.shards[0].read_bytes())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("codec")
-    codec = quantal.load(parser.parse_args().codec, "cpu")
-    folder, table = HERE / codec.name, HERE / "golden.json"
+    name = parser.parse_args().codec
+    if name == "formats":
+        write_formats(HERE / name)
+        return
+    codec = quantal.load(name, "cpu")
+    folder, table = HERE / name, HERE / "golden.json"
     folder.mkdir(exist_ok=True)
     hashes = json.loads(table.read_text(encoding="utf-8"))
     files = list(coded_clips(codec) if isinstance(codec, VideoCodec) else coded_pictures(codec))
-    for name, coded, expected in files:
-        (folder / f"{name}.qtl").write_bytes(coded)
-        hashes[f"{codec.name}/{name}"] = expected
+    for file, coded, expected in files:
+        (folder / f"{file}.qtl").write_bytes(coded)
+        hashes[f"{name}/{file}"] = expected
     table.write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
-    print(f"golden files of {codec.name} written: {len(files)}")
+    print(f"golden files of {name} written: {len(files)}")
 
 
 if __name__ == "__main__":
