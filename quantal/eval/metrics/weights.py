@@ -63,7 +63,11 @@ def load(name: str, folder: Path | None, url: str, purpose: str) -> Any:
         return _read(path, purpose)
     try:
         return torch.hub.load_state_dict_from_url(
-            url, map_location="cpu", weights_only=True, progress=sys.stderr.isatty()
+            url,
+            map_location="cpu",
+            weights_only=True,
+            check_hash=True,  # where the name of the file has one
+            progress=sys.stderr.isatty(),
         )
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         where = f"there is no {name}* in {folder}" if folder else "no folder of weights was given"

@@ -89,9 +89,9 @@ class Lpips(nn.Module):
         if backbone is None:
             try:
                 state = torch.hub.load_state_dict_from_url(
-                    self.plan.url, map_location="cpu", weights_only=True
+                    self.plan.url, map_location="cpu", weights_only=True, check_hash=True
                 )
-            except OSError as error:
+            except (OSError, RuntimeError) as error:  # RuntimeError: of another hash
                 raise ModelError(
                     f"{purpose}: {self.plan.url} can't be downloaded ({error}); name a file of it"
                 ) from error
