@@ -38,6 +38,7 @@ DOCS = Path(__file__).parents[1] / "docs" / "results"
 LOSSLESS = ("png", "webp-lossless", "jxl-lossless")
 CODECS = (
     "context-m",
+    "context-m@eyes",
     "context-s",
     "hyperprior",
     "wavelet",

@@ -275,7 +275,7 @@ def test_intervals_are_those_of_the_summary(pictures: str) -> None:
 
 
 @pytest.mark.parametrize("pictures", SETS)
-@pytest.mark.parametrize("name", ["context-m", "context-s", "hyperprior"])
+@pytest.mark.parametrize("name", ["context-m", "context-m@eyes", "context-s", "hyperprior"])
 def test_what_was_measured_ships(name: str, pictures: str) -> None:
     version = summary(pictures)["codecs"][name]["version"]
     assert version.endswith(registry.load(name, "cpu").model_hash.hex())
