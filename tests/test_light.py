@@ -87,19 +87,42 @@ def test_symbols_of_golden_files(environment: str) -> None:
     assert json.loads(succeed(environment, DIGESTS, GOLDEN, *pictures)) == pictures
 
 
+#: Commands in one process, one after the other: a list of lists of words.
+COMMANDS = """
+import json, sys
+from quantal.cli import app
+
+for words in json.loads(sys.argv[1]):
+    try:
+        app(words, prog_name="quantal")
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_picture_there_and_back(
     environment: str, codec: str, small_photograph: Image.Image, tmp_path: Path
 ) -> None:
+    """By a process each with the first codec, by one process with the others."""
     picture, coded, back = tmp_path / "a.png", tmp_path / "a.qtl", tmp_path / "b.png"
     small_photograph.save(picture)
-    succeed(environment, COMMAND, "compress", picture, "--codec", codec)
-    assert "ok" in succeed(environment, COMMAND, "verify", coded)
-    succeed(environment, COMMAND, "decompress", coded, "-o", back)
+    tensors = tmp_path / "a.safetensors"
+    commands = [
+        ("compress", picture, "--codec", codec),
+        ("verify", coded),
+        ("decompress", coded, "-o", back),
+        ("latents", coded, "-o", tensors),
+    ]
+    if codec == CODECS[0]:
+        said = "".join(succeed(environment, COMMAND, *words) for words in commands)
+    else:
+        words = json.dumps([[str(word) for word in each] for each in commands])
+        said = succeed(environment, COMMANDS, words)
+    assert f"{coded}: ok" in said
     with Image.open(back) as image:
         assert image.size == small_photograph.size
-    tensors = tmp_path / "a.safetensors"
-    succeed(environment, COMMAND, "latents", coded, "-o", tensors)
     assert tensors.stat().st_size > 0
 
 

@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 import quantal as package
 from quantal import container
-from quantal.cli import app
-
-
-@dataclass(frozen=True)
-class Call:
-    """What a call of the command line left: its status and what it said on both streams."""
-
-    status: int
-    out: str
-    err: str
-    raw: bytes
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
+from tests.calling import Call, call
 
 Quantal = Callable[..., Call]
 
 
 @pytest.fixture
 def quantal() -> Quantal:
-    def call(*arguments: object, stdin: bytes | None = None) -> Call:
-        words = [str(argument) for argument in arguments]
-        result = CliRunner().invoke(app, words, input=stdin, prog_name="quantal")
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Call(result.exit_code, result.stdout, result.stderr, result.stdout_bytes)
-
     return call
 
 

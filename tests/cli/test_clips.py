@@ -19,21 +19,40 @@ from tests.cli.conftest import Quantal
 pytestmark = pytest.mark.usefixtures("little_video")
 
 
-@pytest.fixture
-def film(tmp_path: Path, filmed: Callable[..., list[Any]]) -> Path:
+@pytest.fixture(scope="module")
+def film_bytes(tmp_path_factory: pytest.TempPathFactory, filmed: Callable[..., list[Any]]) -> bytes:
     """A clip of 30 frames, 25 a second."""
-    path = tmp_path / "film.mkv"
+    path = tmp_path_factory.mktemp("film") / "film.mkv"
     given = clips.Properties(96, 64, Fraction(1, 25), rate=Fraction(25))
     with clips.write(path, given) as writer:
         for number, pixels in enumerate(filmed(30)):
             writer.write(clips.Frame(number, pixels))
-    return path
+    return path.read_bytes()
 
 
 @pytest.fixture
-def coded(film: Path, quantal: Quantal) -> Path:
-    assert quantal("compress", film, "-q", 60, "--intra-period", 10).status == 0
-    return film.with_suffix(".qtl")
+def film(tmp_path: Path, film_bytes: bytes) -> Path:
+    """That clip in a folder of its own."""
+    path = tmp_path / "film.mkv"
+    path.write_bytes(film_bytes)
+    return path
+
+
+@pytest.fixture(scope="module")
+def kept() -> dict[str, bytes]:
+    """What the first test that needs it codes for all: the codec is known to one test at a time."""
+    return {}
+
+
+@pytest.fixture
+def coded(film: Path, quantal: Quantal, kept: dict[str, bytes]) -> Path:
+    """The clip's file beside it."""
+    path = film.with_suffix(".qtl")
+    if "film" not in kept:
+        assert quantal("compress", film, "-q", 60, "--intra-period", 10).status == 0
+        kept["film"] = path.read_bytes()
+    path.write_bytes(kept["film"])
+    return path
 
 
 def test_a_clip_goes_there_and_back(film: Path, quantal: Quantal) -> None:

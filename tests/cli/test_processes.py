@@ -19,6 +19,8 @@ pytestmark = [
 ]
 
 CHEAP = ("--codec", "hyperprior")
+#: Of what several signals meet in several places, every run tries each once.
+OTHER = pytest.mark.thorough
 
 
 @pytest.fixture
@@ -83,8 +85,15 @@ def test_a_killed_worker_costs_one_picture(batch, tmp_path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    ("name", "jobs"),
+    [
+        ("SIGTERM", 2),
+        ("SIGHUP", 1),
+        pytest.param("SIGTERM", 1, marks=OTHER),
+        pytest.param("SIGHUP", 2, marks=OTHER),
+    ],
+)
 def test_a_signal_ends_everything_and_leaves_whole_files(batch, tmp_path, jobs, name) -> None:
     number = getattr(signal, name)
     out = tmp_path / "out"
@@ -168,8 +177,18 @@ main()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("module", ["typer", "multiprocessing.resource_tracker", "quantal.eval"])
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+IMPORTED = ("typer", "multiprocessing.resource_tracker", "quantal.eval")
+
+
+@pytest.mark.parametrize(
+    ("module", "number"),
+    [
+        pytest.param(module, number, marks=() if place == other else OTHER)
+        for place, module in enumerate(IMPORTED)
+        for other, number in enumerate(SIGNALS)
+    ],
+)
 def test_a_signal_during_an_import_is_one_line(module, number) -> None:
     script = SENDER.format(module=module, number=int(number))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
@@ -192,8 +211,15 @@ atexit.register(os.kill, os.getpid(), signal.{name})
 """
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize(("code", "interrupted"), [(DROPPED, True), (LATE, False)])
+@pytest.mark.parametrize(
+    ("code", "interrupted", "name"),
+    [
+        (DROPPED, True, "SIGTERM"),
+        (LATE, False, "SIGINT"),
+        pytest.param(DROPPED, True, "SIGINT", marks=OTHER),
+        pytest.param(LATE, False, "SIGTERM", marks=OTHER),
+    ],
+)
 def test_a_signal_where_exceptions_are_dropped(code, interrupted, name, tmp_path) -> None:
     plugin = tmp_path / "plugin.py"
     plugin.write_text(code.format(name=name))

@@ -255,7 +255,7 @@ def test_devices_are_written_to_not_replaced(quantal, photo) -> None:
 def test_ctrl_c_in_a_batch_leaves_whole_files_only(quantal, photograph, tmp_path, jobs) -> None:
     for index in range(40):
         photograph.save(tmp_path / f"{index:02}.png", compress_level=1)
-    options = ["-o", str(tmp_path / "o"), "--jobs", str(jobs)]
+    options = ["-o", str(tmp_path / "o"), "--jobs", str(jobs), "--codec", "hyperprior"]
     process = subprocess.Popen(
         [sys.executable, "-m", "quantal", "compress", str(tmp_path), *options],
         stderr=subprocess.PIPE,

@@ -9,23 +9,38 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.calling import call
+
 from .conftest import Quantal
 
 CODEC = "compressai/cheng2020-anchor"
 Weights = Callable[[str], Path]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def weights(zoo_weights: Weights) -> Path:
     return zoo_weights("cheng2020-anchor")
 
 
+@pytest.fixture(scope="module")
+def zoo_bytes(
+    small_photograph: Image.Image, weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> bytes:
+    """The small photograph, coded once: networks that are sequential take long."""
+    photo = tmp_path_factory.mktemp("zoo-file") / "photo.png"
+    small_photograph.save(photo)
+    found = call("compress", photo, "--codec", CODEC, "-q", 3, "--weights", weights)
+    assert found.status == 0
+    assert "another machine" in found.err and "sequential" in found.err
+    return photo.with_suffix(".qtl").read_bytes()
+
+
 @pytest.fixture
-def zoo_file(quantal: Quantal, photo: Path, weights: Path) -> Path:
-    call = quantal("compress", photo, "--codec", CODEC, "-q", 3, "--weights", weights)
-    assert call.status == 0
-    assert "another machine" in call.err and "sequential" in call.err
-    return photo.with_suffix(".qtl")
+def zoo_file(photo: Path, zoo_bytes: bytes) -> Path:
+    """The file beside the photograph."""
+    path = photo.with_suffix(".qtl")
+    path.write_bytes(zoo_bytes)
+    return path
 
 
 def test_there_and_back(quantal: Quantal, zoo_file: Path, photo: Path, weights: Path) -> None:

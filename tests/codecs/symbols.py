@@ -1,7 +1,7 @@
 """Print a hash of every symbol in each .qtl file; run by test_exactness.py under many conditions.
 
 python symbols.py FILE... [--threads N] [--no-onednn] [--channels-last] [--by-torch] [--by-numpy]
-                       [--autocast] [--lower-precision] [--many]
+                       [--autocast] [--lower-precision] [--among-others FILE...]
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ def digest_among_others(data: bytes) -> str:
     return digests.pop()
 
 
-def digest_of(data: bytes, many: bool) -> str:
+def digest_of(data: bytes) -> str:
     """The hash of a picture or of a clip."""
     if container.media_of(data) == "video":
         return clip_digest(data)
-    return digest_among_others(data) if many else digest(quantal.latents.read(data))
+    return digest(quantal.latents.read(data))
 
 
 def disturb(options: argparse.Namespace) -> None:
@@ -112,8 +112,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     for flag in ("--no-onednn", "--channels-last", "--by-torch", "--by-numpy", "--autocast"):
         parser.add_argument(flag, action="store_true")
-    for flag in ("--lower-precision", "--many"):
-        parser.add_argument(flag, action="store_true")
+    parser.add_argument("--lower-precision", action="store_true")
+    parser.add_argument("--among-others", type=Path, nargs="+", default=[])
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -123,7 +123,9 @@ def main() -> None:
     disturb(options)
     with torch.autocast("cpu", torch.bfloat16, enabled=options.autocast):
         for file in options.files:
-            print(digest_of(file.read_bytes(), options.many))
+            print(digest_of(file.read_bytes()))
+        for file in options.among_others:
+            print(digest_among_others(file.read_bytes()))
 
 
 if __name__ == "__main__":

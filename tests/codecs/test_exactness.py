@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -92,11 +94,30 @@ def of_pictures(pictures: dict[str, Path]) -> dict[str, str]:
     return {name: digest(quantal.latents.read(path)) for name, path in pictures.items()}
 
 
-def found_under(condition: str, files: dict[str, Path], *more: str) -> dict[str, str]:
-    """Return the hashes that a process of its own finds, which decodes under a condition."""
+@dataclass(frozen=True)
+class Found:
+    """Hashes by codec: of all files, and of pictures that are read among others."""
+
+    alone: dict[str, str]
+    among_others: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def found_under(pictures: dict[str, Path], clips: dict[str, Path]) -> Callable[[str], Found]:
+    """Return what a process of its own finds under a condition; it runs once, for two tests."""
+    files = pictures | clips
+    among = {name: pictures[name] for name in ("hyperprior", "context-s")}
+    return cache(lambda condition: decoded_under(condition, files, among))
+
+
+def decoded_under(condition: str, files: dict[str, Path], among: dict[str, Path]) -> Found:
+    """Decode files in a process under a condition."""
     options, variables = CONDITIONS[condition]
+    if condition not in AMONG_OTHERS:
+        among = {}
     if condition == "AVX-512" and "AVX512" not in torch.backends.cpu.get_cpu_capability():
         pytest.skip("this processor has no AVX-512")
+    more = ["--among-others", *map(str, among.values())] if among else []
     result = subprocess.run(
         [sys.executable, str(WORKER), *map(str, files.values()), *options, *more],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
@@ -104,7 +125,10 @@ def found_under(condition: str, files: dict[str, Path], *more: str) -> dict[str,
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    return dict(zip(files, result.stdout.split(), strict=True))
+    hashes = iter(result.stdout.split())
+    found = Found(*({name: next(hashes) for name in each} for each in (files, among)))
+    assert not list(hashes)
+    return found
 
 
 #: The conditions of every run; `make test-all` tries the others as well.
@@ -134,15 +158,14 @@ AMONG_OTHERS = (
 
 
 @pytest.mark.parametrize("condition", as_marked(CONDITIONS))
-def test_symbols_are_the_same(condition, pictures, of_pictures, clips, of_clips) -> None:
-    assert found_under(condition, pictures | clips) == of_pictures | of_clips
+def test_symbols_are_the_same(condition, found_under, of_pictures, of_clips) -> None:
+    assert found_under(condition).alone == of_pictures | of_clips
 
 
 @pytest.mark.parametrize("condition", as_marked(AMONG_OTHERS))
-def test_symbols_are_the_same_among_others(condition, pictures, of_pictures) -> None:
-    files = {name: pictures[name] for name in ("hyperprior", "context-s")}
-    expected = {name: of_pictures[name] for name in files}
-    assert found_under(condition, files, "--many") == expected
+def test_symbols_are_the_same_among_others(condition, found_under, of_pictures) -> None:
+    found = found_under(condition).among_others
+    assert found == {name: of_pictures[name] for name in ("hyperprior", "context-s")}
 
 
 #: Codecs without latents that are rounded; their own tests compare what is read with what was put.

@@ -85,7 +85,7 @@ def test_every_sample_comes_back(
     check(codec, picture(*size, channels, deep))
 
 
-@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("deep", [False, pytest.param(True, marks=pytest.mark.thorough)])
 def test_means_are_fitted_to_large_pictures(codec: Lossless, deep: bool) -> None:
     """Steps of 8192 samples send changes; these pay."""
     samples = picture(256, 256, 3, deep)
@@ -113,7 +113,9 @@ def test_sections_end_where_both_sides_expect(
     check(codec, picture(60, 50, 4))
 
 
-@pytest.mark.parametrize("fill", [0, 7, 255])
+@pytest.mark.parametrize(
+    "fill", [7, *(pytest.param(fill, marks=pytest.mark.thorough) for fill in (0, 255))]
+)
 def test_flat_pictures_cost_almost_nothing(codec: Lossless, fill: int) -> None:
     payload = check(codec, np.full((300, 400, 3), fill, np.uint8))
     assert len(payload) < 500
@@ -163,12 +165,18 @@ def test_a_prefix_is_a_coarser_picture(codec: Lossless, channels: int) -> None:
         codec.read_prefix(cut, missing, 100, 120, RATE, 8)
 
 
+@pytest.fixture(scope="module")
+def written(codec: Lossless) -> tuple[bytes, np.ndarray]:
+    """A payload, and the samples that it was made from."""
+    samples = picture(200, 210, 3)
+    return coded(codec, samples), samples
+
+
 @pytest.mark.parametrize("kind", ["float64", "threads", "chunks"])
 def test_arithmetic_does_not_matter(
-    codec: Lossless, weights: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    written: tuple[bytes, np.ndarray], weights: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    samples = picture(200, 210, 3)
-    payload = coded(codec, samples)
+    payload, samples = written
     if kind == "float64":
         monkeypatch.setattr(predictor, "single_is_exact", lambda: False)
     elif kind == "threads":
@@ -228,7 +236,9 @@ def drawing(channels: int) -> np.ndarray:
     )
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "channels", [1, 4, *(pytest.param(n, marks=pytest.mark.thorough) for n in (2, 3))]
+)
 def test_screens_have_layers(
     codec: Lossless, channels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

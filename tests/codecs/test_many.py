@@ -32,8 +32,15 @@ def payloads(codec: Codec, width: int, height: int, rate: int, count: int) -> li
     return [codec.encoding(pixels).at(rate) for pixels in pieces(width, height, count)]
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        # Every run reads the largest with one codec; `make test-all` with all of them.
+        pytest.param(n, s, marks=pytest.mark.thorough if n != NAMES[1] and s == SIZES[-1] else ())
+        for n in NAMES
+        for s in SIZES
+    ],
+)
 def test_symbols_are_those_of_each_alone(name: str, size: tuple[int, int]) -> None:
     codec = quantal.load(name, "cpu")
     for rate, count in ((0, 2), (97, 5), (166, 1), (252, 3)):
@@ -50,7 +57,14 @@ def test_symbols_are_those_of_each_alone(name: str, size: tuple[int, int]) -> No
             assert (latents.width, latents.height, latents.rate) == (*size, rate)
 
 
-@pytest.mark.parametrize("name, rate", [("hyperprior", 120), ("context-s", 120), ("context-s", 40)])
+@pytest.mark.parametrize(
+    "name, rate",
+    [
+        ("hyperprior", 120),
+        ("context-s", 120),
+        pytest.param("context-s", 40, marks=pytest.mark.thorough),
+    ],
+)
 def test_a_full_batch_needs_no_onednn(
     name: str, rate: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,16 +37,20 @@ def pictures(photograph: Image.Image) -> list[np.ndarray]:
     ]
 
 
-def test_a_picture_leaves_nothing_behind(codec, pictures) -> None:
-    files = [codec.compress(pixels) for pixels in pictures]
+@pytest.fixture(scope="module")
+def files(codec: Codec, pictures: list[np.ndarray]) -> list[bytes]:
+    """A file of each."""
+    return [codec.compress(pixels) for pixels in pictures]
+
+
+def test_a_picture_leaves_nothing_behind(codec, pictures, files) -> None:
     drawn = [np.asarray(codec.decompress(data)) for data in files]
     for place in (5, 0, 4, 2, 3, 1, 0):
         assert codec.compress(pictures[place]) == files[place]
         assert np.array_equal(np.asarray(codec.decompress(files[place])), drawn[place])
 
 
-def test_latents_stay_when_others_are_read(codec, pictures) -> None:
-    files = [codec.compress(pixels) for pixels in pictures]
+def test_latents_stay_when_others_are_read(codec, files) -> None:
     first = codec.latents(files[0])
     y_hat, symbols = first.y_hat.copy(), [part.copy() for part in first.symbols]
     for data in files:
@@ -55,9 +59,8 @@ def test_latents_stay_when_others_are_read(codec, pictures) -> None:
     assert all(map(np.array_equal, first.symbols, symbols))
 
 
-def test_threads_share_a_codec(codec, pictures) -> None:
+def test_threads_share_a_codec(codec, pictures, files) -> None:
     """There and back in four threads at once gives the pictures of one thread."""
-    files = [codec.compress(pixels) for pixels in pictures]
     drawn = [np.asarray(codec.decompress(data)).astype(int) for data in files]
 
     def there_and_back(place: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ import pytest
 import quantal
 from quantal import container
 from quantal.codecs import registry
+from tests.calling import call
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_codec.py"
 ROOT = Path(quantal.__file__).parents[1]
@@ -38,7 +39,7 @@ def test_it_writes_a_file_that_it_reads(
     example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "own.qtl"
-    example.main(4.0, str(path))
+    example.main(1.0, str(path))
     said = re.fullmatch(r"(.*): ([\d,]+) bytes, ([\d.]+) dB PSNR\n", capsys.readouterr().out)
     assert said is not None and said[1] == str(path)
     assert int(said[2].replace(",", "")) == path.stat().st_size
@@ -70,25 +71,39 @@ register(Family("plugged", "plugin_module:build", (ENTRY,)))
 """
 
 
-def quantal_command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own, as a user has it."""
-    return subprocess.run(
-        [sys.executable, "-m", "quantal", *arguments],
-        cwd=folder,
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a plugin in it, which calls of one test name, and no other test sees."""
+    (tmp_path / "plugin_module.py").write_text(PLUGIN, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_CATALOGUE", registry.Catalogue())
+    forget(monkeypatch)
+    return tmp_path
+
+
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next call know no plugin, as a new process does."""
+    # Set first, so that what a call adds to the variable is undone after the test.
+    monkeypatch.setenv("QUANTAL_PLUGINS", "")
+    monkeypatch.setattr(registry, "_CATALOGUE", registry.Catalogue())
+    monkeypatch.setitem(sys.modules, "plugin_module", None)
+    monkeypatch.delitem(sys.modules, "plugin_module")
+
+
+def test_the_command_line_takes_a_plugin(
+    plugin: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process of its own, as a user has it, whose workers know the plugin; then calls here."""
+    second = plugin / "again.png"
+    second.write_bytes(photo.read_bytes())
+    option = ("--plugin", "plugin_module.py")
+    words = ("compress", photo.name, second.name, *option, "--codec", "plugged", "--jobs", "2")
+    done = subprocess.run(
+        [sys.executable, "-m", "quantal", *words],
+        cwd=plugin,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-    )
-
-
-def test_the_command_line_takes_a_plugin(tmp_path: Path, photo: Path) -> None:
-    (tmp_path / "plugin_module.py").write_text(PLUGIN, encoding="utf-8")
-    second = tmp_path / "again.png"
-    second.write_bytes(photo.read_bytes())
-    plugin = ("--plugin", "plugin_module.py")
-    names = (photo.name, second.name)
-    done = quantal_command(
-        "compress", *names, *plugin, "--codec", "plugged", "--jobs", "2", folder=tmp_path
     )
     assert done.returncode == 0, done.stderr
     assert container.probe(photo.with_suffix(".qtl").read_bytes()).header.codec == "plugged"
@@ -97,24 +112,35 @@ def test_the_command_line_takes_a_plugin(tmp_path: Path, photo: Path) -> None:
         ("verify", "photo.qtl"),
         ("latents", "photo.qtl", "-o", "l.safetensors"),
     ):
-        done = quantal_command(*command, *plugin, folder=tmp_path)
-        assert done.returncode == 0, done.stderr
-    listed = quantal_command("codecs", *plugin, folder=tmp_path)
-    assert "plugged: picture. A plugin." in listed.stdout
-    unknown = quantal_command("decompress", "photo.qtl", "-o", "b.png", folder=tmp_path)
-    assert unknown.returncode == 1 and "no codec 'plugged'" in unknown.stderr
-    absent = quantal_command("codecs", "--plugin", "absent_module", folder=tmp_path)
-    assert absent.returncode == 1 and "plugin 'absent_module' can't be imported" in absent.stderr
+        forget(monkeypatch)
+        found = call(*command, *option)
+        assert found.status == 0, found.err
+    forget(monkeypatch)
+    assert "plugged: picture. A plugin." in call("codecs", *option).out
+    forget(monkeypatch)
+    unknown = call("decompress", "photo.qtl", "-o", "b.png")
+    assert unknown.status == 1 and "no codec 'plugged'" in unknown.err
+    forget(monkeypatch)
+    absent = call("codecs", "--plugin", "absent_module")
+    assert absent.status == 1 and "plugin 'absent_module' can't be imported" in absent.err
 
 
-def test_evaluation_finds_a_plugin(tmp_path: Path, photo: Path) -> None:
+def test_evaluation_finds_a_plugin(plugin: Path, photo: Path) -> None:
     pytest.importorskip("polars", reason="comes with the extra `eval`")
-    (tmp_path / "plugin_module.py").write_text(PLUGIN, encoding="utf-8")
-    done = quantal_command(
+    found = call(
         *("eval", "rd", "--plugin", "plugin_module.py", "--codecs", "plugged,webp"),
-        *("--data", photo.name, "--out", "result", "--qualities", "20,60", "--no-report"),
-        folder=tmp_path,
+        *(
+            "--data",
+            photo.name,
+            "--out",
+            "result",
+            "--qualities",
+            "20,60",
+            "--jobs",
+            "1",
+            "--no-report",
+        ),
     )
-    assert done.returncode == 0, done.stderr
-    rows = (tmp_path / "result" / "rows.csv").read_text(encoding="utf-8")
+    assert found.status == 0, found.err
+    rows = (plugin / "result" / "rows.csv").read_text(encoding="utf-8")
     assert rows.count("plugged") >= 2

@@ -22,7 +22,8 @@ def codec():
 
 @pytest.fixture(scope="module")
 def picture(photograph):
-    return media.from_image(photograph)
+    """A part of it, 226 x 150, that tests code some sixty times."""
+    return media.from_image(photograph.crop((100, 60, 326, 210)))
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -58,7 +59,7 @@ def test_psnr_is_met(codec, picture, wanted):
     assert psnr(drawn, picture.pixels) == pytest.approx(wanted, rel=0.02)
 
 
-@pytest.mark.parametrize("limit", [3000, 5000, 20_001, 10**6])
+@pytest.mark.parametrize("limit", [1000, 1600, 5001, 10**6])
 def test_bytes_are_never_exceeded_and_nearly_used(codec, picture, limit):
     coded = encode_picture(picture, codec, Target(max_bytes=limit))
     assert len(coded.data) <= limit

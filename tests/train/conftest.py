@@ -10,9 +10,9 @@ import torch
 _ALEX = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sizes() -> dict[str, Any]:
-    """Of a network that trains in seconds, of `hyperprior` or a `context` codec."""
+    """Of a network that trains in seconds, of `hyperprior` or a `context` codec: don't change."""
     return {
         "channels": [8, 12, 16],
         "blocks": [1, 1, 1],

@@ -1,4 +1,7 @@
-"""What tests run in two processes: torchrun ... in_two.py WHAT FOLDER [RECIPE ...]."""
+"""What tests run in two processes: torchrun ... in_two.py FOLDER RECIPE ... LAST.
+
+Exchanges and runs come first; in the last run a process dies, and torchrun starts both again.
+"""
 
 from __future__ import annotations
 
@@ -70,13 +73,13 @@ def die_once() -> None:
 
 
 if __name__ == "__main__":
-    what, folder, *recipes = sys.argv[1:]
+    folder, *recipes, last = sys.argv[1:]
     torch.set_num_threads(1)
-    if what == "exchange":
+    if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
         exchange(Path(folder))
         with joined(torch.device("cpu")):  # a group that exists already, as Ray Train makes it
             train(read_recipe(recipes.pop(0)))
-    elif what == "die":
-        die_once()
-    for recipe in recipes:
-        train(read_recipe(recipe))
+        for recipe in recipes:
+            train(read_recipe(recipe))
+    die_once()
+    train(read_recipe(last))

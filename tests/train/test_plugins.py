@@ -12,14 +12,18 @@ import yaml
 from PIL import Image
 from skimage import data
 
+from quantal.codecs import registry
+from tests.calling import call
+
 PLUGIN = Path(__file__).with_name("tiny_codec.py")
 MAIN = "from quantal.cli import main; main()"
 
 
-def quantal(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own: a plugin stays registered."""
-    command = [sys.executable, "-c", MAIN, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+@pytest.fixture(autouse=True)
+def own_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a call registers here, it registers for one test."""
+    monkeypatch.setenv("QUANTAL_PLUGINS", "")  # what calls add is undone
+    monkeypatch.setattr(registry, "_CATALOGUE", registry.Catalogue())
 
 
 @pytest.fixture
@@ -45,16 +49,18 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_a_family_of_another_package_trains_and_codes(recipe, tmp_path):
-    done = quantal("train", "--plugin", PLUGIN, recipe)
+    """A process of its own trains, as a user has it; its weights code pictures in this one."""
+    command = [sys.executable, "-c", MAIN, "train", "--plugin", str(PLUGIN), str(recipe)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "evaluation at step 120" in done.stdout
     weights = tmp_path / "run" / "tiny-a.safetensors"
     options = ("--plugin", PLUGIN, "--weights", weights)
     packed, drawn = tmp_path / "a.qtl", tmp_path / "drawn.png"
-    done = quantal("compress", *options, "--codec", "tiny-a", tmp_path / "a.png", "-o", packed)
-    assert done.returncode == 0, done.stderr
-    done = quantal("decompress", *options, packed, "-o", drawn)
-    assert done.returncode == 0, done.stderr
+    found = call("compress", *options, "--codec", "tiny-a", tmp_path / "a.png", "-o", packed)
+    assert found.status == 0, found.err
+    found = call("decompress", *options, packed, "-o", drawn)
+    assert found.status == 0, found.err
     true, found = (np.asarray(Image.open(p)).astype(float) for p in (tmp_path / "a.png", drawn))
     assert np.square(true - found).mean() < 400
 
@@ -70,11 +76,11 @@ def test_a_family_of_another_package_trains_and_codes(recipe, tmp_path):
 )
 def test_wrong_recipes_of_it_are_named(recipe, override, message, monkeypatch):
     monkeypatch.chdir(recipe.parent)
-    done = quantal("train", "--plugin", PLUGIN, recipe, override)
-    assert done.returncode != 0
-    assert message in " ".join(done.stderr.split())
+    done = call("train", "--plugin", PLUGIN, recipe, override)
+    assert done.status != 0
+    assert message in " ".join(done.err.split())
 
 
 def test_a_family_without_a_trainer_says_so(recipe):
-    done = quantal("train", recipe, "codec=compressai")
-    assert "'compressai' can't be trained" in " ".join(done.stderr.split())
+    done = call("train", recipe, "codec=compressai")
+    assert "'compressai' can't be trained" in " ".join(done.err.split())

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,34 +36,27 @@ VQ = {
 }
 
 
-def in_two(*arguments: object, restarts: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run in_two.py by torchrun."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    options = ["--nproc-per-node", "2", "--max-restarts", str(restarts), "--monitor-interval", "1"]
-    return subprocess.run(
-        [*torchrun, *options, str(IN_TWO), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+class Recipes:
+    """Recipes of seconds, of pictures in a folder.
 
+    Args:
+        folder: gets recipes, pictures and runs.
+        sizes: of the network, where a recipe names no others.
+    """
 
-@pytest.fixture
-def write(tmp_path: Path, sizes: dict[str, Any]):
-    """Write a recipe of seconds."""
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    Image.fromarray(data.astronaut()[:200, :230]).save(pictures / "a.png")
-    Image.fromarray(data.chelsea()[:180, :300]).save(pictures / "b.png")
+    def __init__(self, folder: Path, sizes: dict[str, Any]) -> None:
+        self.folder, self._sizes = folder, sizes
+        self._pictures = folder / "pictures"
+        self._pictures.mkdir()
+        Image.fromarray(data.astronaut()[:200, :230]).save(self._pictures / "a.png")
+        Image.fromarray(data.chelsea()[:180, :300]).save(self._pictures / "b.png")
 
-    def written(name: str, **changes: object) -> Path:
+    def __call__(self, name: str, **changes: object) -> Path:
         values = {
             "codec": "context-m",
-            "data": [str(pictures)],
-            "out": str(tmp_path / name),
-            "model": sizes,
+            "data": [str(self._pictures)],
+            "out": str(self.folder / name),
+            "model": self._sizes,
             "steps": 20,
             "warmup_steps": 2,
             "phases": PHASES,
@@ -72,40 +66,85 @@ def write(tmp_path: Path, sizes: dict[str, Any]):
             "bfloat16": False,
             **changes,
         }
-        path = tmp_path / f"{name}.yaml"
+        path = self.folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(values), encoding="utf-8")
         return path
 
-    return written
-
 
 @pytest.fixture
-def perceptual(tmp_path: Path) -> dict[str, object]:
-    """An objective of `vq` with random weights for LPIPS, and a discriminator soon."""
+def write(tmp_path: Path, sizes: dict[str, Any]) -> Recipes:
+    """Write a recipe of seconds."""
+    return Recipes(tmp_path, sizes)
+
+
+@pytest.fixture(scope="module")
+def perceptual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """An objective of `vq` with random weights for LPIPS, and a discriminator soon.
+
+    With other weights a feature may lie between two entries of a codebook, and sums in another
+    order choose the other.
+    """
+    folder = tmp_path_factory.mktemp("perceptual")
     state, heads = {}, {}
     torch.manual_seed(0)
     for place, (number, (out, inside, side)) in enumerate(ALEX.items()):
         weight = torch.randn(out, inside, side, side) / (inside * side * side) ** 0.5
         state |= {f"features.{number}.weight": weight, f"features.{number}.bias": torch.zeros(out)}
         heads[f"lin{place}.model.1.weight"] = torch.rand(1, out, 1, 1) / out
-    torch.save(state, tmp_path / "alex.pth")
-    torch.save(heads, tmp_path / "heads.pth")
-    files = {"backbone": str(tmp_path / "alex.pth"), "heads": str(tmp_path / "heads.pth")}
+    torch.save(state, folder / "alex.pth")
+    torch.save(heads, folder / "heads.pth")
+    files = {"backbone": str(folder / "alex.pth"), "heads": str(folder / "heads.pth")}
     return {**files, "adversarial_from": 0.3, "shrink_at": 0.2}
 
 
-def test_two_processes_agree_and_train_as_one(write, perceptual, sizes, tmp_path):
-    """20 steps in float32 give the parameters of one process; also codebooks, which are sums."""
+@dataclass(frozen=True)
+class Trained:
+    """What two processes left behind.
+
+    Attributes:
+        write: writes recipes, in the folder of the runs.
+        changes: what the recipes of two runs, NAME-2, change.
+        died: the recipe of a run in which a process died.
+    """
+
+    write: Recipes
+    changes: dict[str, dict[str, Any]]
+    died: Path
+
+
+@pytest.fixture(scope="module")
+def in_two(
+    tmp_path_factory: pytest.TempPathFactory, sizes: dict[str, Any], perceptual: dict[str, object]
+) -> Trained:
+    """Let torchrun run in_two.py in two processes, once for all tests: each start takes seconds."""
+    write = Recipes(tmp_path_factory.mktemp("team"), sizes)
     vq = {"codec": "vq", "model": VQ, "objective": perceptual, "phases": SMALL}
     wide = {**sizes, "channels": [8, 12, 32]}  # wide enough for Muon
     runs = {"context": {"optimiser": "muon", "model": wide}, "codebooks": vq}
     recipes = [write(f"{name}-2", **changes) for name, changes in runs.items()]
-    done = in_two("exchange", tmp_path, *recipes)
-    assert done.returncode == 0, done.stderr
-    for name, changes in runs.items():
-        train(read_recipe(write(f"{name}-1", **changes)))
+    died = write("run", steps=8, checkpoint_minutes=0.0)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    options = ["--nproc-per-node", "2", "--max-restarts", "1", "--monitor-interval", "0.2"]
+    done = subprocess.run(
+        [*torchrun, *options, *map(str, (IN_TWO, write.folder, *recipes, died))],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    print(done.stderr)  # a restart may hide what failed first
+    assert done.returncode == 0
+    return Trained(write, runs, died)
+
+
+def test_two_processes_agree_and_train_as_one(in_two):
+    """20 steps in float32 give the parameters of one process; also codebooks, which are sums."""
+    folder = in_two.write.folder
+    for name, changes in in_two.changes.items():
+        train(read_recipe(in_two.write(f"{name}-1", **changes)))
         one, two = (
-            torch.load(tmp_path / f"{name}-{count}" / "checkpoint.pt", weights_only=True)
+            torch.load(folder / f"{name}-{count}" / "checkpoint.pt", weights_only=True)
             for count in (1, 2)
         )
         assert two["step"] == 20 and two["skipped"] == one["skipped"]
@@ -113,7 +152,7 @@ def test_two_processes_agree_and_train_as_one(write, perceptual, sizes, tmp_path
             for key, value in one[part].items():
                 torch.testing.assert_close(two[part][key], value, rtol=0, atol=1e-5, msg=key)
 
-    first, second = (torch.load(tmp_path / f"{r}.pt", weights_only=False) for r in range(2))
+    first, second = (torch.load(folder / f"{r}.pt", weights_only=False) for r in range(2))
     for found in (first, second):
         both, lone, none = found["gradients"]
         assert torch.equal(both, torch.full((2, 3), 1.5))
@@ -129,14 +168,12 @@ def test_two_processes_agree_and_train_as_one(write, perceptual, sizes, tmp_path
     assert torch.equal(torch.cat([first["noise"], second["noise"]]), whole)
 
 
-def test_a_run_whose_process_died_goes_on_from_its_checkpoint(write, tmp_path):
-    recipe = write("run", steps=8, checkpoint_minutes=0.0)
-    done = in_two("die", tmp_path, recipe, restarts=1)
-    assert done.returncode == 0, done.stderr
-    entries = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+def test_a_run_whose_process_died_goes_on_from_its_checkpoint(in_two):
+    recipe, out = in_two.died, in_two.write.folder / "run"
+    entries = (out / "log.jsonl").read_text().splitlines()
     starts = [e["step"] for e in map(json.loads, entries) if e.get("event") == "start"]
     assert starts == [0, 4]
-    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 8
+    assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 8
     with pytest.raises(ModelError, match=r"its `model\.z_channels` is 8, here it is 16"):
         run(recipe, ["model.z_channels=16", "steps=9"], resume=True)
     with pytest.raises(ModelError, match="another recipe: its `codec` is 'context-m'"):

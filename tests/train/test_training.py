@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +26,22 @@ from quantal.train import export_checkpoint, read_recipe, run
 from quantal.train.data import CropSampler, read_pictures
 
 
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two pictures, which tests leave as it is."""
+    folder = tmp_path_factory.mktemp("pictures")
     Image.fromarray(data.astronaut()[:300, :330]).save(folder / "a.png")
     Image.fromarray(data.astronaut()[200:, 200:]).save(folder / "b.webp")
     return folder
 
 
-@pytest.fixture
-def recipe(tmp_path: Path, pictures: Path, sizes: dict[str, Any]) -> Path:
-    path = tmp_path / "recipe.yaml"
+def write_recipe(folder: Path, pictures: Path, sizes: dict[str, Any]) -> Path:
+    """A recipe of seconds, without an evaluation."""
+    path = folder / "recipe.yaml"
     values = {
         "codec": "hyperprior",
         "data": [str(pictures)],
-        "out": str(tmp_path / "run"),
+        "out": str(folder / "run"),
         "model": sizes,
         "steps": 60,
         "warmup_steps": 5,
@@ -49,7 +50,6 @@ def recipe(tmp_path: Path, pictures: Path, sizes: dict[str, Any]) -> Path:
             {"until": 1.0, "crop": 128, "batch": 2},
         ],
         "export_batches": 2,
-        "evaluation": [str(pictures / "a.png")],
         "objective": {"evaluation_rates": [0, 63]},
         "device": "cpu",
         "threads": 1,
@@ -58,31 +58,58 @@ def recipe(tmp_path: Path, pictures: Path, sizes: dict[str, Any]) -> Path:
     return path
 
 
+@pytest.fixture
+def recipe(tmp_path: Path, pictures: Path, sizes: dict[str, Any]) -> Path:
+    return write_recipe(tmp_path, pictures, sizes)
+
+
+@pytest.fixture(scope="module")
+def evaluated(pictures: Path) -> str:
+    """An override that evaluates; its plots take longer than some runs."""
+    return f"evaluation=[{pictures / 'a.png'}]"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run of 60 steps that several tests look at or go on from."""
+
+    folder: Path
+    weights: Path
+    logged: list[Any]
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, pictures: Path, sizes: dict[str, Any], evaluated: str
+) -> Trained:
+    folder, logged = tmp_path_factory.mktemp("trained"), []
+    weights = run(write_recipe(folder, pictures, sizes), [evaluated], log=logged.append)
+    return Trained(folder / "run", weights, logged)
+
+
 def log(path: Path) -> list[dict]:
     return [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
 
 
-def test_a_run_leaves_weights_that_code_pictures(recipe, tmp_path):
-    logged = []
-    weights = run(recipe, [], log=logged.append)
-    assert weights == tmp_path / "run" / "hyperprior.safetensors"
-    assert logged == log(tmp_path / "run")
-    (evaluation,) = (entry for entry in logged if entry.get("event") == "evaluation")
+def test_a_run_leaves_weights_that_code_pictures(trained):
+    assert trained.weights == trained.folder / "hyperprior.safetensors"
+    assert trained.logged == log(trained.folder)
+    (evaluation,) = (entry for entry in trained.logged if entry.get("event") == "evaluation")
     low, high = evaluation["points"]
     assert low["bpp"] < high["bpp"] and low["psnr"] < high["psnr"]
-    codec = quantal.load("hyperprior", "cpu", weights=weights)
+    codec = quantal.load("hyperprior", "cpu", weights=trained.weights)
     pixels = data.astronaut()[100:200, 100:230]
     drawn = np.asarray(codec.decompress(codec.compress(pixels, quality=90)))
     assert np.square(drawn.astype(float) - pixels).mean() < 600
 
 
-def test_a_run_leaves_threads_and_random_numbers_as_they_were(recipe, tmp_path):
+def test_a_run_leaves_threads_and_random_numbers_as_they_were(recipe, evaluated, tmp_path):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         torch.manual_seed(5)
         state = torch.get_rng_state()
-        run(recipe, ["steps=2", "threads=1"])
+        run(recipe, ["steps=2", "threads=1", evaluated])
         assert torch.get_num_threads() == 2
         assert torch.equal(torch.get_rng_state(), state)
         with pytest.raises(ArgumentError):
@@ -104,8 +131,8 @@ def test_an_interrupted_run_goes_on(recipe, tmp_path):
     assert checkpoint["step"] == 20
 
 
-def test_training_goes_on_from_a_weights_file(recipe, tmp_path):
-    weights = run(recipe, ["steps=40"])
+def test_training_goes_on_from_a_weights_file(recipe, trained, tmp_path):
+    weights = trained.weights
     again = run(recipe, ["steps=1", f"start_from={weights}", f"out={tmp_path / 'again'}"])
     first, second = (read_entropy_net_weights(w, HyperpriorNet).net for w in (weights, again))
     for name, value in first.state_dict().items():
@@ -216,8 +243,8 @@ def test_a_phase_holds_parts_and_prices_rounded_symbols(recipe, tmp_path):
         run(recipe, [f"phases={other}", f"out={tmp_path / 'other'}"])
 
 
-def test_a_context_codec_goes_on_from_another_codec_s_transforms(recipe, tmp_path, sizes):
-    weights = run(recipe, ["steps=20"])
+def test_a_context_codec_goes_on_from_another_codec_s_transforms(recipe, trained, tmp_path, sizes):
+    weights = trained.weights
     changes = {"codec": "context-s", "start_from": str(weights), "steps": 6, "out": "x"}
     changes["out"] = str(tmp_path / "context")
     sizes = {**sizes, "blocks": [2, 1, 1], "order": "places"}
@@ -261,9 +288,8 @@ def test_what_cannot_be_written_is_named(recipe, tmp_path, monkeypatch):
     assert sorted(path.name for path in out.iterdir()) == ["log.jsonl"]
 
 
-def test_a_closed_output_does_not_stop_a_run(recipe, tmp_path):
-
-    command = [sys.executable, "-m", "quantal", "train", str(recipe), "steps=60"]
+def test_a_closed_output_does_not_stop_a_run(recipe, evaluated, tmp_path):
+    command = [sys.executable, "-m", "quantal", "train", str(recipe), "steps=10", evaluated]
     root = Path(__file__).parents[2]
     with subprocess.Popen(
         command,
@@ -275,4 +301,4 @@ def test_a_closed_output_does_not_stop_a_run(recipe, tmp_path):
         process.stdout.close()  # as `| head -1` does
         process.wait(300)
     assert (tmp_path / "run" / "hyperprior.safetensors").is_file()
-    assert log(tmp_path / "run")[-1]["step"] == 60
+    assert log(tmp_path / "run")[-1]["step"] == 10

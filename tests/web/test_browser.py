@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -81,9 +82,20 @@ def drop(page: Any, files: dict[str, bytes], kind: str = "") -> None:
     )
 
 
-def test_pictures_of_every_codec_are_pythons(serve: Serve, open_page: Open, tmp_path: Path) -> None:
-    names = [f"{codec}/{name}" for codec in CODECS for name in ("colour-high", "alpha")]
-    names += [f"context-s/{name}" for name in ("colour-low", "grey", "one-pixel")]
+EVERY_KIND = ("alpha", "colour-low", "grey", "one-pixel")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [*(f"{c}/colour-high" for c in CODECS), *(f"{CODECS[0]}/{kind}" for kind in EVERY_KIND)],
+        pytest.param([f"{c}/alpha" for c in CODECS[1:]], marks=pytest.mark.thorough),
+    ],
+    ids=["every codec and kind", "alpha of the others"],
+)
+def test_pictures_of_every_codec_are_pythons(
+    serve: Serve, open_page: Open, tmp_path: Path, names: list[str]
+) -> None:
     files = [GOLDEN / f"{name}.qtl" for name in names]
     opened = open_page(serve(*files))
     wait_for(opened.page, len(files))

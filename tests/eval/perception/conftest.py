@@ -50,24 +50,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def classify(tmp_path: Path) -> Kit:
+def colours(folder: Path) -> Kit:
+    """Pictures of three colours, and the classifier that tells them apart."""
     pytest.importorskip("onnxruntime")
-    data = tmp_path / "colours"
+    data = folder / "colours"
     for name, colour in COLOURS.items():
         (data / name).mkdir(parents=True)
         for i in range(3):
             speckled(colour, (24, 16), i).save(data / name / f"{i}.png")
     model = onnx.write(
-        tmp_path / "most.onnx",
+        folder / "most.onnx",
         [onnx.node("GlobalAveragePool", ["x"], "m"), onnx.node("Flatten", ["m"], "y", axis=1)],
         (1, 3, 8, 8),
         (1, 3),
     )
     how = settings(
-        tmp_path / "most.json", size=[8, 8], output="classes", names=["Red", "Green", "Blue"]
+        folder / "most.json", size=[8, 8], output="classes", names=["Red", "Green", "Blue"]
     )
     return Kit(data, model, how)
+
+
+@pytest.fixture
+def classify(tmp_path: Path) -> Kit:
+    return colours(tmp_path)
 
 
 @pytest.fixture

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from quantal.eval.perception import Plan, Result, evaluate
 from quantal.eval.perception.page import page
 
-from .conftest import Kit
+from .conftest import colours
 
 
-@pytest.fixture
-def found(classify: Kit) -> Result:
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """One measurement and its report, which tests look at."""
+    classify = colours(tmp_path_factory.mktemp("page"))
     for package in ("plotly", "matplotlib", "polars", "bjontegaard"):
         pytest.importorskip(package)
     plan = Plan(
@@ -41,6 +45,21 @@ def page_file(found: Result) -> Path:
     return found.plan.out / "report.html"
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
+        pytest.skip("needs a Chromium")
+    with playwright.sync_playwright() as engine:
+        browser = engine.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
 def test_names_never_end_or_hide_a_script(found: Result) -> None:
     from plotly.offline import get_plotlyjs
 
@@ -54,27 +73,18 @@ def test_names_never_end_or_hide_a_script(found: Result) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_draws_every_plot(page_file: Path, scheme: str) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, names)), None)
-    if chromium is None:
-        pytest.skip("needs a Chromium")
+def test_a_browser_draws_every_plot(browser: Any, page_file: Path, scheme: str) -> None:
     complaints: list[str] = []
     requests: list[str] = []
-    with playwright.sync_playwright() as engine:
-        browser = engine.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
-        tab = browser.new_page(color_scheme=scheme)
-        tab.on("console", lambda message: complaints.append(message.text))
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.on("request", lambda request: requests.append(request.url))
-        tab.goto(page_file.as_uri())
-        tab.wait_for_function("document.querySelectorAll('.main-svg').length >= 4")
-        traces = [tab.locator(f"#plot-{i} .scatterlayer .trace").count() for i in range(4)]
-        headings = tab.locator("h2").all_inner_texts()
-        browser.close()
+    tab = browser.new_page(color_scheme=scheme)
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.goto(page_file.as_uri())
+    tab.wait_for_function("document.querySelectorAll('.main-svg').length >= 4")
+    traces = [tab.locator(f"#plot-{i} .scatterlayer .trace").count() for i in range(4)]
+    headings = tab.locator("h2").all_inner_texts()
+    tab.close()
     assert traces == [2, 2, 2, 2]
     assert "Where points are lost" in headings and "Score over PSNR-RGB" in headings
     assert complaints == []
