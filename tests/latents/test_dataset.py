@@ -207,7 +207,7 @@ def test_sources_that_are_none_are_named(tmp_path, tree) -> None:
         LatentDataset(tree, scaled=True)
     with pytest.raises(IndexError):
         LatentDataset(tree)[6]
-    with pytest.raises(ArgumentError, match="str is no codec"):
+    with pytest.raises(ArgumentError, match="str is not a codec"):
         LatentDataset(tree, codec="hyperprior")
     with pytest.raises(ArgumentError, match="dict has no row 0"):
         LatentDataset({"train": rows(tree)})
