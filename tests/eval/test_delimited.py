@@ -54,7 +54,7 @@ def test_tables_of_points(tmp_path: Path, name: str) -> None:
         (b"bpp;psnr\n1.000,5;31\n", "bpp holds something else than numbers: '1.000,5'"),
         (b"kbps,psnr\n120,31\n", "its columns are kbps, psnr"),
         (b"bpp,psnr,BPP\n1,2,3\n", "has the column 'bpp' twice"),
-        (b'bpp,psnr\n"0.25,31\n', "no values|no CSV table|fields"),
+        (b'bpp,psnr\n"0.25,31\n', "no values|not a CSV table|fields"),
         (b"\x89PNG\0\0", "is not a CSV table"),
         (b"", "has no rows"),
         (b"\n\n", "has no rows"),
