@@ -137,7 +137,7 @@ def main() -> None:
     options = parser.parse_args()
     codec = quantal.load(options.codec, weights=options.weights)
     if not isinstance(codec, Context):
-        raise SystemExit(f"{options.codec} is no context codec")
+        raise SystemExit(f"{options.codec} is not a context codec")
     files = sorted(options.folder.glob("*.png"))[: options.pictures]
     pictures = [media.read(file).pixels for file in files]
     qualities = [int(q) for q in options.qualities.split(",")]

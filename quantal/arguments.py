@@ -96,7 +96,7 @@ def path(name: str, value: object) -> str:
             raise TypeError
         text = os.fsdecode(value)
     except TypeError:
-        raise ArgumentError(f"{value!r:.40} is no path of a {name}") from None
+        raise ArgumentError(f"{value!r:.40} is not a path of a {name}") from None
     if not text:
         raise ArgumentError(f"an empty path names no {name}")
     return text

@@ -45,7 +45,7 @@ def read_source(source: Source, what: str = ".qtl file") -> bytes:
     if _is_buffer(found):
         return memoryview(found).tobytes()
     raise ArgumentError(
-        f"{type(source).__name__} is no {what}: give its bytes, its path, or the file open in "
+        f"{type(source).__name__} is not a {what}: give its bytes, its path, or the file open in "
         "binary mode"
     )
 
@@ -59,7 +59,7 @@ def _read_from(file: IO[Any], what: str) -> object:
         raise MediaError(f"the {what} can't be read: {error}") from error
     if isinstance(data, str):
         raise ArgumentError(
-            f"a text file ({type(file).__name__}) is no {what}: open it in binary mode"
+            f"a text file ({type(file).__name__}) is not a {what}: open it in binary mode"
         )
     return data
 

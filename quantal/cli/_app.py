@@ -32,7 +32,7 @@ __all__ = ["app", "run"]
 
 app = typer.Typer(
     name="quantal",
-    help="Learned image codecs that write real .qtl files.",
+    help="Learned codecs for pictures, clips and data cubes.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -76,10 +76,12 @@ def _print_version(asked: bool) -> None:
 def _root(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
-    """Learned image codecs that write real .qtl files."""
+    """Learned codecs for pictures, clips and data cubes."""
 
 
 def run() -> int:

@@ -121,7 +121,7 @@ def convert(
         The exit status.
     """
     if as_json and request.out == STDOUT:
-        raise ArgumentError("--json and -o - both want standard output; give one of them")
+        raise ArgumentError("--json and -o - both write to standard output; give one of them")
     if request.skip_existing and request.force:
         raise ArgumentError("--skip-existing and --force contradict each other; give one of them")
     found = expand(request.inputs, request.accepted, request.recursive, request.kind)
@@ -162,7 +162,7 @@ def convert(
         inputs = (
             "input whose output exists" if planned.skipped == 1 else "inputs whose outputs exist"
         )
-        say(f"left {planned.skipped} {inputs} already", err=True)
+        say(f"skipped {planned.skipped} {inputs}", err=True)
     return report.finish()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -103,7 +104,7 @@ def parse_time(text: str | None, option: str) -> Fraction | None:
         return None
     found = _TIME.fullmatch(text.strip())
     if found is None:
-        raise ArgumentError(f"{option} {text!r} is no time; write seconds, MM:SS or HH:MM:SS")
+        raise ArgumentError(f"{option} {text!r} is not a time; write seconds, MM:SS or HH:MM:SS")
     hours, minutes, seconds = found.groups()
     return 3600 * int(hours or 0) + 60 * int(minutes or 0) + Fraction(seconds)
 
@@ -122,7 +123,7 @@ def parse_rate(text: str | None) -> Fraction | None:
         rate = Fraction(0)
     if not 0 < rate < 1 << 20:
         raise ArgumentError(
-            f"--rate {text!r} is no number of frames per second, such as 30000/1001"
+            f"--rate {text!r} is not a number of frames per second, such as 30000/1001"
         )
     return rate
 
@@ -137,7 +138,7 @@ def parse_options(given: list[str] | None) -> dict[str, str]:
     for text in given or ():
         name, equals, value = text.partition("=")
         if not name or not equals:
-            raise ArgumentError(f"--option {text!r} is no NAME=VALUE, such as crf=18")
+            raise ArgumentError(f"--option {text!r} is not NAME=VALUE, such as crf=18")
         options[name] = value
     return options
 
@@ -146,7 +147,7 @@ def check_options(given: Mapping[str, bool], is_there: bool, what: str) -> None:
     """Raise ArgumentError for an option that an input can't take."""
     for name, used in given.items():
         if used and is_there:
-            raise ArgumentError(f"{name} is nothing that {what} can take; leave it out")
+            raise ArgumentError(f"{name} does not apply to {what}; leave it out")
 
 
 def _noting(report: Report) -> Callable[[ClipProgress], None]:
@@ -303,15 +304,16 @@ class ClipDecompression:
                 size = _size_of(target)
             if step.target is not None and step.times is not None:
                 os.utime(step.target, ns=step.times)
-            header, frames = clip.header, clip.n_frames
-        pixels = header.width * header.height * frames
+            header = clip.header
+        with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
+            bpp = container.probe_clip(file).bpp  # of the pictures, as compress prints it
         return Outcome(
             data=b"",
             codec=header.codec,
             width=header.width,
             height=header.height,
             bytes_in=step.source.size(),
-            bpp=8 * step.source.size() / pixels,
+            bpp=bpp,
             quality=container.rate_to_quality(header.rate),
             frames=copied.frames,
             warnings=copied.warnings,

@@ -81,7 +81,8 @@ def parse_bounds(text: str | None) -> dict[str, float] | None:
             bound = math.nan
         if not name or name in found or not 0 <= bound < math.inf:
             raise ArgumentError(
-                f"--max-error {text!r:.60} is no error; write 0.01, or t2m=0.05,precip=0.1, or both"
+                f"--max-error {text!r:.60} is not a bound; write 0.01, or t2m=0.05,precip=0.1, or "
+                "both"
             )
         found[name] = bound
     return found

@@ -43,21 +43,23 @@ EngineOption = Annotated[
     typer.Option(
         "--engine",
         help="For very many files: IN and OUT are folders, URLs such as s3://bucket/photos or data "
-        "sets of Hugging Face (hf:NAME), a second call does no finished work, and --jobs is one "
-        "for each core by default. processes: of this machine; ray: actors of a cluster of Ray.",
+        "sets of Hugging Face (hf:NAME), and a second call repeats no finished work. processes: "
+        "processes of this machine; ray: actors of a Ray cluster.",
     ),
 ]
 Nodes = Annotated[
     EngineName,
     typer.Option(
         "--engine",
-        help="Who works: processes of this machine, or ray: actors of a cluster whose nodes see "
-        "the same folders.",
+        help="Workers. processes: processes of this machine; ray: actors of a Ray cluster whose "
+        "nodes see the same folders.",
     ),
 ]
 Tar = Annotated[
     bool,
-    typer.Option("--tar", help="With --engine: a .tar for each batch in place of files."),
+    typer.Option(
+        "--tar", help="With --engine: write one .tar for each batch, instead of single files."
+    ),
 ]
 
 
@@ -133,7 +135,7 @@ def run_engine(
     if out is None or out == "-":
         raise ArgumentError("--engine needs a folder or a URL for results and its manifest: -o OUT")
     if keep_time:
-        raise ArgumentError("--keep-time can't be had with --engine; leave one of them out")
+        raise ArgumentError("--keep-time can't be combined with --engine; leave one of them out")
     if order.force and order.skip_existing:
         raise ArgumentError("--skip-existing and --force contradict each other; give one of them")
     job = Job(
@@ -254,8 +256,11 @@ def _say(summary: Summary, verb: _Verb, source: str, target: str, *, writes: boo
         f"{summary.files:,} files{sizes}  {summary.seconds:.2f} s{speed}"
     )
     if summary.finished:
-        say(f"left {summary.finished:,} that earlier calls have finished", err=True)
+        say(f"skipped {summary.finished:,} that earlier calls finished", err=True)
     if summary.existing:
-        say(f"left {summary.existing:,} whose outputs exist already", err=True)
+        say(f"skipped {summary.existing:,} whose outputs exist", err=True)
     if summary.failures:
-        say(f"{len(summary.failures):,} failed; {printable(summary.manifest)} has why", err=True)
+        say(
+            f"{len(summary.failures):,} failed; {printable(summary.manifest)} states the reasons",
+            err=True,
+        )

@@ -39,37 +39,52 @@ Codecs = Annotated[
     str,
     typer.Option(
         metavar="A,B,...",
-        help="Codecs, each a name with options: hyperprior,avif:speed=4,webp. A wrong name "
-        "prints all of them.",
+        help="Codecs with their options: hyperprior,avif:speed=4,webp. An unknown name prints the "
+        "list of codecs.",
     ),
 ]
-Data = Annotated[Path, typer.Option(metavar="DIR", help="A folder of pictures, or one picture.")]
+Data = Annotated[
+    Path, typer.Option(metavar="DIR", help="A folder of pictures or of clips, or a single file.")
+]
 Folder = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Where results go; a stopped run continues.")
+    Path,
+    typer.Option(
+        "--out", metavar="DIR", help="Folder for the results; a stopped run continues there."
+    ),
 ]
 EvalJobs = Annotated[
     int | None,
-    typer.Option("--jobs", min=0, help="Processes; 0 for this one alone. Without it, all cores."),
+    typer.Option(
+        "--jobs",
+        min=0,
+        help="Number of processes; 0: this process only. Default: one for each core.",
+    ),
 ]
 Qualities = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="[CODEC=]Q,Q,...", help="Instead of a codec's usual ones; can be repeated."
+        metavar="[CODEC=]Q,Q,...",
+        help="Qualities to measure, of all codecs or of one, named as in --codecs; can be repeated."
+        "",
     ),
 ]
 Weights = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="A folder with the networks' weights of LPIPS and the like."),
+    typer.Option(metavar="DIR", help="A folder with network weights for metrics such as LPIPS."),
 ]
 MinOverlap = Annotated[
     float,
     typer.Option(
-        min=0.01, max=1.0, help="Of the shorter curve's range of quality, that both must share."
+        min=0.01,
+        max=1.0,
+        help="Share of the shorter curve's range of quality that both curves must cover.",
     ),
 ]
 Pareto = Annotated[
     bool,
-    typer.Option(help="Leave out points that cost more and show less, instead of refusing."),
+    typer.Option(
+        help="Leave out points of more rate and less quality, instead of refusing the curve."
+    ),
 ]
 
 

@@ -113,9 +113,13 @@ class _Listing:
 
     def note(self, kind: str) -> str:
         count = self.left.total()
-        several = " or ".join(f"{each}s" for each in kind.split(" or "))
-        what = f"1 file that is no {kind}" if count == 1 else f"{count} files that are no {several}"
-        return f"left {what}: {self._kinds()}"
+        several = re.sub(r"(?<=\w)(?=,| or |$)", "s", kind)
+        what = (
+            f"1 file that is not a {kind}"
+            if count == 1
+            else f"{count} files that are not {several}"
+        )
+        return f"skipped {what}: {self._kinds()}"
 
     def _kinds(self) -> str:
         named = self.left.most_common(_KINDS_NAMED)

@@ -71,43 +71,50 @@ PrecisionOption = Annotated[
     typer.Option(
         "--precision",
         callback=_adopt_precision,
-        help="Of transforms; others than float32 need OpenVINO. auto: bfloat16 where it is found "
-        "quicker and at most 0.02 dB worse.",
+        help="Precision of the transforms; values other than float32 need OpenVINO. auto: bfloat16 "
+        "if it is faster and at most 0.02 dB worse.",
     ),
 ]
 DeviceOption = Annotated[
-    Device, typer.Option(help="Where the networks run; auto takes a GPU where there is one.")
+    Device, typer.Option(help="Where the networks run; auto uses a GPU if there is one.")
 ]
 Begin = Annotated[
     str | None,
-    typer.Option("--from", metavar="TIME", help="Begin a clip here: seconds, MM:SS or HH:MM:SS."),
+    typer.Option(
+        "--from", metavar="TIME", help="Start of a part of a clip: seconds, MM:SS or HH:MM:SS."
+    ),
 ]
 End = Annotated[
     str | None,
-    typer.Option("--to", metavar="TIME", help="End a clip here: seconds, MM:SS or HH:MM:SS."),
+    typer.Option(
+        "--to", metavar="TIME", help="End of a part of a clip: seconds, MM:SS or HH:MM:SS."
+    ),
 ]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite outputs that exist.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite existing outputs.")]
 Inputs = Annotated[
     list[str],
     typer.Argument(metavar="IN...", help="Files, folders, or - for standard input."),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to work with.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Number of processes.")]
 EngineJobs = Annotated[
     int | None,
     typer.Option(
         "--jobs",
         min=1,
-        help="Processes to work with; default 1, with --engine one for each core, or for each but "
-        "one of every node.",
+        help="Number of processes; default 1. With --engine, the default is one for each core, or "
+        "on a cluster one for each CPU but one of every node.",
         show_default=False,
     ),
 ]
 KeepTime = Annotated[
     bool,
-    typer.Option("--keep-time", help="Outputs get the times of change and access of their inputs."),
+    typer.Option(
+        "--keep-time", help="Give outputs the times of modification and access of their inputs."
+    ),
 ]
 JsonFlag = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
+    bool,
+    typer.Option("--json", help="Print one JSON document to standard output, and nothing else."),
 ]
 
 
@@ -123,8 +130,7 @@ Out = Annotated[
         "-o",
         metavar="OUT",
         callback=standard_output,
-        help="A file, a folder, or - for standard output. Without it the result goes beside "
-        "its input.",
+        help="A file, a folder, or - for standard output; default: beside the input.",
     ),
 ]
 
@@ -149,16 +155,16 @@ Plugin = Annotated[
     ),
 ]
 Recursive = Annotated[
-    bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")
+    bool, typer.Option("--recursive", "-r", help="Include the files of subfolders.")
 ]
 SkipExisting = Annotated[
     bool,
-    typer.Option("--skip-existing", help="Leave inputs whose outputs exist: to finish a batch."),
+    typer.Option("--skip-existing", help="Skip inputs whose outputs exist, to finish a batch."),
 ]
 Weights = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Weights in place of those that ship; a model of CompressAI's zoo always needs some.",
+        help="Weights to use in place of the shipped ones; models of CompressAI's zoo require it.",
     ),
 ]

@@ -235,7 +235,7 @@ def prepared(target: Path) -> Path:
 def check_free(target: Path, force: bool) -> None:
     """Raise OutputError if something has come to the place of a result."""
     if os.path.lexists(target) and not force:
-        raise OutputError(f"{target} came into being meanwhile; --force overwrites it")
+        raise OutputError(f"{target} was created in the meantime; --force overwrites it")
 
 
 def write_stdout(data: bytes, force: bool) -> None:

@@ -12,7 +12,7 @@ __all__ = ["codecs"]
 
 
 def codecs(plugin: Plugin = None, as_json: JsonFlag = False) -> int:
-    """List codecs: size, work per pixel both ways, and how their weights were trained."""
+    """List codecs, with their size, work per pixel and training."""
     from quantal.codecs import DEFAULT_CODEC, available
 
     entries = available()

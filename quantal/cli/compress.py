@@ -81,13 +81,14 @@ def compress(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="One of `quantal codecs`, or compressai/ARCHITECTURE; default context-m, and "
-            "video-m for clips. For data cubes ffv1 (the default), x265, or a codec of clips.",
+            help="A codec that `quantal codecs` lists, or compressai/ARCHITECTURE; default: "
+            "context-m for pictures, video-m for clips. For data cubes: ffv1 (default), x265 or a "
+            "codec of clips.",
         ),
     ] = None,
     lossless: Annotated[
         bool,
-        typer.Option("--lossless", help="Keep every sample of a picture, as codec lossless does."),
+        typer.Option("--lossless", help="Keep every sample of a picture: codec lossless."),
     ] = False,
     quality: Annotated[
         int | None,
@@ -96,36 +97,40 @@ def compress(
             "-q",
             min=1,
             max=100,
-            help="1 (smallest) to 100 (finest), default 60; CompressAI's models have their 1 to 8.",
+            help="1 (smallest file) to 100 (finest picture), default 60; models of CompressAI have "
+            "qualities 1 to 8.",
         ),
     ] = None,
     bpp: Annotated[
-        float | None, typer.Option(metavar="F", help="Aim at this many bits per pixel instead.")
+        float | None, typer.Option(metavar="F", help="Target bits per pixel, instead of -q.")
     ] = None,
     psnr: Annotated[
-        float | None, typer.Option(metavar="F", help="Aim at this PSNR-RGB in dB instead.")
+        float | None, typer.Option(metavar="F", help="Target PSNR-RGB in dB, instead of -q.")
     ] = None,
     kbps: Annotated[
         float | None,
-        typer.Option(metavar="F", help="Aim at this many kilobits per second of a clip instead."),
+        typer.Option(metavar="F", help="Target kilobits per second of a clip, instead of -q."),
     ] = None,
     max_bytes: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="The best quality that fits in N bytes instead."),
+        typer.Option(
+            min=1, metavar="N", help="Use the best quality whose file has at most N bytes."
+        ),
     ] = None,
     effort: Annotated[
         int,
         typer.Option(
             min=0,
             max=3,
-            help="0 (quickest, the default) to 3: how long to search for symbols that code better.",
+            help="How long to search for symbols that code the picture better: 0 (fastest, "
+            "default) to 3.",
         ),
     ] = 0,
     resilient: Annotated[
         bool,
         typer.Option(
             "--resilient",
-            help="A somewhat larger file that can be concealed where it is damaged (codec vq).",
+            help="Write a somewhat larger file whose damage can be concealed (codec vq).",
         ),
     ] = False,
     tune: Annotated[
@@ -138,15 +143,16 @@ def compress(
     content: Annotated[
         Content,
         typer.Option(
-            help="What a picture shows: a context codec keeps colours of text and flat areas of a "
-            "screen exactly where that is smaller; photo never does, auto does where it may pay."
+            help="Kind of picture. A context codec codes text and flat areas in exact colours "
+            "where that is smaller: auto if the picture has enough of them, screen wherever there "
+            "are any, photo never."
         ),
     ] = Content.auto,
     mode: Annotated[
         Mode | None,
         typer.Option(
-            help="How frames of a clip are predicted: by motion (the default), or still, without "
-            "it: larger, but cheap to decode.",
+            help="How frames of a clip are predicted: motion (default), or still, which uses no "
+            "motion: larger files that decode faster.",
         ),
     ] = None,
     intra_period: Annotated[
@@ -155,8 +161,7 @@ def compress(
             min=1,
             max=4096,
             metavar="N",
-            help="At most so many frames of a clip from one at which decoding can begin to the "
-            "next; default 48.",
+            help="Maximum number of frames of a clip from one intra frame to the next; default 48.",
         ),
     ] = None,
     begin: Begin = None,
@@ -165,7 +170,7 @@ def compress(
         str | None,
         typer.Option(
             metavar="F",
-            help="Frames per second of numbered pictures such as frames/%04d.png, which are one "
+            help="Frames per second of numbered pictures such as frames/%04d.png, which form one "
             "clip; default 25.",
         ),
     ] = None,
@@ -173,24 +178,24 @@ def compress(
         str | None,
         typer.Option(
             metavar="E",
-            help="The largest error of a data cube, in the units of its variables: 0.01, or by "
-            "name t2m=0.05,precip=0.1, or both.",
+            help="Maximum error of a data cube, in the units of its variables: 0.01, or by name "
+            "t2m=0.05,precip=0.1, or both.",
         ),
     ] = None,
     dims: Annotated[
         str | None,
         typer.Option(
             metavar="T,Y,X",
-            help="Names of a data cube's dimensions of time, y and x, such as time,lat,lon.",
+            help="Names of the time, y and x dimensions of a data cube, such as time,lat,lon.",
         ),
     ] = None,
     bits: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Bits of the levels of a data cube by x265: 8, 10 or 12."),
+        typer.Option(metavar="N", help="Bit depth of x265 for data cubes: 8, 10 or 12 (default)."),
     ] = None,
     strip: Annotated[
         str | None,
-        typer.Option(metavar="KINDS", help="Leave out metadata: all, or some of exif,xmp,icc."),
+        typer.Option(metavar="KINDS", help="Metadata to leave out: all, or some of exif,xmp,icc."),
     ] = None,
     weights: Weights = None,
     plugin: Plugin = None,
@@ -207,9 +212,9 @@ def compress(
 ) -> int:
     """Compress pictures and clips to .qtl files, data cubes (NetCDF, Zarr) to .qcube files.
 
-    A folder given as IN means the pictures, clips and cubes in it, and OUT then is a folder that
-    gets the same tree. A name such as frames/%04d.png means numbered pictures, which are one clip.
-    At most one of -q, --bpp, --psnr, --kbps and --max-bytes can be given.
+    If IN is a folder, the pictures, clips and cubes in it are compressed, and OUT is a folder that
+    gets the same tree. A name such as frames/%04d.png stands for numbered pictures that form one
+    clip. At most one of -q, --bpp, --psnr, --kbps and --max-bytes can be given.
     """
     rates = {
         "-q": quality,
@@ -220,7 +225,7 @@ def compress(
     }
     asked = [name for name, value in rates.items() if value is not None]
     if len(asked) > 1:
-        raise ArgumentError(f"{' and '.join(asked)} ask for different things; give one of them")
+        raise ArgumentError(f"{' and '.join(asked)} can't be combined; give one of them")
     for name, value in (("--bpp", bpp), ("--psnr", psnr), ("--kbps", kbps)):
         if value is not None and not 0 < value < float("inf"):
             raise ArgumentError(f"{name} {value} is not a positive number")
@@ -250,7 +255,7 @@ def compress(
         picture_codec = codecs.tuned(picture_codec, tune.value)
     codes_clips = codec is not None and known.get(codec.partition("@")[0]) == "video"
     if codec is None:
-        kind = "picture or clip or cube"
+        kind = "picture, clip or cube"
         suffixes = {*media.PICTURE_SUFFIXES, *CLIP_SUFFIXES}
         if find_spec("xarray") is not None:  # else folders with a cube among pictures would fail
             suffixes |= CUBE_SUFFIXES
@@ -358,7 +363,7 @@ def compress(
     )
     check_tar(tar, engine)
     if engine is not None:
-        if kind not in ("picture", "picture or clip or cube"):
+        if kind not in ("picture", "picture, clip or cube"):
             raise ArgumentError(f"--engine takes pictures, and codec {codec} takes none")
         check_options({**of_clips, **of_cubes, **of_numbered}, True, "a picture")
         loaded = prepare_pictures()

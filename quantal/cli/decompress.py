@@ -65,8 +65,8 @@ def decompress(
     format: Annotated[
         Format | None,
         typer.Option(
-            help="What to write; default: by the suffix of OUT, else png, mp4 of clips and nc of "
-            "data cubes. A clip as png is a folder of pictures.",
+            help="Output format; default: by the suffix of OUT, else png for pictures, mp4 for "
+            "clips and nc for data cubes. With png, a clip becomes a folder of pictures.",
         ),
     ] = None,
     begin: Begin = None,
@@ -76,7 +76,8 @@ def decompress(
         typer.Option(
             "--option",
             metavar="NAME=VALUE",
-            help="An option of a clip's encoder, such as crf=18 or preset=slow; can be repeated.",
+            help="An option for the encoder of clips, such as crf=18 or preset=slow; can be "
+            "repeated.",
         ),
     ] = None,
     max_parts: Annotated[
@@ -84,16 +85,16 @@ def decompress(
         typer.Option(
             min=1,
             metavar="K",
-            help="Draw the picture from the first K parts of the stream (context codecs) or its "
-            "first K tokens (tokens), also of a cut file.",
+            help="Decode only the first K parts of the stream (context codecs) or its first K "
+            "tokens (tokens); works on cut files too.",
         ),
     ] = None,
     conceal: Annotated[
         bool,
         typer.Option(
             "--conceal",
-            help="Draw damaged files that were written with --resilient, make up what is lost, "
-            "and say what that is.",
+            help="Decode damaged files that were written with --resilient: lost content is "
+            "concealed, and a warning names it.",
         ),
     ] = False,
     weights: Weights = None,
@@ -112,11 +113,11 @@ def decompress(
     """Decompress .qtl files to pictures and clips, and .qcube files to data cubes.
 
     PNG and WebP are written losslessly, JPEG at quality 95. Clips become MP4 (H.264, crf 12), MKV
-    (FFV1, lossless), Y4M, or a folder of PNG where OUT has no suffix; sound is copied. Data cubes
+    (FFV1, lossless), Y4M, or a folder of PNG if OUT has no suffix; sound is copied. Data cubes
     become NetCDF or a folder of Zarr.
     """
     if conceal and max_parts is not None:
-        raise ArgumentError("--conceal and --max-parts ask for different things; give one of them")
+        raise ArgumentError("--conceal and --max-parts can't be combined; give one of them")
     kind = _format(out, format, to_folder=len(inputs) > 1 or is_folder(inputs[0]))
     of_clips = {"--from": begin is not None, "--to": end is not None, "--option": bool(options)}
     of_pictures = {"--max-parts": max_parts is not None, "--conceal": conceal}

@@ -17,24 +17,26 @@ __all__ = ["bdrate"]
 
 
 def bdrate(
-    test: Annotated[Path, typer.Argument(metavar="TEST.csv", help="The curve in question.")],
+    test: Annotated[
+        Path, typer.Argument(metavar="TEST.csv", help="The tested curve; .csv, .parquet or .json.")
+    ],
     anchor: Annotated[
         Path,
         typer.Argument(
-            metavar="ANCHOR.csv", help="The curve to compare with; either may be .parquet or .json."
+            metavar="ANCHOR.csv", help="The curve to compare with; .csv, .parquet or .json."
         ),
     ],
     metric: Annotated[
-        str, typer.Option(help="A column beside `bpp`; a wrong name prints all of them.")
+        str, typer.Option(help="A column beside `bpp`; an unknown name prints the list.")
     ] = "psnr",
     test_codec: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which, if TEST holds several.")
+        str | None, typer.Option(metavar="NAME", help="Codec to use, if TEST holds several.")
     ] = None,
     anchor_codec: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which, if ANCHOR holds several.")
+        str | None, typer.Option(metavar="NAME", help="Codec to use, if ANCHOR holds several.")
     ] = None,
     method: Annotated[
-        Interpolation, typer.Option(help="How a curve is drawn through its points.")
+        Interpolation, typer.Option(help="Interpolation of curves.")
     ] = Interpolation.pchip,
     mean: Annotated[
         str, typer.Option(help="picture: mean of PSNRs; mse: PSNR of the mean squared error.")
@@ -45,8 +47,8 @@ def bdrate(
 ) -> int:
     """Print how much more rate TEST needs than ANCHOR at equal quality, in percent.
 
-    Tables are those of `quantal eval rd`, with confidence over their pictures, or any CSV with
-    columns bpp and psnr; JSON in CompressAI's layout is read too.
+    Tables are those of `quantal eval rd`, which give confidence intervals over pictures, or any CSV
+    with columns bpp and psnr, or JSON in CompressAI's layout.
     """
     from quantal.eval.bdrate import compare
     from quantal.eval.curves import Sheet
@@ -89,12 +91,12 @@ def bdrate(
     title = about(metric).title
     interval = found.interval
     spread = f", 95 % between {interval[0]:+.2f} and {interval[1]:+.2f} %" if interval else ""
-    over = f", and on {found.pictures} pictures" if found.pictures else ""
+    over = f", and over {found.pictures} pictures" if found.pictures else ""
     say(f"BD-rate ({title}, {method.value}): {found.percent:+.2f} %{spread}")
     if math.isfinite(found.quality):
         say(f"BD-quality at equal rate: {found.quality:+.3f}")
     say(
-        f"rests on quality {found.low:.2f} to {found.high:.2f}, {100 * found.overlap:.0f} % of the "
-        f"shorter curve{over}"
+        f"computed over quality {found.low:.2f} to {found.high:.2f}, {100 * found.overlap:.0f} % "
+        f"of the shorter curve{over}"
     )
     return 0

@@ -32,45 +32,52 @@ _LINES = 20  # failures that are printed
 
 def perception(
     codecs: Codecs,
-    data: Annotated[Path, typer.Option(help="Labelled pictures: a folder, or a COCO JSON.")],
-    task: Annotated[str, typer.Option(help="classify, detect, segment or read.")],
+    data: Annotated[Path, typer.Option(help="Labelled pictures: a folder, or a COCO JSON file.")],
+    task: Annotated[
+        str, typer.Option(help="Task of the model: classify, detect, segment or read.")
+    ],
     model: Annotated[
         str,
-        typer.Option(metavar="NAME_OR_PATH", help="A torchvision model, or an .onnx or .tflite."),
+        typer.Option(
+            metavar="NAME_OR_PATH", help="A torchvision model, or an .onnx or .tflite file."
+        ),
     ],
     out: Folder,
     qualities: Qualities = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Weights of a torchvision model; default: its download.")
+        Path | None, typer.Option(help="Weights of a torchvision model; default: downloaded.")
     ] = None,
     preprocess: Annotated[
-        Path | None, typer.Option(help="JSON or YAML about the input and output of a model file.")
+        Path | None,
+        typer.Option(help="JSON or YAML file that describes input and output of a model file."),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="JSON of pairs: the model's class, the data set's.")
+        Path | None,
+        typer.Option(help="JSON file of pairs: class of the model, class of the data set."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many pictures, evenly spread.")
+        int | None, typer.Option(min=1, help="Maximum number of pictures, taken evenly.")
     ] = None,
     metrics: Annotated[
-        str, typer.Option(metavar="A,B,...", help="Metrics that scores are correlated with.")
+        str, typer.Option(metavar="A,B,...", help="Metrics to correlate the scores with.")
     ] = "psnr,ms-ssim",
     metric_weights: Annotated[
-        Path | None, typer.Option(help="Folder with weights that metrics such as LPIPS need.")
+        Path | None, typer.Option(help="A folder with network weights for metrics such as LPIPS.")
     ] = None,
     precision: Annotated[
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="Of a torchvision model: float32, float16, bfloat16, int8. Default: float32.",
+            help="Precisions of a torchvision model: float32, float16, bfloat16, int8. Default: "
+            "float32.",
         ),
     ] = None,
     jobs: EvalJobs = None,
-    threads: Annotated[int, typer.Option(min=1, help="Of torch, in each process.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch in each process.")] = 1,
     plugin: Plugin = None,
     as_json: JsonFlag = False,
 ) -> int:
-    """Show original and decoded pictures to a frozen model; its score over bits per pixel.
+    """Measure the score of a frozen model on decoded pictures, over bits per pixel.
 
     Writes perception.csv, .parquet, .json, .svg, .png, report.md and report.html to OUT.
     """

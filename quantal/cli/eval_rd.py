@@ -46,10 +46,15 @@ def rd(
     out: Folder,
     anchor: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What the others are compared with; else the first."),
+        typer.Option(
+            metavar="NAME", help="Codec that the others are compared with; default: the first."
+        ),
     ] = None,
     metrics: Annotated[
-        str, typer.Option(metavar="A,B,...", help="A wrong name prints all of them.")
+        str,
+        typer.Option(
+            metavar="A,B,...", help="Metrics; an unknown name prints the list of metrics."
+        ),
     ] = "psnr,ms-ssim",
     qualities: Qualities = None,
     reference: Annotated[
@@ -63,17 +68,19 @@ def rd(
         str, typer.Option(help="picture: mean of PSNRs; mse: PSNR of the mean squared error.")
     ] = "picture",
     method: Annotated[
-        Interpolation, typer.Option(help="How BD-rate draws a curve through its points.")
+        Interpolation, typer.Option(help="Interpolation of curves for BD-rate.")
     ] = Interpolation.pchip,
     min_overlap: MinOverlap = 0.5,
     pareto: Pareto = False,
     weights: Weights = None,
     jobs: EvalJobs = None,
-    threads: Annotated[int, typer.Option(min=1, help="Of torch, in each process.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch in each process.")] = 1,
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds a codec may take for one picture.")
     ] = 600,
-    frames: Annotated[int, typer.Option(min=1, help="Of each clip, for codecs of video.")] = 32,
+    frames: Annotated[
+        int, typer.Option(min=1, help="Frames to measure of each clip, for codecs of video.")
+    ] = 32,
     engine: Nodes = EngineName.processes,
     report: Annotated[
         bool, typer.Option(help="Write report.html, report.md, rd.svg and rd.png.")
@@ -81,10 +88,10 @@ def rd(
     plugin: Plugin = None,
     as_json: JsonFlag = False,
 ) -> int:
-    """Measure rate, distortion, speed and memory of codecs on pictures or clips; compare them.
+    """Measure and compare rate, distortion, speed and memory of codecs on pictures or clips.
 
-    OUT gets rows.csv and rows.parquet (a picture, codec and quality a row), results.json, and the
-    report. What is measured already is not measured again.
+    Writes rows.csv and rows.parquet (one row for each picture, codec and quality), results.json and
+    the report. Existing measurements are reused.
     """
     from quantal.eval.codecs import split_specs
     from quantal.eval.rd import Plan, measure_rd
@@ -186,8 +193,9 @@ def _print(result: RDResult, deltas: dict[str, dict[str, BD | str]], report: boo
 
     metrics = result.plan.metrics
     data = printable(os.path.basename(os.path.realpath(result.plan.data)))
-    kind = "pictures" if result.media == "picture" else "clips"
-    title = f"{data}, {len(result.pictures)} {kind}; BD-rate in percent"
+    count = len(result.pictures)
+    kind = ("picture" if result.media == "picture" else "clip") + "s"[: count != 1]
+    title = f"{data}, {count} {kind}; BD-rate in percent"
     # Texts instead of markup, because names may hold brackets.
     table = Table(title=Text(title, style="table.title"))
     table.add_column("codec", overflow="fold")

@@ -28,43 +28,47 @@ _NPY = b"\x93NUMPY"
 def features(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="IN...", help="Files .safetensors or .npy, folders, or -."),
+        typer.Argument(
+            metavar="IN...", help="Files (.safetensors or .npy), folders, or - for standard input."
+        ),
     ],
     out: Out = None,
     recursive: Recursive = False,
     max_error: Annotated[
         float | None,
-        typer.Option("--max-error", metavar="F", help="The largest error of a value."),
+        typer.Option("--max-error", metavar="F", help="Maximum error of a value."),
     ] = None,
     bits: Annotated[
         float | None,
-        typer.Option("--bits", metavar="F", help="The most bits for a value, on average."),
+        typer.Option("--bits", metavar="F", help="Maximum bits per value, on average."),
     ] = None,
     basis: Annotated[
         str | None,
-        typer.Option("--basis", metavar="FILE", help="A basis or a codebook to code them with."),
+        typer.Option("--basis", metavar="FILE", help="A basis or a codebook to code with."),
     ] = None,
     rate: Annotated[
         int | None,
-        typer.Option("--rate", min=0, max=63, help="How finely a basis quantises."),
+        typer.Option(
+            "--rate", min=0, max=63, help="How finely the latents of a basis are quantised."
+        ),
     ] = None,
     channels: Annotated[
         int | None,
         typer.Option(
             "--channels",
             metavar="AXIS",
-            help="The axis of the channels; default: the third from the end, of a matrix the last.",
+            help="Axis of the channels; default: the third from the end; of a matrix, the last.",
         ),
     ] = None,
     layer: Annotated[
-        str, typer.Option("--layer", help="The name of the layer, for the header.")
+        str, typer.Option("--layer", help="Name of the layer, stored in the header.")
     ] = "",
     force: Force = False,
 ) -> int:
     """Code tensors of a network's features as .qtl files.
 
     The tensors of a .safetensors file are coded in the order of their names. `quantal latents`
-    makes tensors of the result again.
+    decodes the result to tensors.
     """
     from quantal.latents import features as medium
 

@@ -29,9 +29,10 @@ _HAS_LAYER = 32
 
 
 def info(inputs: Inputs, recursive: Recursive = False, as_json: JsonFlag = False) -> int:
-    """Show header, sizes of every part and bits per pixel of .qtl and .qcube files.
+    """Show the header, the sizes of all parts and the bits per pixel of .qtl and .qcube files.
 
-    With --json one FILE gives an object (null if it can't be read), several or a folder a list.
+    With --json, one file gives an object (null if it can't be read); several files or a folder give
+    a list.
     """
     given = expand(inputs, {".qtl", ".qcube"}, recursive)
     failures = list(given.failures)
@@ -177,12 +178,12 @@ def _print(source: Source, info: Info | ClipInfo) -> None:
         return
     say(f"  {info.bytes:,} bytes, {info.bpp:.4f} bits per pixel")
     _print_fields(header)
-    say(f"  {'header':<12} {info.header_bytes} bytes")
+    say(f"  {'header':<13} {info.header_bytes} bytes")
     for name, offset, size in _parts(info):
-        say(f"  {name:<12} {size:,} bytes at {offset:,}")
+        say(f"  {name:<13} {size:,} bytes at {offset:,}")
     share = _synthetic_share(source, info)
     if share is not None:
-        say(f"  {'synthetic':<12} {share:.0%} of the tiles are in exact colours")
+        say(f"  {'synthetic':<13} {share:.0%} of the tiles are in exact colours")
 
 
 def _print_fields(header: Header) -> None:
@@ -203,7 +204,7 @@ def _print_clip(info: ClipInfo) -> None:
         f"{info.kbps:,.1f} kbit/s, {info.bpp:.4f} bits per pixel"
     )
     if info.index is None:
-        say("  the file was cut: its index is missing, what is whole is listed")
+        say("  the file was cut: its index is missing; complete groups are listed")
     _print_fields(info.header)
     for each in info.tracks:
         language = each.track.metadata.get("language", "")

@@ -19,7 +19,9 @@ __all__ = ["latents"]
 
 
 def latents(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A .qtl file, or -.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A .qtl file, or - for standard input.")
+    ],
     out: Annotated[
         str,
         typer.Option(
@@ -27,7 +29,7 @@ def latents(
             "-o",
             metavar="OUT.safetensors",
             callback=standard_output,
-            help="Where to write, or -.",
+            help="A file, or - for standard output.",
         ),
     ],
     weights: Weights = None,
@@ -37,7 +39,7 @@ def latents(
 ) -> int:
     """Write the latents of a .qtl file as safetensors, or the tensors of a file of features.
 
-    Features that were coded by a basis need it as --weights.
+    Features that were coded with a basis need it as --weights.
     """
     if os.path.isdir(file):
         raise ArgumentError(f"{file} is a folder; name a .qtl file in it")

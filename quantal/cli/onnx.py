@@ -16,23 +16,23 @@ __all__ = ["onnx"]
 
 
 def onnx(
-    codec: Annotated[str, typer.Argument(metavar="CODEC", help="One of `quantal codecs`.")],
+    codec: Annotated[
+        str, typer.Argument(metavar="CODEC", help="A codec that `quantal codecs` lists.")
+    ],
     out: Annotated[
         str, typer.Option("--output", "-o", metavar="DIR", help="The folder to write into.")
     ] = ".",
     graphs: Annotated[
         bool,
-        typer.Option(
-            "--graphs", help="All networks without weights, with which Quantal needs no torch."
-        ),
+        typer.Option("--graphs", help="Write all networks without weights, for use without torch."),
     ] = False,
     weights: Weights = None,
     force: Force = False,
 ) -> int:
     """Write the analysis and synthesis networks of a codec as ONNX files.
 
-    With --graphs: write all networks without weights into the folder DIR/NAME.graphs for weights
-    NAME.safetensors. Beside these, it lets them run without torch.
+    With --graphs, all networks are written without weights to the folder DIR/NAME.graphs, for
+    weights NAME.safetensors. With this folder beside them, the weights run without torch.
     """
     if graphs:
         return _write_graphs(codec, Path(out), weights, force)

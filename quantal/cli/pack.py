@@ -31,14 +31,17 @@ __all__ = ["pack", "unpack"]
 
 
 def pack(
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Whose whole tree is packed.")],
+    folder: Annotated[
+        str,
+        typer.Argument(metavar="FOLDER", help="A folder; all .qtl files of its tree are packed."),
+    ],
     out: Annotated[
         str,
         typer.Option("--output", "-o", metavar="OUT", help="A folder for the shards."),
     ],
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Shards that are quicker to read, and larger by half."),
+        typer.Option("--quick", help="Write shards that are faster to read and larger by half."),
     ] = False,
     weights: Weights = None,
     plugin: Plugin = None,
@@ -47,15 +50,15 @@ def pack(
     force: Force = False,
     as_json: JsonFlag = False,
 ) -> int:
-    """Pack the symbols of a folder's .qtl files into shards, to train on them.
+    """Pack the symbols of a folder's .qtl files into shards for training.
 
-    `quantal unpack` makes the files from them again, byte for byte. Files that can't be read are
-    named and left out. With --force, shards in OUT are replaced.
+    `quantal unpack` restores the files, byte for byte. Files that can't be read are named and left
+    out. With --force, shards in OUT are replaced.
     """
     from quantal import latents
 
     if not os.path.isdir(folder):
-        raise ArgumentError(f"{folder} is no folder; name one that holds .qtl files")
+        raise ArgumentError(f"{folder} is not a folder; name one that holds .qtl files")
     if os.path.exists(out) and not os.path.isdir(out):
         raise ArgumentError(f"{out} is a file; name a folder for the shards")
     _check(weights)
@@ -179,9 +182,9 @@ def unpack(
     skip_existing: SkipExisting = False,
     as_json: JsonFlag = False,
 ) -> int:
-    """Make the .qtl files that were packed into shards again, byte for byte.
+    """Restore the .qtl files that were packed into shards, byte for byte.
 
-    Pictures that can't be made are named and left out.
+    Pictures that can't be restored are named and left out.
     """
     from quantal import latents
 
@@ -236,5 +239,5 @@ def unpack(
         say(f"{', '.join(map(printable, shards))} -> {printable(out)}  {done.pictures:,} pictures")
     if done.skipped:
         what = "picture whose file exists" if done.skipped == 1 else "pictures whose files exist"
-        say(f"left {done.skipped} {what} already", err=True)
+        say(f"skipped {done.skipped} {what}", err=True)
     return 1 if failures else 0

@@ -24,25 +24,28 @@ class Dashboard(str, Enum):
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="What to train, and how.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="The recipe, a YAML file.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[key=value ...]", help="Values that replace those of the recipe."),
+        typer.Argument(
+            metavar="[key=value ...]",
+            help="Values that replace those of the recipe; dots separate the keys of sections.",
+        ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")
+        bool, typer.Option("--resume", help="Continue from the last checkpoint of this run.")
     ] = False,
     dashboard: Annotated[
         Dashboard | None,
-        typer.Option("--log", help="Show the run in TensorBoard or Weights & Biases too."),
+        typer.Option("--log", help="Show the run in TensorBoard or Weights & Biases as well."),
     ] = None,
     plugin: Plugin = None,
 ) -> int:
-    """Train a codec by a recipe, a YAML file; dotted keys reach into its sections."""
+    """Train a codec by a recipe."""
     changes = list(overrides or [])
     for change in changes:
         if "=" not in change.lstrip("="):
-            raise ArgumentError(f"{change!r} is no key=value")
+            raise ArgumentError(f"{change!r} is not key=value")
     if dashboard is not None:
         changes.append(f"dashboard={dashboard.value}")
     if not recipe.is_file():

@@ -27,7 +27,9 @@ def verify(
     inputs: Inputs,
     checksums: Annotated[
         bool,
-        typer.Option("--checksums", help="Structure and checksums only: quick, loads no model."),
+        typer.Option(
+            "--checksums", help="Check structure and checksums only; fast, loads no model."
+        ),
     ] = False,
     weights: Weights = None,
     plugin: Plugin = None,
@@ -39,20 +41,20 @@ def verify(
             "--output",
             "-o",
             metavar="OUT",
-            help="With --engine: a folder or a URL for the manifest of what was found.",
+            help="With --engine: a folder or a URL for the manifest of results.",
         ),
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", min=1, help="With --engine: how many processes or actors."),
+        typer.Option("--jobs", min=1, help="With --engine: number of processes or actors."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> int:
     """Check checksums and parse every symbol of .qtl and .qcube files; exit 1 if one is bad.
 
-    A file whose weights only you have is parsed with --weights, features by a basis likewise;
-    without, structure and checksums are checked. With --json: a list of {"file", "ok", "error",
-    "note"}.
+    A file that needs weights of your own, or features that need a basis, are parsed if --weights
+    names them; otherwise only structure and checksums are checked. With --json: a list of {"file",
+    "ok", "error", "note"}.
     """
     if engine is not None:
         from quantal.engine.rows import Order

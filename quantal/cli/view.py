@@ -48,17 +48,17 @@ def view(
     ] = None,
     recursive: Recursive = False,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to serve at; 0 takes one that is free.")
+        int, typer.Option(min=0, max=65535, help="Port of the server; 0 selects a free one.")
     ] = 0,
     no_open: Annotated[
-        bool, typer.Option("--no-open", help="Print the address, and open no browser.")
+        bool, typer.Option("--no-open", help="Print the address without opening a browser.")
     ] = False,
     plugin: Plugin = None,
 ) -> int:
     """Show pictures and clips in a browser, until Ctrl-C.
 
-    The page is served to this machine alone; the browser decodes the files itself. Without FILE it
-    opens empty, for files that are dropped on it.
+    The page is served to this machine only; the browser decodes the files. Without FILE the page
+    opens empty, and files can be dropped on it.
     """
     check_page()
     found = expand(inputs or [], {".qtl"}, recursive)
@@ -95,8 +95,8 @@ def check_page() -> None:
     """Raise QuantalError unless the page has been built."""
     if not (PAGE / "index.html").is_file():
         raise QuantalError(
-            f"the page is missing: {printable(PAGE / 'index.html')} is not there; in a checkout "
-            "`make web` builds it (Node 20 and npm are needed), an installed wheel has it"
+            f"the page is missing: there is no {printable(PAGE / 'index.html')}; in a checkout, "
+            "build it with `make web` (needs Node 20 and npm); wheels contain it"
         )
 
 

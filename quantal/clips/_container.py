@@ -67,6 +67,6 @@ def open_input(source: Source) -> av.container.InputContainer:
             raise source.interrupt from None
         reason = getattr(error, "strerror", None) or error
         raise MediaError(
-            f"{source.name} is no clip, or its beginning or its index is missing ({reason}); "
+            f"{source.name} is not a clip, or its beginning or its index is missing ({reason}); "
             "expected MP4, MOV, Matroska, WebM, AVI, Y4M, GIF, MPEG or another format of video"
         ) from error

@@ -29,7 +29,7 @@ def notes_of_frame(frame: VideoFrame, properties: Properties, turn: Turn) -> Ite
         mirrored = "mirrored and " if turn.mirrored else ""
         yield f"the pictures were {mirrored}turned by {turn.degrees} degrees, as the file asks"
     if not turn.exact:
-        yield "the file asks for a turn that is no multiple of 90 degrees; the nearest was taken"
+        yield "the file asks for a turn that is not a multiple of 90 degrees; the nearest was taken"
     if properties.bits > 8:
         yield f"samples of {properties.bits} bits were rounded to 8"
     if properties.subsampling not in ("rgb", "grey") and colour.matrix == UNSPECIFIED:

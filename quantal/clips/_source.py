@@ -60,8 +60,8 @@ class Source:
                 self._bytes = bytes(memoryview(source).cast("B"))
             except (TypeError, ValueError) as error:
                 raise ArgumentError(
-                    f"{type(source).__name__} is no clip: give a path, the bytes of a file, or a "
-                    "file open in binary mode"
+                    f"{type(source).__name__} is not a clip: give a path, the bytes of a file, or "
+                    "a file open in binary mode"
                 ) from error
             if not self._bytes:
                 raise MediaError(f"{self.name} is empty")
@@ -110,7 +110,7 @@ class Source:
         except Exception as error:  # a closed file raises ValueError, other objects anything
             raise MediaError(f"{self.name} can't be read: {error}") from error
         if not isinstance(beginning, bytes):
-            raise ArgumentError("a file in text mode is no clip: open it in binary mode")
+            raise ArgumentError("a file in text mode is not a clip: open it in binary mode")
         if not beginning:
             raise MediaError(f"{self.name} is empty")
 

@@ -42,7 +42,7 @@ def _installed_families() -> Iterator[Family]:
         try:
             found = point.load()
             if not isinstance(found, Family):
-                raise TypeError(f"{point.value} is no Family")
+                raise TypeError(f"{point.value} is not a Family")
         except Exception as error:  # another package's error must not disable other codecs
             message = f"the codec {point.name!r} of another package is left out: {error}"
             warnings.warn(message, QuantalWarning, stacklevel=4)
@@ -57,7 +57,7 @@ def _import_plugin(name: str) -> None:
         return
     spec = importlib.util.spec_from_file_location(Path(name).stem, name)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{name} is no Python file")
+        raise ImportError(f"{name} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     # Importable by name, so that its classes and functions can be pickled.
     sys.modules.setdefault(spec.name, module)

@@ -220,5 +220,5 @@ def find_weights(path: str | os.PathLike[str]) -> Path:
     """
     found = Path(arguments.path("file of weights", path)).expanduser()
     if not found.is_file():
-        raise ModelError(f"{shown(found)} is no file of weights; name a file that is there")
+        raise ModelError(f"{shown(found)} is not a file of weights; name a file that is there")
     return found

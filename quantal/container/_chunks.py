@@ -110,7 +110,7 @@ def _read_errors(file: IO[bytes]) -> Iterator[None]:
         raise
     except (AttributeError, TypeError, ValueError) as error:  # ValueError from a closed file
         raise ArgumentError(
-            f"{type(file).__name__} is no file open for reading in binary mode: {error}"
+            f"{type(file).__name__} is not a file open for reading in binary mode: {error}"
         ) from error
     except OSError as error:
         raise MediaError(f"the file can't be read: {error.strerror or error}") from error

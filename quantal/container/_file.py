@@ -187,7 +187,7 @@ def _read_at(file: IO[bytes], place: int, count: int) -> bytes:
         return typed("what a file returns", file.read(count), bytes)
     except (AttributeError, TypeError, ValueError) as error:  # ValueError from a closed file
         raise ArgumentError(
-            f"{type(file).__name__} is no file open for reading in binary mode: {error}"
+            f"{type(file).__name__} is not a file open for reading in binary mode: {error}"
         ) from error
 
 
@@ -199,7 +199,7 @@ def as_bytes(data: Any) -> bytes:
         return memoryview(data).tobytes()
     except (TypeError, ValueError, BufferError) as error:
         raise ArgumentError(
-            f"{type(data).__name__} is no .qtl file, expected its bytes; read the file first"
+            f"{type(data).__name__} is not a .qtl file, expected its bytes; read the file first"
         ) from error
 
 

@@ -294,7 +294,7 @@ class Text:
         try:
             return _BLOB.read(cursor).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise CorruptError(f"the {cursor.what} is no UTF-8: {error.reason}") from error
+            raise CorruptError(f"the {cursor.what} is not UTF-8: {error.reason}") from error
 
     def write(self, sink: Sink, value: str) -> None:
         try:

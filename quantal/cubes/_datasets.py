@@ -52,7 +52,7 @@ def opened(source: Any) -> Iterator[Any]:
         yield source
         return
     if isinstance(source, xarray.DataArray):
-        raise ArgumentError("a DataArray is no Dataset; give array.to_dataset(name=...)")
+        raise ArgumentError("a DataArray is not a Dataset; give array.to_dataset(name=...)")
     if isinstance(source, bytes):
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder, "cube.nc")

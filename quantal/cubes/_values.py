@@ -89,7 +89,7 @@ def mapping_to_json(values: Mapping[Any, Any], what: str) -> dict[str, Any]:
     for name, value in values.items():
         try:
             if not isinstance(name, str):
-                raise ArgumentError(f"its name {name!r:.40} is no text")
+                raise ArgumentError(f"its name {name!r:.40} is not text")
             found[name] = to_json(value)
         except ArgumentError as error:
             raise ArgumentError(f"attribute {name!r:.40} of {what}: {error}; remove it") from error

@@ -162,7 +162,7 @@ def _decoded(target: Place, path: str) -> pl.DataFrame:
         frame: pl.DataFrame = polars().read_parquet(io.BytesIO(data))
     except Exception as error:  # of polars, which has many
         raise OutputError(
-            f"{target.url(path)} is no part of a manifest: {error}; remove it, and what it is of "
+            f"{target.url(path)} is not part of a manifest: {error}; remove it, and what it is of "
             "is done again"
         ) from error
     return frame

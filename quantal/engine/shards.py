@@ -52,7 +52,7 @@ def members(place: Place, path: str, suffixes: Collection[str]) -> Iterator[Memb
                     samples.setdefault(key_of(info.name), []).append(about)
     except (tarfile.TarError, EOFError) as error:
         raise MediaError(
-            f"{place.url(path)} is no tar that can be read in place: {error}"
+            f"{place.url(path)} is not a tar that can be read in place: {error}"
         ) from error
     except QuantalError:
         raise

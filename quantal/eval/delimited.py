@@ -64,7 +64,7 @@ def _text_of(path: Path) -> str:
     # Names in another encoding than UTF-8 do not matter beside numbers.
     text = data.decode("utf-16" if wide else "utf-8-sig", "backslashreplace")
     if "\0" in text:
-        raise EvaluationError(f"{as_text(path)} is no CSV table: it holds bytes that are 0")
+        raise EvaluationError(f"{as_text(path)} is not a CSV table: it holds bytes that are 0")
     return text if "\n" in text else text.replace("\r", "\n")
 
 
@@ -86,7 +86,7 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
                 yield reader.line_num, fields
     except csv.Error as error:
         raise EvaluationError(
-            f"{as_text(path)} is no CSV table: line {reader.line_num}: {error}"
+            f"{as_text(path)} is not a CSV table: line {reader.line_num}: {error}"
         ) from error
 
 

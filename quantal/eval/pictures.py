@@ -35,9 +35,9 @@ class Found:
         if self.others:
             kinds = Counter(as_text(path.suffix.lower() or path.name) for path in self.others)
             listed = some([f"{count} {kind}" for kind, count in kinds.most_common()])
-            one = f" that is no {self.called.removesuffix('s')}"
-            many = f"s that are no {self.called}" if len(self.others) > 1 else one
-            yield f"left {len(self.others)} file{many}: {listed}"
+            one = f" that is not a {self.called.removesuffix('s')}"
+            many = f"s that are not {self.called}" if len(self.others) > 1 else one
+            yield f"skipped {len(self.others)} file{many}: {listed}"
 
 
 def find_pictures(data: Path) -> tuple[Path, ...]:
@@ -93,7 +93,7 @@ def reason_unreadable(path: Path) -> str | None:
     """Return why a file can't be read, such as a link to nothing; None if it can."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for a writer
-            return "is no file"
+            return "is not a file"
         with path.open("rb"):
             return None
     except OSError as error:

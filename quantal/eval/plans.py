@@ -22,7 +22,7 @@ def place(name: str, value: object) -> Path:
     if not os.fspath(value):
         raise ArgumentError(f"{name} is an empty path; name a file or folder, '.' for this folder")
     if "\0" in os.fspath(value):
-        raise ArgumentError(f"{name} is no path: it has a character of 0: {value!r:.40}")
+        raise ArgumentError(f"{name} is not a path: it has a character of 0: {value!r:.40}")
     return Path(value)
 
 

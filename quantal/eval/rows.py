@@ -125,7 +125,7 @@ def read_table(path: Path) -> list[dict[str, Any]]:
         try:
             rows: list[dict[str, Any]] = polars.read_parquet(content).to_dicts()
         except (OSError, polars.exceptions.PolarsError) as error:
-            raise EvaluationError(f"{as_text(path)} is no Parquet table: {error}") from error
+            raise EvaluationError(f"{as_text(path)} is not a Parquet table: {error}") from error
         return rows
     return read_delimited(path)
 

@@ -54,8 +54,8 @@ def _opened(source: Source) -> tuple[IO[bytes], bool, bool]:
         return io.BytesIO(memoryview(source).tobytes()), True, False  # type: ignore[arg-type]
     except (TypeError, ValueError, BufferError) as error:
         raise ArgumentError(
-            f"{type(source).__name__} is no .qtl file: give its bytes, its path, or the file open "
-            "in binary mode"
+            f"{type(source).__name__} is not a .qtl file: give its bytes, its path, or the file "
+            "open in binary mode"
         ) from error
 
 

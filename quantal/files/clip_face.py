@@ -209,7 +209,7 @@ def _opened(clip: Playable, rate: Fraction | float | None) -> clips.Clip:
         count = len(clip) if isinstance(clip, Sized) else None
         return _Frames(iter(clip), count, Fraction(25) if rate is None else _exact("rate", rate))
     raise ArgumentError(
-        f"{type(clip).__name__} is no clip: give a path, the bytes of a file, a file open in "
+        f"{type(clip).__name__} is not a clip: give a path, the bytes of a file, a file open in "
         "binary mode, a clip, or frames"
     )
 

@@ -305,7 +305,7 @@ class _Bits(Controller):
             return None
         asked, unit = (self._kbps, "kbit/s") if self._kbps is not None else (self._bpp, "bpp")
         found = (asked or 0.0) * self._spent / self._allowed
-        return f"{asked:g} {unit} can't be kept to for this clip; it has {found:.4g}"
+        return f"{asked:g} {unit} can't be reached for this clip; it has {found:.4g}"
 
 
 class _Decibels(Controller):
@@ -341,7 +341,7 @@ class _Decibels(Controller):
         mean = self._sum / max(self._frames, 1)
         if abs(mean - self._wanted) <= _DECIBEL_TOLERANCE:
             return None
-        return f"{self._wanted:g} dB can't be kept to for this clip; it has {mean:.2f}"
+        return f"{self._wanted:g} dB can't be reached for this clip; it has {mean:.2f}"
 
 
 def controller(

@@ -239,6 +239,6 @@ def _picture(image: object) -> media.Picture:
         if isinstance(image, (str, os.PathLike)):
             raise
         raise ArgumentError(
-            f"{type(image).__name__} is no picture: give a PIL image, a uint8 or uint16 "
+            f"{type(image).__name__} is not a picture: give a PIL image, a uint8 or uint16 "
             "array, a uint8 tensor, a path, the bytes of a file, or a file open in binary mode"
         ) from error

@@ -54,7 +54,7 @@ def checked_codec(codec: Codec) -> Codec:
         )
     if not isinstance(codec, Codec):
         raise ArgumentError(
-            f"{type(codec).__name__} is no codec: give one from quantal.load()"  # type: ignore[unreachable]
+            f"{type(codec).__name__} is not a codec: give one from quantal.load()"  # type: ignore[unreachable]
         )
     return codec
 
@@ -87,9 +87,9 @@ def _check_fit(header: container.Header, codec: CodecBase) -> None:
         raise ModelError(f"the file was made by codec {header.codec!r}, this is {codec.name!r}")
     if codec.model_hash != header.model_hash:
         raise ModelError(
-            f"the file needs the model {header.model_hash.hex()} of codec {header.codec!r}, and "
-            f"{codec.model_hash.hex()} is here; name the weights that wrote it, or keep them as "
-            f"{header.codec}@1.safetensors in the folder QUANTAL_WEIGHTS",
+            f"the file needs the model {header.model_hash.hex()} of codec {header.codec!r}, but "
+            f"the loaded one is {codec.model_hash.hex()}; keep the weights that wrote it as "
+            f"{header.codec}@1.safetensors in the folder QUANTAL_WEIGHTS, or name them",
             code="weights",
         )
 
@@ -106,7 +106,7 @@ def video_codec(codec: str | VideoCodec, device: str, weights: Source | None = N
         return found
     if isinstance(found, CodecBase):
         raise ArgumentError(f"codec {found.name!r} codes pictures, expected one that codes clips")
-    raise ArgumentError(f"{type(found).__name__} is no codec: give one from quantal.load()")
+    raise ArgumentError(f"{type(found).__name__} is not a codec: give one from quantal.load()")
 
 
 def video_codec_for(

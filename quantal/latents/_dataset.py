@@ -219,7 +219,7 @@ def _source_of(source: Any, column: str, label: str | None) -> Source:
     if hasattr(source, "__len__") and hasattr(source, "__getitem__"):
         return Rows(source, column, label)
     raise ArgumentError(
-        f"{type(source).__name__} is no source of latents: give a folder, shards, a tar or rows"
+        f"{type(source).__name__} is not a source of latents: give a folder, shards, a tar or rows"
     )
 
 

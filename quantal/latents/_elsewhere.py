@@ -87,7 +87,7 @@ def tar_samples(
     path = isinstance(source, (str, os.PathLike))
     if not path and not callable(getattr(source, "read", None)):
         raise ArgumentError(
-            f"{type(source).__name__} is no tar: give its path, or the file open in binary mode"
+            f"{type(source).__name__} is not a tar: give its path, or the file open in binary mode"
         )
     where = shown(os.fspath(source)) if path else "the tar"  # type: ignore[arg-type]
     place: dict[str, Any] = {"name": source} if path else {"fileobj": source}

@@ -40,7 +40,7 @@ def read_file(path: Path, count: int = -1) -> bytes:
     """
     try:
         if path.exists() and not path.is_file():
-            raise MediaError("it is no file; expected a .qtl file")
+            raise MediaError("it is not a file; expected a .qtl file")
         with open(path, "rb") as file:
             return file.read(count)
     except (OSError, ValueError) as error:  # a null character in a path is a ValueError

@@ -56,7 +56,9 @@ class LatentsFeature:
             return {"bytes": None, "path": os.fspath(value)}
         if isinstance(value, (bytes, bytearray, memoryview)):
             return {"bytes": bytes(value), "path": None}
-        raise ArgumentError(f"{type(value).__name__} is no .qtl file: give its bytes or its path")
+        raise ArgumentError(
+            f"{type(value).__name__} is not a .qtl file: give its bytes or its path"
+        )
 
     def decode_example(
         self, value: dict[str, Any], token_per_repo_id: Any = None

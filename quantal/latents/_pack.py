@@ -77,7 +77,7 @@ def find_files(folder: Path) -> list[tuple[str, Path]]:
         raise MediaError(f"{shown(str(error.filename))} can't be listed: {error.strerror}")
 
     if not folder.is_dir():
-        raise MediaError(f"{shown(folder)} is no folder; name one that holds .qtl files")
+        raise MediaError(f"{shown(folder)} is not a folder; name one that holds .qtl files")
     found = []
     seen = set()  # where links lead in a circle
     for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):

@@ -100,7 +100,7 @@ class Shard:
             start += length
         order = np.frombuffer(sections[0], "<u2").astype(np.intp)
         if not np.array_equal(np.sort(order), np.arange(len(order))):
-            raise CorruptError("the order of rows is no permutation; pack the shard again")
+            raise CorruptError("the order of rows is not a permutation; pack the shard again")
         #: Where each row is among those that are stored.
         self._places = np.argsort(order)
         self._layouts = unpack_layouts(bytes(sections[1]), len(order), head.count)

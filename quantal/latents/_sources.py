@@ -177,8 +177,8 @@ class Tar(_Coded):
                         labels[key] = text.decode("utf-8", "replace").strip()
         except tarfile.TarError as error:
             raise CorruptError(
-                f"{shown(path)} is no tar that can be read in place: {error}; unpack it, or read "
-                "it as a stream with tar_samples()"
+                f"{shown(path)} is not a tar that can be read in place: {error}; unpack it, or "
+                "read it as a stream with tar_samples()"
             ) from error
         except OSError as error:
             raise MediaError(f"{shown(path)} can't be read: {error.strerror or error}") from error

@@ -58,7 +58,7 @@ class LatentStream(IterableDataset[Sample | Failed]):
     ) -> None:
         if not hasattr(dataset, "__getitems__"):
             raise ArgumentError(
-                f"{type(dataset).__name__} is no data set that reads several pictures at once; "
+                f"{type(dataset).__name__} is not a data set that reads several pictures at once; "
                 "give a LatentDataset"
             )
         self.dataset = dataset

@@ -51,9 +51,9 @@ def fitting_codec(name: str, model_hash: bytes, where: str, codec: Codec | None 
         codec = load_version(name, model_hash, "cpu")
     if (codec.name, codec.model_hash) != (name, model_hash):
         raise ModelError(
-            f"{where} needs the model {model_hash.hex()} of codec {name!r}, and "
-            f"{codec.model_hash.hex()} of {codec.name!r} is here; name the weights that wrote its "
-            "files, or keep them in the folder QUANTAL_WEIGHTS",
+            f"{where} needs the model {model_hash.hex()} of codec {name!r}, but the "
+            f"loaded one is {codec.model_hash.hex()} of {codec.name!r}; keep the weights that "
+            "wrote its files in the folder QUANTAL_WEIGHTS, or name them",
             code="weights",
         )
     return codec

@@ -175,7 +175,7 @@ class Resampler(nn.Module):
     ) -> None:
         super().__init__()
         if width % heads:
-            raise ArgumentError(f"a width of {width} is no multiple of {heads} heads")
+            raise ArgumentError(f"a width of {width} is not a multiple of {heads} heads")
         self.tokens = PatchTokens(channels, width)
         self.queries = nn.Parameter(torch.randn(whole("queries", queries, 1), width) * 0.02)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 * layers))

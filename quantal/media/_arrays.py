@@ -37,7 +37,7 @@ def from_array(array: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], depth: int
     try:
         given: npt.NDArray[Any] = np.asarray(array)
     except Exception as error:  # of other libraries' arrays, too
-        raise ArgumentError(f"{type(array).__name__} is no array: {error}") from error
+        raise ArgumentError(f"{type(array).__name__} is not an array: {error}") from error
     samples = given[:, :, None] if given.ndim == 2 else given
     deep = samples.dtype.kind == "u" and samples.dtype.itemsize == 2  # of either byte order
     if (

@@ -110,7 +110,7 @@ def _opened(source: Readable) -> Iterator[BinaryIO]:
             yield io.BytesIO(memoryview(source).cast("B"))
         except (TypeError, ValueError) as error:
             raise ArgumentError(
-                f"{type(source).__name__} is no picture: give a path, the bytes of a file, or a "
+                f"{type(source).__name__} is not a picture: give a path, the bytes of a file, or a "
                 "file open in binary mode"
             ) from error
 
@@ -122,7 +122,7 @@ def _seekable(file: Any) -> BinaryIO:
             return io.BytesIO(_all(file))
         file.seek(0)
         if isinstance(file.read(0), str):
-            raise ArgumentError("a file in text mode is no picture: open it in binary mode")
+            raise ArgumentError("a file in text mode is not a picture: open it in binary mode")
         return cast(BinaryIO, file)
     except (OSError, ValueError) as error:  # a closed file raises ValueError
         if isinstance(error, ArgumentError):
@@ -133,7 +133,7 @@ def _seekable(file: Any) -> BinaryIO:
 def _all(file: Any) -> bytes:
     data = file.read()
     if not isinstance(data, bytes):
-        raise ArgumentError("a file in text mode is no picture: open it in binary mode")
+        raise ArgumentError("a file in text mode is not a picture: open it in binary mode")
     return data
 
 

@@ -83,7 +83,7 @@ def _files_below(folder: Path) -> list[Path]:
 def _bytes_of(path: Path) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for a writer
-            raise MediaError(f"training picture {shown(path)} is no file; remove it")
+            raise MediaError(f"training picture {shown(path)} is not a file; remove it")
         return path.read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -125,7 +125,7 @@ def _check_end(tar: tarfile.TarFile, shard: Path) -> None:
 
 def _damaged(shard: Path, why: str) -> MediaError:
     return MediaError(
-        f"training data {shown(shard)} is no tar shard, or a damaged or cut one: {why}; make it "
+        f"training data {shown(shard)} is not a tar shard, or a damaged or cut one: {why}; make it "
         "again"
     )
 

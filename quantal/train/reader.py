@@ -32,7 +32,7 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise ArgumentError(
-            f"the recipe {path} is no text in UTF-8; name a YAML file, as those in recipes/"
+            f"the recipe {path} is not text in UTF-8; name a YAML file, as those in recipes/"
         ) from error
     except (OSError, yaml.YAMLError) as error:
         raise ArgumentError(f"the recipe {path} can't be read: {error}") from error

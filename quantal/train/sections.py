@@ -59,7 +59,7 @@ def read_section(
             f"{where}: `{name}` is {values!r:.80}, expected a mapping of names to values"
         )
     if not is_dataclass(kind):
-        raise TypeError(f"{kind} is no dataclass")
+        raise TypeError(f"{kind} is not a dataclass")
     known = {field.name: field for field in fields(kind) if field.init}
     for key in values:
         if key not in known:

@@ -115,7 +115,7 @@ def test_pictures_and_clips_in_one_call(
     (film.parent / "text.txt").write_text("no clip")
     call = quantal("compress", tmp_path, "-o", tmp_path / "out", "--json")
     assert [e["frames"] for e in call.document] == [30, 1]
-    assert "1 file that is no picture or clip or cube: 1 .txt" in call.err
+    assert "1 file that is not a picture, clip or cube: 1 .txt" in call.err
     call = quantal("decompress", tmp_path / "out", "--json", "--jobs", 2)
     assert [Path(e["output"]).name for e in call.document] == ["film.mp4", "photo.png"]
 
@@ -190,14 +190,14 @@ def test_what_could_be_read_of_a_clip_is_kept(film: Path, quantal: Quantal) -> N
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (["--max-bytes", "100"], "--max-bytes is nothing that a clip"),
+        (["--max-bytes", "100"], "--max-bytes does not apply to a clip"),
         (["--effort", "1"], "--effort"),
         (["--strip", "all"], "--strip"),
         (["--resilient"], "--resilient"),
         (["--rate", "25"], "--rate"),
         (["--kbps", "100", "--psnr", "30"], "give one of them"),
         (["--kbps", "-3"], "not a positive"),
-        (["--from", "soon"], "no time"),
+        (["--from", "soon"], "not a time"),
         (["--from", "2", "--to", "1"], "empty"),
         (["--from", "99"], "the clip ends at"),
         (["--codec", "hyperprior"], "codes pictures"),

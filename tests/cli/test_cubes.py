@@ -158,13 +158,13 @@ def test_existing_outputs_are_kept(cube: Path, quantal: Quantal) -> None:
     ("options", "message"),
     [
         (["-q", 50], "ffv1 takes no quality; say which error is allowed: --max-error"),
-        (["--bpp", 1], "--bpp is nothing that a data cube can take"),
-        (["--effort", 1], "--effort is nothing that a data cube can take"),
-        (["--kbps", 9], "--kbps is nothing that a data cube can take"),
+        (["--bpp", 1], "--bpp does not apply to a data cube"),
+        (["--effort", 1], "--effort does not apply to a data cube"),
+        (["--kbps", 9], "--kbps does not apply to a data cube"),
         (["--codec", "x264"], "there is no codec 'x264'"),
         (["--codec", "vq"], "codec 'vq' codes no data cubes"),
-        (["--max-error", "a=b"], "--max-error 'a=b' is no error"),
-        (["--max-error", "-1"], "--max-error '-1' is no error"),
+        (["--max-error", "a=b"], "--max-error 'a=b' is not a bound"),
+        (["--max-error", "-1"], "--max-error '-1' is not a bound"),
         (["--dims", "time"], "dims must be three names"),
         (["--codec", "x265", "--bits", 9], "bits must be one of 8, 10, 12"),
     ],
@@ -193,4 +193,4 @@ def test_options_of_cubes_are_none_of_pictures(
     small_photograph.save(tmp_path / "a.png")
     call = quantal("compress", tmp_path / "a.png", "--max-error", "1")
     assert call.status == 2
-    assert "--max-error is nothing that a picture or a clip can take" in call.err
+    assert "--max-error does not apply to a picture or a clip" in call.err

@@ -44,7 +44,7 @@ def test_files_are_those_of_a_call_without_engine(quantal, photos, tmp_path) -> 
     assert (document["files"], document["done"], document["failed"]) == (6, 5, 1)
     assert document["failures"][0]["input"] == "cut.png" and document["workers"] == 2
     again = quantal("compress", "-r", photos, "-o", made, *ENGINE, *CHEAP)
-    assert again.status == 1 and "left 5 that earlier calls have finished" in again.err
+    assert again.status == 1 and "skipped 5 that earlier calls finished" in again.err
     assert "cut.png: " in again.err and "/.quantal has why" in again.err
 
     verified = quantal("verify", "-r", made, "-o", tmp_path / "checked", *ENGINE)

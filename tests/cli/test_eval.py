@@ -176,7 +176,7 @@ def test_bdrate_of_missing_files(quantal: Callable[..., Any], tmp_path: Path) ->
     anchor = table(tmp_path / "anchor.csv", ANCHOR)
     assert "there is no table" in quantal("eval", "bdrate", tmp_path / "x.csv", anchor).err
     (tmp_path / "x.parquet").write_bytes(b"PAR1 not really")
-    assert "is no Parquet table" in quantal("eval", "bdrate", tmp_path / "x.parquet", anchor).err
+    assert "is not a Parquet table" in quantal("eval", "bdrate", tmp_path / "x.parquet", anchor).err
     (tmp_path / "x.json").write_text("{}")
     call = quantal("eval", "bdrate", tmp_path / "x.json", anchor)
     assert call.status == 1 and "expected an object with `results`" in call.err

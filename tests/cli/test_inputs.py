@@ -102,11 +102,11 @@ def test_what_a_folder_held_besides_is_counted(quantal, photo, tmp_path) -> None
         (folder / name).touch()
     call = quantal("compress", folder, "-o", tmp_path / "out", "--json", *CHEAP)
     assert (call.status, len(call.document)) == (0, 1)
-    assert call.err == f"{folder}: left 3 files that are no pictures: 2 .txt, 1 .mov\n"
+    assert call.err == f"{folder}: skipped 3 files that are not pictures: 2 .txt, 1 .mov\n"
     (folder / "b.TXT").unlink()
     (folder / "c.mov").unlink()
     call = quantal("compress", folder, "-o", tmp_path / "out2", *CHEAP)
-    assert call.err == f"{folder}: left 1 file that is no picture: 1 .txt\n"
+    assert call.err == f"{folder}: skipped 1 file that is not a picture: 1 .txt\n"
     (folder / "done.qtl").unlink()
     call = quantal("verify", folder)
     assert call.status == 1

@@ -62,11 +62,11 @@ def test_a_batch_is_finished_with_skip_existing(quantal, photo, tmp_path) -> Non
     call = quantal(*words)
     assert call.status == 0
     assert [os.path.basename(entry["output"]) for entry in call.document] == ["a.qtl", "c.qtl"]
-    assert call.err == "left 1 input whose output exists already\n"
+    assert call.err == "skipped 1 input whose output exists\n"
     assert (out / "b.qtl").read_bytes() == b"mine"
     call = quantal(*words)
     assert (call.status, call.document) == (0, [])
-    assert call.err == "left 3 inputs whose outputs exist already\n"
+    assert call.err == "skipped 3 inputs whose outputs exist\n"
     (out / "b.qtl").unlink()
     assert quantal("decompress", out, "-o", tmp_path / "back").status == 0
     call = quantal("decompress", out, "-o", tmp_path / "back", "--skip-existing")

@@ -89,7 +89,7 @@ def test_nothing_is_replaced_without_force(quantal: Quantal, tree, tmp_path) -> 
     call = quantal("unpack", shards, "-o", back)
     assert call.status == 1 and call.err.count("exists already; --force overwrites it") == 3
     call = quantal("unpack", shards, "-o", back, "--skip-existing")
-    assert call.status == 0 and call.err == "left 3 pictures whose files exist already\n"
+    assert call.status == 0 and call.err == "skipped 3 pictures whose files exist\n"
     assert (back / "a" / "x.qtl").read_bytes() == b"mine"
     assert quantal("unpack", shards, "-o", back, "--force").status == 0
     assert contents(back) == contents(tree)

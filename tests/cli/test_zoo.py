@@ -96,7 +96,7 @@ def test_weights_that_are_missing_or_wrong(
     call = quantal("decompress", zoo_file, *out, "--weights", zoo_weights("mbt2018"))
     assert call.status == 1 and "needs the model" in call.err
     call = quantal("decompress", zoo_file, *out, "--weights", "nowhere.pth")
-    assert call.status == 1 and "nowhere.pth is no file" in call.err
+    assert call.status == 1 and "nowhere.pth is not a file" in call.err
 
 
 def test_calls_that_are_wrong(quantal: Quantal, photo: Path, weights: Path) -> None:

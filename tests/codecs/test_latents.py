@@ -28,7 +28,7 @@ def test_bytes_paths_and_open_files_are_taken(coded, tmp_path) -> None:
     with path.open("rb") as file:
         assert np.array_equal(quantal.latents.read(file).y_hat, found[0].y_hat)
     for wrong in (7, None, StringIO("text"), [coded]):
-        with pytest.raises(ArgumentError, match=r"is no \.qtl file"):
+        with pytest.raises(ArgumentError, match=r"is not a \.qtl file"):
             quantal.latents.read(wrong)  # type: ignore[arg-type]
 
 

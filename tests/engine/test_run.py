@@ -207,7 +207,7 @@ def test_a_damaged_manifest_is_named(call: Calls, source, tmp_path) -> None:
     call(source, tmp_path / "out")
     part = next((tmp_path / "out/.quantal/parts").iterdir())
     part.write_bytes(b"no table")
-    with pytest.raises(OutputError, match="is no part of a manifest"):
+    with pytest.raises(OutputError, match="is not part of a manifest"):
         call(source, tmp_path / "out")
     (tmp_path / "out/.quantal/options.json").write_text("{")
     with pytest.raises(MediaError, match="is damaged"):

@@ -70,7 +70,7 @@ def test_a_damaged_tar_fails_alone(call: Calls, shards, tmp_path) -> None:
     (shards / "loose.txt").write_text("loose")
     summary = call(shards, tmp_path / "out")
     assert summary.done == 4
-    assert len(summary.failures) == 1 and "no tar that can be read in place" in str(
+    assert len(summary.failures) == 1 and "not a tar that can be read in place" in str(
         summary.failures[0]
     )
 

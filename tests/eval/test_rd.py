@@ -343,9 +343,9 @@ def test_what_cannot_be_opened_is_named_and_the_rest_is_measured(folder: Path) -
     reasons = {row.picture: row.error for row in result.failures}
     assert set(reasons) == {"gone.png", "pipe.png"}
     assert reasons["gone.png"] == ("can't be opened: No such file or directory (a link to nothing)")
-    assert reasons["pipe.png"] == "is no file"
+    assert reasons["pipe.png"] == "is not a file"
     assert result.curves["jpeg"].pictures == 3
-    assert result.notes[0] == "left 4 files that are no pictures: 2 .txt, 1 README, 1 .mov"
+    assert result.notes[0] == "skipped 4 files that are not pictures: 2 .txt, 1 README, 1 .mov"
 
 
 def test_data_that_are_no_folder(tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(little_video: LittleVideo, film
         ([], "no frame"),
         (np.zeros((2, 8, 8), np.uint8), "expected uint8"),
         ([np.zeros((8, 8, 3), np.uint8), np.zeros((9, 8, 3), np.uint8)], r"\[8, 8, 3\]"),
-        (3, "no clip"),
+        (3, "not a clip"),
     ],
 )
 def test_what_is_no_clip_is_an_error(little_video: LittleVideo, frames: Any, why: str) -> None:

@@ -139,7 +139,7 @@ def test_bit_rates_are_kept_to(
 def test_a_rate_that_no_clip_has_is_approached_with_a_warning(
     little_video: LittleVideo, filmed: Filmed
 ) -> None:
-    with pytest.warns(quantal.errors.QuantalWarning, match="can't be kept to"):
+    with pytest.warns(quantal.errors.QuantalWarning, match="can't be reached"):
         quantal.compress_clip(filmed(6), kbps=1)
 
 

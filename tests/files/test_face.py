@@ -65,7 +65,7 @@ def test_files_are_taken_as_bytes_buffers_paths_and_open_files(tmp_path, small_p
 
 @pytest.mark.parametrize("wrong", [None, 3, 1.5, ["a.qtl"], object()])
 def test_anything_else_is_named(wrong: object) -> None:
-    with pytest.raises(ArgumentError, match=rf"{type(wrong).__name__} is no \.qtl file"):
+    with pytest.raises(ArgumentError, match=rf"{type(wrong).__name__} is not a \.qtl file"):
         quantal.decompress(wrong)  # type: ignore[arg-type]
 
 
@@ -94,7 +94,7 @@ def test_a_text_file_is_named(tmp_path: Path) -> None:
 def test_paths_that_name_nothing(tmp_path: Path, small_photograph) -> None:
     with pytest.raises(MediaError, match=r"absent\.qtl can't be read"):
         quantal.read(tmp_path / "absent.qtl")
-    with pytest.raises(ArgumentError, match="no path"):
+    with pytest.raises(ArgumentError, match="not a path"):
         quantal.read(b"bytes")  # type: ignore[arg-type]
     for empty in (quantal.read, quantal.decompress):
         with pytest.raises(ArgumentError):
@@ -142,7 +142,7 @@ def test_verifying_checks_a_file_once(monkeypatch, small_photograph) -> None:
 
 
 def test_an_image_of_another_type_is_named() -> None:
-    with pytest.raises(ArgumentError, match="int is no picture"):
+    with pytest.raises(ArgumentError, match="int is not a picture"):
         quantal.compress(3)  # type: ignore[arg-type]
     assert isinstance(Image.new("RGB", (1, 1)), Image.Image)
 
@@ -158,7 +158,7 @@ def test_buffers_of_any_kind_are_files(tmp_path: Path, small_photograph) -> None
             assert quantal.latents.read(source).width == small_photograph.width
     assert container.read(memoryview(data)) == container.read(data)  # type: ignore[arg-type]
     for wrong in (np.zeros(4), np.zeros((4, 4), np.uint8)[:, 1]):
-        with pytest.raises(ArgumentError, match=r"ndarray is no \.qtl file"):
+        with pytest.raises(ArgumentError, match=r"ndarray is not a \.qtl file"):
             quantal.decompress(wrong)  # type: ignore[arg-type]
 
 
@@ -188,9 +188,9 @@ def test_weights_are_taken_as_buffers_and_open_files(small_photograph) -> None:
         with pytest.raises(ArgumentError, match="weights file"):
             quantal.load("hyperprior", "cpu", wrong)  # type: ignore[arg-type]
     for wrong in (3, None, object()):
-        with pytest.raises(ArgumentError, match="is no codec"):
+        with pytest.raises(ArgumentError, match="is not a codec"):
             quantal.compress(small_photograph, wrong)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="str is no codec"):
+    with pytest.raises(ArgumentError, match="str is not a codec"):
         quantal.decompress(data, codec="hyperprior")  # type: ignore[arg-type]
     for options in ({"name": 3}, {"device": "gpu"}, {"device": 0}, {"weights": ""}):
         with pytest.raises(ArgumentError):

@@ -78,7 +78,7 @@ def test_a_flip_is_for_latents_of_its_codec(shards) -> None:
     for chance in (2, -1, float("nan"), "half", None):
         with pytest.raises(ArgumentError, match="chance"):
             Flip("hyperprior", chance=chance)
-    with pytest.raises(ArgumentError, match="no codec"):
+    with pytest.raises(ArgumentError, match="not a codec"):
         Flip(None)
     other = replace(LatentDataset(shards, values="latents")[0], model_hash=bytes(4))
     with pytest.raises(ArgumentError, match="of the model 00000000"):

@@ -182,7 +182,7 @@ def test_a_tar_that_is_cut_or_packed_is_named(tar, tmp_path) -> None:
     with pytest.raises(CorruptError, match=r"cut\.tar"):
         LatentDataset(cut)
     cut.write_bytes(b"junk" * 1000)
-    with pytest.raises(CorruptError, match="no tar"):
+    with pytest.raises(CorruptError, match="not a tar"):
         LatentDataset(cut)
     with tarfile.open(tmp_path / "empty.tar", "w"):
         pass
@@ -195,7 +195,7 @@ def test_sources_that_are_none_are_named(tmp_path, tree) -> None:
         LatentDataset(tmp_path)
     with pytest.raises(MediaError, match="can't be read"):
         LatentDataset(tmp_path / "nowhere")
-    with pytest.raises(ArgumentError, match="no source"):
+    with pytest.raises(ArgumentError, match="not a source"):
         LatentDataset(7)
     with pytest.raises(ArgumentError, match="no column 'image'"):
         LatentDataset(rows(tree), column="image")
@@ -207,7 +207,7 @@ def test_sources_that_are_none_are_named(tmp_path, tree) -> None:
         LatentDataset(tree, scaled=True)
     with pytest.raises(IndexError):
         LatentDataset(tree)[6]
-    with pytest.raises(ArgumentError, match="str is no codec"):
+    with pytest.raises(ArgumentError, match="str is not a codec"):
         LatentDataset(tree, codec="hyperprior")
     with pytest.raises(ArgumentError, match="dict has no row 0"):
         LatentDataset({"train": rows(tree)})

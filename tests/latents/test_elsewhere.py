@@ -64,7 +64,7 @@ def test_of_a_class_no_more_is_read_than_a_name_takes(tree, tmp_path) -> None:
             file.addfile(about, io.BytesIO(content))
     ((_, _, label),) = tar_samples(tmp_path / "a.tar.gz", symbols_only=True)
     assert label == "1" * 64
-    with pytest.raises(ArgumentError, match="int is no tar"):
+    with pytest.raises(ArgumentError, match="int is not a tar"):
         list(tar_samples(7))
 
 

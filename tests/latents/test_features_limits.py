@@ -190,7 +190,7 @@ def test_headers_are_read_of_any_buffer() -> None:
         assert container.probe_features(buffer) == container.probe_features(data)
         assert container.read_features(buffer) == container.read_features(data)
     for wrong in ("text", None, 3):
-        with pytest.raises(ArgumentError, match=r"is no \.qtl file"):
+        with pytest.raises(ArgumentError, match=r"is not a \.qtl file"):
             container.read_features(wrong)
 
 

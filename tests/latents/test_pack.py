@@ -141,7 +141,7 @@ def test_places_that_hold_nothing_are_named(tmp_path, tree) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(MediaError, match=r"no \.qtl files"):
         pack(tmp_path / "empty", tmp_path / "out")
-    with pytest.raises(MediaError, match="no folder"):
+    with pytest.raises(MediaError, match="not a folder"):
         pack(tree / "cats" / "a.qtl", tmp_path / "out")
     with pytest.raises(MediaError, match="no shards"):
         unpack(tmp_path / "empty", tmp_path / "out")

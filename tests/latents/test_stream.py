@@ -94,7 +94,7 @@ def test_impossible_shares_are_refused(many) -> None:
         LatentStream(many, buffer=0)
     with pytest.raises(ArgumentError, match="seed"):
         LatentStream(many, seed=1 << 32)
-    with pytest.raises(ArgumentError, match="str is no data set"):
+    with pytest.raises(ArgumentError, match="str is not a data set"):
         LatentStream("shards")
     largest = LatentStream(many, seed=(1 << 32) - 1)
     largest.set_epoch((1 << 32) - 1)

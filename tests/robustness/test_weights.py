@@ -52,7 +52,7 @@ def rewritten(source: Path, target: Path, tensors: dict[str, object], **metadata
 def test_missing_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"absent\.safetensors"):
         load(weights=tmp_path / "absent.safetensors")
-    with pytest.raises(ModelError, match="is no file of weights"):
+    with pytest.raises(ModelError, match="is not a file of weights"):
         load(weights=tmp_path)
 
 

@@ -96,7 +96,7 @@ def test_damaged_shards_are_named(tmp_path: Path) -> None:
         whole[: second + 3] + b"?" + whole[second + 4 :],  # a header of another checksum
     ):
         made.write_bytes(content)
-        with pytest.raises(MediaError, match=r"s\.tar is no tar shard, or a damaged or cut one"):
+        with pytest.raises(MediaError, match=r"s\.tar is not a tar shard, or a damaged or cut one"):
             read_pictures([made])
 
 
@@ -107,7 +107,7 @@ def test_a_link_to_nothing_and_a_pipe_are_named(tmp_path: Path) -> None:
         read_pictures([tmp_path])
     (tmp_path / "b.png").unlink()
     os.mkfifo(tmp_path / "b.png")
-    with pytest.raises(MediaError, match=r"b\.png is no file"):
+    with pytest.raises(MediaError, match=r"b\.png is not a file"):
         read_pictures([tmp_path])
 
 

@@ -165,8 +165,8 @@ def _without_weights(
         stored = None if own is None else file.arrays.get(own)
         if own is None or stored is None or not np.array_equal(array, stored.astype(array.dtype)):
             raise ModelError(
-                f"graph {path.name} needs {initialiser.name} {array.shape}, which is no tensor of "
-                f"{file.path.name}: write the network so that the exporter keeps its weights"
+                f"graph {path.name} needs {initialiser.name} {array.shape}, which is not a tensor "
+                f"of {file.path.name}: write the network so that the exporter keeps its weights"
             )
         _rename(model, initialiser.name, own)
         initialiser.Clear()

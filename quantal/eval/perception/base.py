@@ -86,7 +86,7 @@ class Dataset:
         root: Folder of the data set.
         classes: Names of classes by index; () for text.
         samples: The pictures.
-        unreadable: Folder or file that can't be read and is no sample -> reason.
+        unreadable: Folder or file that can't be read and is not a sample -> reason.
     """
 
     root: Path

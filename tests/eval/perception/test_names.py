@@ -81,7 +81,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_measured(classify: Kit) ->
     found = evaluate(plan(classify, "classify"))
     reasons = {entry["picture"]: entry["error"] for entry in found.study.failures}
     assert reasons["red/0.png"].startswith("can't be opened: No such file")
-    assert reasons["blue/pipe.png"] == "is no file"
+    assert reasons["blue/pipe.png"] == "is not a file"
     assert len(reasons) == 2 and found.curves[0].points[0].pictures == 8
 
 
