@@ -45,7 +45,7 @@ def test_files_are_those_of_a_call_without_engine(quantal, photos, tmp_path) -> 
     assert document["failures"][0]["input"] == "cut.png" and document["workers"] == 2
     again = quantal("compress", "-r", photos, "-o", made, *ENGINE, *CHEAP)
     assert again.status == 1 and "skipped 5 that earlier calls finished" in again.err
-    assert "cut.png: " in again.err and "/.quantal has why" in again.err
+    assert "cut.png: " in again.err and "/.quantal states the reasons" in again.err
 
     verified = quantal("verify", "-r", made, "-o", tmp_path / "checked", *ENGINE)
     assert verified.status == 0 and "verified 5 of 5 files" in verified.out

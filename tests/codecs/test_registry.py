@@ -105,7 +105,7 @@ def test_a_file_finds_the_weights_that_made_it(two_versions: Path) -> None:
         assert read(coded).header.codec == "context-s"
         drawn = np.asarray(quantal.decompress(coded))
         assert np.array_equal(drawn, np.asarray(quantal.load(name).decompress(coded)))
-    with pytest.raises(ModelError, match="name the weights that wrote it") as refused:
+    with pytest.raises(ModelError, match="keep the weights that wrote it") as refused:
         quantal.load("context-s").decompress(files["context-s@1"])
     assert refused.value.code == "weights"
     (two_versions / "context-s@1.safetensors").unlink()

@@ -125,7 +125,7 @@ def test_a_missing_page_says_how_to_build_it(
     monkeypatch.setattr(view, "PAGE", tmp_path)
     status, said = _call(str(PICTURE))
     assert status == 1
-    assert "`make web` builds it" in said
+    assert "build it with `make web`" in said
 
 
 def test_files_that_are_no_pictures_are_refused_by_name(page: Path, tmp_path: Path) -> None:
