@@ -5,9 +5,10 @@
 Reads pictures of folders and tar shards and writes PNG files into OUT; name that folder in a
 recipe's `data`.
 
-What a coder took from a picture must not be learned as if it were nature. So a picture is scaled
-down by as much as it was coded coarsely: by the mean step of its JPEG luma table, which is 1 for a
-file without loss. Pictures that are then smaller than --smallest pixels a side are left out.
+What a coder removed from a picture must not be learned as if it were nature. So a JPEG file is
+scaled down by a factor that follows the mean step of its luma table: 1.5, 2 or 3. Formats without
+loss keep their size, and so does AVIF, in which training crops are stored; all others are halved.
+Pictures that are then smaller than --smallest pixels a side are left out.
 
 A picture that resembles one of --apart, which holds what the codec is measured with, or one that
 was taken before, is left out: two pictures are near-duplicates when the correlation of their
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from io import BytesIO
+from itertools import islice
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -29,6 +31,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from quantal.train.files import pictures_under
 
 THUMBNAIL = 16
+#: Files that are in memory at a time.
+BATCH = 64
+#: Formats without loss, and that of training crops.
+UNSCALED = ("PNG", "TIFF", "BMP", "PPM", "AVIF")
 #: Mean step of the luma table up to which a picture is scaled down by a factor. Quality 97 of
 #: libjpeg has a mean of 3.6, quality 93 of 8.1.
 FACTORS = ((1.0, 1.0), (4.0, 1.5), (12.0, 2.0), (np.inf, 3.0))
@@ -73,9 +79,11 @@ def main() -> None:
 
 def prepared(path: Path, most: int) -> Iterator[Image.Image | None]:
     """Yield the pictures of a place, scaled down; None for one that can't be read."""
-    with Pool(2) as pool:
-        jobs = ((data, most) for _, data in pictures_under(path))
-        yield from pool.imap(_prepared, jobs, chunksize=1)
+    jobs = ((data, most) for _, data in pictures_under(path))
+    with Pool() as pool:
+        # In batches, because imap() would read all files before the first result is used.
+        while batch := list(islice(jobs, BATCH)):
+            yield from pool.imap(_prepared, batch)
 
 
 def _prepared(job: tuple[bytes, int]) -> Image.Image | None:
@@ -102,7 +110,7 @@ def scaling(data: bytes) -> float:
     with Image.open(BytesIO(data)) as picture:
         tables = getattr(picture, "quantization", None)
         if not tables:
-            return 1.0 if picture.format in ("PNG", "TIFF", "BMP", "PPM", "AVIF") else 2.0
+            return 1.0 if picture.format in UNSCALED else 2.0
         step = float(np.mean(tables[0]))
     return next(factor for limit, factor in FACTORS if step <= limit)
 

@@ -110,10 +110,11 @@ class DistortionSettings:
     """The weights of distortions in a mixture; those of weight 0 are not computed.
 
     Attributes:
-        rgb: of the mean squared error over RGB.
-        ycbcr: of that over YCbCr, where luma counts ten times as much as a chroma.
-        ms_ssim: of 1 - MS-SSIM, in the units of the squared error that it replaces.
-        lpips: of LPIPS, in the same units.
+        rgb: weight of the mean squared error over RGB.
+        ycbcr: weight of the mean squared error over YCbCr, where luma counts ten times as much as
+            a chroma plane.
+        ms_ssim: weight of 1 - MS-SSIM, in the units of the squared error that it replaces.
+        lpips: weight of LPIPS, in the same units.
         lpips_net: LPIPS' network, "alex" or "vgg".
         lpips_heads: LPIPS' file of weights for it.
         lpips_backbone: a file of that network's weights; None for torchvision's download.

@@ -51,7 +51,7 @@ def one_thread() -> Iterator[None]:
 
 
 def colours(folder: Path) -> Kit:
-    """Pictures of three colours, and the classifier that tells them apart."""
+    """Pictures of three colours, and a classifier that recognises the colours."""
     pytest.importorskip("onnxruntime")
     data = folder / "colours"
     for name, colour in COLOURS.items():
